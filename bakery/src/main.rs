@@ -1,0 +1,2 @@
+//! See `bakery --help`.
+fn main() {}

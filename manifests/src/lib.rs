@@ -1,0 +1,1 @@
+//! The contract between bakery and node.

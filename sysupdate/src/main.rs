@@ -1,0 +1,2 @@
+//! See `sysupdate --help`.
+fn main() {}
