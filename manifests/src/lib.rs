@@ -1,1 +1,6 @@
-//! The contract between bakery and node.
+//! The contract between bakery and node: versions, patterns, transfer files, checksums, the signed
+//! catalog, and trust. Pure: every function takes text or bytes and returns data.
+#![forbid(unsafe_code)]
+
+pub mod digest;
+pub mod trust;

@@ -1,0 +1,1 @@
+//! HTTP and files as a [`Transport`](super::transport::Transport).

@@ -1,0 +1,4 @@
+//! Mounting images and swapping what is merged.
+
+/// The mounts of a system.
+pub trait Mounts {}

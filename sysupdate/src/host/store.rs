@@ -1,0 +1,89 @@
+//! Files: the effects on them that the program needs, each either done or not done after a crash.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// What a directory holds under one name. Symbolic links are not followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: EntryKind,
+}
+
+/// What an entry is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A regular file of this many bytes.
+    File(u64),
+    /// A directory.
+    Directory,
+    /// A symbolic link to this target.
+    Link(PathBuf),
+    /// Anything else.
+    Other,
+}
+
+/// A file that grows while it is downloaded.
+pub trait Partial: Write {
+    /// How many bytes are there.
+    fn length(&self) -> u64;
+    /// Reads what is there from the start, to take its digest before going on.
+    fn reread(&mut self, take: &mut dyn FnMut(&[u8])) -> io::Result<()>;
+    /// Throws away what is there.
+    fn restart(&mut self) -> io::Result<()>;
+    /// Makes sure that the bytes survive a power cut.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// The files of a system. Paths are absolute.
+pub trait Store {
+    /// A small file's bytes; `None` where there is none. More than `limit` bytes are an error.
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>>;
+    /// Opens a file to stream it.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Read>>;
+    /// What a directory holds, sorted by name; nothing where there is no directory.
+    fn list(&self, directory: &Path) -> io::Result<Vec<Entry>>;
+    /// Where a symbolic link points; `None` where there is no link.
+    fn read_link(&self, path: &Path) -> io::Result<Option<PathBuf>>;
+    /// How many bytes may still be written there.
+    fn free_space(&self, directory: &Path) -> io::Result<u64>;
+
+    /// Makes a directory with all above it.
+    fn make_directory(&self, path: &Path) -> io::Result<()>;
+    /// Opens a file that grows; what an interrupted run left in it is kept.
+    fn partial(&self, path: &Path) -> io::Result<Box<dyn Partial>>;
+    /// Sets permission bits.
+    fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()>;
+    /// Writes a new small file and makes it durable; what was there is replaced, not atomically.
+    fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+    /// Makes a symbolic link with a name that is free.
+    fn make_link(&self, path: &Path, target: &Path) -> io::Result<()>;
+    /// Moves over whatever has the name, atomically and durably.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file or link; fine where there is none.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Replaces a small file so that a crash leaves the old or the new one.
+    fn save(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let temporary = temporary_for(path);
+        self.write_new(&temporary, bytes)?;
+        self.rename(&temporary, path)
+    }
+
+    /// Points a symbolic link elsewhere so that a crash leaves the old or the new target.
+    fn point(&self, path: &Path, target: &Path) -> io::Result<()> {
+        let temporary = temporary_for(path);
+        self.remove(&temporary)?;
+        self.make_link(&temporary, target)?;
+        self.rename(&temporary, path)
+    }
+}
+
+/// The one temporary name beside a path: a crash leaves at most one, and the next run writes over it.
+/// It starts as systemd's do, so that its vacuum removes it too.
+fn temporary_for(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".#{name}"))
+}

@@ -1,0 +1,1 @@
+//! The system calls that no crate makes for us; the only place with `unsafe`.

@@ -1,0 +1,70 @@
+//! Every path the program owns or reads, in one place, below one root.
+
+use std::path::{Component, Path, PathBuf};
+
+/// The paths. All of them are absolute on the running system: the root is part of them.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    /// What `--root=` names, `/` otherwise.
+    pub root: PathBuf,
+    /// Where definitions are looked for, strongest first.
+    pub definitions: [PathBuf; 4],
+    /// `REPOSITORY.toml`: the keys, which are the operator's.
+    pub repositories: PathBuf,
+    /// Marks of each repository: root, serial, issued.
+    pub repository_state: PathBuf,
+    /// One JSON file per component: last good, bad versions, a trial under way.
+    pub component_state: PathBuf,
+    /// The default place of images.
+    pub images: PathBuf,
+    /// Where the next merge looks, strongest first.
+    pub extensions: [PathBuf; 3],
+    /// Directory of what does not outlive a boot.
+    pub run: PathBuf,
+    /// The lock every writing verb takes.
+    pub lock: PathBuf,
+}
+
+impl Paths {
+    /// The paths below a root.
+    pub fn new(root: &Path) -> Self {
+        let below = |path: &str| root.join(path);
+        Self {
+            root: root.to_owned(),
+            definitions: ["etc", "run", "usr/local/lib", "usr/lib"].map(below),
+            repositories: below("etc/sysupdate/repositories"),
+            repository_state: below("var/lib/sysupdate/repositories"),
+            component_state: below("var/lib/sysupdate/extensions"),
+            images: below("var/lib/sysupdate/images"),
+            extensions: ["etc/extensions", "run/extensions", "var/lib/extensions"].map(below),
+            run: below("run/sysupdate"),
+            lock: below("run/sysupdate/lock"),
+        }
+    }
+
+    /// Where an absolute path of the target system lies on the running one. `..` never leaves the root.
+    pub fn below_root(&self, path: &Path) -> PathBuf {
+        let mut full = self.root.clone();
+        full.extend(path.components().filter(|part| matches!(part, Component::Normal(_))));
+        full
+    }
+
+    /// The path as the target system sees it.
+    pub fn as_seen_inside(&self, path: &Path) -> PathBuf {
+        Path::new("/").join(path.strip_prefix(&self.root).unwrap_or(path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_holds_every_path() {
+        let paths = Paths::new(Path::new("/scratch"));
+        assert_eq!(paths.lock, Path::new("/scratch/run/sysupdate/lock"));
+        assert_eq!(paths.below_root(Path::new("/opt/x")), Path::new("/scratch/opt/x"));
+        assert_eq!(paths.below_root(Path::new("/../../etc")), Path::new("/scratch/etc"));
+        assert_eq!(paths.as_seen_inside(Path::new("/scratch/opt/x")), Path::new("/opt/x"));
+    }
+}
