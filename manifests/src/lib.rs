@@ -2,5 +2,10 @@
 //! catalog, and trust. Pure: every function takes text or bytes and returns data.
 #![forbid(unsafe_code)]
 
+pub mod architecture;
+pub mod catalog;
 pub mod digest;
+pub mod envelope;
+pub mod repository;
 pub mod trust;
+pub mod version;

@@ -6,7 +6,14 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
+
+use crate::architecture::Architecture;
+use crate::catalog::{Catalog, CatalogFile, FORMAT, Resource, Root};
 use crate::digest::Sha256;
+use crate::envelope::{Envelope, EnvelopeError};
+use crate::repository::{Marks, Repository};
+use crate::version::Version;
 
 /// Why something is believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,11 +39,13 @@ pub enum Evidence {
     },
 }
 
-/// The rules under which an image that merely lies there may be merged.
+/// The rules under which something may be used that nobody vouched for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// Whatever lies in an extension directory, as systemd-sysext does.
+    /// Whatever lies in an extension directory may be merged, as systemd-sysext does.
     Any,
+    /// A directory of this host that a definition names is taken at its word, as systemd-sysupdate does.
+    LocalSource,
 }
 
 impl fmt::Display for Evidence {
@@ -47,6 +56,7 @@ impl fmt::Display for Evidence {
             }
             Self::Manifest { url } => write!(f, "listed in {url}, which is not signed"),
             Self::Policy { rule: Policy::Any } => f.write_str("placed on this node"),
+            Self::Policy { rule: Policy::LocalSource } => f.write_str("copied from a directory of this node"),
         }
     }
 }
@@ -68,15 +78,35 @@ impl<T> Verified<T> {
     pub fn evidence(&self) -> &Evidence {
         &self.evidence
     }
+}
 
-    /// Gives up the evidence.
-    pub fn into_inner(self) -> T {
-        self.value
+impl Verified<Catalog> {
+    /// What the catalog says about the image of one version of an extension.
+    pub fn claim(
+        &self,
+        repository: &Repository,
+        extension: &str,
+        version: &Version,
+        architecture: Architecture,
+    ) -> Option<Verified<Claim>> {
+        let offered = self.value.extensions.get(extension)?;
+        let instance = offered.instances.iter().find(|i| i.arch == architecture && i.version == *version)?;
+        let Resource { url, size, sha256 } = &instance.image;
+        let name = url.rsplit('/').next().unwrap_or(url).to_owned();
+        let claim = Claim { name, urls: repository.urls(url), sha256: *sha256, size: Some(*size) };
+        Some(Verified { value: claim, evidence: self.evidence.clone() })
+    }
+}
+
+impl Verified<Claim> {
+    /// What a `SHA256SUMS` without a signature says about a file beside it.
+    pub fn listed(manifest_url: &str, claim: Claim) -> Self {
+        Self { value: claim, evidence: Evidence::Manifest { url: manifest_url.to_owned() } }
     }
 
-    /// A part of what was verified stands on the same evidence.
-    pub fn map<U>(self, part: impl FnOnce(T) -> U) -> Verified<U> {
-        Verified { value: part(self.value), evidence: self.evidence }
+    /// What was read of a file in a directory of this node that a definition names.
+    pub fn local(claim: Claim) -> Self {
+        Self { value: claim, evidence: Evidence::Policy { rule: Policy::LocalSource } }
     }
 }
 
@@ -148,4 +178,298 @@ impl<T> Unverified<T> {
     pub fn peek(&self) -> &T {
         &self.value
     }
+
+    /// The digest its bytes have.
+    pub fn sha256(&self) -> Sha256 {
+        self.sha256
+    }
 }
+
+/// A catalog that may be believed, and what to remember of it.
+#[derive(Debug)]
+pub struct Admitted {
+    /// The catalog.
+    pub catalog: Verified<Catalog>,
+    /// What to remember, so that nothing older is believed again.
+    pub marks: Marks,
+    /// What the operator should know.
+    pub notes: Vec<Note>,
+}
+
+/// What the operator should know about a catalog that is believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The catalog was signed later than this node's clock shows.
+    ClockBehind {
+        /// What the clock shows.
+        clock: Timestamp,
+        /// When the catalog was signed.
+        issued: Timestamp,
+    },
+    /// More than two thirds of the catalog's life are over.
+    ExpiresSoon {
+        /// When it ends.
+        expires: Timestamp,
+    },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ClockBehind { clock, issued } => {
+                write!(
+                    f,
+                    "the clock shows {clock}, but the catalog was signed at {issued}: the clock runs behind"
+                )
+            }
+            Self::ExpiresSoon { expires } => {
+                write!(f, "the catalog expires at {expires} and has not been renewed")
+            }
+        }
+    }
+}
+
+/// Why a catalog is not believed. Nothing on the node changes then.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// Not the expected JSON.
+    #[error("the catalog of {repository} is not readable: {source}")]
+    Json {
+        /// The repository.
+        repository: String,
+        /// Where and what.
+        source: serde_json::Error,
+    },
+    /// Written by a later program.
+    #[error("the catalog of {repository} has format {found}, this program reads format {FORMAT}")]
+    Format {
+        /// The repository.
+        repository: String,
+        /// Its format.
+        found: u32,
+    },
+    /// No root that the operator's keys signed.
+    #[error("none of the {roots} roots of {repository} is signed by the keys in this node's configuration")]
+    NoRoot {
+        /// The repository.
+        repository: String,
+        /// How many roots the file has.
+        roots: usize,
+    },
+    /// A root that its predecessor signed but that does not hold by itself, or leaves a gap.
+    #[error("root {number} of {repository} does not hold: {reason}")]
+    Root {
+        /// The repository.
+        repository: String,
+        /// Its number.
+        number: u64,
+        /// Why.
+        reason: String,
+    },
+    /// The newest root's life is over.
+    #[error("root {number} of {repository} expired at {expires} (it is {now} here)")]
+    RootExpired {
+        /// The repository.
+        repository: String,
+        /// Its number.
+        number: u64,
+        /// When it ended.
+        expires: Timestamp,
+        /// The time that was assumed.
+        now: Timestamp,
+    },
+    /// The catalog's signature does not hold.
+    #[error("the catalog of {repository} is not believed under its root {root}: {source}")]
+    Signature {
+        /// The repository.
+        repository: String,
+        /// The root's number.
+        root: u64,
+        /// Why.
+        source: EnvelopeError,
+    },
+    /// Another repository's catalog.
+    #[error("the catalog is signed for repository {found:?}, this is {repository:?}")]
+    OtherRepository {
+        /// The repository.
+        repository: String,
+        /// The name inside.
+        found: String,
+    },
+    /// Signed under another root than the newest.
+    #[error("the catalog of {repository} belongs to root {found}, the newest root is {newest}")]
+    OtherRoot {
+        /// The repository.
+        repository: String,
+        /// The number inside.
+        found: u64,
+        /// The newest root's number.
+        newest: u64,
+    },
+    /// An older catalog than was already believed.
+    #[error("the catalog of {repository} has serial {found}, this node has already seen {seen}")]
+    Replayed {
+        /// The repository.
+        repository: String,
+        /// Its serial.
+        found: u64,
+        /// The serial that was seen.
+        seen: u64,
+    },
+    /// The catalog's life is over.
+    #[error("the catalog of {repository} expired at {expires} (it is {now} here)")]
+    Expired {
+        /// The repository.
+        repository: String,
+        /// When it ended.
+        expires: Timestamp,
+        /// The time that was assumed.
+        now: Timestamp,
+    },
+}
+
+impl TrustError {
+    /// What the operator can do.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Json { .. } | Self::Signature { source: EnvelopeError::Forged { .. }, .. } => {
+                "try again; if it stays, tell the publisher that the file is damaged".to_owned()
+            }
+            Self::Format { .. } => "update this program".to_owned(),
+            Self::NoRoot { repository, .. } => {
+                format!("compare keys= in /etc/sysupdate/repositories/{repository}.toml with the publisher's")
+            }
+            Self::RootExpired { .. } | Self::Expired { .. } => {
+                "check this node's clock; if it is right, the publisher has to sign again".to_owned()
+            }
+            Self::Replayed { .. } => {
+                "a server or mirror offers an old copy; nothing older than what was seen is installed"
+                    .to_owned()
+            }
+            Self::OtherRepository { found, .. } => {
+                format!("the file in /etc/sysupdate/repositories must be called {found}.toml")
+            }
+            Self::Root { .. } | Self::Signature { .. } | Self::OtherRoot { .. } => {
+                "the publisher's files do not fit together, or someone altered them".to_owned()
+            }
+        })
+    }
+}
+
+/// The times that decide what is stale.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// What the node's clock shows. It may be wrong in either direction.
+    pub shows: Timestamp,
+    /// When the program was released: it cannot be earlier.
+    pub released: Timestamp,
+}
+
+/// Decides whether a catalog may be believed.
+///
+/// `marks` are what the node remembers. The chain of roots is walked from the root they name, or from the
+/// first one that the operator's keys signed; each next root must be signed by the threshold of its
+/// predecessor and by its own. Time is the largest of the clock, the newest signed time seen, and the
+/// program's release, so that a wrong clock neither admits stale data nor locks the node out for good.
+pub fn admit(
+    document: &[u8],
+    repository: &Repository,
+    marks: Option<&Marks>,
+    clock: Clock,
+) -> Result<Admitted, TrustError> {
+    let id = || repository.id.clone();
+    let file: CatalogFile =
+        serde_json::from_slice(document).map_err(|source| TrustError::Json { repository: id(), source })?;
+    if file.version != FORMAT {
+        return Err(TrustError::Format { repository: id(), found: file.version });
+    }
+    // Other keys in /etc are another trust: what was seen under the old ones says nothing.
+    let marks = marks.filter(|marks| marks.keys == repository.root);
+    let root = newest_root(&file.roots, repository, marks)?;
+    let marks = marks.filter(|marks| marks.root.number == root.number);
+    let now = [Some(clock.shows), Some(clock.released), marks.map(|marks| marks.issued)];
+    let now = now.into_iter().flatten().max().unwrap_or(clock.shows);
+    if root.expires <= now {
+        return Err(TrustError::RootExpired {
+            repository: id(),
+            number: root.number,
+            expires: root.expires,
+            now,
+        });
+    }
+
+    let signature = |source| TrustError::Signature { repository: id(), root: root.number, source };
+    let packed = file.catalog.verify(&root.catalog).map_err(signature)?;
+    let catalog: Catalog = packed.unpack().map_err(signature)?;
+    if catalog.version != FORMAT {
+        return Err(TrustError::Format { repository: id(), found: catalog.version });
+    }
+    if catalog.repository != repository.id {
+        return Err(TrustError::OtherRepository { repository: id(), found: catalog.repository });
+    }
+    if catalog.root != root.number {
+        return Err(TrustError::OtherRoot { repository: id(), found: catalog.root, newest: root.number });
+    }
+    let seen = marks.map_or(0, |marks| marks.serial);
+    if catalog.serial < seen {
+        return Err(TrustError::Replayed { repository: id(), found: catalog.serial, seen });
+    }
+    if catalog.expires <= now {
+        return Err(TrustError::Expired { repository: id(), expires: catalog.expires, now });
+    }
+
+    let mut notes = Vec::new();
+    if clock.shows < catalog.issued {
+        notes.push(Note::ClockBehind { clock: clock.shows, issued: catalog.issued });
+    }
+    let life = catalog.expires.duration_since(catalog.issued);
+    if catalog.expires.duration_since(now) < life / 3 {
+        notes.push(Note::ExpiresSoon { expires: catalog.expires });
+    }
+    let issued = marks.map_or(catalog.issued, |marks| marks.issued.max(catalog.issued));
+    let marks = Marks { keys: repository.root.clone(), root, serial: catalog.serial, issued };
+    let key = packed.keys().first().cloned().unwrap_or_default();
+    let evidence = Evidence::Signed { repository: id(), key, serial: catalog.serial };
+    Ok(Admitted { catalog: Verified { value: catalog, evidence }, marks, notes })
+}
+
+/// Walks the chain of roots as far as it holds.
+fn newest_root(
+    chain: &[Envelope],
+    repository: &Repository,
+    marks: Option<&Marks>,
+) -> Result<Root, TrustError> {
+    let mut known = marks.map(|marks| marks.root.clone());
+    for envelope in chain {
+        let role = known.as_ref().map_or_else(|| repository.root.clone(), Root::role);
+        // What the known root did not sign is older than it, or not for us; the catalog's own signature
+        // tells in the end whether the walk arrived.
+        let Ok(packed) = envelope.verify(&role) else { continue };
+        let does_not_hold = |number, source: EnvelopeError| TrustError::Root {
+            repository: repository.id.clone(),
+            number,
+            reason: source.to_string(),
+        };
+        let next_number = known.as_ref().map_or(1, |root| root.number.saturating_add(1));
+        let root: Root = packed.unpack().map_err(|source| does_not_hold(next_number, source))?;
+        if let Some(known) = &known {
+            if root.number <= known.number {
+                continue;
+            }
+            if root.number != next_number {
+                return Err(TrustError::Root {
+                    repository: repository.id.clone(),
+                    number: root.number,
+                    reason: format!("it follows root {}", known.number),
+                });
+            }
+        }
+        envelope.verify(&root.role()).map_err(|source| does_not_hold(root.number, source))?;
+        root.catalog.check().map_err(|source| does_not_hold(root.number, source))?;
+        known = Some(root);
+    }
+    known.ok_or_else(|| TrustError::NoRoot { repository: repository.id.clone(), roots: chain.len() })
+}
+
+#[cfg(test)]
+mod tests;

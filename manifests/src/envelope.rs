@@ -1,0 +1,193 @@
+//! Signed JSON: what is signed travels inside the file, so that text and signature cannot be torn apart.
+//!
+//! `{"signed": "<base64 of zstd of JSON>", "signatures": [{"key": "<public key>", "minisig": "<text>"}]}`.
+//! Signatures cover the compressed bytes: they are verified before anything is decompressed.
+
+use std::collections::BTreeSet;
+use std::io::Read as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// How much JSON an envelope may unpack to, in bytes. A catalog of 35 extensions with 20 versions for
+/// two architectures is 1.6 MB.
+pub const UNPACKED_LIMIT: u64 = 32 << 20;
+
+/// The zstd level envelopes are packed with; readers accept any.
+const LEVEL: i32 = 19;
+
+/// Signed bytes and the signatures over them.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Envelope {
+    /// Base64 of the compressed document.
+    pub signed: String,
+    /// Who signed.
+    pub signatures: Vec<Signature>,
+}
+
+/// One signature.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Signature {
+    /// The public key in minisign's base64 form.
+    pub key: String,
+    /// The signature in minisign's text form.
+    pub minisig: String,
+}
+
+/// Keys of which at least `threshold` must have signed.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Role {
+    /// How many distinct keys must have signed.
+    pub threshold: usize,
+    /// The keys that may, in minisign's base64 form.
+    pub keys: Vec<String>,
+}
+
+/// Why an envelope is not believed.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvelopeError {
+    /// The signed part is not base64.
+    #[error("the signed part is not base64: {0}")]
+    Base64(base64::DecodeError),
+    /// A role that can never, or always, be satisfied.
+    #[error("the threshold is {threshold} with {keys} distinct keys; it must be between 1 and their number")]
+    Threshold {
+        /// What it asks for.
+        threshold: usize,
+        /// How many distinct keys there are.
+        keys: usize,
+    },
+    /// A key that is none.
+    #[error("{key:?} is not a minisign public key")]
+    Key {
+        /// The text.
+        key: String,
+    },
+    /// None of the role's keys signed.
+    #[error("signed by {}, and none of these keys is trusted here", list(.found))]
+    Stranger {
+        /// The keys that claim to have signed.
+        found: Vec<String>,
+    },
+    /// A trusted key's signature does not fit the bytes.
+    #[error("the signature of {key} does not fit: the file was altered or damaged")]
+    Forged {
+        /// The key.
+        key: String,
+    },
+    /// Too few signed.
+    #[error("{valid} of the trusted keys signed, {threshold} must")]
+    BelowThreshold {
+        /// How many distinct keys signed.
+        valid: usize,
+        /// How many must.
+        threshold: usize,
+    },
+    /// What was signed does not decompress.
+    #[error("the signed part does not decompress: {0}")]
+    Zstd(std::io::Error),
+    /// What was signed unpacks to too much.
+    #[error("the signed part unpacks to more than {UNPACKED_LIMIT} bytes")]
+    TooLarge,
+    /// What was signed is not the expected document.
+    #[error("the signed part is not readable at line {} column {}: {}", .0.line(), .0.column(), .0)]
+    Json(serde_json::Error),
+}
+
+fn list(keys: &[String]) -> String {
+    if keys.is_empty() { "nobody".to_owned() } else { keys.join(", ") }
+}
+
+impl Role {
+    /// Checks that it can be satisfied and that each key is one.
+    pub fn check(&self) -> Result<(), EnvelopeError> {
+        let distinct = self.keys.iter().map(|key| public_key(key)).collect::<Result<Vec<_>, _>>()?;
+        let distinct: BTreeSet<Vec<u8>> = distinct.into_iter().map(|(_, bytes)| bytes).collect();
+        if self.threshold == 0 || self.threshold > distinct.len() {
+            return Err(EnvelopeError::Threshold { threshold: self.threshold, keys: distinct.len() });
+        }
+        Ok(())
+    }
+}
+
+/// A parsed key, and the bytes that tell it from another: algorithm, identifier and key.
+fn public_key(text: &str) -> Result<(minisign_verify::PublicKey, Vec<u8>), EnvelopeError> {
+    let wrong = || EnvelopeError::Key { key: text.to_owned() };
+    let key = minisign_verify::PublicKey::from_base64(text).map_err(|_| wrong())?;
+    // The identifier is chosen by whoever makes the key: only the 32 key bytes count as distinct.
+    let bytes = STANDARD.decode(text).map_err(|_| wrong())?;
+    Ok((key, bytes.get(10..).ok_or_else(wrong)?.to_vec()))
+}
+
+impl Envelope {
+    /// Packs a document for signing: the bytes that signatures must cover.
+    pub fn pack<T: Serialize>(document: &T) -> std::io::Result<Vec<u8>> {
+        zstd::bulk::compress(&serde_json::to_vec(document)?, LEVEL)
+    }
+
+    /// Puts packed bytes and the signatures made over them together.
+    pub fn seal(packed: &[u8], signatures: Vec<Signature>) -> Self {
+        Self { signed: STANDARD.encode(packed), signatures }
+    }
+
+    /// Checks that at least the role's threshold of its distinct keys signed; returns the packed bytes and
+    /// the keys that signed them.
+    ///
+    /// A trusted key with a signature that does not fit fails the whole, since only tampering or damage
+    /// explains it; signatures of unknown keys are passed over.
+    pub fn verify(&self, role: &Role) -> Result<Packed, EnvelopeError> {
+        role.check()?;
+        let bytes = STANDARD.decode(&self.signed).map_err(EnvelopeError::Base64)?;
+        let trusted = role.keys.iter().map(|key| public_key(key)).collect::<Result<Vec<_>, _>>()?;
+        let mut signers = BTreeSet::new();
+        let mut keys = Vec::new();
+        for signature in &self.signatures {
+            let Ok((_, claimed)) = public_key(&signature.key) else { continue };
+            let Some((key, identity)) = trusted.iter().find(|(_, identity)| *identity == claimed) else {
+                continue;
+            };
+            minisign_verify::Signature::decode(&signature.minisig)
+                .and_then(|decoded| key.verify(&bytes, &decoded, false))
+                .map_err(|_| EnvelopeError::Forged { key: signature.key.clone() })?;
+            if signers.insert(identity.clone()) {
+                keys.push(signature.key.clone());
+            }
+        }
+        if signers.is_empty() {
+            let found = self.signatures.iter().map(|signature| signature.key.clone()).collect();
+            return Err(EnvelopeError::Stranger { found });
+        }
+        if signers.len() < role.threshold {
+            return Err(EnvelopeError::BelowThreshold { valid: signers.len(), threshold: role.threshold });
+        }
+        Ok(Packed { bytes, keys })
+    }
+}
+
+/// Compressed bytes that the right keys signed.
+#[derive(Debug)]
+pub struct Packed {
+    bytes: Vec<u8>,
+    keys: Vec<String>,
+}
+
+impl Packed {
+    /// The keys that signed.
+    pub fn keys(&self) -> &[String] {
+        &self.keys
+    }
+
+    /// Decompresses and reads the document.
+    pub fn unpack<T: DeserializeOwned>(&self) -> Result<T, EnvelopeError> {
+        let mut json = Vec::new();
+        zstd::Decoder::new(self.bytes.as_slice())
+            .and_then(|decoder| decoder.take(UNPACKED_LIMIT + 1).read_to_end(&mut json))
+            .map_err(EnvelopeError::Zstd)?;
+        if json.len() as u64 > UNPACKED_LIMIT {
+            return Err(EnvelopeError::TooLarge);
+        }
+        serde_json::from_slice(&json).map_err(EnvelopeError::Json)
+    }
+}

@@ -1,0 +1,143 @@
+//! A repository as the operator describes it in `/etc/sysupdate/repositories/ID.toml`, and what a node
+//! remembers of it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::Root;
+use crate::envelope::{EnvelopeError, Role};
+
+/// A repository this node trusts, within the limits of its keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repository {
+    /// Its identifier: the file's name, and the name its catalog must carry.
+    pub id: String,
+    /// Where it is, with a slash at the end.
+    pub url: String,
+    /// Other places with the same files, each with a slash at the end.
+    pub mirrors: Vec<String>,
+    /// The keys that sign its first root.
+    pub root: Role,
+}
+
+/// The file as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fragment {
+    url: String,
+    #[serde(default)]
+    mirrors: Vec<String>,
+    keys: Vec<String>,
+    #[serde(default = "one")]
+    threshold: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+/// Why a repository file is not usable.
+#[derive(Debug, thiserror::Error)]
+pub enum RepositoryError {
+    /// Not the expected TOML.
+    #[error("{file}: {source}")]
+    Toml {
+        /// The file.
+        file: String,
+        /// What is wrong, with line and column.
+        source: Box<toml::de::Error>,
+    },
+    /// A URL of a kind that is not fetched.
+    #[error("{file}: {url:?} is not an http://, https:// or file:// URL")]
+    Url {
+        /// The file.
+        file: String,
+        /// The text.
+        url: String,
+    },
+    /// The keys do not make a role.
+    #[error("{file}: {source}")]
+    Keys {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        source: EnvelopeError,
+    },
+}
+
+impl Repository {
+    /// Reads a repository file; `file` is for messages.
+    pub fn parse(id: &str, file: &str, text: &str) -> Result<Self, RepositoryError> {
+        let fragment: Fragment = toml::from_str(text)
+            .map_err(|source| RepositoryError::Toml { file: file.to_owned(), source: Box::new(source) })?;
+        let root = Role { threshold: fragment.threshold, keys: fragment.keys };
+        root.check().map_err(|source| RepositoryError::Keys { file: file.to_owned(), source })?;
+        let url = |text: &String| match text.split_once("://") {
+            Some(("http" | "https" | "file", rest)) if !rest.is_empty() => {
+                Ok(format!("{}/", text.trim_end_matches('/')))
+            }
+            _ => Err(RepositoryError::Url { file: file.to_owned(), url: text.clone() }),
+        };
+        Ok(Self {
+            id: id.to_owned(),
+            url: url(&fragment.url)?,
+            mirrors: fragment.mirrors.iter().map(url).collect::<Result<_, _>>()?,
+            root,
+        })
+    }
+
+    /// Where a file of the repository may be had, in the order to try.
+    pub fn urls(&self, relative: &str) -> Vec<String> {
+        std::iter::once(&self.url).chain(&self.mirrors).map(|base| format!("{base}{relative}")).collect()
+    }
+}
+
+/// What a node remembers of a repository, so that nothing older is ever believed again.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Marks {
+    /// The keys in `/etc` these marks were made under: other keys start afresh.
+    pub keys: Role,
+    /// The last root believed.
+    pub root: Root,
+    /// The highest serial believed under that root.
+    pub serial: u64,
+    /// The largest signed time believed.
+    pub issued: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+
+    fn parse(text: &str) -> Result<Repository, RepositoryError> {
+        Repository::parse("example", "example.toml", text)
+    }
+
+    #[test]
+    fn urls_are_joined_with_one_slash_and_mirrors_follow() {
+        let text = format!("url = 'https://a/x'\nmirrors = ['http://b/']\nkeys = ['{KEY}']");
+        let repository = parse(&text).unwrap();
+        assert_eq!(repository.urls("k/f.raw"), ["https://a/x/k/f.raw", "http://b/k/f.raw"]);
+        assert_eq!(repository.root.threshold, 1);
+    }
+
+    #[test]
+    fn each_defect_is_told() {
+        let cases = [
+            (format!("url = 'ftp://a'\nkeys = ['{KEY}']"), "example.toml: \"ftp://a\" is not an http://"),
+            ("url = 'https://a'\nkeys = ['x']".to_owned(), "\"x\" is not a minisign public key"),
+            ("url = 'https://a'\nkeys = []".to_owned(), "the threshold is 1 with 0 distinct keys"),
+            (
+                format!("url = 'https://a'\nthreshold = 2\nkeys = ['{KEY}', '{KEY}']"),
+                "the threshold is 2 with 1 distinct keys",
+            ),
+            (format!("url = 'https://a'\nkey = '{KEY}'"), "unknown field `key`"),
+        ];
+        for (text, expected) in cases {
+            let message = parse(&text).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+}

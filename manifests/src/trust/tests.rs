@@ -1,0 +1,301 @@
+//! Every way in which a catalog must not be believed, and the ways in which it must.
+
+use std::collections::BTreeMap;
+
+use minisign::KeyPair;
+
+use super::*;
+use crate::envelope::{Role, Signature};
+
+const NOW: &str = "2026-11-20T10:00:00Z";
+
+fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn clock(shows: &str) -> Clock {
+    Clock { shows: time(shows), released: time("2026-11-01T00:00:00Z") }
+}
+
+fn key() -> KeyPair {
+    KeyPair::generate_unencrypted_keypair().unwrap()
+}
+
+fn sign<T: serde::Serialize>(document: &T, keys: &[&KeyPair]) -> Envelope {
+    let packed = Envelope::pack(document).unwrap();
+    let signatures = keys
+        .iter()
+        .map(|pair| Signature {
+            key: pair.pk.to_base64(),
+            minisig: minisign::sign(None, &pair.sk, packed.as_slice(), None, None).unwrap().into_string(),
+        })
+        .collect();
+    Envelope::seal(&packed, signatures)
+}
+
+fn role(keys: &[&KeyPair], threshold: usize) -> Role {
+    Role { threshold, keys: keys.iter().map(|pair| pair.pk.to_base64()).collect() }
+}
+
+fn root(number: u64, keys: &[&KeyPair], catalog: &KeyPair) -> Root {
+    let Role { threshold, keys } = role(keys, keys.len());
+    Root { number, threshold, keys, catalog: role(&[catalog], 1), expires: time("2030-01-01T00:00:00Z") }
+}
+
+fn catalog(root: u64, serial: u64) -> Catalog {
+    Catalog {
+        version: FORMAT,
+        repository: "example".to_owned(),
+        root,
+        serial,
+        issued: time("2026-11-19T00:00:00Z"),
+        expires: time("2026-12-04T00:00:00Z"),
+        extensions: BTreeMap::new(),
+    }
+}
+
+/// A publisher with one root key and one catalog key, and a node that was given the root key.
+struct World {
+    root_key: KeyPair,
+    catalog_key: KeyPair,
+    repository: Repository,
+    file: CatalogFile,
+}
+
+impl World {
+    fn new() -> Self {
+        let (root_key, catalog_key) = (key(), key());
+        let roots = vec![sign(&root(1, &[&root_key], &catalog_key), &[&root_key])];
+        let file = CatalogFile { version: FORMAT, roots, catalog: sign(&catalog(1, 5), &[&catalog_key]) };
+        let repository = Repository {
+            id: "example".to_owned(),
+            url: "https://example.org/".to_owned(),
+            mirrors: Vec::new(),
+            root: role(&[&root_key], 1),
+        };
+        Self { root_key, catalog_key, repository, file }
+    }
+
+    fn publish(&mut self, catalog: &Catalog) -> &mut Self {
+        self.file.catalog = sign(catalog, &[&self.catalog_key]);
+        self
+    }
+
+    fn admit(&self, marks: Option<&Marks>, shows: &str) -> Result<Admitted, TrustError> {
+        admit(&serde_json::to_vec(&self.file).unwrap(), &self.repository, marks, clock(shows))
+    }
+
+    fn refused(&self, marks: Option<&Marks>, shows: &str) -> TrustError {
+        self.admit(marks, shows).expect_err("it was believed")
+    }
+}
+
+#[test]
+fn a_good_catalog_is_believed_on_its_signers_evidence() {
+    let world = World::new();
+    let admitted = world.admit(None, NOW).unwrap();
+    assert!(admitted.notes.is_empty(), "{:?}", admitted.notes);
+    assert_eq!((admitted.marks.serial, admitted.marks.root.number), (5, 1));
+    let expected = Evidence::Signed {
+        repository: "example".to_owned(),
+        key: world.catalog_key.pk.to_base64(),
+        serial: 5,
+    };
+    assert_eq!(*admitted.catalog.evidence(), expected);
+}
+
+#[test]
+fn the_same_serial_again_is_no_replay_but_an_older_one_is() {
+    let mut world = World::new();
+    let marks = world.admit(None, NOW).unwrap().marks;
+    world.admit(Some(&marks), NOW).unwrap();
+    let error = world.publish(&catalog(1, 4)).refused(Some(&marks), NOW);
+    assert!(matches!(error, TrustError::Replayed { found: 4, seen: 5, .. }), "{error}");
+}
+
+#[test]
+fn an_unknown_root_key_is_refused_with_the_way_out() {
+    let mut world = World::new();
+    world.repository.root = role(&[&key()], 1);
+    let error = world.refused(None, NOW);
+    assert!(matches!(error, TrustError::NoRoot { roots: 1, .. }), "{error}");
+    assert!(error.hint().unwrap().contains("/etc/sysupdate/repositories/example.toml"));
+}
+
+#[test]
+fn a_catalog_key_the_root_does_not_name_is_refused() {
+    let mut world = World::new();
+    world.catalog_key = key();
+    let error = world.publish(&catalog(1, 6)).refused(None, NOW);
+    assert!(matches!(error, TrustError::Signature { source: EnvelopeError::Stranger { .. }, .. }), "{error}");
+}
+
+#[test]
+fn a_flipped_byte_anywhere_in_what_is_signed_is_refused() {
+    let mut world = World::new();
+    let whole = world.file.catalog.signed.clone().into_bytes();
+    for position in (0..whole.len()).step_by(7) {
+        let mut damaged = whole.clone();
+        damaged[position] = if damaged[position] == b'A' { b'B' } else { b'A' };
+        world.file.catalog.signed = String::from_utf8(damaged).unwrap();
+        let error = world.refused(None, NOW);
+        assert!(matches!(error, TrustError::Signature { .. }), "byte {position}: {error}");
+    }
+}
+
+#[test]
+fn an_expired_catalog_is_refused_and_an_ageing_one_is_noted() {
+    let world = World::new();
+    let error = world.refused(None, "2026-12-04T00:00:00Z");
+    assert!(matches!(error, TrustError::Expired { .. }), "{error}");
+    let notes = world.admit(None, "2026-12-01T00:00:00Z").unwrap().notes;
+    assert_eq!(notes, [Note::ExpiresSoon { expires: time("2026-12-04T00:00:00Z") }]);
+}
+
+#[test]
+fn a_clock_in_1970_believes_the_present_and_says_that_it_is_behind() {
+    let world = World::new();
+    let admitted = world.admit(None, "1970-01-01T00:00:07Z").unwrap();
+    assert!(matches!(admitted.notes[..], [Note::ClockBehind { .. }]), "{:?}", admitted.notes);
+}
+
+#[test]
+fn a_clock_in_1970_does_not_believe_what_was_stale_at_release_or_when_last_seen() {
+    let mut world = World::new();
+    let mut stale = catalog(1, 5);
+    stale.expires = time("2026-10-30T00:00:00Z");
+    stale.issued = time("2026-10-20T00:00:00Z");
+    let error = world.publish(&stale).refused(None, "1970-01-01T00:00:07Z");
+    assert!(matches!(error, TrustError::Expired { .. }), "{error}");
+
+    let mut world = World::new();
+    let marks = world.admit(None, NOW).unwrap().marks;
+    let mut short = catalog(1, 9);
+    short.issued = time("2026-11-10T00:00:00Z");
+    short.expires = time("2026-11-18T00:00:00Z");
+    let error = world.publish(&short).refused(Some(&marks), "1970-01-01T00:00:07Z");
+    assert!(matches!(error, TrustError::Expired { .. }), "{error}");
+}
+
+#[test]
+fn a_clock_in_2038_refuses_but_does_not_lock_the_node_out() {
+    let world = World::new();
+    let marks = world.admit(None, NOW).unwrap().marks;
+    let error = world.refused(Some(&marks), "2038-01-19T03:14:08Z");
+    assert!(matches!(error, TrustError::RootExpired { .. } | TrustError::Expired { .. }), "{error}");
+    world.admit(Some(&marks), NOW).unwrap();
+}
+
+#[test]
+fn another_repositorys_catalog_is_refused_although_the_key_is_right() {
+    let mut world = World::new();
+    let mut other = catalog(1, 5);
+    other.repository = "other".to_owned();
+    let error = world.publish(&other).refused(None, NOW);
+    assert!(matches!(error, TrustError::OtherRepository { .. }), "{error}");
+}
+
+#[test]
+fn a_node_that_slept_through_two_rotations_walks_the_chain() {
+    let mut world = World::new();
+    let marks = world.admit(None, NOW).unwrap().marks;
+    let (second, third, online) = (key(), key(), key());
+    let first = &world.root_key;
+    world.file.roots.push(sign(&root(2, &[&second], &online), &[first, &second]));
+    world.file.roots.push(sign(&root(3, &[&third], &online), &[&second, &third]));
+    world.file.catalog = sign(&catalog(3, 1), &[&online]);
+    for marks in [None, Some(&marks)] {
+        let admitted = world.admit(marks, NOW).unwrap();
+        assert_eq!((admitted.marks.root.number, admitted.marks.serial), (3, 1));
+    }
+}
+
+#[test]
+fn a_rotation_signed_by_the_new_key_alone_leads_nowhere() {
+    let mut world = World::new();
+    let (second, online) = (key(), key());
+    world.file.roots.push(sign(&root(2, &[&second], &online), &[&second]));
+    world.file.catalog = sign(&catalog(2, 1), &[&online]);
+    let error = world.refused(None, NOW);
+    assert!(matches!(error, TrustError::Signature { root: 1, .. }), "{error}");
+}
+
+#[test]
+fn a_rotation_signed_by_the_old_key_alone_does_not_hold() {
+    let mut world = World::new();
+    let (second, online) = (key(), key());
+    world.file.roots.push(sign(&root(2, &[&second], &online), &[&world.root_key]));
+    let error = world.refused(None, NOW);
+    assert!(matches!(error, TrustError::Root { number: 2, .. }), "{error}");
+}
+
+#[test]
+fn a_gap_in_the_chain_does_not_hold() {
+    let mut world = World::new();
+    world.file.roots.push(sign(&root(3, &[&world.root_key], &world.catalog_key), &[&world.root_key]));
+    let error = world.refused(None, NOW);
+    assert!(matches!(error, TrustError::Root { number: 3, .. }), "{error}");
+}
+
+#[test]
+fn a_new_root_heals_a_serial_that_a_thief_drove_to_the_end() {
+    let mut world = World::new();
+    let mut stolen = catalog(1, u64::MAX);
+    stolen.issued = time("2029-11-19T00:00:00Z");
+    stolen.expires = time("2029-12-19T00:00:00Z");
+    let marks = world.publish(&stolen).admit(None, NOW).unwrap().marks;
+    let online = key();
+    world.file.roots.push(sign(&root(2, &[&world.root_key], &online), &[&world.root_key]));
+    world.file.catalog = sign(&catalog(2, 1), &[&online]);
+    assert_eq!(world.admit(Some(&marks), NOW).unwrap().marks.serial, 1);
+}
+
+#[test]
+fn the_same_key_twice_does_not_reach_a_threshold_of_two() {
+    let mut world = World::new();
+    let other = key();
+    let two = Root { catalog: role(&[&world.catalog_key, &other], 2), ..root(1, &[&world.root_key], &other) };
+    world.file.roots = vec![sign(&two, &[&world.root_key])];
+    world.file.catalog = sign(&catalog(1, 5), &[&world.catalog_key, &world.catalog_key]);
+    let error = world.refused(None, NOW);
+    let below = EnvelopeError::BelowThreshold { valid: 1, threshold: 2 };
+    assert!(error.to_string().ends_with(&below.to_string()), "{error}");
+    world.file.catalog = sign(&catalog(1, 5), &[&world.catalog_key, &other]);
+    world.admit(None, NOW).unwrap();
+}
+
+#[test]
+fn a_decompression_bomb_is_stopped_at_the_cap() {
+    let mut world = World::new();
+    let zeros = vec![b' '; usize::try_from(crate::envelope::UNPACKED_LIMIT).unwrap() + 2];
+    let packed = zstd::bulk::compress(&zeros, 1).unwrap();
+    let signature = Signature {
+        key: world.catalog_key.pk.to_base64(),
+        minisig: minisign::sign(None, &world.catalog_key.sk, packed.as_slice(), None, None)
+            .unwrap()
+            .into_string(),
+    };
+    world.file.catalog = Envelope::seal(&packed, vec![signature]);
+    let error = world.refused(None, NOW);
+    assert!(matches!(error, TrustError::Signature { source: EnvelopeError::TooLarge, .. }), "{error}");
+}
+
+#[test]
+fn new_keys_in_the_configuration_start_afresh() {
+    let old = World::new().admit(None, NOW).unwrap().marks;
+    let mut world = World::new();
+    world.publish(&catalog(1, 2)).admit(Some(&old), NOW).unwrap();
+}
+
+#[test]
+fn what_is_no_catalog_is_refused() {
+    let world = World::new();
+    let clock = clock(NOW);
+    for document in [&b""[..], b"{}", b"[]", b"\xff", b"<html>404</html>"] {
+        let error = admit(document, &world.repository, None, clock).unwrap_err();
+        assert!(matches!(error, TrustError::Json { .. }), "{error}");
+    }
+    let mut later = World::new();
+    later.file.version = 2;
+    assert!(matches!(later.refused(None, NOW), TrustError::Format { found: 2, .. }));
+}
