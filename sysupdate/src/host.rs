@@ -5,13 +5,16 @@ use std::fmt;
 
 pub mod clock;
 pub mod http;
+pub mod lock;
 pub mod mounts;
+pub mod processes;
 pub mod store;
 pub mod sys;
 pub mod transport;
 
 use clock::Clock;
 use mounts::Mounts;
+use processes::Processes;
 use store::Store;
 use transport::Transport;
 
@@ -21,6 +24,8 @@ pub struct Host {
     pub clock: Box<dyn Clock>,
     /// Mounting images and swapping what is merged.
     pub mounts: Box<dyn Mounts>,
+    /// Programs.
+    pub processes: Box<dyn Processes>,
     /// Files.
     pub store: Box<dyn Store>,
     /// The network.

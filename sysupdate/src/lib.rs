@@ -5,3 +5,5 @@
 
 pub mod host;
 pub mod paths;
+pub mod plan;
+pub mod record;

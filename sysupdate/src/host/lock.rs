@@ -1,0 +1,118 @@
+//! One writer at a time. Readers never take the lock.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+
+/// Who holds the lock, written into it for whoever finds it taken.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Holder {
+    /// The process.
+    pub pid: u32,
+    /// What it does.
+    pub verb: String,
+    /// Since when.
+    pub since: jiff::Timestamp,
+}
+
+/// The lock, held until dropped. The kernel lets go of it when the process dies, however it dies.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// Why the lock was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Someone else writes.
+    #[error("{} is held{}", path.display(), describe(.holder))]
+    Held {
+        /// The lock.
+        path: PathBuf,
+        /// Who, if it can be read.
+        holder: Option<Holder>,
+    },
+    /// The lock file cannot be used.
+    #[error("cannot lock {}: {source}", path.display())]
+    Unusable {
+        /// The lock.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+fn describe(holder: &Option<Holder>) -> String {
+    match holder {
+        Some(Holder { pid, verb, since }) => format!(" by process {pid}, which runs `{verb}` since {since}"),
+        None => " by another process".to_owned(),
+    }
+}
+
+impl Lock {
+    /// Takes the lock without waiting.
+    pub fn take(path: &Path, verb: &str, since: jiff::Timestamp) -> Result<Self, LockError> {
+        let unusable = |source| LockError::Unusable { path: path.to_owned(), source };
+        if let Some(directory) = path.parent() {
+            std::fs::create_dir_all(directory).map_err(unusable)?;
+        }
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(unusable)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let mut text = String::new();
+                let holder = match file.read_to_string(&mut text) {
+                    Ok(_) => serde_json::from_str(&text).ok(),
+                    Err(_) => None,
+                };
+                return Err(LockError::Held { path: path.to_owned(), holder });
+            }
+            Err(errno) => return Err(unusable(errno.into())),
+        }
+        let holder = Holder { pid: std::process::id(), verb: verb.to_owned(), since };
+        let text = serde_json::to_vec(&holder).map_err(|error| unusable(error.into()))?;
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| file.write_all(&text))
+            .map_err(unusable)?;
+        Ok(Self { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_taker_learns_who_holds_it_and_the_third_gets_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("run/lock");
+        let since = jiff::Timestamp::UNIX_EPOCH;
+        let first = Lock::take(&path, "update", since).unwrap();
+        let error = Lock::take(&path, "vacuum", since).unwrap_err();
+        let message = error.to_string();
+        let expected = format!("by process {}, which runs `update` since 1970", std::process::id());
+        assert!(message.contains(&expected), "{message}");
+        drop(first);
+        Lock::take(&path, "vacuum", since).unwrap();
+    }
+
+    #[test]
+    fn garbage_in_the_lock_file_does_not_matter() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        std::fs::write(&path, b"\xff not json").unwrap();
+        let _held = Lock::take(&path, "update", jiff::Timestamp::UNIX_EPOCH).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with('{') && text.ends_with('}'), "{text}");
+    }
+}

@@ -1,0 +1,216 @@
+//! Running a program of the host and seeing how it ends.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+/// How much of what a program prints is kept, in bytes.
+const OUTPUT_LIMIT: usize = 4096;
+
+/// How often a running program is looked at.
+const POLL: Duration = Duration::from_millis(20);
+
+/// The search path a program gets: it starts with nothing of ours in its environment.
+const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What to run: without a shell, in a clean environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// The root it sees.
+    pub root: PathBuf,
+    /// The program, an absolute path below that root, and its arguments.
+    pub argv: Vec<String>,
+    /// Its environment, besides `PATH`.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// How it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// With status 0.
+    Passed,
+    /// Otherwise: how, and the end of what it printed.
+    Failed {
+        /// `exit status 1`, `signal 9`.
+        how: String,
+        /// The end of its output.
+        output: String,
+    },
+    /// It ran too long and was killed with all its children.
+    TimedOut {
+        /// The end of its output.
+        output: String,
+    },
+    /// It could not be started.
+    NotStarted {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Runs programs.
+pub trait Processes {
+    /// Runs one to its end, or kills its process group when the time is over.
+    fn run(&self, program: &Program, limit: Duration) -> Ending;
+}
+
+/// The real processes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Spawner;
+
+impl Processes for Spawner {
+    fn run(&self, program: &Program, limit: Duration) -> Ending {
+        let not_started = |reason: String| Ending::NotStarted { reason };
+        let Some((path, arguments)) = program.argv.split_first() else {
+            return not_started("no program is named".to_owned());
+        };
+        let (reader, writer) = match std::io::pipe() {
+            Ok(pipe) => pipe,
+            Err(error) => return not_started(error.to_string()),
+        };
+        let output = match writer.try_clone() {
+            Ok(output) => output,
+            Err(error) => return not_started(error.to_string()),
+        };
+        let mut command = Command::new(path);
+        command.args(arguments).env_clear().env("PATH", SEARCH_PATH).envs(&program.environment);
+        command.stdin(Stdio::null()).stdout(writer).stderr(output).current_dir("/").process_group(0);
+        let child = match spawn(&mut command, &program.root) {
+            Ok(child) => child,
+            Err(error) => return not_started(format!("{path}: {error}")),
+        };
+        // Our ends of the pipe close with the command; the reader then ends when the last child does.
+        drop(command);
+        let tail = collect(reader);
+        wait(child, limit, &tail)
+    }
+}
+
+/// Starts the command below a root: from a thread that changes the root for itself alone.
+fn spawn(command: &mut Command, root: &Path) -> io::Result<Child> {
+    if root == Path::new("/") {
+        return command.spawn();
+    }
+    let confined = || {
+        unshare(CloneFlags::CLONE_FS)?;
+        rustix::process::chroot(root)?;
+        command.spawn()
+    };
+    std::thread::scope(|scope| scope.spawn(confined).join())
+        .unwrap_or_else(|_| Err(io::Error::other("the thread that starts it failed")))
+}
+
+fn wait(mut child: Child, limit: Duration, tail: &mpsc::Receiver<Vec<u8>>) -> Ending {
+    let group = i32::try_from(child.id()).map(Pid::from_raw);
+    let end_group = || {
+        if let Ok(group) = group {
+            // ESRCH means that all of them are gone already, which is what is wanted.
+            let _gone = killpg(group, Signal::SIGKILL);
+        }
+    };
+    let start = Instant::now();
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => {
+                end_group();
+                return match status.code() {
+                    Some(0) => Ending::Passed,
+                    Some(code) => Ending::Failed { how: format!("exit status {code}"), output: text(tail) },
+                    None => Ending::Failed {
+                        how: format!("signal {}", status.signal().unwrap_or_default()),
+                        output: text(tail),
+                    },
+                };
+            }
+            Ok(None) if start.elapsed() < limit => std::thread::sleep(POLL),
+            Ok(None) => {
+                end_group();
+                return match child.wait() {
+                    Ok(_) => Ending::TimedOut { output: text(tail) },
+                    Err(error) => Ending::NotStarted { reason: error.to_string() },
+                };
+            }
+            Err(error) => return Ending::NotStarted { reason: error.to_string() },
+        }
+    }
+}
+
+/// Reads what is printed, to the end, and keeps the end of it.
+fn collect(mut reader: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        let mut buffer = [0; OUTPUT_LIMIT];
+        while let Ok(length @ 1..) = reader.read(&mut buffer) {
+            kept.extend_from_slice(&buffer[..length]);
+            let surplus = kept.len().saturating_sub(OUTPUT_LIMIT);
+            kept.drain(..surplus);
+        }
+        // Nobody may be listening any more.
+        let _unheard = sender.send(kept);
+    });
+    receiver
+}
+
+/// The end of the output. A child that left the process group may hold the pipe open: it is not waited for.
+fn text(tail: &mpsc::Receiver<Vec<u8>>) -> String {
+    let bytes = tail.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(script: &str, limit: Duration) -> Ending {
+        let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
+        let environment = BTreeMap::from([("SYSUPDATE_NAME".to_owned(), "x".to_owned())]);
+        Spawner.run(&Program { root: "/".into(), argv, environment }, limit)
+    }
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn the_environment_holds_what_was_given_and_a_path() {
+        assert_eq!(run("test \"$(env | grep -v ^PWD= | grep -v ^_= | wc -l)\" = 2", LONG), Ending::Passed);
+        assert_eq!(run("test \"$SYSUPDATE_NAME\" = x", LONG), Ending::Passed);
+    }
+
+    #[test]
+    fn a_failure_keeps_the_end_of_what_was_printed() {
+        let ending = run("seq 1 9999; echo last >&2; exit 3", LONG);
+        let Ending::Failed { how, output } = ending else { panic!("{ending:?}") };
+        assert_eq!(how, "exit status 3");
+        assert!(output.ends_with("9999\nlast") && output.len() <= OUTPUT_LIMIT, "{output}");
+    }
+
+    #[test]
+    fn what_runs_too_long_is_killed_with_its_children() {
+        let start = Instant::now();
+        let ending = run("sleep 30 & echo waiting; wait", Duration::from_millis(300));
+        assert_eq!(ending, Ending::TimedOut { output: "waiting".to_owned() });
+        assert!(start.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn what_cannot_start_says_why() {
+        let program = Program {
+            root: "/".into(),
+            argv: vec!["/nonexistent/check".to_owned()],
+            environment: BTreeMap::new(),
+        };
+        let ending = Spawner.run(&program, LONG);
+        assert!(
+            matches!(&ending, Ending::NotStarted { reason } if reason.starts_with("/nonexistent/check: ")),
+            "{ending:?}"
+        );
+    }
+}

@@ -1,0 +1,130 @@
+//! A plan as people and programs read it.
+
+use std::fmt;
+
+use serde::ser::SerializeStruct as _;
+use serde::{Serialize, Serializer};
+
+use super::{Acquire, Activation, ComponentPlan, Decision, Keep, Objection, Origin, Plan, Refusal, Source};
+use crate::record::Stage;
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.components.iter().try_for_each(|component| component.fmt(f))
+    }
+}
+
+impl fmt::Display for ComponentPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.component)?;
+        let from = || self.active.as_ref().map(|version| format!(" (now {version})")).unwrap_or_default();
+        match &self.decision {
+            Decision::Settle { activation, stage: Stage::Checking } => {
+                writeln!(f, "judge {}, which an interrupted run put in use", activation.version)?;
+            }
+            Decision::Settle {
+                activation: Activation { version, previous, .. },
+                stage: Stage::Returning,
+            } => {
+                let previous = previous.as_ref().map_or("nothing", |version| version.as_str());
+                writeln!(f, "finish the return from {version} to {previous}")?;
+            }
+            Decision::Install { remove, acquire, activation } => {
+                writeln!(f, "install {}{}", activation.version, from())?;
+                for path in remove {
+                    writeln!(f, "  remove {}", path.display())?;
+                }
+                for Acquire { source: Source { origin, target, .. }, .. } in acquire {
+                    writeln!(f, "  get {origin}")?;
+                    writeln!(f, "    as {}", target.display())?;
+                }
+            }
+            Decision::Activate { activation } => {
+                writeln!(f, "put {}, which is here already, in use{}", activation.version, from())?;
+            }
+            Decision::Keep { reason } => {
+                let active = self.active.as_ref().map_or("nothing", |version| version.as_str());
+                writeln!(f, "keep {active}: {reason}")?;
+            }
+            Decision::Refuse { reason } => writeln!(f, "{reason}")?,
+        }
+        for passed_over in &self.passed_over {
+            writeln!(f, "  not {}: {}", passed_over.version, passed_over.reason)?;
+        }
+        if let Some(reason) = &self.source_failure {
+            writeln!(f, "  what is offered is not known: {reason}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Claimed(claim) => {
+                let what = claim.get();
+                let url = what.urls.first().map_or("nowhere", String::as_str);
+                write!(f, "{url}")?;
+                if let Some(size) = what.size {
+                    write!(f, ", {size} bytes")?;
+                }
+                write!(f, ", sha256 {}, {}", what.sha256.short(), claim.evidence())
+            }
+            Self::File(path) => write!(f, "{}, about which nobody said anything", path.display()),
+        }
+    }
+}
+
+impl fmt::Display for Keep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UpToDate => f.write_str("nothing newer may be used"),
+            Self::Nothing => f.write_str("nothing is offered that may be used"),
+            Self::Held { candidate } => write!(f, "held by its definition; {candidate} would be next"),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotOffered { version } => write!(f, "{version} is neither here nor offered"),
+            Self::Obsolete { version, minimum } => write!(f, "{version} is below MinVersion={minimum}"),
+            Self::Incomplete { version, missing } => {
+                write!(f, "{version} is not whole: {} has no such version", missing.join(", "))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Objection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bad { output } if output.is_empty() => f.write_str("it did not pass its checks here"),
+            Self::Bad { output } => {
+                let last = output.lines().last().unwrap_or_default();
+                write!(f, "it did not pass its checks here: {last}")
+            }
+            Self::Obsolete { minimum } => write!(f, "it is below MinVersion={minimum}"),
+            Self::Withdrawn { message } => write!(f, "its publisher took it back: {message}"),
+            Self::Incomplete { missing } => write!(f, "{} has no such version", missing.join(", ")),
+        }
+    }
+}
+
+impl Serialize for Source {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut source = serializer.serialize_struct("Source", 5)?;
+        match &self.origin {
+            Origin::Claimed(claim) => {
+                source.serialize_field("urls", &claim.get().urls)?;
+                source.serialize_field("sha256", &claim.get().sha256)?;
+                source.serialize_field("size", &claim.get().size)?;
+                source.serialize_field("evidence", &claim.evidence().to_string())?;
+            }
+            Origin::File(path) => source.serialize_field("file", path)?,
+        }
+        source.serialize_field("target", &self.target)?;
+        source.end()
+    }
+}

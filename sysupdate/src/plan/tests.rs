@@ -1,0 +1,335 @@
+//! A table of situations. One line each: what is here, what is offered, what is remembered, what is
+//! asked for, and what must be decided.
+
+use sysext_manifests::digest::Sha256;
+use sysext_manifests::trust::Claim;
+
+use super::*;
+use crate::record::Bad;
+
+/// A situation in a few words. Versions are separated by blanks.
+#[derive(Default, Clone, Copy)]
+struct Case {
+    /// Under final names.
+    here: &'static str,
+    /// Begun: `2~partial` is not a version, so these have fields of their own.
+    partial: &'static str,
+    pending: &'static str,
+    /// Where the link points; `-` for a link that points nowhere; empty for no link.
+    link: &'static str,
+    offered: &'static str,
+    withdrawn: &'static str,
+    /// Bad with the bytes that are offered now, or (`2!`) with other bytes.
+    bad: &'static str,
+    last_good: &'static str,
+    minimum: &'static str,
+    protected: &'static str,
+    /// 0 stands for 3.
+    instances_max: usize,
+    held: bool,
+    ask: &'static str,
+    unreachable: bool,
+    trial: Option<(&'static str, &'static str, Stage)>,
+}
+
+fn version(text: &str) -> Version {
+    text.parse().unwrap()
+}
+
+fn versions(text: &str) -> Vec<Version> {
+    text.split_whitespace().map(version).collect()
+}
+
+fn optional(text: &str) -> Option<Version> {
+    (!text.is_empty() && text != "-").then(|| version(text))
+}
+
+/// Another offer of the same version has other bytes only if the salt differs.
+fn digest(text: &str, salt: &str) -> Sha256 {
+    Sha256::of(format!("{text}{salt}").as_bytes())
+}
+
+fn source(transfer: &str, text: &str) -> Source {
+    let name = format!("{transfer}-{text}.raw");
+    let claim = Claim {
+        urls: vec![format!("https://example.org/{name}")],
+        sha256: digest(text, ""),
+        size: Some(10),
+        name: name.clone(),
+    };
+    let origin = Origin::Claimed(Verified::listed("https://example.org/SHA256SUMS", claim));
+    Source { origin, target: PathBuf::from("/images").join(name), mode: None }
+}
+
+fn locals(transfer: &str, text: &str, prefix: &str, state: State) -> Vec<Local> {
+    let path = |version: &Version| PathBuf::from(format!("/images/{prefix}{transfer}-{version}.raw"));
+    versions(text).into_iter().map(|version| Local { path: path(&version), version, state }).collect()
+}
+
+fn line(transfer: &str, case: &Case) -> Line {
+    let local = [
+        locals(transfer, case.here, "", State::Installed),
+        locals(transfer, case.pending, ".sysupdate.pending.", State::Pending),
+        locals(transfer, case.partial, ".sysupdate.partial.", State::Partial),
+    ];
+    Line {
+        transfer: transfer.to_owned(),
+        minimum: optional(case.minimum),
+        protected: versions(case.protected),
+        instances_max: if case.instances_max == 0 { 3 } else { case.instances_max },
+        local: local.concat(),
+        active: if case.link.is_empty() {
+            Active::Newest
+        } else {
+            let link = PathBuf::from(format!("/extensions/{transfer}.raw"));
+            Active::Linked { link, version: optional(case.link) }
+        },
+    }
+}
+
+fn situation(case: &Case) -> Situation {
+    let offers = versions(case.offered).into_iter().map(|version| Offer {
+        sources: vec![Some(source("x", version.as_str()))],
+        withdrawn: versions(case.withdrawn).contains(&version).then(|| "it eats files".to_owned()),
+        health: Vec::new(),
+        version,
+    });
+    let bad = case.bad.split_whitespace().map(|text| match text.strip_suffix('!') {
+        Some(text) => {
+            Bad { version: version(text), sha256: vec![digest(text, "old")], output: "boom".to_owned() }
+        }
+        None => Bad { version: version(text), sha256: vec![digest(text, "")], output: "boom".to_owned() },
+    });
+    let trial = case.trial.map(|(new, previous, stage)| Trial {
+        version: version(new),
+        previous: optional(previous),
+        sha256: Vec::new(),
+        health: Vec::new(),
+        stage,
+    });
+    Situation {
+        component: "x".to_owned(),
+        lines: vec![line("x", case)],
+        record: Record {
+            last_good: optional(case.last_good),
+            bad: bad.collect(),
+            trial,
+            ..Record::default()
+        },
+        offers: if case.unreachable {
+            Offers::Unknown { reason: "no route".to_owned() }
+        } else {
+            Offers::Known(offers.collect())
+        },
+        request: optional(case.ask).map_or(Request::Newest, Request::Exactly),
+        hold: if case.held { Hold::Held } else { Hold::Free },
+    }
+}
+
+/// The plan in one line, without the indented details.
+fn decide_case(case: &Case) -> String {
+    let plan = plan(&[situation(case)]).to_string();
+    let lines = plan.lines().filter(|line| !line.starts_with("  get") && !line.starts_with("    as"));
+    lines.map(str::trim).collect::<Vec<_>>().join("; ").replacen("x: ", "", 1)
+}
+
+const EMPTY: Case = Case {
+    here: "",
+    partial: "",
+    pending: "",
+    link: "",
+    offered: "",
+    withdrawn: "",
+    bad: "",
+    last_good: "",
+    minimum: "",
+    protected: "",
+    instances_max: 0,
+    held: false,
+    ask: "",
+    unreachable: false,
+    trial: None,
+};
+
+#[test]
+fn the_table() {
+    let base = EMPTY;
+    #[rustfmt::skip]
+    let table = [
+        // Nothing special.
+        (Case { ..base }, "keep nothing: nothing is offered that may be used"),
+        (Case { offered: "1", link: "-", ..base }, "install 1"),
+        (Case { offered: "1 3 2", link: "-", ..base }, "install 3"),
+        (Case { here: "1", link: "1", offered: "1", ..base }, "keep 1: nothing newer may be used"),
+        (Case { here: "1", link: "1", offered: "1 2", ..base }, "install 2 (now 1)"),
+        (Case { here: "1", link: "1", ..base }, "keep 1: nothing newer may be used"),
+        (Case { here: "2", link: "2", offered: "1", ..base }, "keep 2: nothing newer may be used"),
+        (Case { here: "1.9", link: "1.9", offered: "1.10", ..base }, "install 1.10 (now 1.9)"),
+        (Case { here: "1", link: "1", offered: "2~rc.1", ..base }, "install 2~rc.1 (now 1)"),
+        (Case { here: "2~rc.1", link: "2~rc.1", offered: "2", ..base }, "install 2 (now 2~rc.1)"),
+        (Case { here: "1", offered: "2", ..base }, "install 2 (now 1)"),
+        // What is here and what is in use differ.
+        (Case { here: "1 2", link: "1", offered: "1 2", ..base }, "put 2, which is here already, in use (now 1)"),
+        (Case { here: "1 2", link: "1", offered: "1 2 3", ..base }, "install 3 (now 1)"),
+        (Case { here: "1 2", link: "1", unreachable: true, ..base }, "put 2, which is here already, in use (now 1); what is offered is not known: no route"),
+        (Case { here: "1", link: "-", offered: "1", ..base }, "put 1, which is here already, in use"),
+        (Case { link: "1", offered: "1", ..base }, "install 1 (now 1)"),
+        // Bad versions.
+        (Case { here: "1", link: "1", offered: "1 2", bad: "2", ..base }, "keep 1: nothing newer may be used; not 2: it did not pass its checks here: boom"),
+        (Case { here: "1", link: "1", offered: "1 2 3", bad: "2", ..base }, "install 3 (now 1)"),
+        (Case { here: "1", link: "1", offered: "1 2 3", bad: "3", ..base }, "install 2 (now 1); not 3: it did not pass its checks here: boom"),
+        (Case { here: "1", link: "1", offered: "2", bad: "2!", ..base }, "install 2 (now 1)"),
+        (Case { here: "1 2", link: "1", unreachable: true, bad: "2", ..base }, "keep 1: nothing newer may be used; not 2: it did not pass its checks here: boom; what is offered is not known: no route"),
+        (Case { link: "-", offered: "1", bad: "1", ..base }, "keep nothing: nothing is offered that may be used; not 1: it did not pass its checks here: boom"),
+        (Case { here: "1", link: "1", offered: "2", bad: "2", ask: "2", ..base }, "install 2 (now 1)"),
+        // Rules of the publisher and of the operator.
+        (Case { here: "1", link: "1", offered: "1 2", withdrawn: "2", ..base }, "keep 1: nothing newer may be used; not 2: its publisher took it back: it eats files"),
+        (Case { here: "1", link: "1", offered: "1 2", held: true, ..base }, "keep 1: held by its definition; 2 would be next"),
+        (Case { here: "2", link: "2", offered: "1 2", held: true, ..base }, "keep 2: nothing newer may be used"),
+        (Case { here: "1", link: "1", offered: "2", held: true, ask: "2", ..base }, "install 2 (now 1)"),
+        (Case { link: "-", offered: "1", minimum: "2", ..base }, "keep nothing: nothing is offered that may be used; not 1: it is below MinVersion=2"),
+        (Case { here: "1", link: "1", offered: "1", minimum: "2", ask: "1", ..base }, "keep 1: nothing newer may be used"),
+        (Case { offered: "1", link: "-", minimum: "2", ask: "1", ..base }, "1 is below MinVersion=2"),
+        // Asked for by name.
+        (Case { here: "1 2", link: "2", offered: "1 2", ask: "1", ..base }, "put 1, which is here already, in use (now 2)"),
+        (Case { here: "2", link: "2", offered: "1 2", ask: "1", ..base }, "install 1 (now 2)"),
+        (Case { here: "2", link: "2", offered: "1 2", ask: "2", ..base }, "keep 2: nothing newer may be used"),
+        (Case { here: "2", link: "2", offered: "2", ask: "7", ..base }, "7 is neither here nor offered"),
+        (Case { here: "1", link: "1", unreachable: true, ask: "2", ..base }, "2 is neither here nor offered; what is offered is not known: no route"),
+        // Interrupted runs.
+        (Case { here: "1", link: "1", partial: "2", offered: "1 2", ..base }, "install 2 (now 1)"),
+        (Case { here: "1", link: "1", pending: "2", offered: "1 2", ..base }, "install 2 (now 1)"),
+        (Case { here: "1", link: "1", partial: "2", offered: "1 3", ..base }, "install 3 (now 1); remove /images/.sysupdate.partial.x-2.raw"),
+        (Case { here: "1", link: "1", pending: "2", unreachable: true, ..base }, "keep 1: nothing newer may be used; not 2: x has no such version; what is offered is not known: no route"),
+        (Case { here: "1 2", link: "2", offered: "3", trial: Some(("2", "1", Stage::Checking)), ..base }, "judge 2, which an interrupted run put in use"),
+        (Case { here: "1 2", link: "2", offered: "3", trial: Some(("2", "1", Stage::Returning)), ..base }, "finish the return from 2 to 1"),
+        (Case { here: "1", link: "1", trial: Some(("1", "", Stage::Returning)), ask: "1", ..base }, "finish the return from 1 to nothing"),
+        // The next version arrives after a rollback: 2 was bad, 1 is in use again.
+        (Case { here: "1", link: "1", offered: "1 2 3", bad: "2", last_good: "1", ..base }, "install 3 (now 1)"),
+        // Room.
+        (Case { here: "1 2 3", link: "3", offered: "4", ..base }, "install 4 (now 3); remove /images/x-1.raw"),
+        (Case { here: "1 2 3", link: "1", offered: "4", ..base }, "install 4 (now 1); remove /images/x-2.raw"),
+        (Case { here: "1 2 3", link: "3", last_good: "1", offered: "4", ..base }, "install 4 (now 3); remove /images/x-2.raw"),
+        (Case { here: "1 2 3", link: "3", protected: "1 2", offered: "4", ..base }, "install 4 (now 3)"),
+        (Case { here: "1 2 3", link: "2", last_good: "1", instances_max: 2, offered: "4", ..base }, "install 4 (now 2); remove /images/x-3.raw"),
+        (Case { here: "1 2", link: "2", instances_max: 2, offered: "3", ..base }, "install 3 (now 2); remove /images/x-1.raw"),
+    ];
+    assert!(table.len() >= 30);
+    for (index, (case, expected)) in table.iter().enumerate() {
+        let found = decide_case(case);
+        assert_eq!(found, *expected, "row {index}: here {:?} offered {:?}", case.here, case.offered);
+    }
+}
+
+fn two_lines(first: Case, second: Case) -> Situation {
+    let mut both = situation(&first);
+    both.lines = vec![line("a", &first), line("b", &second)];
+    let offered = [versions(first.offered), versions(second.offered)];
+    let mut all = offered.concat();
+    all.sort();
+    all.dedup();
+    let offers = all.into_iter().map(|version| Offer {
+        sources: ["a", "b"]
+            .iter()
+            .zip(&offered)
+            .map(|(name, has)| has.contains(&version).then(|| source(name, version.as_str())))
+            .collect(),
+        withdrawn: None,
+        health: Vec::new(),
+        version,
+    });
+    both.offers = Offers::Known(offers.collect());
+    both
+}
+
+fn decision(situation: Situation) -> String {
+    let plan = plan(&[situation]).to_string();
+    plan.lines().map(str::trim).collect::<Vec<_>>().join("; ")
+}
+
+#[test]
+fn a_version_that_one_transfer_misses_is_never_used() {
+    let first = Case { here: "1", link: "1", offered: "1 2 3", ..EMPTY };
+    let second = Case { here: "1", link: "1", offered: "1 2", ..EMPTY };
+    let found = decision(two_lines(first, second));
+    assert!(found.starts_with("x: install 2 (now 1); get https://example.org/a-2.raw"), "{found}");
+    assert!(found.ends_with("not 3: b has no such version"), "{found}");
+}
+
+#[test]
+fn only_what_is_missing_of_a_version_is_fetched() {
+    let first = Case { here: "1 2", link: "1", offered: "2", ..EMPTY };
+    let second = Case { here: "1", link: "1", offered: "2", ..EMPTY };
+    let found = decision(two_lines(first, second));
+    assert!(found.contains("get https://example.org/b-2.raw") && !found.contains("a-2.raw"), "{found}");
+}
+
+#[test]
+fn links_that_disagree_are_brought_together_again() {
+    let first = Case { here: "1 2", link: "2", offered: "1 2", ..EMPTY };
+    let second = Case { here: "1 2", link: "1", offered: "1 2", ..EMPTY };
+    assert_eq!(decision(two_lines(first, second)), "x: put 2, which is here already, in use");
+}
+
+#[test]
+fn what_is_left_of_the_coming_version_is_reused() {
+    let case = Case { here: "1", link: "1", partial: "2", offered: "2", ..EMPTY };
+    let plan = plan(&[situation(&case)]);
+    let Decision::Install { acquire, remove, .. } = &plan.components[0].decision else { panic!("{plan}") };
+    assert_eq!(acquire[0].reuse.as_deref(), Some("/images/.sysupdate.partial.x-2.raw".as_ref()));
+    assert!(remove.is_empty());
+}
+
+fn link_to(name: Option<&str>) -> Link {
+    let target = name.map(|name| PathBuf::from(format!("/images/{name}")));
+    Link { path: "/extensions/x.raw".into(), target }
+}
+
+#[test]
+fn an_installation_knows_its_way_back() {
+    let case = Case { here: "1", link: "1", offered: "2", ..EMPTY };
+    let plan = plan(&[situation(&case)]);
+    let Decision::Install { activation, .. } = &plan.components[0].decision else { panic!("{plan}") };
+    assert_eq!(activation.links, [link_to(Some("x-2.raw"))]);
+    assert_eq!(activation.back, [link_to(Some("x-1.raw"))]);
+    assert_eq!(activation.files, [PathBuf::from("/images/x-2.raw")]);
+}
+
+#[test]
+fn the_way_back_from_a_first_version_is_no_link() {
+    let case = Case { link: "-", offered: "1", ..EMPTY };
+    let plan = plan(&[situation(&case)]);
+    let Decision::Install { activation, .. } = &plan.components[0].decision else { panic!("{plan}") };
+    assert_eq!((activation.previous.clone(), &activation.back[..]), (None, &[link_to(None)][..]));
+}
+
+#[test]
+fn without_a_version_in_use_the_way_back_is_the_last_good_one() {
+    let case = Case { here: "1 2", link: "-", last_good: "1", offered: "3", ..EMPTY };
+    let plan = plan(&[situation(&case)]);
+    let Decision::Install { activation, .. } = &plan.components[0].decision else { panic!("{plan}") };
+    assert_eq!(activation.back, [link_to(Some("x-1.raw"))]);
+}
+
+#[test]
+fn one_component_does_not_change_what_is_decided_for_another() {
+    let cases = [
+        Case { here: "1", link: "1", offered: "2", ..EMPTY },
+        Case { here: "1", link: "1", unreachable: true, ..EMPTY },
+        Case { here: "1 2", link: "1", offered: "2", bad: "2", ..EMPTY },
+    ];
+    let alone: Vec<String> =
+        cases.iter().map(|case| plan(&[situation(case)]).components[0].to_string()).collect();
+    let together = plan(&cases.map(|case| situation(&case)));
+    let together: Vec<String> = together.components.iter().map(ToString::to_string).collect();
+    assert_eq!(alone, together);
+}
+
+#[test]
+fn the_same_situation_gives_the_same_json() {
+    let case = Case { here: "1", link: "1", offered: "2", ..EMPTY };
+    let json = || serde_json::to_value(plan(&[situation(&case)])).unwrap();
+    assert_eq!(json(), json());
+    assert_eq!(json()["components"][0]["decision"], "install");
+    assert_eq!(json()["components"][0]["acquire"][0]["size"], 10);
+}

@@ -1,0 +1,182 @@
+//! What the node remembers of a component: what worked, what did not, and what is being tried.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sysext_manifests::digest::Sha256;
+use sysext_manifests::version::Version;
+
+use crate::host::store::Store;
+
+/// The format this program writes.
+const FORMAT: u32 = 1;
+
+/// How many past changes are kept.
+const HISTORY_LENGTH: usize = 50;
+
+/// More than any record has, in bytes.
+const SIZE_LIMIT: u64 = 4 << 20;
+
+/// The memory of one component.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Record {
+    /// Format of the file.
+    pub version: u32,
+    /// The version that last passed its checks.
+    #[serde(default)]
+    pub last_good: Option<Version>,
+    /// Versions that did not pass: not to be tried again, unless their bytes change.
+    #[serde(default)]
+    pub bad: Vec<Bad>,
+    /// A version that was put in use and has not been judged to the end.
+    #[serde(default)]
+    pub trial: Option<Trial>,
+    /// What happened, oldest first.
+    #[serde(default)]
+    pub history: Vec<Event>,
+}
+
+/// A version that did not pass its checks.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Bad {
+    /// The version.
+    pub version: Version,
+    /// The digests of its files, in the order of the transfers; empty where they were not known.
+    pub sha256: Vec<Sha256>,
+    /// What the check said.
+    pub output: String,
+}
+
+/// A version that was put in use and has not been judged to the end.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Trial {
+    /// The version.
+    pub version: Version,
+    /// What was in use before.
+    pub previous: Option<Version>,
+    /// The digests of its files.
+    #[serde(default)]
+    pub sha256: Vec<Sha256>,
+    /// Checks the catalog asks for.
+    #[serde(default)]
+    pub health: Vec<String>,
+    /// How far the trial came.
+    pub stage: Stage,
+}
+
+/// How far a trial came.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// It is, or is about to be, in use; the checks have not passed.
+    Checking,
+    /// It did not pass; what was in use before is being put back.
+    Returning,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Event {
+    /// When, by the node's clock.
+    pub at: Timestamp,
+    /// What.
+    pub what: What,
+    /// Which version.
+    pub version: Version,
+    /// What was in use before.
+    #[serde(default)]
+    pub previous: Option<Version>,
+}
+
+/// What can happen to a version.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum What {
+    /// It was put in use and stays.
+    Committed,
+    /// It was put in use, did not pass, and was taken back.
+    TakenBack,
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self { version: FORMAT, last_good: None, bad: Vec::new(), trial: None, history: Vec::new() }
+    }
+}
+
+/// Why a record cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// Reading failed.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Writing failed.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// What was read.
+#[derive(Debug)]
+pub enum Recalled {
+    /// A record, or the empty one where none was.
+    Record(Record),
+    /// The file is not a record this program reads.
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Record {
+    /// Reads a component's record.
+    pub fn recall(store: &dyn Store, path: &Path) -> Result<Recalled, RecordError> {
+        let bytes = store
+            .read(path, SIZE_LIMIT)
+            .map_err(|source| RecordError::Read { path: path.to_owned(), source })?;
+        let Some(bytes) = bytes else { return Ok(Recalled::Record(Self::default())) };
+        let reason = match serde_json::from_slice::<Self>(&bytes) {
+            Ok(record) if record.version == FORMAT => return Ok(Recalled::Record(record)),
+            Ok(record) => format!("it has format {}, this program reads {FORMAT}", record.version),
+            Err(error) => error.to_string(),
+        };
+        Ok(Recalled::Unreadable { path: path.to_owned(), reason })
+    }
+
+    /// Writes it so that a crash leaves the old or the new one.
+    pub fn save(&self, store: &dyn Store, path: &Path) -> Result<(), RecordError> {
+        let failed = |source| RecordError::Write { path: path.to_owned(), source };
+        let bytes = serde_json::to_vec_pretty(self).map_err(|error| failed(error.into()))?;
+        if let Some(directory) = path.parent() {
+            store.make_directory(directory).map_err(failed)?;
+        }
+        store.save(path, &bytes).map_err(failed)
+    }
+
+    /// Adds to the history.
+    pub fn note(&mut self, event: Event) {
+        self.history.push(event);
+        let surplus = self.history.len().saturating_sub(HISTORY_LENGTH);
+        self.history.drain(..surplus);
+    }
+
+    /// The entry that says that exactly these bytes did not pass. Where either side does not know the
+    /// digests, the version alone decides.
+    pub fn judged_bad(&self, version: &Version, sha256: &[Sha256]) -> Option<&Bad> {
+        self.bad.iter().find(|bad| {
+            bad.version == *version && (bad.sha256.is_empty() || sha256.is_empty() || bad.sha256 == sha256)
+        })
+    }
+}
