@@ -1,1 +1,7 @@
 //! What the tests share.
+
+mod isolation;
+pub mod needs;
+pub mod peer;
+pub mod programs;
+pub mod workspace;

@@ -1,0 +1,225 @@
+//! The harness of tests that need something: a privilege, a tool, another system's programs.
+//!
+//! Where a need is missing the trial is *ignored* and the reason stands in its name, since libtest
+//! swallows what a test prints: `vm_boot [ignored: needs root]`. With `REQUIRE=all` it fails instead.
+//!
+//! ```no_run
+//! use tests::needs::{Need, Suite};
+//! fn main() -> std::process::ExitCode {
+//!     let mut suite = Suite::new();
+//!     suite.trial("peer_gpg_reads_our_signature", &[Need::Tool("gpg")], || Ok(()));
+//!     suite.isolated("kernel_mounts_our_image", &[Need::Filesystem("erofs")], || Ok(()));
+//!     suite.run()
+//! }
+//! ```
+
+use std::fmt;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use nix::sched::CloneFlags;
+
+use crate::isolation;
+use crate::peer::Peer;
+
+/// The tiers that a name may begin with; `unit` tests stand beside the code and use plain `#[test]`.
+const TIERS: [&str; 6] = ["golden_", "cli_", "peer_", "fault_", "vm_", "kernel_"];
+
+/// How long an isolated trial may take before everything it started is killed. On two shared cores
+/// the slowest step, a build of both programs, takes about a minute.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// What a trial cannot do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// The effective user is root.
+    Root,
+    /// A mount namespace of its own may be made. Every isolated trial has this need.
+    PrivateMounts,
+    /// A program of this name is found in `PATH`.
+    Tool(&'static str),
+    /// The running kernel knows this file system, if need be after `modprobe`.
+    Filesystem(&'static str),
+    /// The running kernel is at least this version.
+    Kernel(u32, u32),
+    /// `.ci/peers` has unpacked this system.
+    Peer(Peer),
+}
+
+impl Need {
+    /// Whether the need is met on this machine, now.
+    pub fn is_met(self) -> bool {
+        match self {
+            Self::Root => rustix::process::geteuid().is_root(),
+            Self::PrivateMounts => may_unshare_mounts(),
+            Self::Tool(name) => in_path(name),
+            Self::Filesystem(name) => has_filesystem(name),
+            Self::Kernel(major, minor) => running_kernel().is_some_and(|version| version >= (major, minor)),
+            Self::Peer(peer) => peer.is_ready(),
+        }
+    }
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => f.write_str("root"),
+            Self::PrivateMounts => f.write_str("a private mount namespace"),
+            Self::Tool(name) => f.write_str(name),
+            Self::Filesystem(name) => write!(f, "a kernel with {name}"),
+            Self::Kernel(major, minor) => write!(f, "kernel {major}.{minor}"),
+            Self::Peer(peer) => write!(f, "peer {peer} (.ci/peers)"),
+        }
+    }
+}
+
+/// The trials of one test program.
+#[derive(Debug, Default)]
+pub struct Suite {
+    trials: Vec<Registered>,
+}
+
+type Body = Box<dyn FnOnce() -> anyhow::Result<()> + Send>;
+
+struct Registered {
+    name: String,
+    needs: Vec<Need>,
+    limit: Option<Duration>,
+    body: Body,
+}
+
+impl Suite {
+    /// A suite without trials.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a trial that runs in this process, beside others.
+    pub fn trial<F>(&mut self, name: &str, needs: &[Need], body: F)
+    where
+        F: FnOnce() -> anyhow::Result<()> + Send + 'static,
+    {
+        self.add(name, needs.to_vec(), None, Box::new(body));
+    }
+
+    /// Adds a trial that runs alone in a process of its own, in private mount and process
+    /// namespaces: what it mounts never reaches the host, and what it starts dies with it. The file
+    /// system itself is the host's: write below a temporary directory.
+    pub fn isolated<F>(&mut self, name: &str, needs: &[Need], body: F)
+    where
+        F: FnOnce() -> anyhow::Result<()> + Send + 'static,
+    {
+        self.isolated_within(LIMIT, name, needs, body);
+    }
+
+    /// As [`Suite::isolated`], with another time limit.
+    pub fn isolated_within<F>(&mut self, limit: Duration, name: &str, needs: &[Need], body: F)
+    where
+        F: FnOnce() -> anyhow::Result<()> + Send + 'static,
+    {
+        let needs = [needs, &[Need::Root, Need::PrivateMounts]].concat();
+        self.add(name, needs, Some(limit), Box::new(body));
+    }
+
+    /// Runs what the command line selects. To be the whole of `main`: an isolated trial runs this
+    /// program again.
+    pub fn run(self) -> ExitCode {
+        if let Some(stage) = isolation::Stage::of_this_process() {
+            let body = self.trials.into_iter().find(|trial| trial.name == stage.trial());
+            return match body {
+                Some(trial) => stage.enter(trial.body),
+                None => {
+                    eprintln!("no trial is called {}", stage.trial());
+                    ExitCode::FAILURE
+                }
+            };
+        }
+        let missing = match std::env::var("REQUIRE").as_deref() {
+            Ok("all") => Missing::Fails,
+            Ok("") | Err(_) => Missing::Ignores,
+            Ok(other) => {
+                eprintln!("REQUIRE={other} is not known, only REQUIRE=all");
+                return ExitCode::FAILURE;
+            }
+        };
+        let trials = self.trials.into_iter().map(|trial| trial.into_libtest(missing)).collect();
+        libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    }
+
+    fn add(&mut self, name: &str, needs: Vec<Need>, limit: Option<Duration>, body: Body) {
+        assert!(TIERS.iter().any(|tier| name.starts_with(tier)), "{name}: begin with one of {TIERS:?}");
+        assert!(self.trials.iter().all(|trial| trial.name != name), "{name}: a second trial of this name");
+        self.trials.push(Registered { name: name.to_owned(), needs, limit, body });
+    }
+}
+
+/// What becomes of a trial whose need is missing.
+#[derive(Clone, Copy)]
+enum Missing {
+    Ignores,
+    Fails,
+}
+
+impl Registered {
+    fn into_libtest(self, missing: Missing) -> Trial {
+        let Self { name, needs, limit, body } = self;
+        if let Some(need) = needs.into_iter().find(|need| !need.is_met()) {
+            let reason = format!("needs {need}");
+            let shown = match missing {
+                Missing::Fails => name,
+                Missing::Ignores => format!("{name} [ignored: {reason}]"),
+            };
+            let ignored = matches!(missing, Missing::Ignores);
+            return Trial::test(shown, move || Err(Failed::from(reason))).with_ignored_flag(ignored);
+        }
+        Trial::test(name.clone(), move || {
+            let outcome = match limit {
+                None => body(),
+                Some(limit) => isolation::run(&name, limit),
+            };
+            outcome.map_err(|error| Failed::from(format!("{error:?}")))
+        })
+    }
+}
+
+impl fmt::Debug for Registered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registered")
+            .field("name", &self.name)
+            .field("needs", &self.needs)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Tried on a thread of its own: a mount namespace belongs to a thread, and this one is thrown away.
+fn may_unshare_mounts() -> bool {
+    let attempt = std::thread::spawn(|| nix::sched::unshare(CloneFlags::CLONE_NEWNS).is_ok());
+    attempt.join().unwrap_or(false)
+}
+
+fn in_path(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).chain([Path::new("/usr/sbin").into(), Path::new("/sbin").into()]).any(
+        |dir| {
+            rustix::fs::access(dir.join(name), rustix::fs::Access::EXEC_OK).is_ok()
+                && dir.join(name).is_file()
+        },
+    )
+}
+
+fn has_filesystem(name: &str) -> bool {
+    let listed = || {
+        let known = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
+        known.lines().any(|line| line.split_whitespace().last() == Some(name))
+    };
+    // A module may be there but not loaded; without the right or the tool to load it, it is not.
+    listed() || (std::process::Command::new("modprobe").arg("-q").arg(name).status().is_ok() && listed())
+}
+
+fn running_kernel() -> Option<(u32, u32)> {
+    let name = rustix::system::uname();
+    let mut numbers = name.release().to_str().ok()?.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
