@@ -9,9 +9,10 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitCode, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, killpg};
@@ -22,6 +23,14 @@ const INNER: &str = "isolated-trial-inner";
 
 /// How often a running trial is looked at.
 const POLL: Duration = Duration::from_millis(10);
+
+/// Set once this process has namespaces of its own.
+static INSIDE: AtomicBool = AtomicBool::new(false);
+
+/// Whether this process is an isolated trial's, which may mount what it likes.
+pub(crate) fn is_inside() -> bool {
+    INSIDE.load(Ordering::Relaxed)
+}
 
 /// Runs the trial of that name in a process of its own, and gives what it printed if it failed.
 pub(crate) fn run(name: &str, limit: Duration) -> Result<()> {
@@ -62,16 +71,20 @@ impl Stage {
 
     /// Plays the part, to the end of the process.
     pub(crate) fn enter(self, body: impl FnOnce() -> Result<()>) -> ExitCode {
-        let outcome = match &self {
-            Self::Outer(name) => leave_the_host(name),
-            Self::Inner(_) => settle_in().and_then(|()| body()),
-        };
-        match outcome {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("{error:?}");
-                ExitCode::FAILURE
-            }
+        match self {
+            Self::Outer(name) => ending(leave_the_host(&name).map_err(|error| format!("{error:#}"))),
+            // With the place where it arose, if RUST_BACKTRACE asks for it.
+            Self::Inner(_) => ending(settle_in().and_then(|()| body()).map_err(|error| format!("{error:?}"))),
+        }
+    }
+}
+
+fn ending(outcome: Result<(), String>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(words) => {
+            eprintln!("{words}");
+            ExitCode::FAILURE
         }
     }
 }
@@ -84,13 +97,16 @@ fn leave_the_host(name: &str) -> Result<()> {
     mount(None::<&str>, "/", None::<&str>, everything, None::<&str>)
         .context("cannot make the mounts private")?;
     let status = again(INNER, name)?.status().context("cannot run this program again")?;
-    if status.success() { Ok(()) } else { Err(anyhow!("{name}: {status}")) }
+    ensure!(status.success(), "{name}: {status}");
+    Ok(())
 }
 
 fn settle_in() -> Result<()> {
     die_with_parent()?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>).context("cannot mount /proc")
+    mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>).context("cannot mount /proc")?;
+    INSIDE.store(true, Ordering::Relaxed);
+    Ok(())
 }
 
 /// The group of a trial is not the terminal's, so nothing else would end it on Ctrl-C.

@@ -176,10 +176,10 @@ impl Registered {
         }
         Trial::test(name.clone(), move || {
             let outcome = match limit {
-                None => body(),
-                Some(limit) => isolation::run(&name, limit),
+                None => body().map_err(|error| format!("{error:?}")),
+                Some(limit) => isolation::run(&name, limit).map_err(|error| format!("{error:#}")),
             };
-            outcome.map_err(|error| Failed::from(format!("{error:?}")))
+            outcome.map_err(Failed::from)
         })
     }
 }
