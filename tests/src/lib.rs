@@ -1,6 +1,7 @@
 //! What the tests share.
 
 mod isolation;
+pub mod licences;
 pub mod needs;
 pub mod peer;
 pub mod programs;

@@ -1,8 +1,77 @@
-//! Where this checkout lies.
+//! This checkout as cargo sees it: where it lies, its members, and all they depend on.
 
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 
 /// The directory of the workspace's `Cargo.toml`.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package is a member below the workspace")
+}
+
+/// A TOML file of the checkout.
+pub fn read_toml(path: &Path) -> Result<toml::Table> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    text.parse().with_context(|| format!("{} is not TOML", path.display()))
+}
+
+/// One package of the resolved graph.
+#[derive(Clone, Debug)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its licence expression, if it names one.
+    pub licence: Option<String>,
+    /// Its `Cargo.toml`.
+    pub manifest: PathBuf,
+    /// Where it was taken from; a member comes from nowhere.
+    pub source: Option<String>,
+    /// The members it depends on, for whatever purpose.
+    pub members: BTreeSet<String>,
+}
+
+/// Every package that a build of all members for that target uses, tests included.
+pub fn packages(target: &str) -> Result<Vec<Package>> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let arguments = ["metadata", "--format-version", "1", "--locked", "--filter-platform", target];
+    let output = Command::new(cargo).args(arguments).current_dir(root()).output()?;
+    ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).context("cargo metadata is not JSON")?;
+
+    let mut packages = BTreeMap::new();
+    for package in list(&metadata, "packages")? {
+        packages.insert(text(package, "id")?, read(package)?);
+    }
+    let nodes = list(&metadata["resolve"], "nodes")?;
+    nodes
+        .iter()
+        .map(|node| packages.remove(&text(node, "id")?).context("a node without its package"))
+        .collect()
+}
+
+fn read(package: &Value) -> Result<Package> {
+    let dependencies = list(package, "dependencies")?;
+    let inside = dependencies.iter().filter(|dependency| dependency["path"].is_string());
+    Ok(Package {
+        name: text(package, "name")?,
+        version: text(package, "version")?,
+        licence: package["license"].as_str().map(str::to_owned),
+        manifest: text(package, "manifest_path")?.into(),
+        source: package["source"].as_str().map(str::to_owned),
+        members: inside.map(|dependency| text(dependency, "name")).collect::<Result<_>>()?,
+    })
+}
+
+fn list<'a>(value: &'a Value, key: &str) -> Result<&'a Vec<Value>> {
+    value[key].as_array().with_context(|| format!("cargo metadata has no list {key}"))
+}
+
+fn text(value: &Value, key: &str) -> Result<String> {
+    Ok(value[key].as_str().with_context(|| format!("cargo metadata has no text {key}"))?.to_owned())
 }

@@ -1,0 +1,198 @@
+//! The rules of the house that the compiler does not hold: which member may know which, where
+//! versions and lints are written, and what may come in from outside (`deny.toml`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use tests::licences;
+use tests::workspace::{self, Package};
+
+/// Which members each member depends on. Nothing depends on `bakery`, and only `tests` on `sysupdate`.
+const ARROWS: [(&str, &[&str]); 5] = [
+    ("bakery", &["sysext-image", "sysext-manifests"]),
+    ("sysext-image", &[]),
+    ("sysext-manifests", &[]),
+    ("sysupdate", &["sysext-image", "sysext-manifests"]),
+    ("tests", &["sysext-image", "sysext-manifests", "sysupdate"]),
+];
+
+/// The one module that may make system calls itself.
+const UNSAFE_MAY_BE_IN: &str = "sysupdate/src/host/sys.rs";
+
+#[test]
+fn arrows_between_members() -> Result<()> {
+    let seen: BTreeMap<_, _> = members()?.into_iter().map(|member| (member.name, member.members)).collect();
+    let drawn =
+        ARROWS.map(|(name, to)| (name.to_owned(), to.iter().map(|name| (*name).to_owned()).collect()));
+    assert_eq!(seen, BTreeMap::from(drawn));
+    Ok(())
+}
+
+#[test]
+fn members_inherit_the_lints() -> Result<()> {
+    for member in members()? {
+        let manifest = workspace::read_toml(&member.manifest)?;
+        let inherits = manifest.get("lints").and_then(|lints| lints.get("workspace"));
+        assert_eq!(inherits, Some(&true.into()), "{}: [lints] workspace = true", member.manifest.display());
+    }
+    Ok(())
+}
+
+#[test]
+fn versions_stand_in_the_workspace() -> Result<()> {
+    for member in members()? {
+        let manifest = workspace::read_toml(&member.manifest)?;
+        for (name, dependency) in dependencies(&manifest) {
+            let inherits = dependency.get("workspace");
+            assert_eq!(inherits, Some(&true.into()), "{}: {name}", member.manifest.display());
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_crate_comes_from_an_allowed_registry() -> Result<()> {
+    let policy = policy()?;
+    let registries = strings(&policy, &["sources", "allow-registry"])?;
+    let lock = workspace::read_toml(&workspace::root().join("Cargo.lock"))?;
+    let packages = lock["package"].as_array().context("Cargo.lock lists no package")?;
+    for source in packages.iter().filter_map(|package| package.get("source")?.as_str()) {
+        let registry = source.strip_prefix("registry+").unwrap_or(source);
+        assert!(registries.contains(&registry), "{source} is not allowed");
+    }
+    Ok(())
+}
+
+#[test]
+fn licences_are_allowed() -> Result<()> {
+    let policy = policy()?;
+    let allowed = strings(&policy, &["licenses", "allow"])?;
+    for package in graph(&policy)? {
+        let licence = package.licence.with_context(|| format!("{} names no licence", package.name))?;
+        assert!(licences::is_met(&licence, &allowed)?, "{} {}: {licence}", package.name, package.version);
+    }
+    Ok(())
+}
+
+#[test]
+fn banned_crates_are_absent() -> Result<()> {
+    let policy = policy()?;
+    let banned = reasons(&policy, "deny")?;
+    for package in graph(&policy)? {
+        let reason = banned.get(package.name.as_str());
+        assert_eq!(reason, None, "{} is banned", package.name);
+    }
+    Ok(())
+}
+
+#[test]
+fn second_versions_have_a_reason() -> Result<()> {
+    let policy = policy()?;
+    let skipped = reasons(&policy, "skip")?;
+    let mut versions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for package in graph(&policy)? {
+        versions.entry(package.name).or_default().insert(package.version);
+    }
+    for spec in skipped.keys() {
+        let (name, version) = spec.split_once('@').with_context(|| format!("{spec} is not NAME@VERSION"))?;
+        let others = versions.get_mut(name).with_context(|| format!("{name} is not used"))?;
+        ensure!(
+            others.len() > 1 && others.remove(version),
+            "{spec} is not a second version, take it off the list"
+        );
+    }
+    versions.retain(|_, versions| versions.len() > 1);
+    assert_eq!(versions, BTreeMap::new(), "use one version, or write down why not");
+    Ok(())
+}
+
+/// The lint denies `unsafe` wherever nothing lifts it, and every member inherits the lint: so it is
+/// enough to look where the lint is named.
+#[test]
+fn unsafe_stays_in_one_module() -> Result<()> {
+    let lint = concat!("unsafe", "_code");
+    let mut sources = Vec::new();
+    for member in members()? {
+        rust_files(member.manifest.parent().context("a manifest is in a directory")?, &mut sources)?;
+    }
+    ensure!(sources.len() > 10, "the walk found only {sources:?}");
+    for path in sources.iter().filter(|path| !path.ends_with(UNSAFE_MAY_BE_IN)) {
+        for line in fs::read_to_string(path)?.lines().filter(|line| line.contains(lint)) {
+            let stricter = ["#![forbid(", "#![deny("].map(|level| format!("{level}{lint})]"));
+            assert!(stricter.iter().any(|level| level == line.trim()), "{}: {line}", path.display());
+        }
+    }
+    let level =
+        &workspace::read_toml(&workspace::root().join("Cargo.toml"))?["workspace"]["lints"]["rust"][lint];
+    assert_eq!(level.as_str(), Some("deny"));
+    Ok(())
+}
+
+fn policy() -> Result<toml::Table> {
+    workspace::read_toml(&workspace::root().join("deny.toml"))
+}
+
+/// All that any of the policy's targets is built from.
+fn graph(policy: &toml::Table) -> Result<Vec<Package>> {
+    let mut all = Vec::new();
+    for target in strings(policy, &["graph", "targets"])? {
+        all.extend(workspace::packages(target)?);
+    }
+    Ok(all)
+}
+
+fn members() -> Result<Vec<Package>> {
+    let packages = graph(&policy()?)?;
+    let members: BTreeMap<_, _> = packages
+        .into_iter()
+        .filter(|package| package.source.is_none())
+        .map(|package| (package.name.clone(), package))
+        .collect();
+    Ok(members.into_values().collect())
+}
+
+/// Every entry of every dependency table, those for one platform included.
+fn dependencies(manifest: &toml::Table) -> Vec<(String, toml::Value)> {
+    let platforms = manifest.get("target").and_then(toml::Value::as_table);
+    let tables = platforms.into_iter().flat_map(toml::Table::values).filter_map(toml::Value::as_table);
+    let kinds = ["dependencies", "dev-dependencies", "build-dependencies"];
+    tables
+        .chain([manifest])
+        .flat_map(|table| kinds.map(|kind| table.get(kind).and_then(toml::Value::as_table)))
+        .flatten()
+        .flatten()
+        .map(|(name, dependency)| (name.clone(), dependency.clone()))
+        .collect()
+}
+
+fn strings<'a>(policy: &'a toml::Table, [table, key]: &[&str; 2]) -> Result<Vec<&'a str>> {
+    let list = policy.get(*table).and_then(|table| table.get(*key)?.as_array());
+    let list = list.with_context(|| format!("deny.toml has no list {table}.{key}"))?;
+    list.iter().map(|entry| entry.as_str().with_context(|| format!("{table}.{key}: {entry}"))).collect()
+}
+
+/// The crates of one list of `[bans]`, each with the reason it must have.
+fn reasons<'a>(policy: &'a toml::Table, key: &str) -> Result<BTreeMap<&'a str, &'a str>> {
+    let list = policy["bans"].get(key).and_then(toml::Value::as_array);
+    let list = list.with_context(|| format!("deny.toml has no list bans.{key}"))?;
+    let entry = |entry: &'a toml::Value| {
+        let text = |name: &str| entry.get(name).and_then(toml::Value::as_str);
+        let whole = text("crate").zip(text("reason").filter(|reason| !reason.is_empty()));
+        whole.with_context(|| format!("bans.{key}: {entry} lacks a crate or a reason"))
+    };
+    list.iter().map(entry).collect()
+}
+
+fn rust_files(directory: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            rust_files(&path, found)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
