@@ -32,17 +32,18 @@ pub(crate) fn is_inside() -> bool {
     INSIDE.load(Ordering::Relaxed)
 }
 
-/// Runs the trial of that name in a process of its own, and gives what it printed if it failed.
-pub(crate) fn run(name: &str, limit: Duration) -> Result<()> {
+/// Runs the trial of that name in a process of its own, and gives what it printed, as the error if it failed.
+pub(crate) fn run(name: &str, limit: Duration) -> Result<String> {
     let mut printed = tempfile::tempfile().context("cannot make a file for the trial's output")?;
     let mut command = again(OUTER, name)?;
     command.stdin(std::process::Stdio::null()).stdout(printed.try_clone()?).stderr(printed.try_clone()?);
     let mut child = command.process_group(0).spawn().context("cannot run this program again")?;
     let ended = wait(&mut child, limit)?;
+    let words = read_back(&mut printed)?;
     match ended {
-        Some(status) if status.success() => Ok(()),
-        Some(status) => bail!("the trial's process ended with {status}\n{}", read_back(&mut printed)?),
-        None => bail!("killed after {} s\n{}", limit.as_secs(), read_back(&mut printed)?),
+        Some(status) if status.success() => Ok(words),
+        Some(status) => bail!("the trial's process ended with {status}\n{words}"),
+        None => bail!("killed after {} s\n{words}", limit.as_secs()),
     }
 }
 

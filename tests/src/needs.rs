@@ -177,7 +177,9 @@ impl Registered {
         Trial::test(name.clone(), move || {
             let outcome = match limit {
                 None => body().map_err(|error| format!("{error:?}")),
-                Some(limit) => isolation::run(&name, limit).map_err(|error| format!("{error:#}")),
+                Some(limit) => isolation::run(&name, limit)
+                    .map(|words| print!("{words}"))
+                    .map_err(|error| format!("{error:#}")),
             };
             outcome.map_err(Failed::from)
         })
