@@ -1,15 +1,63 @@
 //! What time it is, and waiting.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 /// A clock. It may be wrong: nothing that matters for trust relies on it alone.
-pub trait Clock {
+pub trait Clock: Send + Sync {
     /// What the clock shows.
     fn now(&self) -> Timestamp;
     /// Time that only runs forward, from an arbitrary start.
     fn elapsed(&self) -> Duration;
     /// Waits.
     fn sleep(&self, duration: Duration);
+}
+
+/// The system's clock.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock {
+    start: Instant,
+}
+
+impl SystemClock {
+    /// The clock; its [`elapsed`](Clock::elapsed) counts from here.
+    pub fn new() -> Self {
+        Self { start: Instant::now() }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn sleep(&self, duration: Duration) {
+        thread::sleep(duration);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_runs_forward_by_what_was_slept() {
+        let clock = SystemClock::new();
+        let before = (clock.now(), clock.elapsed());
+        clock.sleep(Duration::from_millis(5));
+        assert!(clock.elapsed() - before.1 >= Duration::from_millis(5));
+        assert!(clock.now() >= before.0);
+    }
 }

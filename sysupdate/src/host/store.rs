@@ -3,6 +3,10 @@
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+mod files;
+
+pub use files::Files;
+
 /// What a directory holds under one name. Symbolic links are not followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -37,8 +41,8 @@ pub trait Partial: Write {
     fn sync(&mut self) -> io::Result<()>;
 }
 
-/// The files of a system. Paths are absolute.
-pub trait Store {
+/// The files of a system. Paths are absolute and without `..`; errors name them.
+pub trait Store: Send + Sync {
     /// A small file's bytes; `None` where there is none. More than `limit` bytes are an error.
     fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>>;
     /// Opens a file to stream it.
@@ -52,11 +56,12 @@ pub trait Store {
 
     /// Makes a directory with all above it.
     fn make_directory(&self, path: &Path) -> io::Result<()>;
-    /// Opens a file that grows; what an interrupted run left in it is kept.
+    /// Opens a file that grows; what an interrupted run left in it is kept. Whatever else has the name
+    /// is removed: such names are the program's own, and nothing there may stand in the way of the next run.
     fn partial(&self, path: &Path) -> io::Result<Box<dyn Partial>>;
-    /// Sets permission bits.
+    /// Sets permission bits, durably.
     fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()>;
-    /// Writes a new small file and makes it durable; what was there is replaced, not atomically.
+    /// Writes a new small file and makes its bytes durable; what was there is replaced, not atomically.
     fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
     /// Makes a symbolic link with a name that is free.
     fn make_link(&self, path: &Path, target: &Path) -> io::Result<()>;

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::io::Read;
+use std::time::Duration;
 
 /// What to fetch.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     /// An absolute URL: `http`, `https` or `file`.
     pub url: String,
-    /// Only if it no longer is the one with this entity tag.
+    /// Only if it no longer is the one that had this [`Body::tag`].
     pub unless: Option<String>,
     /// Go on from here, if it still is the same.
     pub resume: Option<Resume>,
@@ -19,14 +20,14 @@ pub struct Request {
 pub struct Resume {
     /// How many bytes are there.
     pub offset: u64,
-    /// The strong validator the bytes came with.
+    /// The [`Body::validator`] the bytes came with.
     pub validator: String,
 }
 
 /// What came.
 #[derive(Debug)]
 pub enum Response {
-    /// It still is the one whose entity tag was given.
+    /// It still is the one whose tag was given.
     NotModified,
     /// Bytes.
     Body(Body),
@@ -38,7 +39,11 @@ pub struct Body {
     pub start: u64,
     /// How long the whole resource is, where the server says.
     pub total: Option<u64>,
-    /// The entity tag, if the server gave a strong one.
+    /// What tells this version of the resource from its others, good enough to ask whether it changed: an
+    /// entity tag, strong or weak, or a date.
+    pub tag: Option<String>,
+    /// What tells these very bytes from all others, good enough to go on in the middle: a strong entity
+    /// tag, or a date that lies back far enough.
     pub validator: Option<String>,
     /// The bytes.
     pub reader: Box<dyn Read>,
@@ -54,12 +59,26 @@ impl fmt::Debug for Body {
 #[derive(Debug, thiserror::Error)]
 #[error("{url}: {message}")]
 pub struct TransportError {
-    /// What was asked for.
+    /// What was asked for, without a password.
     pub url: String,
     /// What happened, as a lower-case fragment.
     pub message: String,
     /// What that means for the next step.
     pub kind: Failure,
+    /// What the reader can do about it.
+    pub hint: Option<&'static str>,
+}
+
+impl TransportError {
+    /// An error without a hint.
+    pub fn new(url: &str, message: impl Into<String>, kind: Failure) -> Self {
+        Self { url: without_password(url), message: message.into(), kind, hint: None }
+    }
+
+    /// What the reader can do about it.
+    pub fn hint(&self) -> Option<String> {
+        self.hint.map(str::to_owned)
+    }
 }
 
 /// What a failure means for the next step.
@@ -68,13 +87,40 @@ pub enum Failure {
     /// It is not there: try elsewhere.
     NotFound,
     /// The same request may succeed later.
-    Transient,
+    Transient {
+        /// How long the server wants to be left alone.
+        after: Option<Duration>,
+    },
     /// The same request will fail again.
     Permanent,
 }
 
 /// Fetches resources.
-pub trait Transport {
-    /// Asks once. Waiting, retrying and choosing among mirrors are the caller's.
+pub trait Transport: Send + Sync {
+    /// Asks once, redirects followed. Waiting, retrying and choosing among mirrors are the caller's.
     fn fetch(&self, request: &Request) -> Result<Response, TransportError>;
+}
+
+/// A URL as it may be shown: user name and password of `https://user:password@host/` are left out.
+pub fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_not_shown() {
+        assert_eq!(without_password("https://me:p@ss@host/x@y?z@"), "https://host/x@y?z@");
+        assert_eq!(without_password("https://host/x@y"), "https://host/x@y");
+        assert_eq!(without_password("no url"), "no url");
+        let error = TransportError::new("http://a:b@c", "it broke", Failure::Permanent);
+        assert_eq!(error.to_string(), "http://c: it broke");
+    }
 }

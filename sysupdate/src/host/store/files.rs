@@ -1,0 +1,302 @@
+//! The files of the running system as a [`Store`].
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Read, Seek as _, SeekFrom, Write};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use super::{Entry, EntryKind, Partial, Store};
+
+/// Bytes per read where a file is read through: large enough that system calls do not count.
+const CHUNK: usize = 256 << 10;
+
+/// The files of the running system.
+#[derive(Debug, Default)]
+pub struct Files {
+    detours: Vec<(PathBuf, OwnedFd)>,
+}
+
+impl Files {
+    /// The files as everyone sees them.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The files, with other directories in the place of some: what lies below a prefix is looked up below
+    /// its file descriptor. So a hierarchy that a merged extension covers read-only can still be written.
+    /// The longest prefix wins. Absolute symbolic links inside a detour lead where they always do.
+    pub fn with_detours(mut detours: Vec<(PathBuf, OwnedFd)>) -> Self {
+        detours.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.components().count()));
+        Self { detours }
+    }
+
+    /// Where a path really is. `..` is refused: it could lead out of a detour.
+    fn locate(&self, path: &Path) -> io::Result<PathBuf> {
+        if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
+            let message = format!("{}: not an absolute path without ..", path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        for (prefix, directory) in &self.detours {
+            if let Ok(rest) = path.strip_prefix(prefix) {
+                // The dot keeps the link in /proc from being the last component, which might not be followed
+                let root = format!("/proc/self/fd/{}/.", directory.as_raw_fd());
+                return Ok(Path::new(&root).join(rest));
+            }
+        }
+        Ok(path.to_owned())
+    }
+
+    /// Makes the names in the directory of a path durable.
+    fn sync_parent(&self, path: &Path) -> io::Result<()> {
+        let parent = path.parent().unwrap_or(path);
+        let sync = || File::open(self.locate(parent)?)?.sync_all();
+        sync().map_err(context(parent, "cannot sync the directory"))
+    }
+}
+
+impl Store for Files {
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+        let context = context(path, "cannot read");
+        // A pipe must not hold the program; a definition may well be a link to /dev/null
+        let file = open(&self.locate(path)?, OpenOptions::new().read(true), OFlags::NONBLOCK);
+        let Some(file) = present(file).map_err(&context)? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(&context)?;
+        if bytes.len() as u64 > limit {
+            let message = format!("more than {limit} bytes");
+            return Err(context(io::Error::new(io::ErrorKind::FileTooLarge, message)));
+        }
+        Ok(Some(bytes))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Read>> {
+        let context = context(path, "cannot open");
+        let file = open(&self.locate(path)?, OpenOptions::new().read(true), OFlags::NONBLOCK);
+        let file = file.map_err(&context)?;
+        if !file.metadata().map_err(&context)?.is_file() {
+            return Err(context(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
+        }
+        Ok(Box::new(Stream { file, path: path.to_owned() }))
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<Entry>> {
+        let context = context(directory, "cannot list");
+        let Some(found) = present(fs::read_dir(self.locate(directory)?)).map_err(&context)? else {
+            return Ok(Vec::new());
+        };
+        let mut entries = Vec::new();
+        for entry in found {
+            let entry = entry.map_err(&context)?;
+            // No pattern and no definition can name what is not UTF-8
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            // It may vanish between the two looks
+            let Some(kind) = present(kind_of(&entry.path())).map_err(&context)? else { continue };
+            entries.push(Entry { name, kind });
+        }
+        entries.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(entries)
+    }
+
+    fn read_link(&self, path: &Path) -> io::Result<Option<PathBuf>> {
+        match fs::read_link(self.locate(path)?) {
+            // What is there is no link
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(None),
+            other => present(other).map_err(context(path, "cannot read the link")),
+        }
+    }
+
+    fn free_space(&self, directory: &Path) -> io::Result<u64> {
+        for ancestor in directory.ancestors() {
+            let found = rustix::fs::statvfs(self.locate(ancestor)?).map_err(io::Error::from);
+            if let Some(found) = present(found).map_err(context(ancestor, "cannot ask for free space"))? {
+                return Ok(found.f_bavail.saturating_mul(found.f_frsize));
+            }
+        }
+        Err(context(directory, "cannot ask for free space")(io::ErrorKind::NotFound.into()))
+    }
+
+    fn make_directory(&self, path: &Path) -> io::Result<()> {
+        let context = context(path, "cannot make the directory");
+        let located = self.locate(path)?;
+        if fs::metadata(&located).is_ok_and(|found| found.is_dir()) {
+            return Ok(());
+        }
+        if let Some(parent) = path.parent() {
+            self.make_directory(parent)?;
+        }
+        match DirBuilder::new().mode(0o755).create(&located) {
+            // Someone else was quicker
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && located.is_dir() => Ok(()),
+            Err(error) => Err(context(error)),
+            Ok(()) => self.sync_parent(path),
+        }
+    }
+
+    fn partial(&self, path: &Path) -> io::Result<Box<dyn Partial>> {
+        let context = context(path, "cannot open for writing");
+        let located = self.locate(path)?;
+        match present(kind_of(&located)).map_err(&context)? {
+            None | Some(EntryKind::File(_)) => {}
+            Some(EntryKind::Directory) => fs::remove_dir_all(&located).map_err(&context)?,
+            Some(EntryKind::Link(_) | EntryKind::Other) => fs::remove_file(&located).map_err(&context)?,
+        }
+        let mut options = OpenOptions::new();
+        options.read(true).append(true).create(true).mode(0o644);
+        let file = open(&located, &mut options, OFlags::NOFOLLOW | OFlags::NONBLOCK).map_err(&context)?;
+        let length = file.metadata().map_err(&context)?.len();
+        // The name must last as long as the bytes: a run after a power cut looks for it
+        self.sync_parent(path)?;
+        Ok(Box::new(Growing { file, path: path.to_owned(), length }))
+    }
+
+    fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()> {
+        let located = self.locate(path)?;
+        let set = || {
+            let file = open(&located, OpenOptions::new().read(true), OFlags::NOFOLLOW | OFlags::NONBLOCK)?;
+            file.set_permissions(Permissions::from_mode(mode))?;
+            file.sync_all()
+        };
+        set().map_err(context(path, "cannot set the mode"))
+    }
+
+    fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let located = self.locate(path)?;
+        let write = || {
+            // Removed first: what lies there may be a link, and writing would go where it points
+            present(fs::remove_file(&located))?;
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&located)?;
+            file.write_all(bytes)?;
+            file.sync_all()
+        };
+        write().map_err(context(path, "cannot write"))
+    }
+
+    fn make_link(&self, path: &Path, target: &Path) -> io::Result<()> {
+        symlink(target, self.locate(path)?).map_err(context(path, "cannot make the link"))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(self.locate(from)?, self.locate(to)?).map_err(|error| {
+            let message = format!("{}: cannot rename to {}: {error}", from.display(), to.display());
+            io::Error::new(error.kind(), message)
+        })?;
+        self.sync_parent(to)?;
+        if from.parent() != to.parent() {
+            self.sync_parent(from)?;
+        }
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        match present(fs::remove_file(self.locate(path)?)).map_err(context(path, "cannot remove"))? {
+            Some(()) => self.sync_parent(path),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A file whose errors name it.
+struct Stream {
+    file: File,
+    path: PathBuf,
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file.read(buffer).map_err(context(&self.path, "cannot read"))
+    }
+}
+
+/// A file opened for appending.
+struct Growing {
+    file: File,
+    path: PathBuf,
+    length: u64,
+}
+
+impl Write for Growing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes).map_err(context(&self.path, "cannot write"))?;
+        self.length += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Partial for Growing {
+    fn length(&self) -> u64 {
+        self.length
+    }
+
+    fn reread(&mut self, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        let context = context(&self.path, "cannot read");
+        // Writing appends wherever reading left off
+        self.file.seek(SeekFrom::Start(0)).map_err(&context)?;
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            match self.file.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(count) => take(&buffer[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(context(error)),
+            }
+        }
+    }
+
+    fn restart(&mut self) -> io::Result<()> {
+        self.file.set_len(0).map_err(context(&self.path, "cannot empty"))?;
+        self.length = 0;
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_all().map_err(context(&self.path, "cannot sync"))
+    }
+}
+
+/// Opens with flags that the standard library has no method for. It sets `O_CLOEXEC` itself.
+fn open(path: &Path, options: &mut OpenOptions, flags: OFlags) -> io::Result<File> {
+    // The flags are small positive numbers on every architecture
+    options.custom_flags(i32::try_from(flags.bits()).unwrap_or(0)).open(path)
+}
+
+/// What a name stands for; links are not followed.
+fn kind_of(path: &Path) -> io::Result<EntryKind> {
+    let found = fs::symlink_metadata(path)?;
+    let kind = found.file_type();
+    Ok(if kind.is_file() {
+        EntryKind::File(found.len())
+    } else if kind.is_dir() {
+        EntryKind::Directory
+    } else if kind.is_symlink() {
+        EntryKind::Link(fs::read_link(path)?)
+    } else {
+        EntryKind::Other
+    })
+}
+
+/// `None` where nothing has the name, or something on the way to it is no directory.
+fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Adds the path and what was tried to an error, and keeps its kind.
+fn context(path: &Path, tried: &'static str) -> impl Fn(io::Error) -> io::Error {
+    let path = path.to_owned();
+    move |error| io::Error::new(error.kind(), format!("{}: {tried}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests;
