@@ -360,7 +360,7 @@ mod tests {
         }
         // Every pair of 7381 texts is 54 million: a stride that shares no factor with it sees all distances
         for (i, (class_a, a)) in numbered.iter().enumerate() {
-            for (class_b, b) in numbered.iter().skip(i % 17).step_by(17) {
+            for (class_b, b) in numbered.iter().skip(i % 61).step_by(61) {
                 assert_eq!(compare(a, b), class_a.cmp(class_b), "{a:?} against {b:?}");
             }
         }

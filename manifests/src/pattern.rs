@@ -1,0 +1,341 @@
+//! Match patterns of systemd-sysupdate: `kubernetes-@v-x86-64.raw` names instances and recognises them.
+//!
+//! A wildcard ends at the first occurrence of the literal text that follows it; there is no going
+//! back. The whole name must match, as in systemd 262 (257 is content with a prefix).
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::digest::Sha256;
+use crate::version::Version;
+
+mod wildcard;
+
+pub use wildcard::{Captures, PartitionUuid, Wildcard};
+
+/// The longest pattern and the longest name, in bytes: `NAME_MAX`.
+const LENGTH_MAX: usize = 255;
+
+/// One pattern, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    text: String,
+    elements: Vec<Element>,
+}
+
+/// One or more patterns: the first one names new instances, each of them recognises existing ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Patterns {
+    first: Pattern,
+    others: Vec<Pattern>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Element {
+    Literal(String),
+    Wildcard(Wildcard),
+}
+
+/// Why a text is not a pattern.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum PatternError {
+    /// No pattern at all.
+    #[error("no pattern given")]
+    Empty,
+    /// A wildcard that does not exist.
+    #[error("unknown wildcard @{character} in pattern {pattern:?}")]
+    Unknown {
+        /// The pattern.
+        pattern: String,
+        /// The character after `@`.
+        character: char,
+    },
+    /// A wildcard that stands twice.
+    #[error("wildcard {wildcard} stands twice in pattern {pattern:?}")]
+    Repeated {
+        /// The pattern.
+        pattern: String,
+        /// The wildcard.
+        wildcard: Wildcard,
+    },
+    /// Two wildcards with nothing between them to tell where the first one ends.
+    #[error("wildcards {first} and {second} need text between them in pattern {pattern:?}")]
+    Adjacent {
+        /// The pattern.
+        pattern: String,
+        /// The first of the two.
+        first: Wildcard,
+        /// The second of the two.
+        second: Wildcard,
+    },
+    /// A character that literal text may not have.
+    #[error("character {position} of pattern {pattern:?} is {character:?}, which patterns may not have")]
+    Character {
+        /// The pattern.
+        pattern: String,
+        /// The character.
+        character: char,
+        /// Where it stands, counted in characters from 1.
+        position: usize,
+    },
+    /// A directory in the pattern.
+    #[error("pattern {pattern:?} has a '/', and subdirectories are not supported yet")]
+    Subdirectory {
+        /// The pattern.
+        pattern: String,
+    },
+    /// `@` as the last character.
+    #[error("pattern {pattern:?} ends in a single @")]
+    TrailingAt {
+        /// The pattern.
+        pattern: String,
+    },
+    /// No `@v`.
+    #[error("pattern {pattern:?} lacks @v, the version")]
+    NoVersion {
+        /// The pattern.
+        pattern: String,
+    },
+    /// Longer than any file name.
+    #[error("the pattern has {length} bytes, a file name has at most {LENGTH_MAX}")]
+    Length {
+        /// How many bytes it has.
+        length: usize,
+    },
+}
+
+impl PatternError {
+    /// What the reader can do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unknown { .. } => Some(format!("wildcards are {}; write @@ for an @", Wildcard::listing())),
+            Self::TrailingAt { .. } => Some("write @@ for an @".to_owned()),
+            Self::Character { .. } => {
+                Some("printable ASCII is allowed, except $ * ? [ ] ! \\ | which are reserved".to_owned())
+            }
+            Self::NoVersion { .. } => Some("write @v where the version stands in the name".to_owned()),
+            Self::Empty
+            | Self::Repeated { .. }
+            | Self::Adjacent { .. }
+            | Self::Subdirectory { .. }
+            | Self::Length { .. } => None,
+        }
+    }
+}
+
+/// Why a name could not be made.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum FormatError {
+    /// The pattern wants something that is not known of the instance.
+    #[error("pattern {pattern:?} needs {wildcard} ({what}), which is not known of version {version}", what = wildcard.meaning())]
+    Missing {
+        /// The pattern.
+        pattern: String,
+        /// The wildcard without a value.
+        wildcard: Wildcard,
+        /// The instance's version.
+        version: Version,
+    },
+    /// The name would not be recognised afterwards.
+    #[error("pattern {pattern:?} makes {name:?} of version {version} and would not recognise it")]
+    Ambiguous {
+        /// The pattern.
+        pattern: String,
+        /// The name.
+        name: String,
+        /// The instance's version.
+        version: Version,
+    },
+    /// The name is too long for a file.
+    #[error("pattern {pattern:?} makes a name of {length} bytes, a file name has at most {LENGTH_MAX}")]
+    Length {
+        /// The pattern.
+        pattern: String,
+        /// How long it would be.
+        length: usize,
+    },
+}
+
+impl Pattern {
+    /// The pattern as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether a wildcard stands in the pattern.
+    pub fn uses(&self, wildcard: Wildcard) -> bool {
+        self.elements.contains(&Element::Wildcard(wildcard))
+    }
+
+    /// What the wildcards stand for in a name, if the pattern matches all of it.
+    pub fn matches(&self, name: &str) -> Option<Captures> {
+        let mut captures = wildcard::Partial::default();
+        let mut left = name;
+        let mut elements = self.elements.iter().peekable();
+        while let Some(element) = elements.next() {
+            match element {
+                Element::Literal(literal) => left = left.strip_prefix(literal.as_str())?,
+                Element::Wildcard(wildcard) => {
+                    let end = match elements.peek() {
+                        Some(Element::Literal(literal)) => left.find(literal.as_str())?,
+                        _ => left.len(),
+                    };
+                    let (value, rest) = left.split_at(end);
+                    captures.take(*wildcard, value)?;
+                    left = rest;
+                }
+            }
+        }
+        if left.is_empty() { captures.complete() } else { None }
+    }
+
+    /// The name of an instance. What it makes, [`Pattern::matches`] recognises.
+    pub fn format(&self, captures: &Captures) -> Result<String, FormatError> {
+        let mut name = String::new();
+        for element in &self.elements {
+            match element {
+                Element::Literal(literal) => name.push_str(literal),
+                Element::Wildcard(wildcard) => {
+                    name.push_str(&captures.value(*wildcard).ok_or_else(|| FormatError::Missing {
+                        pattern: self.text.clone(),
+                        wildcard: *wildcard,
+                        version: captures.version.clone(),
+                    })?);
+                }
+            }
+        }
+        if name.len() > LENGTH_MAX {
+            return Err(FormatError::Length { pattern: self.text.clone(), length: name.len() });
+        }
+        // A version may contain the text that ends it: `x-@v-y` and the version `1-y`
+        match self.matches(&name) {
+            Some(found) if found.version.as_str() == captures.version.as_str() => Ok(name),
+            _ => Err(FormatError::Ambiguous {
+                pattern: self.text.clone(),
+                name,
+                version: captures.version.clone(),
+            }),
+        }
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        if text.len() > LENGTH_MAX {
+            return Err(PatternError::Length { length: text.len() });
+        }
+        let pattern = || text.to_owned();
+        if text.contains('/') {
+            return Err(PatternError::Subdirectory { pattern: pattern() });
+        }
+        let mut elements: Vec<Element> = Vec::new();
+        let mut characters = text.chars().enumerate();
+        while let Some((index, character)) = characters.next() {
+            let literal = if character == '@' {
+                match characters.next() {
+                    None => return Err(PatternError::TrailingAt { pattern: pattern() }),
+                    Some((_, '@')) => '@',
+                    Some((_, letter)) => {
+                        let wildcard = Wildcard::of_letter(letter)
+                            .ok_or_else(|| PatternError::Unknown { pattern: pattern(), character: letter })?;
+                        if elements.contains(&Element::Wildcard(wildcard)) {
+                            return Err(PatternError::Repeated { pattern: pattern(), wildcard });
+                        }
+                        if let Some(Element::Wildcard(first)) = elements.last() {
+                            let (first, second) = (*first, wildcard);
+                            return Err(PatternError::Adjacent { pattern: pattern(), first, second });
+                        }
+                        elements.push(Element::Wildcard(wildcard));
+                        continue;
+                    }
+                }
+            } else {
+                character
+            };
+            if !is_literal(literal) {
+                let position = index + 1;
+                return Err(PatternError::Character { pattern: pattern(), character, position });
+            }
+            match elements.last_mut() {
+                Some(Element::Literal(run)) => run.push(literal),
+                _ => elements.push(Element::Literal(literal.to_string())),
+            }
+        }
+        if !elements.contains(&Element::Wildcard(Wildcard::Version)) {
+            return Err(PatternError::NoVersion { pattern: pattern() });
+        }
+        Ok(Self { text: pattern(), elements })
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Patterns {
+    /// Several patterns; a repeated one counts once.
+    pub fn new(patterns: impl IntoIterator<Item = Pattern>) -> Result<Self, PatternError> {
+        let mut patterns = patterns.into_iter();
+        let first = patterns.next().ok_or(PatternError::Empty)?;
+        let mut others = Vec::new();
+        for pattern in patterns {
+            if pattern != first && !others.contains(&pattern) {
+                others.push(pattern);
+            }
+        }
+        Ok(Self { first, others })
+    }
+
+    /// The pattern that names new instances.
+    pub fn first(&self) -> &Pattern {
+        &self.first
+    }
+
+    /// All of them, in the order given.
+    pub fn iter(&self) -> impl Iterator<Item = &Pattern> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    /// Whether a wildcard stands in any of them.
+    pub fn uses(&self, wildcard: Wildcard) -> bool {
+        self.iter().any(|pattern| pattern.uses(wildcard))
+    }
+
+    /// What the first pattern that matches reads in a name.
+    pub fn matches(&self, name: &str) -> Option<Captures> {
+        self.iter().find_map(|pattern| pattern.matches(name))
+    }
+
+    /// The name of a new instance.
+    pub fn format(&self, captures: &Captures) -> Result<String, FormatError> {
+        self.first.format(captures)
+    }
+}
+
+impl FromStr for Patterns {
+    type Err = PatternError;
+
+    /// Patterns separated by white space.
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        Self::new(text.split_ascii_whitespace().map(str::parse).collect::<Result<Vec<_>, _>>()?)
+    }
+}
+
+impl fmt::Display for Patterns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.first)?;
+        self.others.iter().try_for_each(|pattern| write!(f, " {pattern}"))
+    }
+}
+
+/// Printable ASCII without what pattern languages use elsewhere, which systemd reserves.
+fn is_literal(character: char) -> bool {
+    matches!(character, ' '..='~') && !matches!(character, '$' | '*' | '?' | '[' | ']' | '!' | '\\' | '|')
+}
+
+#[cfg(test)]
+mod tests;

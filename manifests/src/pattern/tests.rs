@@ -1,0 +1,172 @@
+use super::*;
+
+fn pattern(text: &str) -> Pattern {
+    text.parse().unwrap()
+}
+
+fn version_in(pattern_text: &str, name: &str) -> Option<String> {
+    pattern(pattern_text).matches(name).map(|captures| captures.version.to_string())
+}
+
+fn message(text: &str) -> String {
+    text.parse::<Pattern>().unwrap_err().to_string()
+}
+
+fn captures(version: &str) -> Captures {
+    Captures::of(version.parse().unwrap())
+}
+
+#[test]
+fn a_version_is_found_between_its_literals() {
+    assert_eq!(version_in("k-@v-x86-64.raw", "k-v1.32.1-2-x86-64.raw").as_deref(), Some("v1.32.1-2"));
+    assert_eq!(version_in("k-@v.raw", "k-1.raw").as_deref(), Some("1"));
+    assert_eq!(version_in("@v", "1.2").as_deref(), Some("1.2"));
+    assert_eq!(version_in("a@@b-@v", "a@b-1").as_deref(), Some("1"));
+    assert_eq!(version_in("k-@v.raw", "K-1.raw"), None);
+    assert_eq!(version_in("k-@v.raw", "k-.raw"), None);
+    assert_eq!(version_in("k-@v.raw", "k-1 2.raw"), None);
+    assert_eq!(version_in("k-@v.raw", "k-é.raw"), None);
+    assert_eq!(version_in("k-@v.raw", ""), None);
+}
+
+#[test]
+fn the_whole_name_must_match() {
+    assert_eq!(version_in("x-@v-arm64.raw", "x-1-arm64.raw.zst"), None);
+    assert_eq!(version_in("x-@v.raw", "yx-1.raw"), None);
+}
+
+#[test]
+fn a_wildcard_ends_at_the_first_occurrence_and_never_goes_back() {
+    // The first "-x86" ends the version, something is left over, and no second try is made
+    assert_eq!(version_in("k-@v-x86", "k-1-x86-x86"), None);
+    // The whole literal run counts, not its first character
+    assert_eq!(version_in("k-@v-x86.raw", "k-1-x87-x86.raw").as_deref(), Some("1-x87"));
+    assert_eq!(version_in("k-@v.raw", "k-1.raw.raw"), None);
+}
+
+#[test]
+fn every_wildcard_is_typed() {
+    let digest = Sha256::of(b"");
+    let text = "x_@v_@u_@f_@a_@g_@r_@t_@m_@s_@d_@l_@h.raw".replace('_', " ");
+    let name = format!("x 1 {} 0x1f yes no 1 1700000000000000 644 4096 2 3 {digest}.raw", "ab".repeat(16));
+    let found = pattern(&text).matches(&name).unwrap();
+    let expected = Captures {
+        partition_uuid: Some(PartitionUuid(0xabab_abab_abab_abab_abab_abab_abab_abab)),
+        partition_flags: Some(0x1f),
+        no_auto: Some(true),
+        grow_file_system: Some(false),
+        read_only: Some(true),
+        mtime: Some(1_700_000_000_000_000),
+        mode: Some(0o644),
+        size: Some(4096),
+        tries_done: Some(2),
+        tries_left: Some(3),
+        sha256: Some(digest),
+        ..captures("1")
+    };
+    assert_eq!(found, expected);
+    let spelt = format!("x 1 {} 1f 1 0 1 1700000000000000 644 4096 2 3 {digest}.raw", "ab".repeat(16));
+    assert_eq!(pattern(&text).format(&expected).unwrap(), spelt);
+}
+
+#[test]
+fn a_value_that_a_wildcard_cannot_have_is_no_match() {
+    for (wildcard, value) in [
+        ("@m", "0777"),
+        ("@m", "4755"),
+        ("@m", "+644"),
+        ("@m", ""),
+        ("@t", "18446744073709551615"),
+        ("@t", "-1"),
+        ("@s", "1k"),
+        ("@s", "+1"),
+        ("@f", "xyz"),
+        ("@f", "-1"),
+        ("@a", "maybe"),
+        ("@u", "abcd"),
+        ("@u", "0000000000000000000000000000000000é0"),
+        ("@h", "abcd"),
+        ("@l", ""),
+    ] {
+        let pattern = pattern(&format!("@v {wildcard}.raw"));
+        assert_eq!(pattern.matches(&format!("1 {value}.raw")), None, "{wildcard} as {value:?}");
+    }
+}
+
+#[test]
+fn a_partition_uuid_may_have_dashes() {
+    let found = pattern("@v_@u").matches("1_00112233-4455-6677-8899-aabbccddeeff").unwrap();
+    assert_eq!(found.partition_uuid.unwrap().to_string(), "00112233445566778899aabbccddeeff");
+}
+
+#[test]
+fn boot_counters_match_in_every_state() {
+    let patterns: Patterns = "x_@v+@l-@d.efi x_@v+@l.efi x_@v.efi".parse().unwrap();
+    let counters = |name| patterns.matches(name).map(|found| (found.tries_left, found.tries_done));
+    assert_eq!(counters("x_1+3-0.efi"), Some((Some(3), Some(0))));
+    assert_eq!(counters("x_1+3.efi"), Some((Some(3), None)));
+    assert_eq!(counters("x_1.efi"), Some((None, None)));
+    assert_eq!(counters("x_1.raw"), None);
+    assert!(patterns.uses(Wildcard::TriesLeft) && !patterns.uses(Wildcard::Sha256));
+}
+
+#[test]
+fn the_first_pattern_names_and_repeats_count_once() {
+    let patterns: Patterns = "a-@v b-@v a-@v b-@v".parse().unwrap();
+    assert_eq!(patterns.iter().count(), 2);
+    assert_eq!(patterns.format(&captures("1")).unwrap(), "a-1");
+    assert_eq!(patterns.to_string(), "a-@v b-@v");
+    assert_eq!("  ".parse::<Patterns>().unwrap_err().to_string(), "no pattern given");
+}
+
+#[test]
+fn a_name_needs_every_value() {
+    assert_eq!(
+        pattern("x-@v_@h").format(&captures("7")).unwrap_err().to_string(),
+        "pattern \"x-@v_@h\" needs @h (the SHA-256 digest), which is not known of version 7"
+    );
+}
+
+#[test]
+fn a_name_that_would_not_be_recognised_is_not_made() {
+    let error = pattern("x-@v-y").format(&captures("1-y")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "pattern \"x-@v-y\" makes \"x-1-y-y\" of version 1-y and would not recognise it"
+    );
+    let suid = Captures { mode: Some(0o4755), ..captures("1") };
+    assert!(matches!(pattern("@v_@m").format(&suid), Err(FormatError::Ambiguous { .. })));
+}
+
+#[test]
+fn a_name_that_is_too_long_is_not_made() {
+    let error = pattern("x-@v").format(&captures(&"1".repeat(255))).unwrap_err();
+    assert_eq!(error.to_string(), "pattern \"x-@v\" makes a name of 257 bytes, a file name has at most 255");
+}
+
+#[test]
+fn what_is_no_pattern_says_why() {
+    assert_eq!(message("x.raw"), "pattern \"x.raw\" lacks @v, the version");
+    assert_eq!(message(""), "pattern \"\" lacks @v, the version");
+    assert_eq!(message("x-@v-@z"), "unknown wildcard @z in pattern \"x-@v-@z\"");
+    assert_eq!(message("x-@v-@v"), "wildcard @v stands twice in pattern \"x-@v-@v\"");
+    assert_eq!(message("@v@m"), "wildcards @v and @m need text between them in pattern \"@v@m\"");
+    assert_eq!(message("@v@"), "pattern \"@v@\" ends in a single @");
+    assert_eq!(message("x*-@v"), "character 2 of pattern \"x*-@v\" is '*', which patterns may not have");
+    assert_eq!(message("é@v"), "character 1 of pattern \"é@v\" is 'é', which patterns may not have");
+    assert_eq!(message("@v\t"), "character 3 of pattern \"@v\\t\" is '\\t', which patterns may not have");
+    assert_eq!(
+        message("@v/x.raw"),
+        "pattern \"@v/x.raw\" has a '/', and subdirectories are not supported yet"
+    );
+    assert_eq!(message(&"a".repeat(300)), "the pattern has 300 bytes, a file name has at most 255");
+}
+
+#[test]
+fn hints_tell_what_to_write() {
+    let hint = |text: &str| text.parse::<Pattern>().unwrap_err().hint();
+    assert!(hint("@v-@z").unwrap().contains("@v @u @f @a @g @r @t @m @s @d @l @h; write @@"));
+    assert!(hint("x*@v").unwrap().contains("reserved"));
+    assert!(hint("x").unwrap().contains("@v"));
+    assert_eq!(hint("@v/x"), None);
+}
