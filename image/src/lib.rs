@@ -1,1 +1,12 @@
-//! The bytes of an image.
+//! The bytes of an image: the tree that goes in, the codecs, and the formats that come out.
+//!
+//! The same tree gives the same bytes on any machine, with any number of threads. Nothing here
+//! calls an external program, and no parser of outside bytes opens a file by itself.
+
+pub mod codec;
+pub mod erofs;
+pub mod probe;
+pub mod tree;
+
+pub use codec::Codec;
+pub use tree::Tree;

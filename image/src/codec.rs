@@ -1,0 +1,201 @@
+//! How file content is compressed, with every parameter that shapes the bytes fixed here.
+//!
+//! A codec is named as it is written in a recipe: `none`, `lz4hc`, `lz4hc:9`, `zstd`, `zstd:15`.
+
+mod lz4hc;
+mod zstd;
+
+use std::fmt;
+use std::str::FromStr;
+
+pub(crate) use lz4hc::Lz4hc;
+pub(crate) use zstd::{Described, WINDOW_LOG, Zstd};
+
+/// The level of plain `lz4hc`: the strongest, for images are written once and read often.
+const LZ4HC_DEFAULT: u8 = 12;
+
+/// The level of plain `zstd`: where its size and CPU time are both modest.
+const ZSTD_DEFAULT: u8 = 3;
+
+/// How file content is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// Not at all. Any kernel with erofs reads it.
+    None,
+    /// LZ4 with the strong encoder, read by kernels from 5.15 on.
+    Lz4hc {
+        /// 3 to 12.
+        level: u8,
+    },
+    /// Zstandard, read by kernels from 6.10 on that were built with it.
+    Zstd {
+        /// 1 to 19.
+        level: u8,
+    },
+}
+
+/// A codec that does not exist, or a level that it has not.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CodecError {
+    /// No such codec.
+    #[error("no codec is called {name:?}")]
+    Unknown {
+        /// The name as written.
+        name: String,
+    },
+    /// A level that is no number or out of range.
+    #[error("{codec} has the levels {first} to {last}, not {level:?}")]
+    Level {
+        /// The codec's name.
+        codec: &'static str,
+        /// Lowest level.
+        first: u8,
+        /// Highest level.
+        last: u8,
+        /// The level as written.
+        level: String,
+    },
+}
+
+impl Codec {
+    /// The oldest kernel that reads an image with this codec, as its major and minor number.
+    pub fn kernel(self) -> (u16, u16) {
+        match self {
+            Self::None | Self::Lz4hc { .. } => (5, 15),
+            Self::Zstd { .. } => (6, 10),
+        }
+    }
+
+    /// The name without the level, as it stands in a catalog.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Lz4hc { .. } => "lz4hc",
+            Self::Zstd { .. } => "zstd",
+        }
+    }
+
+    /// The same codec, if its level is one that it has. Levels from [`FromStr`] always are.
+    pub fn checked(self) -> Result<Self, CodecError> {
+        let (level, first, last) = match self {
+            Self::None => return Ok(self),
+            Self::Lz4hc { level } => (level, lz4hc::FIRST, lz4hc::LAST),
+            Self::Zstd { level } => (level, zstd::FIRST, zstd::LAST),
+        };
+        if (first..=last).contains(&level) {
+            return Ok(self);
+        }
+        Err(CodecError::Level { codec: self.name(), first, last, level: level.to_string() })
+    }
+}
+
+impl Default for Codec {
+    fn default() -> Self {
+        Self::Lz4hc { level: LZ4HC_DEFAULT }
+    }
+}
+
+impl CodecError {
+    /// What the reader can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unknown { .. } => Some("write none, lz4hc or zstd, with a level as in zstd:3".into()),
+            Self::Level { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Lz4hc { level } => write!(f, "lz4hc:{level}"),
+            Self::Zstd { level } => write!(f, "zstd:{level}"),
+        }
+    }
+}
+
+impl FromStr for Codec {
+    type Err = CodecError;
+
+    fn from_str(text: &str) -> Result<Self, CodecError> {
+        let (name, level) = match text.split_once(':') {
+            Some((name, level)) => (name, Some(level)),
+            None => (text, None),
+        };
+        match (name, level) {
+            ("none", None) => Ok(Self::None),
+            ("lz4hc", level) => {
+                let level = parse_level("lz4hc", lz4hc::FIRST, lz4hc::LAST, LZ4HC_DEFAULT, level)?;
+                Ok(Self::Lz4hc { level })
+            }
+            ("zstd", level) => {
+                Ok(Self::Zstd { level: parse_level("zstd", zstd::FIRST, zstd::LAST, ZSTD_DEFAULT, level)? })
+            }
+            _ => Err(CodecError::Unknown { name: text.to_owned() }),
+        }
+    }
+}
+
+fn parse_level(
+    codec: &'static str,
+    first: u8,
+    last: u8,
+    default: u8,
+    level: Option<&str>,
+) -> Result<u8, CodecError> {
+    let Some(text) = level else { return Ok(default) };
+    let refuse = || CodecError::Level { codec, first, last, level: text.to_owned() };
+    // Digits only: `+3` and `03` would be second spellings of one codec.
+    if text.starts_with(['+', '0']) {
+        return Err(refuse());
+    }
+    text.parse().ok().filter(|level| (first..=last).contains(level)).ok_or_else(refuse)
+}
+
+/// The library refused. With valid parameters and enough room none of them does.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{library} failed: {message}")]
+pub struct LibraryError {
+    /// Which library.
+    pub library: &'static str,
+    /// What it said.
+    pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip() {
+        for (text, codec, shown) in [
+            ("none", Codec::None, "none"),
+            ("lz4hc", Codec::Lz4hc { level: 12 }, "lz4hc:12"),
+            ("lz4hc:9", Codec::Lz4hc { level: 9 }, "lz4hc:9"),
+            ("zstd", Codec::Zstd { level: 3 }, "zstd:3"),
+            ("zstd:19", Codec::Zstd { level: 19 }, "zstd:19"),
+        ] {
+            assert_eq!(text.parse(), Ok(codec));
+            assert_eq!(codec.to_string(), shown);
+            assert_eq!(shown.parse(), Ok(codec));
+            assert_eq!(codec.checked(), Ok(codec));
+        }
+    }
+
+    #[test]
+    fn what_does_not_exist_is_refused() {
+        for text in ["", "None", "none:1", "lz4", "xz", "zstd:", "zstd:0", "zstd:+3", "zstd:03", "zstd:20"] {
+            assert!(text.parse::<Codec>().is_err(), "{text:?} was accepted");
+        }
+        let error = "lz4hc:13".parse::<Codec>().unwrap_err();
+        assert_eq!(error.to_string(), "lz4hc has the levels 3 to 12, not \"13\"");
+        assert!(Codec::Zstd { level: 99 }.checked().is_err());
+    }
+
+    #[test]
+    fn the_vendored_libraries_are_those_that_the_goldens_were_made_with() {
+        assert_eq!(lzzzz::version_string(), "1.10.0");
+        assert_eq!(zstd_safe::version_string(), "1.5.7");
+    }
+}

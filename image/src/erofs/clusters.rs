@@ -1,0 +1,193 @@
+//! Cuts a stretch of a file into extents, each of which is compressed into a cluster of whole
+//! blocks or stored as it is, one block at a time.
+//!
+//! LZ4 can fill an output of fixed size, so its clusters are 64 KiB and full. Zstandard cannot:
+//! there an input of fixed size is compressed, and then somewhat more of it, such that the last
+//! block of the cluster is nearly full. Two estimated tries get most of what a search would.
+
+use super::format::{Algorithm, BLOCK_USIZE};
+use crate::codec::{Codec, LibraryError, Lz4hc, Zstd};
+
+/// Compressed size of a full LZ4 cluster. Larger ones hardly get smaller in sum, and cost more
+/// for every random read.
+pub(super) const LZ4_CLUSTER: usize = 64 * 1024;
+
+/// The input that a Zstandard cluster is first tried with: one window.
+const ZSTD_CHUNK: usize = 256 * 1024;
+
+/// Room in the last block of a Zstandard cluster that is not worth another try.
+const ZSTD_SLACK: usize = 256;
+
+/// How often to try to fill the last block of a Zstandard cluster.
+const ZSTD_TRIES: usize = 2;
+
+/// The most that one cluster decompresses to. A reader decompresses all that precedes what it
+/// wants; and distances in the index must stay below 2048 blocks.
+const MAX_EXTENT: usize = 1024 * 1024;
+
+/// Files are compressed in stretches of this size, independently of each other, so that
+/// threads can share the work. Changing it changes images, as does every constant above.
+pub(super) const SEGMENT: u64 = 4 * 1024 * 1024;
+
+/// A run of bytes of a file, in consecutive blocks of the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// Bytes of the file.
+    pub(super) length: u32,
+    /// Blocks of the image.
+    pub(super) blocks: u16,
+    pub(super) form: Form,
+}
+
+/// How an extent lies in its blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As it is, at most one block.
+    Stored,
+    /// Compressed, at the end of its blocks.
+    Compressed,
+}
+
+/// A segment of a file, cut and compressed.
+#[derive(Debug, Default)]
+pub(super) struct Clusters {
+    pub(super) extents: Vec<Extent>,
+    /// The blocks of all extents, one after the other.
+    pub(super) data: Vec<u8>,
+}
+
+/// A compressor for one thread, with its buffers.
+pub(super) struct Encoder {
+    method: Method,
+    best: Vec<u8>,
+    trial: Vec<u8>,
+}
+
+enum Method {
+    Lz4(Lz4hc),
+    Zstd(Zstd),
+}
+
+/// What an attempt at a cluster came to.
+#[derive(Debug, PartialEq, Eq)]
+enum Attempt {
+    /// So much input became so much output, which lies in `best`.
+    Smaller { read: usize, written: usize },
+    /// So much input takes as many blocks compressed as stored.
+    NotSmaller { read: usize },
+}
+
+impl Encoder {
+    /// The compressor of a codec, if it has one.
+    pub(super) fn new(codec: Codec) -> Result<Option<Self>, LibraryError> {
+        let method = match codec {
+            Codec::None => return Ok(None),
+            Codec::Lz4hc { level } => Method::Lz4(Lz4hc::new(level)),
+            Codec::Zstd { level } => Method::Zstd(Zstd::new(level)?),
+        };
+        Ok(Some(Self { method, best: vec![0; MAX_EXTENT], trial: vec![0; MAX_EXTENT] }))
+    }
+
+    /// Cuts and compresses `input`.
+    pub(super) fn encode(&mut self, input: &[u8]) -> Result<Clusters, LibraryError> {
+        let mut clusters = Clusters::default();
+        let mut rest = input;
+        while rest.len() > BLOCK_USIZE {
+            match self.attempt(rest)? {
+                Attempt::Smaller { read, written } => {
+                    clusters.compressed(read, &self.best[..written]);
+                    rest = &rest[read..];
+                }
+                Attempt::NotSmaller { read } => {
+                    // Whole blocks only, so that the next extent starts at the same offset in
+                    // its block; two extents cannot start in one block of the file.
+                    let whole = (read / BLOCK_USIZE).max(1) * BLOCK_USIZE;
+                    let (stored, after) = rest.split_at(whole.min(rest.len()));
+                    stored.chunks(BLOCK_USIZE).for_each(|block| clusters.stored(block));
+                    rest = after;
+                }
+            }
+        }
+        if !rest.is_empty() {
+            clusters.stored(rest);
+        }
+        Ok(clusters)
+    }
+
+    fn attempt(&mut self, input: &[u8]) -> Result<Attempt, LibraryError> {
+        match &mut self.method {
+            Method::Lz4(lz4) => {
+                let input = &input[..input.len().min(MAX_EXTENT)];
+                let (read, written) = lz4.fill(input, &mut self.best[..LZ4_CLUSTER])?;
+                if written.div_ceil(BLOCK_USIZE) < read.div_ceil(BLOCK_USIZE) {
+                    return Ok(Attempt::Smaller { read, written });
+                }
+                Ok(Attempt::NotSmaller { read })
+            }
+            Method::Zstd(zstd) => {
+                let mut read = input.len().min(ZSTD_CHUNK);
+                let room = (read.div_ceil(BLOCK_USIZE) - 1) * BLOCK_USIZE;
+                let Some(mut written) = zstd.compress(&input[..read], &mut self.best[..room])? else {
+                    return Ok(Attempt::NotSmaller { read });
+                };
+                let room = written.next_multiple_of(BLOCK_USIZE);
+                let slack = room - written;
+                // As much more input as fits at the ratio so far, less a sixteenth for bad luck.
+                let mut more = slack * read / written / 16 * 15;
+                for _ in 0..ZSTD_TRIES {
+                    let length = (read + more).min(input.len()).min(MAX_EXTENT);
+                    if slack < ZSTD_SLACK || length == read {
+                        break;
+                    }
+                    if let Some(filled) = zstd.compress(&input[..length], &mut self.trial[..room])? {
+                        std::mem::swap(&mut self.best, &mut self.trial);
+                        (read, written) = (length, filled);
+                        break;
+                    }
+                    more /= 2;
+                }
+                Ok(Attempt::Smaller { read, written })
+            }
+        }
+    }
+}
+
+impl Clusters {
+    fn stored(&mut self, bytes: &[u8]) {
+        self.data.extend_from_slice(bytes);
+        self.data.resize(self.data.len().next_multiple_of(BLOCK_USIZE), 0);
+        self.extent(bytes.len(), 1, Form::Stored);
+    }
+
+    fn compressed(&mut self, length: usize, bytes: &[u8]) {
+        let size = bytes.len().next_multiple_of(BLOCK_USIZE);
+        // Readers skip the zeros in front; neither codec starts with a zero byte.
+        self.data.resize(self.data.len() + size - bytes.len(), 0);
+        self.data.extend_from_slice(bytes);
+        self.extent(length, size / BLOCK_USIZE, Form::Compressed);
+    }
+
+    fn extent(&mut self, length: usize, blocks: usize, form: Form) {
+        // Both are bounded by MAX_EXTENT.
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
+        let blocks = u16::try_from(blocks).unwrap_or(u16::MAX);
+        self.extents.push(Extent { length, blocks, form });
+    }
+}
+
+/// The number of the algorithm in the image, and the parameters that follow the superblock.
+pub(super) fn algorithm(codec: Codec) -> Option<(Algorithm, Vec<u8>)> {
+    use super::format::{lz4_parameters, zstd_parameters};
+    match codec {
+        Codec::None => None,
+        Codec::Lz4hc { .. } => {
+            // The distance is the largest that the format has.
+            let blocks = u16::try_from(LZ4_CLUSTER / BLOCK_USIZE).unwrap_or(u16::MAX);
+            Some((Algorithm::Lz4, lz4_parameters(u16::MAX, blocks)))
+        }
+        Codec::Zstd { .. } => {
+            let window = u8::try_from(crate::codec::WINDOW_LOG - 10).unwrap_or(u8::MAX);
+            Some((Algorithm::Zstd, zstd_parameters(window)))
+        }
+    }
+}

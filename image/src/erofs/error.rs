@@ -1,0 +1,142 @@
+//! What can go wrong while an image is written or read.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::codec::{CodecError, LibraryError};
+use crate::tree::ContentError;
+
+/// Why an image was not written. What reached the output by then is no image.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The options name a level that the codec has not.
+    #[error("the codec of the image")]
+    Codec(#[source] CodecError),
+    /// The content of a file could not be read, or is not what it was.
+    #[error("cannot put /{path} into the image", path = .path.display())]
+    Content {
+        /// Where, in the tree.
+        path: PathBuf,
+        /// Why not.
+        source: ContentError,
+    },
+    /// The compressor failed.
+    #[error("cannot compress /{path}", path = .path.display())]
+    Compress {
+        /// Where, in the tree.
+        path: PathBuf,
+        /// Why not.
+        source: LibraryError,
+    },
+    /// An extended attribute that EROFS has no room or no name for.
+    #[error("/{path}: cannot store the extended attribute {name}: {reason}", path = .path.display())]
+    Xattr {
+        /// Where, in the tree.
+        path: PathBuf,
+        /// Full name of the attribute.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// More than block addresses of 32 bits reach.
+    #[error("the image would have {blocks} blocks of 4096 bytes, more than an erofs image can have")]
+    TooLarge {
+        /// How many it would have.
+        blocks: u64,
+    },
+    /// Compressed data could not be set aside.
+    #[error("cannot keep compressed data in a file in {directory}", directory = .directory.display())]
+    Scratch {
+        /// Where temporary files go.
+        directory: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The output refused bytes.
+    #[error("cannot write the image at offset {offset}")]
+    Output {
+        /// How many bytes it had taken.
+        offset: u64,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl WriteError {
+    /// What the reader can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Codec(error) => error.hint(),
+            Self::Content { source: ContentError::Changed { .. }, .. } => {
+                Some("something writes to the tree; make the image again when that has ended".into())
+            }
+            Self::Scratch { .. } => Some("set TMPDIR to a directory with more room".into()),
+            Self::Xattr { .. } => {
+                Some("only user., trusted., security. and POSIX ACL attributes can be stored".into())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Why an image could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// No EROFS image, or one that this reader does not understand.
+    #[error("cannot open the erofs image")]
+    Open(#[source] erofs_rs::Error),
+    /// How long the image is cannot be found out.
+    #[error("cannot find the length of the erofs image")]
+    Length(#[source] io::Error),
+    /// A directory could not be read.
+    #[error("cannot list /{path} of the erofs image", path = .path.display())]
+    List {
+        /// The directory, or the last entry that could be read.
+        path: PathBuf,
+        /// Why not.
+        source: erofs_rs::Error,
+    },
+    /// An inode, its attributes or its link target could not be read.
+    #[error("cannot read /{path} of the erofs image", path = .path.display())]
+    Read {
+        /// Where, in the image.
+        path: PathBuf,
+        /// Why not.
+        source: erofs_rs::Error,
+    },
+    /// Neither directory nor file nor symbolic link.
+    #[error("/{path} of the erofs image is a special file", path = .path.display())]
+    Unsupported {
+        /// Where, in the image.
+        path: PathBuf,
+    },
+    /// A directory has more names than the image has room for, so that it must be a loop.
+    #[error("the erofs image names more than {limit} files, more than it has room for")]
+    TooMany {
+        /// How many names an image of its size can have.
+        limit: u64,
+    },
+    /// A file is longer than the caller takes.
+    #[error("/{path} of the erofs image has {size} bytes, more than {limit}", path = .path.display())]
+    TooLong {
+        /// Where, in the image.
+        path: PathBuf,
+        /// Its size in bytes.
+        size: u64,
+        /// What the caller takes.
+        limit: u64,
+    },
+    /// The text of a dump could not be written.
+    #[error("cannot write the dump of the erofs image")]
+    Dump(#[source] io::Error),
+}
+
+impl ReadError {
+    /// What the reader can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Open(_) => Some("is this an erofs image, and is it complete?".into()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Where everything lies in an image: which inodes there are, and the address of each of them
+//! and of its data. Pure arithmetic over a tree and the extents of its compressed files.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use super::clusters::Extent;
+use super::directory::{self, Name};
+use super::error::WriteError;
+use super::format::{BLOCK, DataLayout, FileType, INODE_COMPACT, INODE_EXTENDED, Inode, MAP_HEADER, SLOT};
+use super::{index, xattr};
+use crate::tree::{Content, Kind, Node, NodeId, Tree};
+
+/// One inode to be, with the data it stands for.
+#[derive(Debug)]
+pub(super) struct Item<'a> {
+    /// Its first name.
+    pub(super) path: PathBuf,
+    pub(super) node: &'a Node,
+    pub(super) links: u32,
+    pub(super) xattrs: Vec<u8>,
+    pub(super) data: Data<'a>,
+    /// Byte offset of the inode.
+    pub(super) address: u64,
+    /// First block of its data; meaningless without.
+    pub(super) first_block: u32,
+}
+
+/// What an inode stands for.
+#[derive(Debug)]
+pub(super) enum Data<'a> {
+    /// Names, each with the position of its item; `.` and `..` are among them.
+    Directory(Vec<Name<'a, usize>>),
+    Link(&'a OsStr),
+    /// A file stored as it is.
+    Flat(&'a Content),
+    /// A file in clusters, which lie in the spool.
+    Clustered {
+        content: &'a Content,
+        extents: Vec<Extent>,
+        spooled: u64,
+        blocks: u32,
+    },
+}
+
+/// Every inode of a tree, in the order of its entries.
+pub(super) fn items(tree: &Tree) -> Result<Vec<Item<'_>>, WriteError> {
+    let mut items: Vec<Item<'_>> = Vec::new();
+    let mut positions: HashMap<NodeId, usize> = HashMap::new();
+    let mut parents = Vec::new();
+    for entry in tree.entries() {
+        if let Some(position) = positions.get(&entry.id) {
+            items[*position].links += 1;
+            continue;
+        }
+        let data = match &entry.node.kind {
+            Kind::Directory(_) => Data::Directory(Vec::new()),
+            Kind::Symlink(target) => Data::Link(target),
+            Kind::File(content) => Data::Flat(content),
+        };
+        positions.insert(entry.id, items.len());
+        parents.push(entry.parent);
+        items.push(Item {
+            xattrs: xattr::encode(&entry.path, &entry.node.metadata.xattrs)?,
+            path: entry.path,
+            node: entry.node,
+            links: 1,
+            data,
+            address: 0,
+            first_block: 0,
+        });
+    }
+    for (position, parent) in parents.into_iter().enumerate() {
+        let Kind::Directory(entries) = &items[position].node.kind else { continue };
+        let name = |name: &'static [u8], target| Name { name, target, file_type: FileType::Directory };
+        let mut names = vec![name(b".", position), name(b"..", positions[&parent])];
+        names.extend(entries.iter().map(|(name, id)| {
+            let target = positions[id];
+            Name { name: name.as_bytes(), target, file_type: file_type(&items[target].data) }
+        }));
+        names.sort_by_key(|name| name.name);
+        // Its own `.` and the `..` of each directory in it are links too.
+        let directories = names.iter().filter(|name| name.file_type == FileType::Directory).count();
+        items[position].links = u32::try_from(directories).unwrap_or(u32::MAX);
+        items[position].data = Data::Directory(names);
+    }
+    Ok(items)
+}
+
+/// Gives every item its addresses, and returns how many blocks the superblock and the metadata
+/// take, and how many the image.
+pub(super) fn place(items: &mut [Item<'_>]) -> Result<(u64, u64), WriteError> {
+    let mut space = Space { next: 1, partial: BTreeSet::new() };
+    for item in items.iter_mut() {
+        item.address = space.allocate(item.metadata_size());
+    }
+    let metadata = space.next;
+    let mut blocks = metadata;
+    let is_directory = |item: &Item<'_>| matches!(item.data, Data::Directory(_));
+    for directories in [true, false] {
+        for item in items.iter_mut().filter(|item| is_directory(item) == directories) {
+            let count = item.data_blocks();
+            if count > 0 {
+                item.first_block = u32::try_from(blocks).map_err(|_| WriteError::TooLarge { blocks })?;
+                blocks += count;
+            }
+        }
+    }
+    u32::try_from(blocks).map_err(|_| WriteError::TooLarge { blocks })?;
+    Ok((metadata, blocks))
+}
+
+fn file_type(data: &Data<'_>) -> FileType {
+    match data {
+        Data::Directory(_) => FileType::Directory,
+        Data::Link(_) => FileType::Symlink,
+        Data::Flat(_) | Data::Clustered { .. } => FileType::Regular,
+    }
+}
+
+impl Item<'_> {
+    /// Length of the data in bytes.
+    pub(super) fn size(&self) -> u64 {
+        match &self.data {
+            Data::Directory(names) => directory::size(names),
+            Data::Link(target) => target.len() as u64,
+            Data::Flat(content) | Data::Clustered { content, .. } => content.size(),
+        }
+    }
+
+    /// The number other inodes know it by.
+    pub(super) fn nid(&self) -> u64 {
+        self.address / SLOT
+    }
+
+    /// How its data is found.
+    pub(super) fn layout(&self) -> DataLayout {
+        match self.data {
+            Data::Clustered { .. } => DataLayout::CompressedCompact,
+            _ if self.tail() > 0 => DataLayout::FlatInline,
+            _ => DataLayout::FlatPlain,
+        }
+    }
+
+    /// How many bytes of its data lie behind the inode, in the same block.
+    pub(super) fn tail(&self) -> u64 {
+        let tail = self.size() % BLOCK;
+        match self.data {
+            Data::Clustered { .. } => 0,
+            _ if self.head() + tail <= BLOCK => tail,
+            _ => 0,
+        }
+    }
+
+    /// How many blocks its data takes elsewhere.
+    pub(super) fn data_blocks(&self) -> u64 {
+        match self.data {
+            Data::Clustered { blocks, .. } => u64::from(blocks),
+            _ => (self.size() - self.tail()).div_ceil(BLOCK),
+        }
+    }
+
+    /// The inode.
+    pub(super) fn inode(&self, number: u32, mtime: u64) -> Inode {
+        self.inode_with(self.layout(), number, mtime)
+    }
+
+    fn inode_with(&self, layout: DataLayout, number: u32, mtime: u64) -> Inode {
+        let metadata = &self.node.metadata;
+        Inode {
+            layout,
+            // Encoding has made sure that it can be counted.
+            xattr_count: xattr::count(&self.xattrs).unwrap_or(0),
+            mode: metadata.mode | file_type(&self.data).mode(),
+            links: self.links,
+            size: self.size(),
+            blocks: match self.data {
+                Data::Clustered { blocks, .. } => blocks,
+                _ => self.first_block,
+            },
+            number,
+            uid: metadata.uid,
+            gid: metadata.gid,
+            mtime,
+        }
+    }
+
+    /// Offset of its index behind its inode; only compressed files have one.
+    pub(super) fn index_offset(&self) -> u64 {
+        self.head().next_multiple_of(8) + MAP_HEADER as u64
+    }
+
+    /// Length of the inode and its extended attributes.
+    fn head(&self) -> u64 {
+        // Whether the compact form does is not a matter of the layout, which depends on it.
+        let inode = match self.inode_with(DataLayout::FlatPlain, 0, 0).compact() {
+            Some(_) => INODE_COMPACT,
+            None => INODE_EXTENDED,
+        };
+        (inode + self.xattrs.len()) as u64
+    }
+
+    fn metadata_size(&self) -> u64 {
+        match self.data {
+            Data::Clustered { .. } => self.index_offset() + index::size(self.size(), self.index_offset()),
+            _ => self.head() + self.tail(),
+        }
+    }
+
+    /// Whether clusters of this many blocks take less of the image than storing it as it is.
+    pub(super) fn is_smaller_in(&self, blocks: u64) -> bool {
+        let index = self.index_offset() - self.head() + index::size(self.size(), self.index_offset());
+        blocks * BLOCK + index < self.data_blocks() * BLOCK + self.tail()
+    }
+}
+
+/// The blocks of metadata that have been given out.
+struct Space {
+    /// The first block that has not.
+    next: u64,
+    /// Bytes that are left at the end of blocks, with their block.
+    partial: BTreeSet<(u64, u64)>,
+}
+
+impl Space {
+    /// Room for `size` bytes: at the end of the block where least remains, or from a new block
+    /// on. What fits into a block does not cross one.
+    fn allocate(&mut self, size: u64) -> u64 {
+        let size = size.next_multiple_of(SLOT);
+        if let Some((left, block)) = self.partial.range((size, 0)..).next().copied() {
+            self.partial.remove(&(left, block));
+            self.keep(left - size, block);
+            return (block + 1) * BLOCK - left;
+        }
+        let first = self.next;
+        self.next += size.div_ceil(BLOCK);
+        self.keep((self.next - first) * BLOCK - size, self.next - 1);
+        first * BLOCK
+    }
+
+    fn keep(&mut self, left: u64, block: u64) {
+        if left > 0 {
+            self.partial.insert((left, block));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn space_fills_gaps_and_what_fits_a_block_stays_in_one() {
+        let mut space = Space { next: 1, partial: BTreeSet::new() };
+        assert_eq!(space.allocate(3000), 4096);
+        assert_eq!(space.allocate(2000), 8192);
+        assert_eq!(space.allocate(1000), 4096 + 3008);
+        assert_eq!(space.allocate(9000), 12_288);
+        assert_eq!(space.allocate(3000), 12_288 + 9024);
+        assert_eq!(space.allocate(2080), 8192 + 2016);
+        assert_eq!(space.next, 6);
+        let mut seed = 1u64;
+        for _ in 0..10_000 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let size = (seed >> 33) % 4096 + 1;
+            let start = space.allocate(size);
+            assert_eq!(start % SLOT, 0);
+            assert_eq!(start / BLOCK, (start + size - 1) / BLOCK, "{size} bytes at {start}");
+        }
+    }
+}

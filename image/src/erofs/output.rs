@@ -1,0 +1,156 @@
+//! Where the bytes of an image go. They are produced twice: once to measure and to name the
+//! image, once to write it.
+
+use std::io::{Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::error::WriteError;
+use super::format::{BLOCK, BLOCK_USIZE};
+use super::spool::Spool;
+use crate::tree::Content;
+
+/// How much of a file is in memory at once while it is copied.
+const COPY: usize = 256 * 1024;
+
+/// Takes the bytes of an image, in order.
+pub(super) trait Output {
+    /// How many bytes there were so far.
+    fn position(&self) -> u64;
+
+    /// Takes metadata.
+    fn bytes(&mut self, bytes: &[u8]) -> Result<(), WriteError>;
+
+    /// Takes a range of the content of the file `path`.
+    fn content(&mut self, path: &Path, content: &Content, range: Range<u64>) -> Result<(), WriteError>;
+
+    /// Takes a range of what was compressed before.
+    fn spooled(&mut self, spool: &Spool, range: Range<u64>) -> Result<(), WriteError>;
+
+    /// Takes zeros up to `position`.
+    fn pad_to(&mut self, position: u64) -> Result<(), WriteError> {
+        const ZEROS: [u8; BLOCK_USIZE] = [0; BLOCK_USIZE];
+        while self.position() < position {
+            let length = (position - self.position()).min(BLOCK);
+            self.bytes(&ZEROS[..usize::try_from(length).unwrap_or(0)])?;
+        }
+        Ok(())
+    }
+
+    /// Takes zeros up to the end of the block.
+    fn pad(&mut self) -> Result<(), WriteError> {
+        self.pad_to(self.position().next_multiple_of(BLOCK))
+    }
+}
+
+/// Counts bytes, and hashes those that are metadata.
+pub(super) struct Measure {
+    position: u64,
+    digest: Sha256,
+}
+
+impl Measure {
+    /// Starts at `position`.
+    pub(super) fn new(position: u64) -> Self {
+        Self { position, digest: Sha256::new() }
+    }
+
+    /// Hashes bytes that are no part of the image.
+    pub(super) fn salt(&mut self, bytes: &[u8]) {
+        self.digest.update(bytes);
+    }
+
+    /// The digest of all metadata.
+    pub(super) fn digest(self) -> [u8; 32] {
+        self.digest.finalize().into()
+    }
+}
+
+impl Output for Measure {
+    fn position(&self) -> u64 {
+        self.position
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        self.digest.update(bytes);
+        self.position += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn content(&mut self, _: &Path, _: &Content, range: Range<u64>) -> Result<(), WriteError> {
+        self.position += range.end - range.start;
+        Ok(())
+    }
+
+    fn spooled(&mut self, _: &Spool, range: Range<u64>) -> Result<(), WriteError> {
+        self.position += range.end - range.start;
+        Ok(())
+    }
+}
+
+/// Writes the image and hashes all of it.
+pub(super) struct Image<W> {
+    out: W,
+    position: u64,
+    digest: Sha256,
+    buffer: Vec<u8>,
+}
+
+impl<W: Write> Image<W> {
+    pub(super) fn new(out: W) -> Self {
+        Self { out, position: 0, digest: Sha256::new(), buffer: vec![0; COPY] }
+    }
+
+    /// Size and digest of the image.
+    pub(super) fn finish(mut self) -> Result<(u64, [u8; 32]), WriteError> {
+        self.out.flush().map_err(|source| WriteError::Output { offset: self.position, source })?;
+        Ok((self.position, self.digest.finalize().into()))
+    }
+
+    /// Copies `range` through the buffer, which `fill` fills with what lies at an offset.
+    fn copy(
+        &mut self,
+        range: Range<u64>,
+        mut fill: impl FnMut(u64, &mut [u8]) -> Result<(), WriteError>,
+    ) -> Result<(), WriteError> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut offset = range.start;
+        let mut result = Ok(());
+        while offset < range.end && result.is_ok() {
+            let length = buffer.len().min(usize::try_from(range.end - offset).unwrap_or(usize::MAX));
+            let part = &mut buffer[..length];
+            result = fill(offset, part).and_then(|()| self.bytes(part));
+            offset += length as u64;
+        }
+        self.buffer = buffer;
+        result
+    }
+}
+
+impl<W: Write> Output for Image<W> {
+    fn position(&self) -> u64 {
+        self.position
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        self.out.write_all(bytes).map_err(|source| WriteError::Output { offset: self.position, source })?;
+        self.digest.update(bytes);
+        self.position += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn content(&mut self, path: &Path, content: &Content, range: Range<u64>) -> Result<(), WriteError> {
+        let failed = |source| WriteError::Content { path: path.to_owned(), source };
+        let mut opened = content.open().map_err(failed)?;
+        opened.seek(SeekFrom::Start(range.start)).map_err(|error| failed(content.unreadable(error)))?;
+        let end = range.end;
+        self.copy(range, |offset, part| content.fill(&mut opened, offset, part).map_err(failed))?;
+        if end == content.size() { content.at_end(&mut opened).map_err(failed) } else { Ok(()) }
+    }
+
+    fn spooled(&mut self, spool: &Spool, range: Range<u64>) -> Result<(), WriteError> {
+        self.copy(range, |offset, part| spool.read(offset, part))
+    }
+}

@@ -1,0 +1,274 @@
+//! Reads an image without mounting it, through `erofs-rs` and a backend of our own: its memory
+//! map dies with the process when the file is cut short under it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::future::{self, Future};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use erofs_rs::r#async::{EroFS, File};
+use erofs_rs::backend::AsyncImage;
+use erofs_rs::types;
+
+use super::error::ReadError;
+use crate::tree::PERMISSIONS;
+
+/// The smallest room that a name takes in an image: its entry and one byte. Bounds how many an
+/// image of a given size can have, unless directories share blocks, which no writer makes them do.
+const SMALLEST_NAME: u64 = 13;
+
+/// An image that is open for reading.
+pub struct Reader<R: Read + Seek + Send> {
+    filesystem: EroFS<Backend<R>>,
+    length: u64,
+}
+
+/// What an image holds under one name.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Path from the root, empty for the root itself.
+    pub path: PathBuf,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Permission bits, with setuid, setgid and sticky.
+    pub mode: u16,
+    /// Owning user.
+    pub uid: u32,
+    /// Owning group.
+    pub gid: u32,
+    /// How many names the inode says that it has.
+    pub links: u32,
+    /// Size in bytes.
+    pub size: u64,
+    /// Modification time in seconds since 1970.
+    pub mtime: i64,
+    /// Number of the inode.
+    pub nid: u64,
+    /// How its data is laid out.
+    pub layout: Layout,
+    /// Extended attributes by full name.
+    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    inode: types::Inode,
+}
+
+/// What an entry is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File,
+    /// A symbolic link with its target.
+    Symlink(OsString),
+}
+
+/// How the data of an entry is laid out in the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// Whole blocks.
+    Plain,
+    /// Whole blocks, and a tail behind the inode.
+    Inline,
+    /// Compressed clusters.
+    Compressed,
+    /// Chunks, which may lie on other devices.
+    Chunks,
+}
+
+/// The content of a file in an image.
+pub struct FileReader<'a, R: Read + Seek + Send> {
+    file: File<'a, Backend<R>>,
+}
+
+impl<R: Read + Seek + Send> Reader<R> {
+    /// Opens the image that starts at the beginning of `source`.
+    pub fn open(mut source: R) -> Result<Self, ReadError> {
+        let length = source.seek(SeekFrom::End(0)).map_err(ReadError::Length)?;
+        let backend = Backend { source: Mutex::new(source), length };
+        let filesystem = wait(EroFS::new(backend)).map_err(ReadError::Open)?;
+        Ok(Self { filesystem, length })
+    }
+
+    /// Every name in the image, the root first, a directory before what is in it.
+    pub fn entries(&self) -> Result<Vec<Entry>, ReadError> {
+        let limit = self.length / SMALLEST_NAME;
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |source| ReadError::List { path, source }
+        };
+        let mut last = PathBuf::new();
+        let root = self.filesystem.super_block().root_inode_id();
+        let root = wait(self.filesystem.get_inode(root)).map_err(at(&last))?;
+        let mut entries = vec![self.entry(PathBuf::new(), root)?];
+        let mut walk = wait(self.filesystem.walk_dir("/")).map_err(at(&last))?;
+        while let Some(found) = wait(walk.next_entry()) {
+            let found = found.map_err(at(&last))?;
+            if entries.len() as u64 > limit {
+                return Err(ReadError::TooMany { limit });
+            }
+            let path = found.dir_entry.path().into_vec();
+            let path = path.strip_prefix(b"/").unwrap_or(&path).to_owned();
+            last = PathBuf::from(OsString::from_vec(path));
+            entries.push(self.entry(last.clone(), found.inode)?);
+        }
+        Ok(entries)
+    }
+
+    /// The content of a regular file that [`entries`](Self::entries) listed.
+    pub fn file(&self, entry: &Entry) -> Result<FileReader<'_, R>, ReadError> {
+        let file = self
+            .filesystem
+            .open_inode_file(entry.inode)
+            .map_err(|source| ReadError::Read { path: entry.path.clone(), source })?;
+        Ok(FileReader { file })
+    }
+
+    /// The whole content of the regular file at `path`, if it has no more than `limit` bytes;
+    /// `None` if the image has no such path. Links are not followed.
+    pub fn read(&self, path: impl AsRef<Path>, limit: u64) -> Result<Option<Vec<u8>>, ReadError> {
+        let path = path.as_ref();
+        let failed = |source| ReadError::Read { path: path.to_owned(), source };
+        let file = match wait(self.filesystem.open(path.as_os_str().as_encoded_bytes())) {
+            Ok(file) => file,
+            Err(erofs_rs::Error::PathNotFound(_)) => return Ok(None),
+            Err(source) => return Err(failed(source)),
+        };
+        let size = file.size();
+        if size > limit {
+            return Err(ReadError::TooLong { path: path.to_owned(), size, limit });
+        }
+        let mut content = Vec::new();
+        let mut reader = FileReader { file };
+        // An image may claim a size and hold less; what is read grows with what is there.
+        reader.by_ref().take(limit).read_to_end(&mut content).map_err(|error| failed(error.into()))?;
+        Ok(Some(content))
+    }
+
+    /// The names in the directory `path`; `None` if the image has no such path.
+    pub fn list(&self, path: impl AsRef<Path>) -> Result<Option<Vec<OsString>>, ReadError> {
+        let path = path.as_ref();
+        let failed = |source| ReadError::List { path: path.to_owned(), source };
+        let limit = self.length / SMALLEST_NAME;
+        let mut walk = match wait(self.filesystem.read_dir(path.as_os_str().as_encoded_bytes())) {
+            Ok(walk) => walk,
+            Err(erofs_rs::Error::PathNotFound(_)) => return Ok(None),
+            Err(source) => return Err(failed(source)),
+        };
+        let mut names = Vec::new();
+        while let Some(found) = wait(walk.next_entry()) {
+            let found = found.map_err(failed)?;
+            if names.len() as u64 > limit {
+                return Err(ReadError::TooMany { limit });
+            }
+            names.push(OsString::from_vec(found.dir_entry.file_name().to_vec()));
+        }
+        Ok(Some(names))
+    }
+
+    fn entry(&self, path: PathBuf, inode: types::Inode) -> Result<Entry, ReadError> {
+        let failed = |source| ReadError::Read { path: path.clone(), source };
+        let kind = if inode.is_dir() {
+            EntryKind::Directory
+        } else if inode.is_file() {
+            EntryKind::File
+        } else if inode.is_symlink() {
+            let target = wait(self.filesystem.read_link_inode(inode)).map_err(failed)?;
+            EntryKind::Symlink(OsString::from_vec(target.into_vec()))
+        } else {
+            return Err(ReadError::Unsupported { path });
+        };
+        let xattrs = wait(self.filesystem.xattrs_inode(inode)).map_err(failed)?;
+        let layout = match inode.layout() {
+            Some(types::Layout::FlatPlain) | None => Layout::Plain,
+            Some(types::Layout::FlatInline) => Layout::Inline,
+            Some(types::Layout::ChunkBased) => Layout::Chunks,
+            Some(_) => Layout::Compressed,
+        };
+        Ok(Entry {
+            kind,
+            // The mask leaves twelve bits.
+            mode: u16::try_from(inode.permissions().mode() & u32::from(PERMISSIONS)).unwrap_or(PERMISSIONS),
+            uid: inode.uid(),
+            gid: inode.gid(),
+            links: inode.nlink(),
+            size: inode.data_size(),
+            mtime: inode.modified_unix().0,
+            nid: inode.id(),
+            layout,
+            xattrs,
+            inode,
+            path,
+        })
+    }
+}
+
+impl<R: Read + Seek + Send> fmt::Debug for Reader<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("length", &self.length).finish_non_exhaustive()
+    }
+}
+
+impl<R: Read + Seek + Send> fmt::Debug for FileReader<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileReader").field("size", &self.file.size()).finish_non_exhaustive()
+    }
+}
+
+impl<R: Read + Seek + Send> Read for FileReader<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        wait(self.file.read(buffer)).map_err(|error| match error {
+            erofs_rs::Error::Io(error) => error,
+            error => io::Error::new(io::ErrorKind::InvalidData, error),
+        })
+    }
+}
+
+/// Positioned reads from anything that can seek.
+struct Backend<R> {
+    source: Mutex<R>,
+    length: u64,
+}
+
+impl<R: Read + Seek + Send> AsyncImage for Backend<R> {
+    fn read_exact_at(
+        &self,
+        buffer: &mut [u8],
+        offset: u64,
+    ) -> impl Future<Output = erofs_rs::Result<()>> + Send {
+        future::ready(self.read_at(buffer, offset))
+    }
+}
+
+impl<R: Read + Seek> Backend<R> {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> erofs_rs::Result<()> {
+        let end = offset.checked_add(buffer.len() as u64);
+        if end.is_none_or(|end| end > self.length) {
+            return Err(erofs_rs::Error::OutOfBounds(format!(
+                "{} bytes at offset {offset} of an image of {} bytes",
+                buffer.len(),
+                self.length
+            )));
+        }
+        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        source.seek(SeekFrom::Start(offset))?;
+        source.read_exact(buffer)?;
+        Ok(())
+    }
+}
+
+/// Drives a future of `erofs-rs` over our backend, which is always ready.
+fn wait<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return output;
+        }
+    }
+}

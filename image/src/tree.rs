@@ -1,0 +1,136 @@
+//! A file tree in memory, without the content of its files.
+//!
+//! Everything is sorted by the bytes of its name, so that whatever walks a tree walks it in one
+//! order. A file refers to a path on disk and the size it had, or owns a few bytes; content is
+//! opened when an image is written. Times are not kept: an image has one, given by its writer.
+
+mod content;
+mod directory;
+mod entries;
+mod error;
+mod insert;
+mod rules;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+
+pub use content::{Content, ContentError, Opened};
+pub use entries::{Entries, Entry};
+pub use error::TreeError;
+pub use rules::{Modes, Owner, Rules};
+
+/// The longest name of a directory entry in bytes, on erofs as on every common Linux filesystem.
+pub const NAME_MAX: usize = 255;
+
+/// The longest symbolic link target in bytes: `PATH_MAX` without its NUL.
+pub const TARGET_MAX: usize = 4095;
+
+/// The permission bits of a mode, with setuid, setgid and sticky.
+pub const PERMISSIONS: u16 = 0o7777;
+
+/// What an image is made of: a root directory and everything below it.
+#[derive(Clone, Debug)]
+pub struct Tree {
+    /// The root directory is the first. Nodes that were replaced stay behind, unreachable.
+    nodes: Vec<Node>,
+}
+
+/// Names one node of one tree. Two names of the same node are hard links of each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(usize);
+
+/// A directory, file or symbolic link, with what belongs to it apart from its name.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Mode, owner and extended attributes.
+    pub metadata: Metadata,
+    /// What it is, and what it holds.
+    pub kind: Kind,
+}
+
+/// What a node is.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// A directory with its entries, sorted by the bytes of their names.
+    Directory(BTreeMap<OsString, NodeId>),
+    /// A regular file.
+    File(Content),
+    /// A symbolic link with its target.
+    Symlink(OsString),
+}
+
+/// Mode, owner and extended attributes of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metadata {
+    /// Permission bits, with setuid, setgid and sticky; no file type.
+    pub mode: u16,
+    /// Owning user.
+    pub uid: u32,
+    /// Owning group.
+    pub gid: u32,
+    /// Extended attributes under their full names, such as `security.capability`.
+    pub xattrs: BTreeMap<String, Vec<u8>>,
+}
+
+impl Metadata {
+    /// This mode, owned by root, without extended attributes.
+    pub fn new(mode: u16) -> Self {
+        Self { mode: mode & PERMISSIONS, uid: 0, gid: 0, xattrs: BTreeMap::new() }
+    }
+
+    /// The same with another owner.
+    #[must_use]
+    pub fn owner(mut self, uid: u32, gid: u32) -> Self {
+        (self.uid, self.gid) = (uid, gid);
+        self
+    }
+
+    /// The same with one more extended attribute.
+    #[must_use]
+    pub fn xattr(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
+        self.xattrs.insert(name.into(), value.into());
+        self
+    }
+}
+
+impl Tree {
+    /// A root directory (0755, owned by root) and nothing in it.
+    pub fn new() -> Self {
+        Self { nodes: vec![Node { metadata: Metadata::new(0o755), kind: Kind::Directory(BTreeMap::new()) }] }
+    }
+
+    /// What lies below the directory `path`, as `rules` have it. Files stay where they are and
+    /// are read again when an image is written.
+    pub fn from_directory(path: impl AsRef<Path>, rules: &Rules) -> Result<Self, TreeError> {
+        directory::read(path.as_ref(), rules)
+    }
+
+    /// The node with this id, which must come from this tree.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0]
+    }
+
+    /// The id of the root directory.
+    pub fn root(&self) -> NodeId {
+        NodeId(0)
+    }
+
+    /// The node at `path`, relative to the root; links are not followed.
+    pub fn get(&self, path: impl AsRef<Path>) -> Option<&Node> {
+        let names = insert::names(path.as_ref()).ok()?;
+        self.find(&names).map(|id| self.node(id))
+    }
+
+    /// Every name in the tree with its node, the root first, a directory before what is in it,
+    /// and siblings in the order of their names' bytes.
+    pub fn entries(&self) -> Entries<'_> {
+        Entries::new(self)
+    }
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        Self::new()
+    }
+}

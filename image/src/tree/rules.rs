@@ -1,0 +1,66 @@
+//! What of a directory on disk goes into a tree.
+
+use std::collections::BTreeSet;
+
+/// What to keep of the directory a tree is read from. The default makes the same tree from two
+/// checkouts that differ in owner, umask and foreign extended attributes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// Who owns the files.
+    pub owner: Owner,
+    /// What happens to permission bits.
+    pub modes: Modes,
+    /// Extended attributes to keep, by full name; all others are left behind.
+    pub xattrs: BTreeSet<String>,
+}
+
+/// Who owns what is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Owner {
+    /// As on disk.
+    Keep,
+    /// User 0, group 0.
+    #[default]
+    Root,
+}
+
+/// What happens to the permission bits of files and directories.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Modes {
+    /// As on disk.
+    Keep,
+    /// 0755 for directories and for files that anyone may execute, 0644 for other files, so that
+    /// the umask of whoever made them does not matter. Setuid, setgid and sticky are kept.
+    #[default]
+    Normalised,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            owner: Owner::default(),
+            modes: Modes::default(),
+            xattrs: ["security.capability", "user.extension-release.strict"].map(String::from).into(),
+        }
+    }
+}
+
+impl Modes {
+    /// The bits above the permissions of user, group and others.
+    const SPECIAL: u16 = 0o7000;
+
+    pub(super) fn directory(self, mode: u16) -> u16 {
+        match self {
+            Self::Keep => mode,
+            Self::Normalised => mode & Self::SPECIAL | 0o755,
+        }
+    }
+
+    pub(super) fn file(self, mode: u16) -> u16 {
+        match self {
+            Self::Keep => mode,
+            Self::Normalised if mode & 0o111 != 0 => mode & Self::SPECIAL | 0o755,
+            Self::Normalised => mode & Self::SPECIAL | 0o644,
+        }
+    }
+}
