@@ -73,7 +73,7 @@ pub enum IniWarning {
 }
 
 /// A file that cannot be read.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum IniError {
     /// A NUL byte.
     #[error("{file}:{line}: the line has a NUL byte")]

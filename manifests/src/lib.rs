@@ -11,5 +11,6 @@ pub mod os_release;
 pub mod pattern;
 pub mod repository;
 pub mod specifier;
+pub mod transfer;
 pub mod trust;
 pub mod version;

@@ -12,7 +12,7 @@ pub struct OsRelease {
 }
 
 /// A file that cannot be read at all.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum OsReleaseError {
     /// A NUL byte.
     #[error("line {line} has a NUL byte")]

@@ -37,7 +37,7 @@ enum Element {
 }
 
 /// Why a text is not a pattern.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PatternError {
     /// No pattern at all.
     #[error("no pattern given")]
@@ -124,7 +124,7 @@ impl PatternError {
 }
 
 /// Why a name could not be made.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum FormatError {
     /// The pattern wants something that is not known of the instance.
     #[error("pattern {pattern:?} needs {wildcard} ({what}), which is not known of version {version}", what = wildcard.meaning())]

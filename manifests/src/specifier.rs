@@ -27,7 +27,7 @@ pub struct Identity {
 }
 
 /// Why a text could not be expanded.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SpecifierError {
     /// A letter that stands for nothing.
     #[error("unknown specifier %{specifier} in {text:?}")]

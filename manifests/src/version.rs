@@ -21,7 +21,7 @@ const LENGTH_MAX: usize = 255;
 pub struct Version(String);
 
 /// Why a text is not a version.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum VersionError {
     /// Nothing at all.
     #[error("the version is empty")]

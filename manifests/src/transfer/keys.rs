@@ -1,0 +1,165 @@
+//! The sections and keys of transfer files, and what a misspelt one may have meant.
+
+use super::problem::Meant;
+
+/// What this version does about a key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    /// It is read.
+    Read,
+    /// It exists, and this version does not act on it.
+    Unsupported,
+}
+
+/// Our own section.
+pub(super) const OURS: &str = "X-Sysupdate";
+
+use Known::{Read, Unsupported};
+
+const SECTIONS: [(&str, &[(&str, Known)]); 4] = [
+    (
+        "Transfer",
+        &[
+            ("MinVersion", Read),
+            ("ProtectVersion", Read),
+            ("Verify", Read),
+            ("ChangeLog", Read),
+            ("AppStream", Read),
+            ("Features", Read),
+            ("RequisiteFeatures", Read),
+            ("MaxVersion", Unsupported),
+        ],
+    ),
+    ("Source", &[("Type", Read), ("Path", Read), ("PathRelativeTo", Read), ("MatchPattern", Read)]),
+    (
+        "Target",
+        &[
+            ("Type", Read),
+            ("Path", Read),
+            ("PathRelativeTo", Read),
+            ("MatchPattern", Read),
+            ("Mode", Read),
+            ("InstancesMax", Read),
+            ("RemoveTemporary", Read),
+            ("CurrentSymlink", Read),
+            ("ReadOnly", Read),
+            ("TriesLeft", Read),
+            ("TriesDone", Read),
+            ("MatchPartitionType", Unsupported),
+            ("PartitionUUID", Unsupported),
+            ("PartitionFlags", Unsupported),
+            ("PartitionNoAuto", Unsupported),
+            ("PartitionGrowFileSystem", Unsupported),
+            ("PartitionZeroFill", Unsupported),
+        ],
+    ),
+    (
+        OURS,
+        &[
+            ("Repository", Read),
+            ("Activate", Read),
+            ("HealthCheck", Read),
+            ("HealthTimeout", Read),
+            ("Hold", Read),
+            ("Mirror", Unsupported),
+            ("Version", Unsupported),
+            ("MaxVersion", Unsupported),
+            ("Channel", Unsupported),
+            ("Requires", Unsupported),
+            ("Bandwidth", Unsupported),
+        ],
+    ),
+];
+
+/// A section's name, if it is one of ours or systemd's.
+pub(super) fn section(name: &str) -> Option<&'static str> {
+    SECTIONS.iter().find(|(section, _)| *section == name).map(|(section, _)| *section)
+}
+
+/// What is known of a key.
+pub(super) fn find(section: &str, key: &str) -> Option<Known> {
+    keys(section).iter().find(|(known, _)| *known == key).map(|(_, known)| *known)
+}
+
+/// What a section that does not exist may have meant.
+pub(super) fn meant_section(name: &str) -> Option<&'static str> {
+    nearest(name, SECTIONS.iter().map(|(section, _)| *section))
+}
+
+/// What a key that does not exist may have meant: the same key elsewhere, else a similar one here.
+pub(super) fn meant_key(section: &str, key: &str) -> Option<Meant> {
+    let elsewhere =
+        SECTIONS.iter().find(|(_, keys)| keys.iter().any(|(known, _)| *known == key)).map(|(name, _)| *name);
+    match elsewhere {
+        Some(section) => Some(Meant::Section(section)),
+        None => nearest(key, keys(section).iter().map(|(known, _)| *known)).map(Meant::Key),
+    }
+}
+
+fn keys(section: &str) -> &'static [(&'static str, Known)] {
+    SECTIONS.iter().find(|(name, _)| *name == section).map_or(&[], |(_, keys)| *keys)
+}
+
+/// The most similar word, if a third of it or less was mistyped.
+fn nearest(word: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    let lower = word.to_ascii_lowercase();
+    // A word much longer than any key is similar to none, and the distance costs its length
+    if lower.len() > 64 {
+        return None;
+    }
+    known
+        .map(|candidate| (distance(&lower, &candidate.to_ascii_lowercase()), candidate))
+        .min()
+        .filter(|(distance, candidate)| *distance <= candidate.len() / 3)
+        .map(|(_, candidate)| candidate)
+}
+
+/// How many characters must be inserted, removed or replaced to make one word of the other.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_key_is_recognised() {
+        assert_eq!(meant_key("Target", "InstanceMax"), Some(Meant::Key("InstancesMax")));
+        assert_eq!(meant_key("Target", "currentsymlink"), Some(Meant::Key("CurrentSymlink")));
+        assert_eq!(meant_key("Transfer", "MinVerison"), Some(Meant::Key("MinVersion")));
+        assert_eq!(meant_key("Transfer", "Colour"), None);
+        assert_eq!(meant_key("Transfer", &"x".repeat(10_000)), None);
+    }
+
+    #[test]
+    fn a_key_in_the_wrong_section_is_recognised() {
+        assert_eq!(meant_key("Transfer", "CurrentSymlink"), Some(Meant::Section("Target")));
+        assert_eq!(meant_key("Target", "HealthCheck"), Some(Meant::Section("X-Sysupdate")));
+    }
+
+    #[test]
+    fn a_misspelt_section_is_recognised() {
+        assert_eq!(meant_section("Transfers"), Some("Transfer"));
+        assert_eq!(meant_section("X-SysUpdate"), Some("X-Sysupdate"));
+        assert_eq!(meant_section("X-Vendor"), None);
+    }
+
+    #[test]
+    fn distances_are_levenshteins() {
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("abc", "abc"), 0);
+    }
+}

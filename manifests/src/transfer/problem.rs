@@ -1,0 +1,337 @@
+//! What can be wrong with a transfer file: what stops it, and what is only told.
+
+use std::fmt;
+
+use super::{HealthCheckError, INSTANCES_MAX_FLOOR, SpanError, WordsError};
+use crate::ini::{IniError, IniWarning};
+use crate::pattern::{PatternError, Wildcard};
+use crate::specifier::SpecifierError;
+use crate::version::VersionError;
+
+/// Where a value stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub file: String,
+    /// The line, counted from 1.
+    pub line: usize,
+    /// The section.
+    pub section: &'static str,
+    /// The key.
+    pub key: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, section, key } = self;
+        write!(f, "{file}:{line}: [{section}] {key}=")
+    }
+}
+
+/// A transfer file that cannot be used.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum TransferError {
+    /// The file is no INI file.
+    #[error(transparent)]
+    Ini(#[from] IniError),
+    /// A key that must be there.
+    #[error("{file}: [{section}] {key}= is missing")]
+    Missing {
+        /// The file.
+        file: String,
+        /// The section it belongs in.
+        section: &'static str,
+        /// The key.
+        key: &'static str,
+    },
+    /// A source of a kind that this version does not read.
+    #[error("{place}: source type {value:?} is none of those this version reads: url-file, regular-file")]
+    SourceType {
+        /// Where.
+        place: Place,
+        /// The type.
+        value: String,
+    },
+    /// A target of a kind that this version does not write.
+    #[error("{place}: target type {value:?} is none of those this version writes: regular-file")]
+    TargetType {
+        /// Where.
+        place: Place,
+        /// The type.
+        value: String,
+    },
+    /// A target that is a partition because of its path.
+    #[error("{place}: {path:?} makes the target a partition, and this version writes only regular-file")]
+    Partition {
+        /// Where.
+        place: Place,
+        /// The path.
+        path: String,
+    },
+    /// A place that this version does not look up.
+    #[error("{place}: {value:?} is not supported, this version knows only root")]
+    PathRelativeTo {
+        /// Where.
+        place: Place,
+        /// What was asked for.
+        value: String,
+    },
+    /// A source that is no URL.
+    #[error("{place}: {value:?} is not a valid http, https or file URL")]
+    Url {
+        /// Where.
+        place: Place,
+        /// The value, expanded.
+        value: String,
+    },
+    /// A path that is relative or goes back and forth.
+    #[error("{place}: {value:?} is not an absolute, normalized path")]
+    Path {
+        /// Where.
+        place: Place,
+        /// The value, expanded.
+        value: String,
+    },
+    /// A pattern that is none.
+    #[error("{place}: {reason}")]
+    Pattern {
+        /// Where.
+        place: Place,
+        /// Why not.
+        reason: PatternError,
+    },
+    /// A value that cannot be expanded.
+    #[error("{place}: {reason}")]
+    Specifier {
+        /// Where.
+        place: Place,
+        /// Why not.
+        reason: SpecifierError,
+    },
+    /// A value that cannot be split into words.
+    #[error("{place}: {reason}")]
+    Words {
+        /// Where.
+        place: Place,
+        /// Why not.
+        reason: WordsError,
+    },
+    /// A repository that cannot be a file's name.
+    #[error("{place}: {value:?} is not a repository's identifier")]
+    Repository {
+        /// Where.
+        place: Place,
+        /// The value.
+        value: String,
+    },
+    /// A way to activate that this version does not have.
+    #[error("{place}: {value:?} is none of those this version knows: refresh, none")]
+    Activate {
+        /// Where.
+        place: Place,
+        /// The value.
+        value: String,
+    },
+    /// Neither yes nor no, where guessing would update what should stay.
+    #[error("{place}: {value:?} is neither yes nor no")]
+    Hold {
+        /// Where.
+        place: Place,
+        /// The value.
+        value: String,
+    },
+    /// A health check that cannot run.
+    #[error("{place}: {reason}")]
+    HealthCheck {
+        /// Where.
+        place: Place,
+        /// Why not.
+        reason: Box<HealthCheckError>,
+    },
+}
+
+impl TransferError {
+    /// What the reader can do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Ini(error) => error.hint(),
+            Self::Pattern { reason, .. } => reason.hint(),
+            Self::Specifier { reason, .. } => reason.hint(),
+            Self::HealthCheck { reason, .. } => reason.hint(),
+            Self::Repository { .. } => {
+                Some("letters, digits, '.', '_' and '-' are allowed, and no '.' at the start".to_owned())
+            }
+            Self::Missing { section: "Source", key: "Type", .. } => {
+                Some("this version reads url-file and regular-file".to_owned())
+            }
+            Self::Hold { .. } => Some("write Hold=yes or Hold=no".to_owned()),
+            Self::Missing { .. }
+            | Self::SourceType { .. }
+            | Self::TargetType { .. }
+            | Self::Partition { .. }
+            | Self::PathRelativeTo { .. }
+            | Self::Url { .. }
+            | Self::Path { .. }
+            | Self::Words { .. }
+            | Self::Activate { .. } => None,
+        }
+    }
+}
+
+/// Something odd in a transfer file that does not stop it.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Warning {
+    /// A line that is no part of an INI file.
+    #[error(transparent)]
+    Ini(#[from] IniWarning),
+    /// A section that does not exist.
+    #[error("{file}:{line}: unknown section [{section}], ignored{}", did_you_mean(meant.map(|name| format!("[{name}]"))))]
+    UnknownSection {
+        /// The file.
+        file: String,
+        /// The line.
+        line: usize,
+        /// The section.
+        section: String,
+        /// A section that is spelt like it.
+        meant: Option<&'static str>,
+    },
+    /// A key that does not exist.
+    #[error("{place}: unknown key, ignored{}", did_you_mean(meant.as_ref().map(Meant::to_string)))]
+    UnknownKey {
+        /// Where.
+        place: Place,
+        /// What may have been meant.
+        meant: Option<Meant>,
+    },
+    /// A key that exists, and that this version does not act on.
+    #[error("{place}: not supported by this version, ignored")]
+    Unsupported {
+        /// Where.
+        place: Place,
+    },
+    /// No version, so there is no lower limit or no protection by it.
+    #[error("{place}: {reason}, ignored")]
+    Version {
+        /// Where.
+        place: Place,
+        /// Why not.
+        reason: VersionError,
+    },
+    /// A value that cannot be expanded.
+    #[error("{place}: {reason}, ignored")]
+    Specifier {
+        /// Where.
+        place: Place,
+        /// Why not.
+        reason: SpecifierError,
+    },
+    /// A value that cannot be split into words.
+    #[error("{place}: {reason}, ignored")]
+    Words {
+        /// Where.
+        place: Place,
+        /// Why not.
+        reason: WordsError,
+    },
+    /// No URL.
+    #[error("{place}: {value:?} is not a valid URL, ignored")]
+    Url {
+        /// Where.
+        place: Place,
+        /// The value, expanded.
+        value: String,
+    },
+    /// Neither yes nor no.
+    #[error("{place}: {value:?} is neither yes nor no, ignored")]
+    Boolean {
+        /// Where.
+        place: Place,
+        /// The value.
+        value: String,
+    },
+    /// No number.
+    #[error("{place}: {value:?} is not a whole number, ignored")]
+    Number {
+        /// Where.
+        place: Place,
+        /// The value.
+        value: String,
+    },
+    /// No access mode.
+    #[error("{place}: {value:?} is not an access mode in octal digits, ignored")]
+    Mode {
+        /// Where.
+        place: Place,
+        /// The value.
+        value: String,
+    },
+    /// No path that a symlink can have.
+    #[error("{place}: {value:?} is not a normalized path of a file, ignored")]
+    Symlink {
+        /// Where.
+        place: Place,
+        /// The value, expanded.
+        value: String,
+    },
+    /// No time span that checks could pass in.
+    #[error("{place}: {reason}, ignored")]
+    Span {
+        /// Where.
+        place: Place,
+        /// Why not.
+        reason: SpanError,
+    },
+    /// No time at all.
+    #[error("{place}: checks cannot pass in no time, ignored")]
+    ZeroSpan {
+        /// Where.
+        place: Place,
+    },
+    /// Fewer versions than a target must keep.
+    #[error("{place}: a target keeps at least {INSTANCES_MAX_FLOOR} versions, raised from {value}")]
+    InstancesMax {
+        /// Where.
+        place: Place,
+        /// What was written.
+        value: u64,
+    },
+    /// A counter that no name shows.
+    #[error("{place}: without effect, the target's MatchPattern= has no {wildcard}")]
+    NoWildcard {
+        /// Where.
+        place: Place,
+        /// The wildcard that would show it.
+        wildcard: Wildcard,
+    },
+    /// An escape that means nothing.
+    #[error("{place}: unknown escape {escape:?}, left as it is")]
+    UnknownEscape {
+        /// Where.
+        place: Place,
+        /// The escape.
+        escape: String,
+    },
+}
+
+/// What an unknown key may have meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Meant {
+    /// A key of this section that is spelt like it.
+    Key(&'static str),
+    /// The same key in another section.
+    Section(&'static str),
+}
+
+impl fmt::Display for Meant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(key) => write!(f, "{key}="),
+            Self::Section(section) => write!(f, "the section [{section}]"),
+        }
+    }
+}
+
+fn did_you_mean(meant: Option<String>) -> String {
+    meant.map(|meant| format!(" (did you mean {meant}?)")).unwrap_or_default()
+}
