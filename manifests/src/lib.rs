@@ -4,8 +4,10 @@
 
 pub mod architecture;
 pub mod catalog;
+pub mod checksums;
 pub mod digest;
 pub mod envelope;
+pub mod extension_release;
 pub mod ini;
 pub mod os_release;
 pub mod pattern;
