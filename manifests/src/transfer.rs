@@ -11,6 +11,7 @@ use crate::pattern::Patterns;
 use crate::specifier::Identity;
 use crate::version::Version;
 
+mod draft;
 mod health;
 mod keys;
 mod problem;
