@@ -4,6 +4,7 @@
 use std::fmt;
 
 pub mod clock;
+pub mod fake;
 pub mod http;
 pub mod lock;
 pub mod mounts;

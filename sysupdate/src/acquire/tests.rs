@@ -1,0 +1,373 @@
+use std::io;
+
+use super::*;
+use crate::host::fake::{Reply, World};
+
+const FIRST: &str = "https://first/image.raw";
+const SECOND: &str = "https://second/image.raw";
+const PARTIAL: &str = "/images/.sysupdate.partial.image.raw";
+
+fn image() -> Vec<u8> {
+    (0..3_000_000_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+}
+
+fn claim(bytes: &[u8], size: Option<u64>) -> Claim {
+    let urls = vec![FIRST.to_owned(), SECOND.to_owned()];
+    Claim { name: "image.raw".to_owned(), urls, sha256: Sha256::of(bytes), size }
+}
+
+fn sized(bytes: &[u8]) -> Claim {
+    claim(bytes, Some(bytes.len() as u64))
+}
+
+fn run(world: &World, claim: &Claim) -> Result<Unverified<PathBuf>, AcquireError> {
+    let policy = RetryPolicy::default();
+    download(&world.transport, &world.clock, &world.store, claim, PARTIAL.as_ref(), &policy, &mut |_| {})
+}
+
+/// Only the image lies there, and it is whole.
+fn assert_whole(world: &World, bytes: &[u8]) {
+    assert!(world.store.bytes(PARTIAL).unwrap() == bytes);
+    let expected = ["/", "/images", PARTIAL].map(PathBuf::from);
+    assert_eq!(world.store.paths(), expected);
+}
+
+fn assert_nothing_left(world: &World) {
+    assert_eq!(world.store.paths(), ["/", "/images"].map(PathBuf::from));
+}
+
+/// The URL and offset of every request.
+fn asked(world: &World) -> Vec<(String, u64)> {
+    let offset = |resume: Option<crate::host::transport::Resume>| resume.map_or(0, |resume| resume.offset);
+    world.transport.requests().into_iter().map(|request| (request.url, offset(request.resume))).collect()
+}
+
+fn asks(url: &str, offset: u64) -> (String, u64) {
+    (url.to_owned(), offset)
+}
+
+#[test]
+fn what_is_claimed_comes_whole_and_durable() {
+    let (world, bytes) = (World::new(), image());
+    world.transport.serve(FIRST, &bytes);
+    let mut seen = Vec::new();
+    let came = download(
+        &world.transport,
+        &world.clock,
+        &world.store,
+        &claim(&bytes, None),
+        PARTIAL.as_ref(),
+        &RetryPolicy::default(),
+        &mut |progress| match progress {
+            Progress::Started { offset, total, .. } => seen.push((offset, total)),
+            Progress::Received { done, total } => seen.push((done, total)),
+            Progress::Retrying { .. } => panic!("nothing went wrong"),
+        },
+    );
+    assert_eq!(came.unwrap().peek(), &PathBuf::from(PARTIAL));
+    assert_whole(&world, &bytes);
+    let total = Some(bytes.len() as u64);
+    assert_eq!((seen[0], *seen.last().unwrap()), ((0, total), (bytes.len() as u64, total)));
+    let changes = world.store.changes();
+    assert_eq!(changes[changes.len() - 2], format!("sync {PARTIAL}"), "the origin goes last");
+}
+
+#[test]
+fn a_cut_is_gone_on_from_in_this_run() {
+    let (world, bytes) = (World::new(), image());
+    world.transport.serve(FIRST, &bytes);
+    world.transport.serve(SECOND, &bytes);
+    world.transport.reply(FIRST, Reply::CutAfter(2_000_000));
+    run(&world, &sized(&bytes)).unwrap();
+    assert_whole(&world, &bytes);
+    assert_eq!(asked(&world), [asks(FIRST, 0), asks(FIRST, 2_000_000)]);
+    // It got further: nobody waits
+    assert_eq!(world.clock.sleeps(), [Duration::ZERO]);
+}
+
+#[test]
+fn a_cut_is_gone_on_from_in_the_next_run() {
+    let (world, bytes) = (World::new(), image());
+    world.transport.reply(FIRST, Reply::Replaced(bytes.clone()));
+    world.transport.serve(SECOND, &bytes);
+    // The program is killed in the middle
+    world.store.stop_before(8);
+    let error = run(&world, &sized(&bytes)).unwrap_err();
+    assert!(matches!(error, AcquireError::Store { .. }), "{error}");
+    world.store.go_on();
+    let there = world.store.bytes(PARTIAL).unwrap().len() as u64;
+    assert!(there > 0);
+    run(&world, &sized(&bytes)).unwrap();
+    assert_whole(&world, &bytes);
+    assert_eq!(asked(&world), [asks(FIRST, 0), asks(FIRST, there)]);
+}
+
+#[test]
+fn wherever_it_is_killed_the_next_run_succeeds() {
+    let bytes = image();
+    let whole = World::new();
+    whole.transport.serve(FIRST, &bytes);
+    run(&whole, &sized(&bytes)).unwrap();
+    let changes = whole.store.changes().len();
+    assert!(changes > 10);
+    for stop in 0..changes {
+        let world = World::new();
+        world.transport.serve(FIRST, &bytes);
+        world.store.stop_before(stop);
+        run(&world, &sized(&bytes)).unwrap_err();
+        assert_eq!(world.store.changes().len(), stop, "this point was reached");
+        world.store.go_on();
+        run(&world, &sized(&bytes)).unwrap();
+        assert_whole(&world, &bytes);
+    }
+}
+
+#[test]
+fn what_is_all_there_is_not_asked_for() {
+    let (world, bytes) = (World::new(), image());
+    world.store.put(PARTIAL, &bytes);
+    run(&world, &claim(&bytes, None)).unwrap();
+    assert_whole(&world, &bytes);
+    assert_eq!(asked(&world), []);
+}
+
+#[test]
+fn a_partial_of_something_else_is_thrown_away() {
+    let bytes = image();
+    let origin = |sha256: Sha256, tag: &str| {
+        format!("{{\"version\":1,\"sha256\":\"{sha256}\",\"validator\":\"{tag}\"}}").into_bytes()
+    };
+    for (origin, there) in [
+        (None, b"no origin".to_vec()),
+        (None, vec![0; bytes.len()]),
+        (Some(b"not JSON".to_vec()), b"unreadable".to_vec()),
+        (Some(vec![b'x'; 20_000]), b"endless".to_vec()),
+        (Some(origin(Sha256::of(b"older"), "x")), b"of an older version".to_vec()),
+        (Some(origin(Sha256::of(&bytes), "x")), vec![0; bytes.len() + 1]),
+        (Some(origin(Sha256::of(&bytes), "x")), vec![0; bytes.len()]),
+    ] {
+        let world = World::new();
+        world.transport.serve(FIRST, &bytes);
+        world.store.put(PARTIAL, &there);
+        if let Some(origin) = origin {
+            world.store.put(origin_beside(PARTIAL.as_ref()), &origin);
+        }
+        run(&world, &sized(&bytes)).unwrap();
+        assert_whole(&world, &bytes);
+        assert_eq!(asked(&world), [asks(FIRST, 0)]);
+    }
+}
+
+#[test]
+fn wrong_pieces_are_thrown_away_and_fetched_once_as_a_whole() {
+    let (world, bytes) = (World::new(), image());
+    let tag = format!("\\\"{}\\\"", Sha256::of(&bytes).short());
+    let origin = format!("{{\"version\":1,\"sha256\":\"{}\",\"validator\":\"{tag}\"}}", Sha256::of(&bytes));
+    world.store.put(origin_beside(PARTIAL.as_ref()), origin.as_bytes());
+    // What a power cut may leave: the length is right, the bytes never came
+    world.store.put(PARTIAL, &[0; 1000]);
+    world.transport.serve(FIRST, &bytes);
+    run(&world, &sized(&bytes)).unwrap();
+    assert_whole(&world, &bytes);
+    assert_eq!(asked(&world), [asks(FIRST, 1000), asks(FIRST, 0)]);
+}
+
+#[test]
+fn wrong_bytes_are_tried_elsewhere_and_never_kept() {
+    let (world, bytes) = (World::new(), image());
+    let mut wrong = bytes.clone();
+    wrong[1_000_000] ^= 1;
+    world.transport.serve(FIRST, &wrong);
+    let error = run(&world, &sized(&bytes)).unwrap_err();
+    let AcquireError::Digest { url, expected, found } = &error else { panic!("{error}") };
+    assert_eq!((url.as_str(), *expected, *found), (FIRST, Sha256::of(&bytes), Sha256::of(&wrong)));
+    assert!(error.hint().is_some());
+    assert_nothing_left(&world);
+    assert_eq!(asked(&world), [asks(FIRST, 0), asks(SECOND, 0)]);
+
+    world.transport.serve(SECOND, &bytes);
+    run(&world, &sized(&bytes)).unwrap();
+    assert_whole(&world, &bytes);
+}
+
+#[test]
+fn a_mirror_is_asked_before_anyone_waits() {
+    let (world, bytes) = (World::new(), image());
+    world.transport.reply(FIRST, Reply::busy());
+    world.transport.serve(SECOND, &bytes);
+    run(&world, &sized(&bytes)).unwrap();
+    assert_eq!(asked(&world), [asks(FIRST, 0), asks(SECOND, 0)]);
+    assert_eq!(world.clock.sleeps(), [Duration::ZERO]);
+}
+
+#[test]
+fn waits_double_with_jitter_until_patience_ends() {
+    let (world, bytes) = (World::new(), image());
+    for _ in 0..10 {
+        world.transport.reply(FIRST, Reply::busy());
+    }
+    let error = run(&world, &Claim { urls: vec![FIRST.to_owned()], ..sized(&bytes) }).unwrap_err();
+    assert_eq!(error.to_string(), "gave up after 5 attempts");
+    let AcquireError::Fetch { attempts: 5, kept: None, source } = error else { panic!("{error}") };
+    assert_eq!(source.url, FIRST);
+    let sleeps = world.clock.sleeps();
+    assert_eq!(sleeps.len(), 4);
+    for (sleep, most) in sleeps.iter().zip([500, 1000, 2000, 4000]) {
+        let most = Duration::from_millis(most);
+        assert!(*sleep <= most && *sleep >= most / 2, "{sleep:?}");
+    }
+    assert_nothing_left(&world);
+}
+
+#[test]
+fn a_server_may_ask_for_a_wait_within_reason() {
+    let (world, bytes) = (World::new(), image());
+    world.transport.serve(FIRST, &bytes);
+    for seconds in [20, 100_000] {
+        world.transport.reply(FIRST, Reply::busy_for(Duration::from_secs(seconds)));
+    }
+    run(&world, &Claim { urls: vec![FIRST.to_owned()], ..sized(&bytes) }).unwrap();
+    assert_eq!(world.clock.sleeps(), [20, 120].map(Duration::from_secs));
+}
+
+#[test]
+fn where_nobody_has_it_that_is_said() {
+    let world = World::new();
+    let error = run(&world, &sized(b"x")).unwrap_err();
+    assert_eq!(error.to_string(), format!("not there: {FIRST}, {SECOND}"));
+    assert!(matches!(error, AcquireError::NotFound { .. }));
+    assert_nothing_left(&world);
+    let error = run(&world, &Claim { urls: Vec::new(), ..sized(b"x") }).unwrap_err();
+    assert_eq!(error.to_string(), "image.raw has no URL");
+}
+
+#[test]
+fn more_than_was_claimed_is_not_kept() {
+    let (world, bytes) = (World::new(), image());
+    world.transport.reply(FIRST, Reply::Endless);
+    world.transport.reply(SECOND, Reply::Bytes([bytes.as_slice(), b"!"].concat()));
+    let error = run(&world, &sized(&bytes)).unwrap_err();
+    assert_eq!(error.to_string(), format!("{SECOND}: offers at least 3000001 bytes, expected 3000000"));
+    assert_nothing_left(&world);
+}
+
+#[test]
+fn a_refused_range_does_not_stand_in_the_way() {
+    let (world, bytes) = (World::new(), image());
+    world.transport.serve(FIRST, &bytes);
+    world.transport.reply(FIRST, Reply::CutAfter(2_000_000));
+    world.transport.reply(FIRST, Reply::Fail(Failure::Permanent));
+    run(&world, &sized(&bytes)).unwrap();
+    assert_whole(&world, &bytes);
+    assert_eq!(asked(&world), [asks(FIRST, 0), asks(FIRST, 2_000_000), asks(FIRST, 0)]);
+}
+
+#[test]
+fn what_is_kept_is_said_and_a_mirror_with_the_same_bytes_goes_on() {
+    let (world, bytes) = (World::new(), image());
+    let only_first = Claim { urls: vec![FIRST.to_owned()], ..sized(&bytes) };
+    world.transport.serve(FIRST, &bytes);
+    world.transport.reply(FIRST, Reply::CutAfter(1_500_000));
+    for _ in 0..5 {
+        world.transport.reply(FIRST, Reply::busy());
+    }
+    let error = run(&world, &only_first).unwrap_err();
+    let kept = format!("gave up after 6 attempts, 1500000 bytes are kept in {PARTIAL}");
+    assert_eq!(error.to_string(), kept);
+    assert_eq!(error.hint().unwrap(), "the next run goes on where this one stopped");
+
+    world.transport.withdraw(FIRST);
+    world.transport.serve(SECOND, &bytes);
+    run(&world, &sized(&bytes)).unwrap();
+    assert_whole(&world, &bytes);
+    assert_eq!(asked(&world)[6..], [asks(FIRST, 1_500_000), asks(SECOND, 1_500_000)]);
+}
+
+#[test]
+fn small_steps_get_there_and_tiny_ones_are_given_up() {
+    let (world, bytes) = (World::new(), image());
+    world.transport.serve(FIRST, &bytes);
+    for _ in 0..4 {
+        world.transport.reply(FIRST, Reply::CutAfter(900_000));
+    }
+    // The last one breaks right behind the last byte, which nobody needs to ask for again
+    run(&world, &sized(&bytes)).unwrap();
+    let offsets = [0, 900_000, 1_800_000, 2_700_000].map(|offset| asks(FIRST, offset));
+    let asked_first: Vec<_> = asked(&world).into_iter().filter(|(url, _)| url == FIRST).collect();
+    assert_eq!(asked_first, offsets);
+
+    let world = World::new();
+    world.transport.serve(FIRST, &bytes);
+    for _ in 0..100 {
+        world.transport.reply(FIRST, Reply::CutAfter(10));
+    }
+    let error = run(&world, &Claim { urls: vec![FIRST.to_owned()], ..sized(&bytes) }).unwrap_err();
+    let kept = Some(Kept { path: PARTIAL.into(), offset: 50 });
+    let AcquireError::Fetch { attempts: 5, kept: found, .. } = error else { panic!("{error}") };
+    assert_eq!(found, kept);
+}
+
+#[test]
+fn a_disk_without_room_is_not_filled() {
+    let (world, bytes) = (World::new(), image());
+    world.transport.serve(FIRST, &bytes);
+    world.store.set_free_space(2_999_999);
+    let error = run(&world, &sized(&bytes)).unwrap_err();
+    let AcquireError::Space { needed: 3_000_000, free, .. } = error else { panic!("{error}") };
+    assert!(free < 3_000_000);
+    assert_eq!(asked(&world).len(), 1);
+    assert_nothing_left(&world);
+}
+
+#[test]
+fn a_disk_that_fills_up_gets_its_room_back() {
+    let (world, bytes) = (World::new(), image());
+    // The length is not said beforehand
+    world.transport.reply(FIRST, Reply::Endless);
+    world.store.set_free_space(2_000_000);
+    let error = run(&world, &claim(&bytes, None)).unwrap_err();
+    let AcquireError::Store { source, .. } = error else { panic!("{error}") };
+    assert_eq!(source.kind(), io::ErrorKind::StorageFull);
+    assert_nothing_left(&world);
+}
+
+fn small(world: &World, limit: u64, unless: Option<&Seen>) -> Result<Small, AcquireError> {
+    let urls = [FIRST.to_owned(), SECOND.to_owned()];
+    fetch_small(&world.transport, &world.clock, &urls, limit, unless, &RetryPolicy::default())
+}
+
+#[test]
+fn something_small_comes_and_is_not_sent_twice() {
+    let world = World::new();
+    world.transport.serve(FIRST, b"list");
+    world.transport.reply(FIRST, Reply::busy());
+    world.transport.reply(SECOND, Reply::busy());
+    let Small::Fetched { bytes, url, seen } = small(&world, 4, None).unwrap() else { panic!() };
+    assert_eq!((bytes.as_slice(), url.as_str()), (b"list".as_slice(), FIRST));
+    assert_eq!(world.clock.sleeps().len(), 2);
+    assert_eq!(small(&world, 4, seen.as_ref()).unwrap(), Small::NotModified);
+
+    // Another server's tags mean something else
+    let elsewhere = Seen { url: SECOND.to_owned(), ..seen.unwrap() };
+    assert!(matches!(small(&world, 4, Some(&elsewhere)).unwrap(), Small::Fetched { .. }));
+}
+
+#[test]
+fn something_small_is_not_large() {
+    let world = World::new();
+    world.transport.reply(FIRST, Reply::Endless);
+    world.transport.serve(SECOND, b"lists");
+    let error = small(&world, 4, None).unwrap_err();
+    assert_eq!(error.to_string(), format!("{SECOND}: more than 4 bytes"));
+}
+
+#[test]
+fn something_small_that_is_cut_is_fetched_again() {
+    let world = World::new();
+    world.transport.serve(FIRST, b"list");
+    world.transport.reply(FIRST, Reply::CutAfter(2));
+    let Small::Fetched { bytes, .. } = small(&world, 4, None).unwrap() else { panic!() };
+    assert_eq!(bytes, b"list");
+    let world = World::new();
+    assert!(matches!(small(&world, 4, None).unwrap_err(), AcquireError::NotFound { .. }));
+}

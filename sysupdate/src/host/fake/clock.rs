@@ -1,0 +1,71 @@
+//! A clock that goes only when someone waits.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::host::clock::Clock;
+
+/// A clock that goes only when someone waits.
+#[derive(Clone, Debug)]
+pub struct FakeClock(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    now: Timestamp,
+    elapsed: Duration,
+    sleeps: Vec<Duration>,
+}
+
+impl FakeClock {
+    /// A clock that shows this time.
+    pub fn at(now: Timestamp) -> Self {
+        Self(Arc::new(Mutex::new(State { now, elapsed: Duration::ZERO, sleeps: Vec::new() })))
+    }
+
+    /// Sets what the clock shows; the time that only runs forward is not touched.
+    pub fn set(&self, now: Timestamp) {
+        self.state().now = now;
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, duration: Duration) {
+        let mut state = self.state();
+        state.elapsed += duration;
+        // At the end of all time it stands still
+        state.now = state.now.checked_add(duration).unwrap_or(Timestamp::MAX);
+    }
+
+    /// Every wait so far.
+    pub fn sleeps(&self) -> Vec<Duration> {
+        self.state().sleeps.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for FakeClock {
+    /// 2026-01-01, midnight.
+    fn default() -> Self {
+        const START: i64 = 1_767_225_600;
+        Self::at(Timestamp::constant(START, 0))
+    }
+}
+
+impl Clock for FakeClock {
+    fn now(&self) -> Timestamp {
+        self.state().now
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.state().elapsed
+    }
+
+    fn sleep(&self, duration: Duration) {
+        self.state().sleeps.push(duration);
+        self.advance(duration);
+    }
+}

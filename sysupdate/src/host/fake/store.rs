@@ -1,0 +1,404 @@
+//! Files in memory, which can stop doing anything at a chosen point.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::{self, Cursor, Read, Write};
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::host::store::{Entry, EntryKind, Partial, Store};
+
+/// Files in memory.
+///
+/// Every change is counted, and [`stop_before`](Self::stop_before) makes one of them and all later ones
+/// fail, as if the program had been killed there; [`go_on`](Self::go_on) is the next start of the program.
+#[derive(Clone, Debug, Default)]
+pub struct FakeStore(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    nodes: BTreeMap<PathBuf, Node>,
+    changes: Vec<String>,
+    stop_before: Option<usize>,
+    free: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Node {
+    File { bytes: Vec<u8>, mode: u32 },
+    Directory,
+    Link(PathBuf),
+}
+
+impl Default for State {
+    fn default() -> Self {
+        let nodes = BTreeMap::from([(PathBuf::from("/"), Node::Directory)]);
+        Self { nodes, changes: Vec::new(), stop_before: None, free: 1 << 40 }
+    }
+}
+
+impl FakeStore {
+    /// Puts a file there with all directories above it; not counted as a change.
+    pub fn put(&self, path: impl AsRef<Path>, bytes: &[u8]) {
+        self.state().put(path.as_ref(), Node::File { bytes: bytes.to_owned(), mode: 0o644 });
+    }
+
+    /// Puts a symbolic link there with all directories above it; not counted as a change.
+    pub fn put_link(&self, path: impl AsRef<Path>, target: impl AsRef<Path>) {
+        self.state().put(path.as_ref(), Node::Link(target.as_ref().to_owned()));
+    }
+
+    /// A file's bytes, links followed.
+    pub fn bytes(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
+        self.read(path.as_ref(), u64::MAX).ok()?
+    }
+
+    /// A file's permission bits.
+    pub fn mode(&self, path: impl AsRef<Path>) -> Option<u32> {
+        match self.state().nodes.get(path.as_ref())? {
+            Node::File { mode, .. } => Some(*mode),
+            Node::Directory | Node::Link(_) => None,
+        }
+    }
+
+    /// Every path there is, sorted.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.state().nodes.keys().cloned().collect()
+    }
+
+    /// How many bytes may still be written.
+    pub fn set_free_space(&self, bytes: u64) {
+        self.state().free = bytes;
+    }
+
+    /// Every change so far, in words.
+    pub fn changes(&self) -> Vec<String> {
+        self.state().changes.clone()
+    }
+
+    /// Lets so many changes happen from the beginning of this world on, and none after them.
+    pub fn stop_before(&self, change: usize) {
+        self.state().stop_before = Some(change);
+    }
+
+    /// Lets changes happen again.
+    pub fn go_on(&self) {
+        self.state().stop_before = None;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn put(&mut self, path: &Path, node: Node) {
+        for above in path.ancestors().skip(1) {
+            self.nodes.entry(above.to_owned()).or_insert(Node::Directory);
+        }
+        self.nodes.insert(path.to_owned(), node);
+    }
+
+    /// Notes a change, or stops before it.
+    fn change(&mut self, what: &str, path: &Path) -> io::Result<()> {
+        if self.stop_before.is_some_and(|stop| self.changes.len() >= stop) {
+            return Err(io::Error::other(format!("{}: stopped before {what}", path.display())));
+        }
+        self.changes.push(format!("{what} {}", path.display()));
+        Ok(())
+    }
+
+    /// The path with the links in its directories followed, and in its last part if asked for.
+    fn resolve(&self, path: &Path, last: Last) -> io::Result<PathBuf> {
+        let wrong = |why: &str, kind| Err(io::Error::new(kind, format!("{}: {why}", path.display())));
+        if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
+            return wrong("not an absolute path without ..", io::ErrorKind::InvalidInput);
+        }
+        let mut rest: Vec<OsString> = parts(path);
+        let mut resolved = PathBuf::from("/");
+        let mut links = 0;
+        while let Some(part) = rest.pop() {
+            if part == ".." {
+                resolved.pop();
+                continue;
+            }
+            let next = resolved.join(&part);
+            match self.nodes.get(&next) {
+                Some(Node::Link(target)) if !rest.is_empty() || last == Last::Follow => {
+                    links += 1;
+                    // The kernel's number
+                    if links > 40 {
+                        return wrong("too many levels of symbolic links", io::ErrorKind::InvalidInput);
+                    }
+                    if target.is_absolute() {
+                        resolved = PathBuf::from("/");
+                    }
+                    rest.extend(parts(target));
+                }
+                Some(Node::File { .. }) if !rest.is_empty() => {
+                    return wrong("not a directory", io::ErrorKind::NotADirectory);
+                }
+                _ => resolved = next,
+            }
+        }
+        Ok(resolved)
+    }
+
+    /// Where a new name goes: its directory must be there.
+    fn place(&self, path: &Path) -> io::Result<PathBuf> {
+        let resolved = self.resolve(path, Last::Keep)?;
+        match resolved.parent().and_then(|parent| self.nodes.get(parent)) {
+            Some(Node::Directory) => Ok(resolved),
+            _ => {
+                Err(io::Error::new(io::ErrorKind::NotFound, format!("{}: no such directory", path.display())))
+            }
+        }
+    }
+
+    fn spend(&mut self, bytes: usize, path: &Path) -> io::Result<()> {
+        let full = || io::Error::new(io::ErrorKind::StorageFull, format!("{}: disk full", path.display()));
+        self.free = self.free.checked_sub(bytes as u64).ok_or_else(full)?;
+        Ok(())
+    }
+
+    fn file(&mut self, path: &Path) -> io::Result<&mut Vec<u8>> {
+        match self.nodes.get_mut(path) {
+            Some(Node::File { bytes, .. }) => Ok(bytes),
+            _ => Err(io::Error::new(io::ErrorKind::NotFound, format!("{}: no such file", path.display()))),
+        }
+    }
+}
+
+/// What happens to a link that is the last part of a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Last {
+    Follow,
+    Keep,
+}
+
+/// The parts below the root or where a link stands, last one first.
+fn parts(path: &Path) -> Vec<OsString> {
+    let parts = path.components().filter_map(|part| match part {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        _ => None,
+    });
+    parts.collect::<Vec<_>>().into_iter().rev().collect()
+}
+
+impl Store for FakeStore {
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+        let state = self.state();
+        let resolved = match state.resolve(path, Last::Follow) {
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(None),
+            other => other?,
+        };
+        match state.nodes.get(&resolved) {
+            None if resolved == Path::new("/dev/null") => Ok(Some(Vec::new())),
+            None => Ok(None),
+            Some(Node::File { bytes, .. }) if bytes.len() as u64 > limit => {
+                let message = format!("{}: cannot read: more than {limit} bytes", path.display());
+                Err(io::Error::new(io::ErrorKind::FileTooLarge, message))
+            }
+            Some(Node::File { bytes, .. }) => Ok(Some(bytes.clone())),
+            Some(_) => Err(io::Error::new(io::ErrorKind::IsADirectory, path.display().to_string())),
+        }
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Read>> {
+        let mut state = self.state();
+        let resolved = state.resolve(path, Last::Follow)?;
+        let bytes = state.file(&resolved)?.clone();
+        Ok(Box::new(Cursor::new(bytes)))
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<Entry>> {
+        let state = self.state();
+        let resolved = match state.resolve(directory, Last::Follow) {
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(Vec::new()),
+            other => other?,
+        };
+        let inside = state.nodes.iter().filter(|(path, _)| path.parent() == Some(&resolved));
+        let entry = |(path, node): (&PathBuf, &Node)| {
+            let name = path.file_name()?.to_str()?.to_owned();
+            let kind = match node {
+                Node::File { bytes, .. } => EntryKind::File(bytes.len() as u64),
+                Node::Directory => EntryKind::Directory,
+                Node::Link(target) => EntryKind::Link(target.clone()),
+            };
+            Some(Entry { name, kind })
+        };
+        let mut entries: Vec<_> = inside.filter_map(entry).collect();
+        entries.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(entries)
+    }
+
+    fn read_link(&self, path: &Path) -> io::Result<Option<PathBuf>> {
+        let state = self.state();
+        let resolved = match state.resolve(path, Last::Keep) {
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(None),
+            other => other?,
+        };
+        Ok(match state.nodes.get(&resolved) {
+            Some(Node::Link(target)) => Some(target.clone()),
+            _ => None,
+        })
+    }
+
+    fn free_space(&self, _: &Path) -> io::Result<u64> {
+        Ok(self.state().free)
+    }
+
+    fn make_directory(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        let resolved = state.resolve(path, Last::Follow)?;
+        let mut above: Vec<_> = resolved.ancestors().map(Path::to_owned).collect();
+        above.reverse();
+        for directory in above {
+            match state.nodes.get(&directory) {
+                Some(Node::Directory) => {}
+                Some(_) => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::AlreadyExists,
+                        directory.display().to_string(),
+                    ));
+                }
+                None => {
+                    state.change("make directory", &directory)?;
+                    state.nodes.insert(directory, Node::Directory);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn partial(&self, path: &Path) -> io::Result<Box<dyn Partial>> {
+        let mut state = self.state();
+        let place = state.place(path)?;
+        if !matches!(state.nodes.get(&place), Some(Node::File { .. })) {
+            state.change("create", path)?;
+            state.nodes.retain(|other, _| !other.starts_with(&place));
+            state.nodes.insert(place.clone(), Node::File { bytes: Vec::new(), mode: 0o644 });
+        }
+        Ok(Box::new(Growing { store: self.clone(), path: place }))
+    }
+
+    fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()> {
+        let mut state = self.state();
+        let place = state.place(path)?;
+        state.change("set mode", path)?;
+        match state.nodes.get_mut(&place) {
+            Some(Node::File { mode: there, .. }) => *there = mode,
+            _ => return Err(io::Error::new(io::ErrorKind::NotFound, path.display().to_string())),
+        }
+        Ok(())
+    }
+
+    fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.state();
+        let place = state.place(path)?;
+        if matches!(state.nodes.get(&place), Some(Node::Directory)) {
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, path.display().to_string()));
+        }
+        state.change("write", path)?;
+        state.spend(bytes.len(), path)?;
+        state.nodes.insert(place, Node::File { bytes: bytes.to_owned(), mode: 0o644 });
+        Ok(())
+    }
+
+    fn make_link(&self, path: &Path, target: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        let place = state.place(path)?;
+        if state.nodes.contains_key(&place) {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, path.display().to_string()));
+        }
+        state.change("link", path)?;
+        state.nodes.insert(place, Node::Link(target.to_owned()));
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        let (old, new) = (state.place(from)?, state.place(to)?);
+        let missing = || io::Error::new(io::ErrorKind::NotFound, from.display().to_string());
+        let node = state.nodes.get(&old).cloned().ok_or_else(missing)?;
+        if matches!((&node, state.nodes.get(&new)), (_, Some(Node::Directory)) | (Node::Directory, Some(_))) {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, to.display().to_string()));
+        }
+        state.change("rename", to)?;
+        let moved: Vec<_> = state.nodes.keys().filter(|path| path.starts_with(&old)).cloned().collect();
+        for path in moved {
+            let rest = path.strip_prefix(&old).unwrap_or(Path::new("")).to_owned();
+            let place = if rest.as_os_str().is_empty() { new.clone() } else { new.join(rest) };
+            if let Some(node) = state.nodes.remove(&path) {
+                state.nodes.insert(place, node);
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        let Ok(place) = state.place(path) else { return Ok(()) };
+        match state.nodes.get(&place) {
+            None => return Ok(()),
+            Some(Node::Directory) => {
+                return Err(io::Error::new(io::ErrorKind::IsADirectory, path.display().to_string()));
+            }
+            Some(Node::File { bytes, .. }) => state.free = state.free.saturating_add(bytes.len() as u64),
+            Some(Node::Link(_)) => {}
+        }
+        state.change("remove", path)?;
+        state.nodes.remove(&place);
+        Ok(())
+    }
+}
+
+struct Growing {
+    store: FakeStore,
+    path: PathBuf,
+}
+
+impl Write for Growing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut state = self.store.state();
+        state.change("append to", &self.path)?;
+        state.spend(bytes.len(), &self.path)?;
+        state.file(&self.path)?.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Partial for Growing {
+    fn length(&self) -> u64 {
+        self.store.state().file(&self.path).map_or(0, |bytes| bytes.len() as u64)
+    }
+
+    fn reread(&mut self, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        let bytes = self.store.state().file(&self.path)?.clone();
+        take(&bytes);
+        Ok(())
+    }
+
+    fn restart(&mut self) -> io::Result<()> {
+        let mut state = self.store.state();
+        let freed = state.file(&self.path)?.len() as u64;
+        if freed > 0 {
+            state.change("empty", &self.path)?;
+            state.file(&self.path)?.clear();
+            state.free = state.free.saturating_add(freed);
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.store.state().change("sync", &self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests;
