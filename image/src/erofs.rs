@@ -21,6 +21,8 @@ mod output;
 mod parallel;
 mod reader;
 mod spool;
+#[cfg(test)]
+mod tests;
 mod writer;
 mod writer_id;
 mod xattr;

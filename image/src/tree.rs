@@ -10,6 +10,8 @@ mod entries;
 mod error;
 mod insert;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -21,9 +21,10 @@ const ZSTD_SLACK: usize = 256;
 /// How often to try to fill the last block of a Zstandard cluster.
 const ZSTD_TRIES: usize = 2;
 
-/// The most that one cluster decompresses to. A reader decompresses all that precedes what it
-/// wants; and distances in the index must stay below 2048 blocks.
-const MAX_EXTENT: usize = 1024 * 1024;
+/// The most that one cluster decompresses to: a fifth of a segment, in whole blocks. A reader
+/// decompresses all that precedes what it wants; distances in the index must stay below 2048
+/// blocks; and so many zeros still fit into one block with LZ4, which a mebibyte would not.
+const MAX_EXTENT: usize = 205 * BLOCK_USIZE;
 
 /// Files are compressed in stretches of this size, independently of each other, so that
 /// threads can share the work. Changing it changes images, as does every constant above.

@@ -1,0 +1,446 @@
+//! Images are written, read back and compared; and damaged, and must not bring the reader down.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fs;
+use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
+use std::num::NonZero;
+
+use super::*;
+use crate::Codec;
+use crate::probe::{self, Checksum, Kind as Probed, probe};
+use crate::tree::{Content, Kind, Metadata, Tree};
+
+type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
+
+const CODECS: [&str; 4] = ["none", "lz4hc:12", "lz4hc:3", "zstd:3"];
+
+/// A reproducible stream of numbers (xorshift64).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % end as u64).unwrap()
+    }
+
+    fn bytes(&mut self, length: usize) -> Vec<u8> {
+        (0..length).map(|_| self.next().to_le_bytes()[3]).collect()
+    }
+
+    /// Compresses to about a third.
+    fn text(&mut self, length: usize) -> Vec<u8> {
+        let words: Vec<Vec<u8>> = (0..300).map(|n| self.bytes(2 + n % 9)).collect();
+        let mut text = Vec::new();
+        while text.len() < length {
+            text.extend_from_slice(&words[self.below(words.len())]);
+        }
+        text.truncate(length);
+        text
+    }
+}
+
+/// Sizes around those at which the layout of a file changes.
+fn sizes() -> Vec<usize> {
+    let around = |size: usize| [size - 1, size, size + 1];
+    let edges = [32, 4064, 4096, 8192, 12_288, 65_536, 131_072, 262_144, 839_680].map(around);
+    [vec![0, 1], edges.concat()].concat()
+}
+
+fn sample() -> Result<Tree> {
+    let mut random = Random(7);
+    let mut tree = Tree::new();
+    let file = Metadata::new(0o644);
+    for size in sizes() {
+        tree.insert_bytes(format!("text/{size}"), random.text(size), file.clone())?;
+        tree.insert_bytes(format!("random/{size}"), random.bytes(size), file.clone())?;
+        tree.insert_bytes(format!("zero/{size}"), vec![0; size], file.clone())?;
+    }
+    // Runs that compress and runs that do not, at odd offsets, over more than a segment.
+    let mut mixed = Vec::new();
+    while mixed.len() < 5_000_000 {
+        let length = random.below(150_000) + 1;
+        mixed.extend(if random.below(2) == 0 { random.bytes(length) } else { random.text(length) });
+    }
+    tree.insert_bytes("mixed", mixed, Metadata::new(0o4755).owner(70_000, 5))?;
+    tree.insert_link("other-name", "mixed")?;
+    tree.insert_link("text/third-name", "mixed")?;
+    for number in 0..700 {
+        tree.insert_bytes(
+            format!("many/{number:03}{}", "x".repeat(number % 250)),
+            vec![9; number],
+            file.clone(),
+        )?;
+    }
+    let capability = Metadata::new(0o755).xattr("security.capability", [1, 0, 0, 2]).xattr("user.a", "");
+    tree.insert_bytes("attributes/some", "x", capability.clone())?;
+    tree.insert_bytes("attributes/large", random.text(9000), capability.xattr("user.long", vec![3; 5000]))?;
+    tree.insert_directory("attributes", Metadata::new(0o1777).xattr("trusted.overlay.opaque", "y"))?;
+    for length in [1, 4000, 4064, 4065, 4095] {
+        tree.insert_symlink(format!("links/{length}"), "t".repeat(length), Metadata::new(0o777))?;
+    }
+    tree.insert_bytes(vec!["d".repeat(255); 12].join("/") + "/deep", "deep", file)?;
+    Ok(tree)
+}
+
+fn image(tree: &Tree, codec: &str) -> Result<Vec<u8>> {
+    let mut image = Vec::new();
+    let written = write(tree, &Options::new(codec.parse()?, 1_700_000_000), &mut image)?;
+    assert_eq!(written.size, image.len() as u64);
+    assert_eq!(written.size % 4096, 0);
+    Ok(image)
+}
+
+#[test]
+fn what_is_written_is_read_back() -> Result {
+    let tree = sample()?;
+    for codec in CODECS {
+        let image = image(&tree, codec)?;
+        let reader = Reader::open(Cursor::new(&image))?;
+        let found = reader.entries()?;
+        let expected: Vec<_> = tree.entries().collect();
+        assert_eq!(found.len(), expected.len());
+        let mut names = BTreeMap::new();
+        expected.iter().for_each(|entry| *names.entry(entry.id).or_insert(0) += 1);
+        for (found, expected) in found.iter().zip(&expected) {
+            let path = expected.path.display();
+            assert_eq!(found.path, expected.path);
+            let metadata = &expected.node.metadata;
+            assert_eq!(
+                (found.mode, found.uid, found.gid),
+                (metadata.mode, metadata.uid, metadata.gid),
+                "{path}"
+            );
+            assert_eq!(found.mtime, 1_700_000_000, "{path}");
+            let xattrs =
+                metadata.xattrs.iter().map(|(name, value)| (name.clone().into_bytes(), value.clone()));
+            assert_eq!(found.xattrs, xattrs.collect(), "{path}");
+            match &expected.node.kind {
+                Kind::Directory(entries) => {
+                    assert_eq!(found.kind, EntryKind::Directory);
+                    let is_directory = |id| matches!(tree.node(id).kind, Kind::Directory(_));
+                    let directories = entries.values().filter(|id| is_directory(**id)).count();
+                    assert_eq!(found.links as usize, directories + 2, "{path}");
+                }
+                Kind::Symlink(target) => {
+                    assert_eq!(found.kind, EntryKind::Symlink(target.clone()));
+                    assert_eq!(found.size, target.len() as u64);
+                }
+                Kind::File(Content::Bytes(bytes)) => {
+                    let mut content = Vec::new();
+                    reader.file(found)?.read_to_end(&mut content)?;
+                    assert!(content == bytes[..], "{codec}: /{path} differs");
+                    assert_eq!(
+                        (found.links, found.size),
+                        (names[&expected.id], bytes.len() as u64),
+                        "{path}"
+                    );
+                }
+                Kind::File(Content::Path { .. }) => panic!("the sample has no such file"),
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn files_are_laid_out_by_what_is_smallest() -> Result {
+    let tree = sample()?;
+    let layouts = |codec| -> Result<_> {
+        let image = image(&tree, codec)?;
+        let entries = Reader::open(Cursor::new(image))?.entries()?;
+        Ok(move |path: &str| {
+            entries.iter().find(|entry| entry.path.as_os_str() == path).map(|entry| entry.layout).unwrap()
+        })
+    };
+    for codec in CODECS {
+        let of = layouts(codec)?;
+        let compressed = if codec == "none" { Layout::Plain } else { Layout::Compressed };
+        assert_eq!(of("text/131072"), compressed, "{codec}");
+        assert_eq!(of("zero/8192"), compressed, "{codec}");
+        for (path, layout) in [
+            ("text/0", Layout::Plain),
+            ("text/1", Layout::Inline),
+            ("text/4064", Layout::Inline),
+            ("text/4065", Layout::Plain),
+            ("text/4096", Layout::Plain),
+            ("random/4097", Layout::Inline),
+            ("random/839681", Layout::Inline),
+            ("random/65536", Layout::Plain),
+            ("many", Layout::Inline),
+            ("links/4064", Layout::Inline),
+            ("links/4065", Layout::Plain),
+        ] {
+            assert_eq!(of(path), layout, "{codec}: {path}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn threads_do_not_change_the_image() -> Result {
+    let tree = sample()?;
+    for codec in ["lz4hc", "zstd:9"] {
+        let mut options = Options::new(codec.parse()?, 1);
+        let mut digests = Vec::new();
+        for threads in [1, 2, 4] {
+            options.threads = NonZero::new(threads);
+            digests.push(write(&tree, &options, io::sink())?);
+        }
+        assert!(digests.iter().all(|written| *written == digests[0]), "{codec}: {digests:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_codec_that_shrinks_nothing_leaves_no_trace_but_in_the_uuid() -> Result {
+    let mut tree = Tree::new();
+    tree.insert_bytes("a", Random(5).bytes(100_000), Metadata::new(0o644))?;
+    let features = |codec| -> Result<_> {
+        match probe(&mut Cursor::new(image(&tree, codec)?))? {
+            Probed::Erofs(superblock) => Ok((superblock.features, superblock.size)),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(features("zstd")?, (0, features("none")?.1));
+    Ok(())
+}
+
+#[test]
+fn one_file_and_one_directory_of_an_image_are_read_within_limits() -> Result {
+    let mut tree = Tree::new();
+    tree.insert_bytes("usr/lib/release", vec![b'x'; 10_000], Metadata::new(0o644))?;
+    let reader = Reader::open(Cursor::new(image(&tree, "lz4hc")?))?;
+    assert_eq!(reader.read("usr/lib/release", 10_000)?, Some(vec![b'x'; 10_000]));
+    assert_eq!(reader.read("usr/lib/missing", 10_000)?, None);
+    assert!(matches!(reader.read("usr/lib/release", 9_999), Err(ReadError::TooLong { size: 10_000, .. })));
+    assert!(reader.read("usr/lib", 9_999).is_err());
+    assert_eq!(reader.list("usr/lib")?, Some(vec!["release".into()]));
+    assert_eq!(reader.list("usr/share")?, None);
+    Ok(())
+}
+
+#[test]
+fn a_dump_has_a_line_for_each_name() -> Result {
+    let mut tree = Tree::new();
+    let metadata = Metadata::new(0o4755).owner(1, 2).xattr("user.x", [0xab]);
+    tree.insert_bytes("a b\\", "hello", metadata)?;
+    tree.insert_symlink("l", "a b\\", Metadata::new(0o777))?;
+    let mut text = Vec::new();
+    dump(&Reader::open(Cursor::new(image(&tree, "none")?))?, &mut text)?;
+    let hello = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+    assert_eq!(
+        String::from_utf8(text)?,
+        format!(
+            "/ dir 0755 0:0 2 56 inline 1700000000 -\n\
+             /a\\x20b\\\\ file 4755 1:2 1 5 inline 1700000000 {hello} user.x=ab\n\
+             /l link 0777 0:0 1 4 inline 1700000000 a\\x20b\\\\\n"
+        )
+    );
+    Ok(())
+}
+
+#[test]
+fn errors_name_the_file_and_the_output() -> Result {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("library.so");
+    fs::write(&path, vec![1; 100_000])?;
+    let mut tree = Tree::new();
+    tree.insert_file("usr/lib/library.so", &path, Metadata::new(0o644))?;
+    fs::write(&path, "shorter")?;
+    for codec in CODECS {
+        let error = write(&tree, &Options::new(codec.parse()?, 0), io::sink()).unwrap_err();
+        assert_eq!(error.to_string(), "cannot put /usr/lib/library.so into the image");
+        let source = error.source().unwrap().to_string();
+        assert!(source.ends_with("it had 100000 bytes, now 7"), "{source}");
+        assert!(error.hint().is_some());
+    }
+    let mut full = Options::new(Codec::None, 0);
+    let error = write(&Tree::new(), &full, FullDisk(4096)).unwrap_err();
+    assert!(matches!(error, WriteError::Output { offset: 4096, .. }), "{error:?}");
+    full.codec = Codec::default();
+    full.scratch = Some(directory.path().join("missing"));
+    assert!(matches!(write(&Tree::new(), &full, io::sink()), Err(WriteError::Scratch { .. })));
+    full.codec = Codec::Zstd { level: 0 };
+    assert!(matches!(write(&Tree::new(), &full, io::sink()), Err(WriteError::Codec(_))));
+    Ok(())
+}
+
+/// Takes so many bytes and no more.
+struct FullDisk(usize);
+
+impl Write for FullDisk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A small image with a bit of everything, for damage.
+fn victim(codec: &str) -> Result<Vec<u8>> {
+    let mut random = Random(11);
+    let mut tree = Tree::new();
+    tree.insert_bytes("text", random.text(30_000), Metadata::new(0o644).xattr("user.a", "b"))?;
+    tree.insert_bytes("zeros", vec![0; 70_000], Metadata::new(0o644))?;
+    tree.insert_bytes("usr/tail", random.bytes(5000), Metadata::new(0o755).owner(1, 1 << 20))?;
+    tree.insert_symlink("usr/link", "tail", Metadata::new(0o777))?;
+    for number in 0..30 {
+        tree.insert_bytes(format!("many/{number}{}", "n".repeat(150)), "", Metadata::new(0o600))?;
+    }
+    image(&tree, codec)
+}
+
+/// Does all that can be done with an image, up to a bound, and counts the reads it takes.
+fn exercise(image: &[u8]) -> u64 {
+    let mut counting = Counting { inner: Cursor::new(image), reads: 0 };
+    drop(probe(&mut counting));
+    let mut reads = counting.reads;
+    assert!(reads <= 10, "{reads} reads to probe");
+    let counter = std::sync::atomic::AtomicU64::new(0);
+    if let Ok(reader) = Reader::open(Shared { inner: Cursor::new(image), reads: &counter }) {
+        for entry in reader.entries().unwrap_or_default() {
+            if let Ok(file) = reader.file(&entry) {
+                drop(file.take(1 << 20).read_to_end(&mut Vec::new()));
+            }
+        }
+        drop(reader.read("usr/tail", 1 << 16));
+        drop(reader.list("many"));
+    }
+    reads += counter.into_inner();
+    reads
+}
+
+struct Counting<R> {
+    inner: R,
+    reads: u64,
+}
+
+impl<R: Read> Read for Counting<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.reads += 1;
+        self.inner.read(buffer)
+    }
+}
+
+impl<R: Seek> Seek for Counting<R> {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        self.inner.seek(position)
+    }
+}
+
+struct Shared<'a, R> {
+    inner: R,
+    reads: &'a std::sync::atomic::AtomicU64,
+}
+
+impl<R: Read> Read for Shared<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.reads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.inner.read(buffer)
+    }
+}
+
+impl<R: Seek> Seek for Shared<'_, R> {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        self.inner.seek(position)
+    }
+}
+
+/// More reads than any damaged image of this size may take: each of its files is short or ends
+/// after a mebibyte, and there are few.
+const MOST_READS: u64 = 200_000;
+
+#[test]
+fn an_image_that_is_cut_short_is_an_error_at_most() -> Result {
+    for codec in CODECS {
+        let image = victim(codec)?;
+        for length in (0..image.len()).step_by(512) {
+            let cut = &image[..length];
+            assert!(exercise(cut) < MOST_READS, "{codec}: cut at {length}");
+            if let Probed::Erofs(superblock) = probe(&mut Cursor::new(cut))? {
+                assert!(superblock.size > length as u64);
+                assert_eq!(superblock.checksum == Checksum::Valid, length >= 4096);
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn an_image_with_flipped_bits_is_an_error_at_most() -> Result {
+    let mut random = Random(13);
+    for codec in CODECS {
+        let image = victim(codec)?;
+        for round in 0..600 {
+            let mut damaged = image.clone();
+            // Mostly in the superblock and the metadata, where it hurts.
+            let end = if round % 3 == 0 { image.len() } else { 12_288 };
+            for _ in 0..=random.below(4) {
+                let position = 1024 + random.below(end - 1024);
+                damaged[position] ^= 1 << random.below(8);
+            }
+            assert!(exercise(&damaged) < MOST_READS, "{codec}: round {round}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_flipped_bit_in_the_superblock_is_seen_by_the_probe() -> Result {
+    let image = victim("lz4hc")?;
+    let Probed::Erofs(sound) = probe(&mut Cursor::new(&image))? else { panic!("not erofs") };
+    assert_eq!((sound.block_size, sound.size, sound.timestamp), (4096, image.len() as u64, 1_700_000_000));
+    assert_eq!((sound.checksum, sound.features), (Checksum::Valid, 3));
+    assert_eq!(sound.uuid[6] >> 4, 8);
+    for bit in (1024 + 16) * 8..(1024 + 128) * 8 {
+        let mut damaged = image.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        match probe(&mut Cursor::new(damaged))? {
+            Probed::Erofs(found) => assert_eq!(found.checksum, Checksum::Wrong, "bit {bit}"),
+            other => assert_eq!(other, Probed::Unknown, "bit {bit}"),
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn other_images_are_told_apart() -> Result {
+    let with = |offset: usize, magic: &[u8]| {
+        let mut image = vec![0; 8192];
+        image[offset..offset + magic.len()].copy_from_slice(magic);
+        probe(&mut Cursor::new(image))
+    };
+    assert_eq!(with(0, b"hsqs")?, Probed::Squashfs);
+    assert_eq!(with(512, b"EFI PART")?, Probed::Gpt { sector: 512 });
+    assert_eq!(with(4096, b"EFI PART")?, Probed::Gpt { sector: 4096 });
+    assert_eq!(with(1, b"hsqs")?, Probed::Unknown);
+    assert_eq!(probe(&mut io::empty())?, Probed::Unknown);
+    let error: probe::ProbeError = probe(&mut Broken).unwrap_err();
+    assert_eq!(error.to_string(), "cannot read the image at offset 0");
+    Ok(())
+}
+
+/// A disk that cannot be read.
+struct Broken;
+
+impl Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+}
+
+impl Seek for Broken {
+    fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
+        Ok(0)
+    }
+}

@@ -1,0 +1,200 @@
+use std::error::Error;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+use super::*;
+
+type Result = std::result::Result<(), Box<dyn Error>>;
+
+fn paths(tree: &Tree) -> Vec<String> {
+    tree.entries().map(|entry| entry.path.display().to_string()).collect()
+}
+
+fn set_mode(path: &Path, mode: u32) -> std::io::Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
+#[test]
+fn names_come_in_the_order_of_their_bytes_with_directories_before_their_content() -> Result {
+    let mut tree = Tree::new();
+    for path in ["usr/lib/z", "usr/lib.d/a", "usr/lib/-", "usr/lib-x", "usr/bin/sh", "a", "Z", "é"] {
+        tree.insert_bytes(path, "", Metadata::new(0o644))?;
+    }
+    let order = ["", "Z", "a", "usr", "usr/bin", "usr/bin/sh", "usr/lib", "usr/lib/-", "usr/lib/z"];
+    let rest = ["usr/lib-x", "usr/lib.d", "usr/lib.d/a", "é"];
+    assert_eq!(paths(&tree), [&order[..], &rest].concat());
+    Ok(())
+}
+
+#[test]
+fn parents_are_made_and_what_is_there_is_replaced_only_by_its_like() -> Result {
+    let mut tree = Tree::new();
+    tree.insert_bytes("usr/bin/tool", "one", Metadata::new(0o755))?;
+    assert_eq!(tree.get("usr/bin").unwrap().metadata, Metadata::new(0o755));
+    tree.insert_directory("usr/bin", Metadata::new(0o711).owner(3, 4))?;
+    tree.insert_bytes("./usr/bin/tool", "three", Metadata::new(0o700))?;
+    assert_eq!(tree.get("usr/bin").unwrap().metadata.mode, 0o711);
+    let Kind::File(content) = &tree.get("usr/bin/tool").unwrap().kind else { panic!("no file") };
+    assert_eq!(content.size(), 5);
+    tree.insert_symlink("usr/bin/tool", "other", Metadata::new(0o777))?;
+    assert_eq!(paths(&tree), ["", "usr", "usr/bin", "usr/bin/tool"]);
+
+    let occupied = |result: std::result::Result<(), TreeError>| match result {
+        Err(TreeError::Occupied { path, wanted }) => (path.display().to_string(), wanted),
+        other => panic!("{other:?}"),
+    };
+    let file = Metadata::new(0o644);
+    assert_eq!(occupied(tree.insert_bytes("usr/bin", "", file.clone())), ("usr/bin".into(), "file"));
+    let below = tree.insert_bytes("usr/bin/tool/x/y", "", file.clone());
+    assert_eq!(occupied(below), ("usr/bin/tool".into(), "directory"));
+    assert_eq!(occupied(tree.insert_directory("usr/bin/tool", file)), ("usr/bin/tool".into(), "directory"));
+    Ok(())
+}
+
+#[test]
+fn a_path_that_leads_elsewhere_is_refused() {
+    let mut tree = Tree::new();
+    for (path, reason) in
+        [("/usr", "it is not relative"), ("usr/../etc", "it has a .. in it"), ("a\0b", "it has a NUL in it")]
+    {
+        let error = tree.insert_bytes(path, "", Metadata::new(0o644)).unwrap_err();
+        assert!(error.to_string().ends_with(reason), "{error}");
+        assert!(error.hint().is_some());
+    }
+    let long = "n".repeat(NAME_MAX + 1);
+    let error = tree.insert_directory(format!("usr/{long}/x"), Metadata::new(0o755)).unwrap_err();
+    assert!(matches!(error, TreeError::NameTooLong { length: 256, .. }), "{error}");
+    assert!(tree.insert_directory(&long[1..], Metadata::new(0o755)).is_ok());
+    for target in ["", &"t".repeat(TARGET_MAX + 1), "a\0"] {
+        assert!(tree.insert_symlink("link", target, Metadata::new(0o777)).is_err());
+    }
+    assert!(tree.insert_link("x", "missing").is_err());
+    assert!(tree.insert_link("x", &long[1..]).is_err(), "a directory has one name");
+}
+
+#[test]
+fn a_directory_is_read_without_owner_umask_and_foreign_attributes() -> Result {
+    let directory = tempfile::tempdir()?;
+    let at = |path: &str| directory.path().join(path);
+    fs::create_dir(at("bin"))?;
+    fs::write(at("bin/run"), "x")?;
+    fs::write(at("bin/suid"), "x")?;
+    fs::write(at("data"), "data")?;
+    symlink("bin/run", at("run"))?;
+    let mut seen = Vec::new();
+    for (directories, executables, files) in [(0o755, 0o755, 0o644), (0o2700, 0o700, 0o600)] {
+        set_mode(&at("bin"), directories)?;
+        set_mode(&at("bin/run"), executables)?;
+        set_mode(&at("bin/suid"), 0o4000 | executables)?;
+        set_mode(&at("data"), files)?;
+        set_mode(directory.path(), directories & 0o777)?;
+        let tree = Tree::from_directory(directory.path(), &Rules::default())?;
+        let modes = tree.entries().map(|entry| (entry.path.clone(), entry.node.metadata.mode));
+        seen.push(modes.filter(|(path, _)| path != Path::new("bin")).collect::<Vec<_>>());
+        assert_eq!(u32::from(tree.get("bin").unwrap().metadata.mode), directories | 0o755);
+        assert!(tree.entries().all(|entry| entry.node.metadata.uid == 0));
+    }
+    assert_eq!(seen[0], seen[1]);
+    assert!(seen[0].contains(&("bin/suid".into(), 0o4755)) && seen[0].contains(&("data".into(), 0o644)));
+
+    let rules = Rules { owner: Owner::Keep, modes: Modes::Keep, ..Rules::default() };
+    let kept = Tree::from_directory(directory.path(), &rules)?;
+    let metadata = &kept.get("bin/suid").unwrap().metadata;
+    assert_eq!((metadata.mode, metadata.uid), (0o4700, fs::metadata(at("data"))?.uid()));
+    Ok(())
+}
+
+#[test]
+fn names_of_one_file_stay_names_of_one_file() -> Result {
+    let directory = tempfile::tempdir()?;
+    fs::create_dir(directory.path().join("d"))?;
+    fs::write(directory.path().join("z"), "content")?;
+    fs::hard_link(directory.path().join("z"), directory.path().join("d/a"))?;
+    fs::write(directory.path().join("alone"), "content")?;
+    let mut tree = Tree::from_directory(directory.path(), &Rules::default())?;
+    tree.insert_link("more/name", "z")?;
+    let ids: Vec<_> = tree.entries().map(|entry| (entry.path, entry.id)).collect();
+    let id = |path: &str| ids.iter().find(|(found, _)| found == Path::new(path)).unwrap().1;
+    assert_eq!(id("z"), id("d/a"));
+    assert_eq!(id("z"), id("more/name"));
+    assert_ne!(id("z"), id("alone"));
+    Ok(())
+}
+
+#[test]
+fn only_allowed_attributes_are_read_and_long_ones_whole() -> Result {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("file");
+    fs::write(&path, "")?;
+    let long = vec![7; 1000];
+    for (name, value) in
+        [("user.extension-release.strict", &b"0"[..]), ("user.long", &long), ("user.x", b"y")]
+    {
+        rustix::fs::setxattr(&path, name, value, rustix::fs::XattrFlags::empty())?;
+    }
+    let mut rules = Rules::default();
+    rules.xattrs.insert("user.long".into());
+    rules.xattrs.insert("user.missing".into());
+    let tree = Tree::from_directory(directory.path(), &rules)?;
+    let expected = Metadata::new(0o644).xattr("user.extension-release.strict", "0").xattr("user.long", long);
+    assert_eq!(tree.get("file").unwrap().metadata.xattrs, expected.xattrs);
+    Ok(())
+}
+
+#[test]
+fn sockets_and_fifos_are_refused_by_name() -> Result {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("socket");
+    let _socket = UnixListener::bind(&path)?;
+    let error = Tree::from_directory(directory.path(), &Rules::default()).unwrap_err();
+    assert_eq!(error.to_string(), format!("{}: is a socket, which an image cannot hold", path.display()));
+    fs::remove_file(&path)?;
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        directory.path().join("fifo"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR,
+        0,
+    )?;
+    let error = Tree::from_directory(directory.path(), &Rules::default()).unwrap_err();
+    assert!(error.to_string().contains("is a fifo"), "{error}");
+    assert!(Tree::from_directory(directory.path().join("missing"), &Rules::default()).is_err());
+    Ok(())
+}
+
+#[test]
+fn content_that_changed_is_an_error_that_says_how() -> Result {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("file");
+    fs::write(&path, "12345")?;
+    let mut tree = Tree::new();
+    tree.insert_file("file", &path, Metadata::new(0o644))?;
+    assert!(tree.insert_file("d", directory.path(), Metadata::new(0o644)).is_err());
+    let Kind::File(content) = &tree.get("file").unwrap().kind else { panic!("no file") };
+    let mut middle = [0; 3];
+    content.read_at(1, &mut middle)?;
+    assert_eq!(&middle, b"234");
+    for (now, found) in [("1234", 4), ("123456", 6)] {
+        fs::write(&path, now)?;
+        let error = content.open().unwrap_err();
+        let words = format!("changed while it was read: it had 5 bytes, now {found}");
+        assert!(error.to_string().ends_with(&words), "{error}");
+    }
+    // Growing or shrinking after it was opened is noticed too.
+    fs::write(&path, "12345")?;
+    let mut opened = content.open()?;
+    fs::write(&path, "123")?;
+    let changed = content.fill(&mut opened, 0, &mut [0; 5]).unwrap_err();
+    assert!(matches!(changed, ContentError::Changed { found: 3, .. }), "{changed}");
+    fs::write(&path, "12345")?;
+    let mut opened = content.open()?;
+    content.fill(&mut opened, 0, &mut [0; 5])?;
+    fs::write(&path, "1234567")?;
+    assert!(content.at_end(&mut opened).is_err());
+    fs::remove_file(&path)?;
+    fs::create_dir(&path)?;
+    assert!(matches!(content.open().unwrap_err(), ContentError::NotAFile { .. }));
+    Ok(())
+}
