@@ -5,6 +5,7 @@
 
 pub mod acquire;
 pub mod host;
+pub mod merge;
 pub mod paths;
 pub mod plan;
 pub mod record;

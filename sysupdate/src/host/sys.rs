@@ -2,3 +2,4 @@
 
 #[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
 pub(super) mod lookup;
+pub(super) mod mount;

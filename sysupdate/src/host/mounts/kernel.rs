@@ -1,0 +1,90 @@
+//! The mounts of the running kernel.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use rustix::fs::{CWD, Mode, OFlags, open};
+use rustix::io::Errno;
+use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags, move_mount, open_tree, unmount};
+
+use super::image::{self, ImageError};
+use super::table::Table;
+use super::{Mounts, StageError, Staging, private, stage};
+
+/// The running kernel.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Kernel;
+
+impl Mounts for Kernel {
+    fn table(&self) -> io::Result<Table> {
+        // Of the thread: `/proc/self` would be the namespace of whichever thread began the process.
+        let text = std::fs::read("/proc/thread-self/mountinfo")?;
+        Table::parse(&text).map_err(|line| io::Error::other(format!("mount table: not understood: {line}")))
+    }
+
+    fn beneath(&self, hierarchy: &Path) -> io::Result<Option<OwnedFd>> {
+        if !private::is_merged(hierarchy)? {
+            return Ok(None);
+        }
+        private::run(
+            || {
+                private::uncover(hierarchy)?;
+                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                Ok(Some(open(hierarchy, flags, Mode::empty())?))
+            },
+            |error| error,
+        )
+    }
+
+    fn make_directory(&self, path: &Path) -> io::Result<()> {
+        std::fs::DirBuilder::new().recursive(true).mode(0o755).create(path)
+    }
+
+    fn open_image(&self, image: &Path) -> Result<OwnedFd, ImageError> {
+        image::open(image)
+    }
+
+    fn open_directory(&self, directory: &Path) -> io::Result<OwnedFd> {
+        Ok(open_tree(CWD, directory, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?)
+    }
+
+    fn open_copy(&self, path: &Path) -> io::Result<OwnedFd> {
+        Ok(open_tree(CWD, path, copy_flags())?)
+    }
+
+    fn stage(&self, staging: Staging) -> Result<Vec<OwnedFd>, StageError> {
+        private::run(|| stage::assemble(staging), StageError::Private)
+    }
+
+    fn attach(&self, mount: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+        Ok(move_mount(mount, "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
+    }
+
+    fn attach_beneath(&self, mount: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_BENEATH;
+        move_mount(mount, "", CWD, path, flags).map_err(|errno| match errno {
+            Errno::INVAL | Errno::NOSYS => io::Error::new(io::ErrorKind::InvalidInput, errno),
+            other => other.into(),
+        })
+    }
+
+    fn detach(&self, path: &Path) -> io::Result<()> {
+        Ok(unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)?)
+    }
+
+    fn detach_hidden(&self, root: BorrowedFd<'_>) -> io::Result<()> {
+        // The link leads to exactly that mount, whatever covers its mount point.
+        Ok(unmount(through(root), UnmountFlags::DETACH)?)
+    }
+}
+
+/// A path to what a file descriptor of this process holds.
+pub fn through(fd: impl AsFd) -> String {
+    format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())
+}
+
+pub(super) fn copy_flags() -> OpenTreeFlags {
+    OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE
+}

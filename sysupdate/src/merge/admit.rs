@@ -1,0 +1,168 @@
+//! Which images are merged, decided from what was found in them.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sysext_manifests::architecture::Architecture;
+use sysext_manifests::extension_release::{ExtensionRelease, Scope};
+use sysext_manifests::os_release::OsRelease;
+
+use super::examine::{Content, EntryKind, HIERARCHIES, Naming, RELEASES};
+use super::quarantine::{HostKind, QuarantineReason, Quarantined};
+
+#[cfg(test)]
+mod tests;
+
+/// Replaces the host's identity where it is merged.
+const OS_RELEASE: &str = "usr/lib/os-release";
+
+/// An image, and what was found in it.
+#[derive(Clone, Debug)]
+pub struct Examined {
+    /// The extension.
+    pub name: String,
+    /// Where the image lies, as the target system sees it.
+    pub path: PathBuf,
+    /// What is in it, or why that is not known.
+    pub outcome: Result<Content, QuarantineReason>,
+}
+
+/// What the host says of itself.
+#[derive(Clone, Debug)]
+pub struct HostFacts {
+    /// What it is.
+    pub os_release: OsRelease,
+    /// Its processor.
+    pub architecture: Architecture,
+    /// Whether it has booted.
+    pub scope: Scope,
+    /// What it has at the paths that extensions have. What is not listed is not there.
+    pub entries: HashMap<PathBuf, HostKind>,
+}
+
+/// An image that is merged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// The extension.
+    pub name: String,
+    /// Where the image lies, as the target system sees it.
+    pub path: PathBuf,
+    /// Where it has something: `usr`, `opt`.
+    pub hierarchies: Vec<&'static str>,
+    /// Whether systemd is to be reloaded when it comes or goes.
+    pub reload: Reload,
+}
+
+/// Whether systemd is to be reloaded when an extension comes or goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reload {
+    /// It need not be.
+    NotNeeded,
+    /// `EXTENSION_RELOAD_MANAGER=1`.
+    Asked,
+}
+
+/// Decides. The images are given in the order of layers, lowest first; of two that cannot be merged
+/// together the later one is left out.
+pub fn admit(examined: &[Examined], host: &HostFacts) -> (Vec<Layer>, Vec<Quarantined>) {
+    let mut layers = Vec::new();
+    let mut quarantined = Vec::new();
+    let mut claims = Claims::default();
+    for image in examined {
+        let Examined { name, path, outcome } = image;
+        let fits = outcome.as_ref().map_err(Clone::clone).and_then(|content| {
+            let reload = check_release(name, content, host)?;
+            check_host(content, host)?;
+            claims.check(content)?;
+            Ok((content, reload))
+        });
+        match fits {
+            Ok((content, reload)) => {
+                claims.add(name, content);
+                let hierarchies =
+                    HIERARCHIES.into_iter().filter(|hierarchy| content.ships(hierarchy)).collect();
+                layers.push(Layer { name: name.clone(), path: path.clone(), hierarchies, reload });
+            }
+            Err(reason) => {
+                quarantined.push(Quarantined { name: name.clone(), path: path.clone(), reason });
+            }
+        }
+    }
+    (layers, quarantined)
+}
+
+fn check_release(name: &str, content: &Content, host: &HostFacts) -> Result<Reload, QuarantineReason> {
+    // `NAME_1.2` is version 1.2 of NAME.
+    let base = name.split_once('_').map_or(name, |(base, _)| base);
+    let exact = content.releases.iter().find(|file| file.name == name);
+    let release = match exact {
+        Some(release) => release,
+        None => {
+            let mut other =
+                content.releases.iter().filter(|file| file.name == base || file.naming == Naming::Free);
+            match (other.next(), other.next()) {
+                (Some(release), None) => release,
+                _ if content.releases.is_empty() => return Err(QuarantineReason::ReleaseMissing),
+                _ => {
+                    let found = content.releases.iter().map(|file| file.name.clone()).collect();
+                    return Err(QuarantineReason::ReleaseName { found });
+                }
+            }
+        }
+    };
+    let (release, _) = ExtensionRelease::parse(&release.text).map_err(incompatible)?;
+    release.matches(&host.os_release, host.architecture, host.scope).map_err(incompatible)?;
+    if content.entries.iter().any(|entry| entry.path == Path::new(OS_RELEASE)) {
+        return Err(QuarantineReason::CarriesOsRelease);
+    }
+    Ok(if release.reloads_manager() { Reload::Asked } else { Reload::NotNeeded })
+}
+
+fn incompatible(error: impl std::error::Error) -> QuarantineReason {
+    QuarantineReason::Incompatible { because: error.to_string() }
+}
+
+/// A directory over a link hides everything the link leads to (`/usr/sbin` on a merged-bin host), a
+/// link or file over a directory hides everything in it.
+fn check_host(content: &Content, host: &HostFacts) -> Result<(), QuarantineReason> {
+    for entry in &content.entries {
+        let hidden = match (entry.kind, host.entries.get(&entry.path)) {
+            (EntryKind::Directory, Some(kind @ (HostKind::Link | HostKind::File))) => kind,
+            (EntryKind::File, Some(kind @ HostKind::Directory)) => kind,
+            _ => continue,
+        };
+        let path = Path::new("/").join(&entry.path);
+        return Err(QuarantineReason::HidesHost { path, host: *hidden });
+    }
+    Ok(())
+}
+
+/// Who has which path. Directories may be shared, files may not.
+#[derive(Default)]
+struct Claims<'a> {
+    paths: HashMap<&'a Path, (&'a str, EntryKind)>,
+}
+
+impl<'a> Claims<'a> {
+    fn check(&self, content: &Content) -> Result<(), QuarantineReason> {
+        for entry in &content.entries {
+            let Some((with, kind)) = self.paths.get(entry.path.as_path()) else { continue };
+            let both_directories = *kind == EntryKind::Directory && entry.kind == EntryKind::Directory;
+            // Read at merge time, before any overlay hides one of them.
+            let release = entry.path.parent() == Some(Path::new(RELEASES));
+            if !both_directories && !release {
+                let path = Path::new("/").join(&entry.path);
+                return Err(QuarantineReason::Collides { path, with: (*with).to_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, name: &'a str, content: &'a Content) {
+        for entry in &content.entries {
+            self.paths.entry(&entry.path).or_insert((name, entry.kind));
+        }
+    }
+}

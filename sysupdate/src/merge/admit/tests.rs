@@ -1,0 +1,165 @@
+use super::*;
+use crate::merge::examine::{Entry, ReleaseFile};
+use crate::merge::quarantine::Unread;
+
+const FOR_ALL: &str = "ID=_any\n";
+
+/// Paths with a final slash are directories; all directories above are added.
+fn content(paths: &[&str]) -> Content {
+    let mut entries: Vec<Entry> = Vec::new();
+    for text in paths {
+        let above: Vec<&Path> = Path::new(text).ancestors().skip(1).collect();
+        for directory in above.into_iter().rev().filter(|path| !path.as_os_str().is_empty()) {
+            let entry = Entry { path: directory.to_owned(), kind: EntryKind::Directory };
+            if !entries.contains(&entry) {
+                entries.push(entry);
+            }
+        }
+        let kind = if text.ends_with('/') { EntryKind::Directory } else { EntryKind::File };
+        entries.push(Entry { path: PathBuf::from(text.trim_end_matches('/')), kind });
+    }
+    Content { releases: Vec::new(), entries }
+}
+
+fn image(name: &str, paths: &[&str]) -> Examined {
+    let mut content = content(paths);
+    content.releases = vec![ReleaseFile { name: name.into(), naming: Naming::Strict, text: FOR_ALL.into() }];
+    Examined {
+        name: name.into(),
+        path: format!("/var/lib/extensions/{name}.raw").into(),
+        outcome: Ok(content),
+    }
+}
+
+fn with_releases(name: &str, releases: &[(&str, Naming, &str)]) -> Examined {
+    let mut examined = image(name, &["usr/bin/x"]);
+    if let Ok(content) = &mut examined.outcome {
+        let file = |(name, naming, text): &(&str, Naming, &str)| ReleaseFile {
+            name: (*name).into(),
+            naming: *naming,
+            text: (*text).into(),
+        };
+        content.releases = releases.iter().map(file).collect();
+    }
+    examined
+}
+
+fn host(entries: &[(&str, HostKind)]) -> HostFacts {
+    let entries = entries.iter().map(|(path, kind)| (PathBuf::from(path), *kind)).collect();
+    let (os_release, _) = OsRelease::parse("ID=flatcar\nVERSION_ID=1\n").unwrap();
+    HostFacts { os_release, architecture: Architecture::X86_64, scope: Scope::System, entries }
+}
+
+fn decide(examined: &[Examined], host: &HostFacts) -> (Vec<String>, Vec<(String, QuarantineReason)>) {
+    let (layers, quarantined) = admit(examined, host);
+    let left_out = quarantined.into_iter().map(|one| (one.name, one.reason)).collect();
+    (layers.into_iter().map(|layer| layer.name).collect(), left_out)
+}
+
+#[test]
+fn each_defect_leaves_out_one_image_and_no_other() {
+    let not_read_yet = QuarantineReason::NotReadYet { what: Unread::BlockDevice };
+    let collides = |path: &str| QuarantineReason::Collides { path: path.into(), with: "good".into() };
+    let hides = |path: &str, host| QuarantineReason::HidesHost { path: path.into(), host };
+    let table: Vec<(&str, Examined, QuarantineReason)> = vec![
+        (
+            "what could not be read stays left out",
+            Examined { name: "bad".into(), path: "/x".into(), outcome: Err(not_read_yet.clone()) },
+            not_read_yet,
+        ),
+        ("no extension-release", with_releases("bad", &[]), QuarantineReason::ReleaseMissing),
+        (
+            "an extension-release of another name",
+            with_releases("bad", &[("other", Naming::Strict, FOR_ALL)]),
+            QuarantineReason::ReleaseName { found: vec!["other".into()] },
+        ),
+        (
+            "two that could be meant",
+            with_releases("bad", &[("one", Naming::Free, FOR_ALL), ("two", Naming::Free, FOR_ALL)]),
+            QuarantineReason::ReleaseName { found: vec!["one".into(), "two".into()] },
+        ),
+        (
+            "an extension-release for another system",
+            with_releases("bad", &[("bad", Naming::Strict, "ID=fedora\n")]),
+            QuarantineReason::Incompatible {
+                because: "it is for the distribution \"fedora\", this host is flatcar".into(),
+            },
+        ),
+        ("an os-release", image("bad", &["usr/lib/os-release"]), QuarantineReason::CarriesOsRelease),
+        ("a directory over a link", image("bad", &["usr/sbin/x"]), hides("/usr/sbin", HostKind::Link)),
+        ("a link over a directory", image("bad", &["usr/lib64"]), hides("/usr/lib64", HostKind::Directory)),
+        (
+            "a directory over a file",
+            image("bad", &["usr/lib/file/x"]),
+            hides("/usr/lib/file", HostKind::File),
+        ),
+        ("a file another extension has", image("bad", &["usr/bin/tool"]), collides("/usr/bin/tool")),
+        ("a file where another has a directory", image("bad", &["opt/good"]), collides("/opt/good")),
+        (
+            "a directory where another has a file",
+            image("bad", &["usr/bin/tool/x"]),
+            collides("/usr/bin/tool"),
+        ),
+    ];
+    let host = host(&[
+        ("usr/sbin", HostKind::Link),
+        ("usr/lib64", HostKind::Directory),
+        ("usr/lib/file", HostKind::File),
+        ("usr/bin", HostKind::Directory),
+    ]);
+    let good = image("good", &["usr/bin/tool", "opt/good/x"]);
+    let last = image("last", &["usr/bin/last"]);
+    for (defect, bad, reason) in table {
+        let (layers, left_out) = decide(&[good.clone(), bad.clone(), last.clone()], &host);
+        assert_eq!(layers, ["good", "last"], "{defect}");
+        assert_eq!(left_out, [("bad".to_owned(), reason)], "{defect}");
+    }
+}
+
+#[test]
+fn what_may_be_shared_is_shared() {
+    let host = host(&[("usr/bin/tool", HostKind::File), ("usr/bin", HostKind::Directory)]);
+    let a =
+        image("a", &["usr/bin/a", "usr/lib/extension-release.d/extension-release.same", "usr/share/empty/"]);
+    let b =
+        image("b", &["usr/bin/b", "usr/lib/extension-release.d/extension-release.same", "usr/share/empty/"]);
+    let replaces_a_file_of_the_host = image("c", &["usr/bin/tool"]);
+    let (layers, left_out) = decide(&[a, b, replaces_a_file_of_the_host], &host);
+    assert_eq!((layers.len(), left_out), (3, Vec::new()));
+}
+
+#[test]
+fn what_is_left_out_claims_no_file() {
+    let host = host(&[]);
+    let a = image("a", &["usr/bin/x"]);
+    let b = image("b", &["usr/bin/x", "usr/bin/y"]);
+    let c = image("c", &["usr/bin/y"]);
+    let (layers, left_out) = decide(&[a, b, c], &host);
+    assert_eq!(layers, ["a", "c"]);
+    assert_eq!(left_out.len(), 1);
+}
+
+#[test]
+fn a_name_may_differ_where_the_image_says_so_or_it_is_a_version() {
+    let host = host(&[]);
+    for (name, releases) in [
+        ("a", vec![("renamed", Naming::Free, FOR_ALL)]),
+        ("a", vec![("a", Naming::Strict, FOR_ALL), ("b", Naming::Free, FOR_ALL)]),
+        ("a_1.2", vec![("a", Naming::Strict, FOR_ALL)]),
+    ] {
+        let (layers, left_out) = decide(&[with_releases(name, &releases)], &host);
+        assert_eq!((layers.as_slice(), left_out.as_slice()), (&[name.to_owned()][..], &[][..]));
+    }
+}
+
+#[test]
+fn a_layer_says_where_it_has_something() {
+    let examined = [
+        image("both", &["usr/bin/x", "opt/x"]),
+        image("usr", &["usr/bin/y", "opt/"]),
+        image("similar", &["usr/optional", "opt/y"]),
+    ];
+    let (layers, _) = admit(&examined, &host(&[]));
+    let hierarchies: Vec<_> = layers.iter().map(|layer| layer.hierarchies.join(" ")).collect();
+    assert_eq!(hierarchies, ["usr opt", "usr", "usr opt"]);
+}

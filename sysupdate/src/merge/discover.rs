@@ -1,0 +1,297 @@
+//! What lies in the extension directories.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sysext_manifests::architecture::Architecture;
+use sysext_manifests::version::{self, Version};
+
+use super::bare::Bare;
+use super::error::MergeError;
+use super::examine::FILES_MAX;
+use super::quarantine::{QuarantineReason, Unread};
+
+/// An extension that lies there, whatever state it is in.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub name: String,
+    /// The entry of the extension directory.
+    pub entry: PathBuf,
+    pub source: Result<Source, QuarantineReason>,
+}
+
+/// What is to be mounted.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// Without symbolic links, as the target system sees it.
+    pub path: PathBuf,
+    /// Where the running system finds it.
+    pub real: PathBuf,
+    pub kind: SourceKind,
+    pub identity: Identity,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SourceKind {
+    Image,
+    Directory,
+}
+
+/// What changes when an image or directory is another one than before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Identity {
+    pub path: PathBuf,
+    pub device: u64,
+    pub inode: u64,
+    pub size: u64,
+    /// In nanoseconds, as are the others.
+    pub created: Option<i128>,
+    pub modified: i128,
+    pub changed: i128,
+    /// Over everything in a directory.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tree: Option<u64>,
+}
+
+impl Found {
+    /// The file that counts: where the entry leads, or the entry itself if it leads nowhere.
+    pub(super) fn path(&self) -> &Path {
+        self.source.as_ref().map_or(&self.entry, |source| &source.path)
+    }
+}
+
+/// Everything that lies in the directories, strongest first, sorted by name as layers are.
+pub(super) fn discover(bare: &Bare, directories: &[PathBuf]) -> Result<Vec<Found>, MergeError> {
+    let mut found: BTreeMap<Layered, Found> = BTreeMap::new();
+    let mut duplicates = Vec::new();
+    let mut decided = HashSet::new();
+    for directory in directories {
+        let mut here: BTreeMap<String, PathBuf> = BTreeMap::new();
+        for entry in entries(bare, directory)? {
+            let Some((name, seen)) = look(bare, &entry) else { continue };
+            if decided.contains(&name) {
+                continue;
+            }
+            if let Some(other) = here.get(&name) {
+                let source = Err(QuarantineReason::Duplicate { other: other.clone() });
+                duplicates.push(Found { name, entry, source });
+                continue;
+            }
+            here.insert(name.clone(), entry.clone());
+            if let Seen::Extension(source) = seen {
+                found.insert(Layered(name.clone()), Found { name, entry, source });
+            }
+        }
+        decided.extend(here.into_keys());
+    }
+    let mut found: Vec<Found> = found.into_values().chain(duplicates).collect();
+    found.sort_by(|a, b| order(&a.name, &b.name).then_with(|| a.entry.cmp(&b.entry)));
+    Ok(found)
+}
+
+/// The order of layers: later is higher.
+fn order(a: &str, b: &str) -> std::cmp::Ordering {
+    version::compare(a, b).then_with(|| a.cmp(b))
+}
+
+/// A name in the order of layers.
+#[derive(PartialEq, Eq)]
+struct Layered(String);
+
+impl Ord for Layered {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        order(&self.0, &other.0)
+    }
+}
+
+impl PartialOrd for Layered {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+enum Seen {
+    /// It masks what weaker directories have.
+    Mask,
+    Extension(Result<Source, QuarantineReason>),
+}
+
+fn entries(bare: &Bare, directory: &Path) -> Result<Vec<PathBuf>, MergeError> {
+    let look = |source| MergeError::Look { path: directory.to_owned(), source };
+    let absent =
+        |error: &io::Error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+    let resolved = match bare.resolve(directory) {
+        Err(error) if absent(&error) => return Ok(Vec::new()),
+        other => other.map_err(look)?,
+    };
+    let listing = match fs::read_dir(bare.locate(&resolved)) {
+        Err(error) if absent(&error) => return Ok(Vec::new()),
+        other => other.map_err(look)?,
+    };
+    let names = listing.map(|entry| entry.map(|entry| resolved.join(entry.file_name())));
+    let mut entries = names.collect::<io::Result<Vec<_>>>().map_err(look)?;
+    entries.sort();
+    Ok(entries)
+}
+
+/// What an entry is, under the name it gives an extension; nothing if it is none of ours.
+fn look(bare: &Bare, entry: &Path) -> Option<(String, Seen)> {
+    // A name that is not UTF-8 cannot be the name of an extension-release file either.
+    let file_name = entry.file_name()?.to_str()?;
+    // What is under way has such a name: of ours, of systemd's.
+    if file_name.starts_with('.') {
+        return None;
+    }
+    let image_name = image_name(file_name);
+    let plain = image_name.unwrap_or(file_name);
+    let target = fs::read_link(bare.locate(entry)).ok();
+    if target.as_deref() == Some(Path::new("/dev/null")) {
+        return Some((plain.to_owned(), Seen::Mask));
+    }
+    let (path, real, metadata) = match (resolve(bare, entry), target) {
+        (Ok(resolved), _) => resolved,
+        (Err(error), Some(target)) => {
+            let reason = QuarantineReason::Dangling { target, error: error.to_string() };
+            return Some((plain.to_owned(), Seen::Extension(Err(reason))));
+        }
+        // Removed since the directory was read.
+        (Err(error), None) if error.kind() == io::ErrorKind::NotFound => return None,
+        (Err(error), None) => return Some((plain.to_owned(), Seen::Extension(Err(unreadable(&error))))),
+    };
+    let kind = metadata.file_type();
+    let (name, seen) = if kind.is_dir() {
+        match versioned_name(file_name) {
+            Some(name) => (name, not_read_yet(Unread::VersionedDirectory)),
+            None => (file_name, look_at_directory(path, real, &metadata)),
+        }
+    } else if kind.is_file() {
+        // Checksums, read-me files and the like are nothing to speak of.
+        let identity = Identity::of(&path, &metadata);
+        (image_name?, Seen::Extension(Ok(Source { path, real, kind: SourceKind::Image, identity })))
+    } else if kind.is_block_device() {
+        (plain, not_read_yet(Unread::BlockDevice))
+    } else {
+        (plain, not_read_yet(Unread::SpecialFile))
+    };
+    Some((name.to_owned(), seen))
+}
+
+fn look_at_directory(path: PathBuf, real: PathBuf, metadata: &fs::Metadata) -> Seen {
+    let mut identity = Identity::of(&path, metadata);
+    match fingerprint(&real) {
+        Err(error) => Seen::Extension(Err(unreadable(&error))),
+        Ok(None) => Seen::Mask,
+        Ok(tree) => {
+            identity.tree = tree;
+            Seen::Extension(Ok(Source { path, real, kind: SourceKind::Directory, identity }))
+        }
+    }
+}
+
+fn not_read_yet(what: Unread) -> Seen {
+    Seen::Extension(Err(QuarantineReason::NotReadYet { what }))
+}
+
+fn unreadable(error: &io::Error) -> QuarantineReason {
+    QuarantineReason::Unreadable { error: error.to_string() }
+}
+
+fn resolve(bare: &Bare, entry: &Path) -> io::Result<(PathBuf, PathBuf, fs::Metadata)> {
+    let path = bare.resolve(entry)?;
+    let real = bare.locate(&path);
+    let metadata = fs::metadata(&real)?;
+    Ok((path, real, metadata))
+}
+
+fn image_name(file_name: &str) -> Option<&str> {
+    let name = file_name.strip_suffix(".raw")?;
+    let name = name.strip_suffix(".sysext").unwrap_or(name);
+    (!name.is_empty()).then_some(name)
+}
+
+fn versioned_name(file_name: &str) -> Option<&str> {
+    let name = file_name.strip_suffix(".v")?;
+    image_name(name).or((!name.is_empty()).then_some(name))
+}
+
+/// The version in a file name like `NAME-VERSION-ARCH.raw`.
+pub(super) fn version_of(name: &str, path: &Path) -> Option<Version> {
+    let file = path.file_name()?.to_str()?;
+    let rest = image_name(file).unwrap_or(file).strip_prefix(name)?.strip_prefix(['-', '_'])?;
+    let without_architecture = Architecture::ALL
+        .iter()
+        .filter_map(|architecture| rest.strip_suffix(architecture.as_str())?.strip_suffix(['-', '_']))
+        .min_by_key(|rest| rest.len());
+    without_architecture.unwrap_or(rest).parse().ok()
+}
+
+impl Identity {
+    pub(super) fn of(path: &Path, metadata: &fs::Metadata) -> Self {
+        let nanoseconds = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+        let since_1970 = |time: std::time::SystemTime| match time.duration_since(std::time::UNIX_EPOCH) {
+            Ok(after) => i128::try_from(after.as_nanos()).unwrap_or(i128::MAX),
+            Err(before) => -i128::try_from(before.duration().as_nanos()).unwrap_or(i128::MAX),
+        };
+        Self {
+            path: path.to_owned(),
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            created: metadata.created().ok().map(since_1970),
+            modified: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+            changed: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+            tree: None,
+        }
+    }
+}
+
+/// Over the names, kinds, sizes and times of everything below a directory, so that a change deep in
+/// it is noticed. Nothing for an empty directory.
+fn fingerprint(directory: &Path) -> io::Result<Option<u64>> {
+    let mut hasher = DefaultHasher::new();
+    let mut left = vec![directory.to_owned()];
+    let mut files = 0;
+    while let Some(directory) = left.pop() {
+        let mut entries = fs::read_dir(&directory)?.collect::<io::Result<Vec<_>>>()?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            files += 1;
+            if files > FILES_MAX {
+                return Err(io::Error::other(format!("more than {FILES_MAX} files")));
+            }
+            let metadata = entry.metadata()?;
+            (entry.file_name(), metadata.mode(), metadata.ino(), metadata.size()).hash(&mut hasher);
+            (metadata.ctime(), metadata.ctime_nsec()).hash(&mut hasher);
+            if metadata.is_dir() {
+                left.push(entry.path());
+            }
+        }
+    }
+    Ok((files > 0).then(|| hasher.finish()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_name_tells_name_and_version() {
+        assert_eq!(image_name("a.sysext.raw"), Some("a"));
+        assert_eq!(image_name("a.raw"), Some("a"));
+        assert_eq!(image_name(".raw"), None);
+        assert_eq!(image_name("a.raw.sha256"), None);
+        assert_eq!(versioned_name("a.raw.v"), Some("a"));
+        assert_eq!(versioned_name("a.v"), Some("a"));
+        let version = |path: &str| version_of("a", Path::new(path)).map(|version| version.to_string());
+        assert_eq!(version("/x/a-v1.2-x86-64.raw").as_deref(), Some("v1.2"));
+        assert_eq!(version("/x/a_1.2_arm64.raw").as_deref(), Some("1.2"));
+        assert_eq!(version("/x/a-1.2.raw").as_deref(), Some("1.2"));
+        assert_eq!(version("/x/a.raw"), None);
+        assert_eq!(version("/x/ab-1.raw"), None);
+    }
+}

@@ -1,0 +1,117 @@
+//! The directories that extensions are merged over, and what is there now.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::StatxAttributes;
+
+use super::bare::Bare;
+use super::error::MergeError;
+use super::examine::HIERARCHIES;
+use super::marker;
+use super::report::Warning;
+use super::submounts::look_at;
+use crate::host::mounts::table::{Mount, Table};
+use crate::host::mounts::{self, Mounts};
+
+/// A directory that extensions are merged over.
+#[derive(Clone, Debug)]
+pub(super) struct Hierarchy {
+    /// In a layer: `usr`.
+    pub name: &'static str,
+    /// On the target system, without symbolic links.
+    pub inside: PathBuf,
+    /// On the running system, without symbolic links.
+    pub path: PathBuf,
+    pub state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// There is no such directory.
+    Missing,
+    /// Nothing is merged.
+    Bare,
+    /// Extensions are merged: by one overlay, unless a run was interrupted.
+    Merged { overlays: usize },
+}
+
+impl Hierarchy {
+    /// As people write it.
+    pub(super) fn shown(&self) -> PathBuf {
+        Path::new("/").join(self.name)
+    }
+
+    pub(super) fn is_merged(&self) -> bool {
+        matches!(self.state, State::Merged { .. })
+    }
+}
+
+/// Looks at every hierarchy.
+pub(super) fn inspect(mounts: &dyn Mounts, root: &Path) -> Result<Vec<Hierarchy>, MergeError> {
+    let table = mounts.table().map_err(MergeError::Table)?;
+    let seen = Bare::nothing_uncovered(root);
+    HIERARCHIES.into_iter().map(|name| inspect_one(&table, &seen, name)).collect()
+}
+
+fn inspect_one(table: &Table, seen: &Bare, name: &'static str) -> Result<Hierarchy, MergeError> {
+    let shown = Path::new("/").join(name);
+    let look = |source| MergeError::Look { path: shown.clone(), source };
+    let inside = match seen.resolve(&shown) {
+        Ok(inside) => inside,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let path = seen.covered(&shown);
+            return Ok(Hierarchy { name, inside: shown, path, state: State::Missing });
+        }
+        Err(error) => return Err(look(error)),
+    };
+    let path = seen.covered(&inside);
+    let found = look_at(&path).map_err(look)?;
+    let stack = match found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
+        true => table.stack(found.stx_mnt_id),
+        false => Vec::new(),
+    };
+    let overlays = stack.iter().filter(|mount| is_overlay(mount)).count();
+    let merged = !stack.is_empty() && mounts::is_merged(&path).map_err(look)?;
+    let state = match (merged, stack.first()) {
+        (true, _) => State::Merged { overlays: overlays.max(1) },
+        // To merge on top of that would hide what is mounted there, to take it away would be worse.
+        (false, Some(top)) if overlays > 0 => {
+            let by = format!("{} of {}", top.filesystem, top.source);
+            return Err(MergeError::Covered { hierarchy: shown, by });
+        }
+        (false, _) => State::Bare,
+    };
+    Ok(Hierarchy { name, inside, path, state })
+}
+
+/// systemd gives its overlays this name, and so do we.
+fn is_overlay(mount: &Mount) -> bool {
+    mount.filesystem == "overlay" && mount.source == "sysext"
+}
+
+/// Looks at every hierarchy and takes away what an interrupted run left: the old overlay, on top of
+/// the new one, which is complete.
+pub(super) fn settle(
+    mounts: &dyn Mounts,
+    root: &Path,
+    warnings: &mut Vec<Warning>,
+) -> Result<Vec<Hierarchy>, MergeError> {
+    let mut hierarchies = inspect(mounts, root)?;
+    for hierarchy in &mut hierarchies {
+        let State::Merged { overlays } = hierarchy.state else { continue };
+        if marker::is_mutable(&hierarchy.path) {
+            return Err(MergeError::Mutable { hierarchy: hierarchy.shown() });
+        }
+        for _ in 1..overlays {
+            mounts
+                .detach(&hierarchy.path)
+                .map_err(|source| MergeError::Detach { hierarchy: hierarchy.shown(), source })?;
+        }
+        if overlays > 1 {
+            warnings.push(Warning::Interrupted { hierarchy: hierarchy.shown() });
+            hierarchy.state = State::Merged { overlays: 1 };
+        }
+    }
+    Ok(hierarchies)
+}

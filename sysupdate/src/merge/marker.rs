@@ -1,0 +1,124 @@
+//! What the marker directory of a merged hierarchy says: to systemd, and to the next run of ours.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::admit::Reload;
+use super::discover::{Found, Identity, Source};
+use super::quarantine::{QuarantineReason, Quarantined};
+use crate::host::mounts::SYSEXT_MARKER;
+
+/// Our own file beside systemd's.
+const RECORD: &str = "sysupdate";
+/// A marker is small; what is larger is none.
+const FILE_MAX: u64 = 16 * 1024 * 1024;
+
+/// All that a merge depends on. The same inputs make the same overlay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Inputs {
+    /// Another version of this program may decide differently.
+    program: String,
+    host: Identity,
+    scope: String,
+    found: Vec<Input>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Input {
+    name: String,
+    entry: PathBuf,
+    source: Result<Identity, QuarantineReason>,
+}
+
+/// What a merge was made from, and what it decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Record {
+    pub inputs: Inputs,
+    pub hierarchies: Vec<String>,
+    pub extensions: Vec<Extension>,
+    pub quarantined: Vec<Quarantined>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Extension {
+    pub name: String,
+    pub path: PathBuf,
+    pub reload: Reload,
+}
+
+impl Inputs {
+    pub(super) fn new(host: Identity, scope: &str, found: &[Found]) -> Self {
+        let input = |found: &Found| Input {
+            name: found.name.clone(),
+            entry: found.entry.clone(),
+            source: found.source.as_ref().map(|source| source.identity.clone()).map_err(Clone::clone),
+        };
+        let program = env!("CARGO_PKG_VERSION").to_owned();
+        Self { program, host, scope: scope.to_owned(), found: found.iter().map(input).collect() }
+    }
+}
+
+/// The files of the marker directory, besides those that are only known when the overlay is made.
+pub(super) fn files(
+    record: &Record,
+    sources: &BTreeMap<&str, &Source>,
+) -> Result<Vec<(&'static str, Vec<u8>)>, serde_json::Error> {
+    let names: String = record.extensions.iter().map(|extension| format!("{}\n", extension.name)).collect();
+    let origins: BTreeMap<&str, serde_json::Value> = record
+        .extensions
+        .iter()
+        .filter_map(|extension| sources.get_key_value(extension.name.as_str()))
+        .map(|(name, source)| (*name, origin(&source.identity)))
+        .collect();
+    let origin = json!({ "mutable": { "mode": "no" }, "extensions": origins });
+    let mut origin = serde_json::to_vec_pretty(&origin)?;
+    origin.push(b'\n');
+    let mut own = serde_json::to_vec(record)?;
+    own.push(b'\n');
+    Ok(vec![("extensions", names.into_bytes()), ("origin", origin), (RECORD, own)])
+}
+
+/// Times in microseconds, as systemd has them.
+fn origin(identity: &Identity) -> serde_json::Value {
+    let microseconds = |time: i128| u64::try_from(time / 1000).unwrap_or(0);
+    let mut origin = json!({
+        "path": identity.path,
+        "inode": identity.inode,
+        "mtime": microseconds(identity.modified),
+    });
+    if let Some(created) = identity.created {
+        origin["crtime"] = microseconds(created).into();
+    }
+    origin
+}
+
+/// What the last run of ours left there; nothing where it was not ours, or of another version.
+pub(super) fn read_record(hierarchy: &Path) -> Option<Record> {
+    serde_json::from_slice(&read(&hierarchy.join(SYSEXT_MARKER).join(RECORD)).ok()??).ok()
+}
+
+/// The extensions that are merged, whoever merged them.
+pub(super) fn read_extensions(hierarchy: &Path) -> io::Result<Vec<String>> {
+    let text = read(&hierarchy.join(SYSEXT_MARKER).join("extensions"))?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    Ok(text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect())
+}
+
+/// Whether systemd merged it so that it can be written to.
+pub(super) fn is_mutable(hierarchy: &Path) -> bool {
+    hierarchy.join(SYSEXT_MARKER).join("work_dir").symlink_metadata().is_ok()
+}
+
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.len() <= FILE_MAX => fs::read(path).map(Some),
+        Ok(_) => Err(io::Error::other("the file is too large for a marker")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,162 @@
+//! What a merge did.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+use sysext_manifests::version::Version;
+
+use super::quarantine::Quarantined;
+
+/// What was done.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// In one word.
+    pub outcome: Outcome,
+    /// The hierarchies that are merged now, as the target system sees them.
+    pub hierarchies: Vec<PathBuf>,
+    /// The extensions that are merged now, lowest layer first.
+    pub extensions: Vec<Merged>,
+    /// The images that were left out.
+    pub quarantined: Vec<Quarantined>,
+    /// The extensions, come or gone, that ask for systemd to be reloaded now; none if nothing changed.
+    pub reload: Vec<String>,
+    /// What the operator should know.
+    pub warnings: Vec<Warning>,
+    /// How long it took, in seconds in JSON.
+    #[serde(serialize_with = "as_seconds")]
+    pub took: Duration,
+}
+
+/// What was done, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Nothing was merged before.
+    Merged,
+    /// Another set took the place of the one that was merged.
+    Refreshed,
+    /// The same set is merged already, or there still is nothing to merge.
+    Unchanged,
+    /// What was merged is no longer.
+    Unmerged,
+}
+
+/// An extension that is merged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Merged {
+    /// Its name.
+    pub name: String,
+    /// The image or directory, symbolic links resolved, as the target system sees it.
+    pub path: PathBuf,
+    /// Its version, if the file name tells.
+    pub version: Option<Version>,
+}
+
+/// What the operator should know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Warning {
+    /// The new overlay could not be moved beneath the old one.
+    Gap {
+        /// The hierarchy whose files were missing for a moment.
+        hierarchy: PathBuf,
+        /// What the kernel said.
+        because: String,
+    },
+    /// An earlier run was interrupted; what it left was taken away.
+    Interrupted {
+        /// The hierarchy.
+        hierarchy: PathBuf,
+    },
+    /// A mount that lies hidden under what was merged could not be taken away; its copy above is in use.
+    Hidden {
+        /// Where.
+        path: PathBuf,
+        /// What the kernel said.
+        because: String,
+    },
+}
+
+/// What is merged.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// `/usr` and `/opt`, as the target system sees them.
+    pub hierarchies: Vec<HierarchyStatus>,
+    /// What the last merge left out, if this program made it.
+    pub quarantined: Vec<Quarantined>,
+}
+
+/// What is merged at one hierarchy. In JSON as `systemd-sysext status` prints it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HierarchyStatus {
+    /// The hierarchy, as the target system sees it.
+    pub hierarchy: PathBuf,
+    /// The names of the extensions, lowest layer first; none if nothing is merged.
+    pub extensions: Vec<String>,
+    /// When, in microseconds since 1970 in JSON.
+    #[serde(serialize_with = "as_microseconds")]
+    pub since: Option<Timestamp>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hierarchies: Vec<_> = self.hierarchies.iter().map(|path| path.display().to_string()).collect();
+        let hierarchies = hierarchies.join(" and ");
+        match (self.outcome, self.extensions.is_empty()) {
+            (Outcome::Merged, _) => writeln!(f, "merged into {hierarchies}:")?,
+            (Outcome::Refreshed, _) => writeln!(f, "refreshed {hierarchies}:")?,
+            (Outcome::Unchanged, false) => writeln!(f, "unchanged in {hierarchies}:")?,
+            (Outcome::Unchanged, true) => writeln!(f, "nothing to merge")?,
+            (Outcome::Unmerged, _) => writeln!(f, "unmerged")?,
+        }
+        for extension in &self.extensions {
+            writeln!(f, "  {extension}")?;
+        }
+        for quarantined in &self.quarantined {
+            writeln!(f, "left out: {quarantined}")?;
+        }
+        for warning in &self.warnings {
+            writeln!(f, "warning: {warning}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Merged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        if let Some(version) = &self.version {
+            write!(f, " {version}")?;
+        }
+        write!(f, " ({})", self.path.display())
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gap { hierarchy, because } => write!(
+                f,
+                "files of {} were missing for a moment, since the kernel cannot move a mount beneath another (Linux 6.5 can): {because}",
+                hierarchy.display()
+            ),
+            Self::Interrupted { hierarchy } => {
+                write!(f, "an earlier run was interrupted; its leftover at {} is gone", hierarchy.display())
+            }
+            Self::Hidden { path, because } => {
+                write!(f, "the mount at {} is held twice until the next boot: {because}", path.display())
+            }
+        }
+    }
+}
+
+fn as_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64())
+}
+
+fn as_microseconds<S: Serializer>(since: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    since.map(|time| time.as_microsecond()).serialize(serializer)
+}

@@ -1,0 +1,172 @@
+//! The moment of change: first every new overlay is attached, then every old one detached.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use super::bare::Bare;
+use super::error::MergeError;
+use super::hierarchy::Hierarchy;
+use super::report::Warning;
+use super::submounts::{self, Seen};
+use crate::host::mounts::table::Table;
+use crate::host::mounts::{Mounts, Submount};
+
+/// What is about to happen to one hierarchy.
+#[derive(Debug)]
+pub(super) enum Change<'a> {
+    /// Nothing is merged there yet.
+    Merge { hierarchy: &'a Hierarchy, overlay: OwnedFd },
+    /// One overlay takes the place of another.
+    Replace { hierarchy: &'a Hierarchy, overlay: OwnedFd },
+    /// Nothing will be merged there.
+    Remove(Removal<'a>),
+}
+
+/// An overlay that goes, and the mounts below it that stay.
+#[derive(Debug)]
+pub(super) struct Removal<'a> {
+    hierarchy: &'a Hierarchy,
+    submounts: Vec<Submount>,
+}
+
+impl<'a> Removal<'a> {
+    /// Makes sure that every mount below the overlay has its place without it.
+    pub(super) fn prepare(
+        mounts: &dyn Mounts,
+        table: &Table,
+        bare: &Bare,
+        hierarchy: &'a Hierarchy,
+    ) -> Result<Self, MergeError> {
+        let seen: Vec<Seen> = submounts::seen_below(table, &hierarchy.path)?;
+        for seen in &seen {
+            let under = bare.uncovered(&hierarchy.inside).map(|under| under.join(&seen.inside));
+            if let Some(Err(source)) = under.map(|under| under.symlink_metadata()) {
+                return Err(MergeError::Submount { path: hierarchy.path.join(&seen.inside), source });
+            }
+        }
+        let submounts = submounts::copy(mounts, &hierarchy.path, &seen)?;
+        Ok(Self { hierarchy, submounts })
+    }
+
+    /// Takes the overlay away and puts back what was mounted while it was there.
+    pub(super) fn carry_out(self, mounts: &dyn Mounts) -> Result<(), MergeError> {
+        let Self { hierarchy, submounts } = self;
+        detach(mounts, hierarchy)?;
+        for Submount { inside, mount } in submounts {
+            let path = hierarchy.path.join(inside);
+            if !submounts::shows(&path, &mount) {
+                mounts
+                    .attach(mount.as_fd(), &path)
+                    .map_err(|source| MergeError::Submount { path: path.clone(), source })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Carries out all changes, or, as long as nothing old was detached, none.
+pub(super) fn carry_out(
+    mounts: &dyn Mounts,
+    changes: Vec<Change<'_>>,
+    warnings: &mut Vec<Warning>,
+) -> Result<(), MergeError> {
+    let mut attached: Vec<Attached<'_>> = Vec::new();
+    let mut removals = Vec::new();
+    for change in changes {
+        let done = match change {
+            Change::Merge { hierarchy, overlay } => {
+                attach(mounts, hierarchy, &overlay).map(|()| Attached::OnTop(hierarchy))
+            }
+            Change::Replace { hierarchy, overlay } => replace(mounts, hierarchy, &overlay, warnings),
+            Change::Remove(removal) => {
+                removals.push(removal);
+                continue;
+            }
+        };
+        match done {
+            Ok(done) => attached.push(done),
+            Err(error) => {
+                for done in attached.into_iter().rev() {
+                    done.undo(mounts)?;
+                }
+                return Err(error);
+            }
+        }
+    }
+    for done in attached {
+        if let Attached::Beneath(hierarchy) = done {
+            detach(mounts, hierarchy)?;
+        }
+    }
+    removals.into_iter().try_for_each(|removal| removal.carry_out(mounts))
+}
+
+/// A new overlay that is attached.
+enum Attached<'a> {
+    /// On top of the bare hierarchy.
+    OnTop(&'a Hierarchy),
+    /// Beneath the old overlay, which still is what everybody sees.
+    Beneath(&'a Hierarchy),
+    /// In the place of the old overlay, of which this is a copy.
+    Instead(&'a Hierarchy, OwnedFd),
+}
+
+impl Attached<'_> {
+    fn undo(self, mounts: &dyn Mounts) -> Result<(), MergeError> {
+        match self {
+            Self::OnTop(hierarchy) => detach(mounts, hierarchy),
+            Self::Beneath(hierarchy) => {
+                // Only the topmost mount can be detached, so that the two change places first.
+                let old = copy(mounts, hierarchy)?;
+                detach(mounts, hierarchy)?;
+                mounts
+                    .attach_beneath(old.as_fd(), &hierarchy.path)
+                    .map_err(|source| MergeError::Attach { hierarchy: hierarchy.shown(), source })?;
+                detach(mounts, hierarchy)
+            }
+            Self::Instead(hierarchy, old) => {
+                detach(mounts, hierarchy)?;
+                attach(mounts, hierarchy, &old)
+            }
+        }
+    }
+}
+
+fn replace<'a>(
+    mounts: &dyn Mounts,
+    hierarchy: &'a Hierarchy,
+    overlay: &OwnedFd,
+    warnings: &mut Vec<Warning>,
+) -> Result<Attached<'a>, MergeError> {
+    let because = match mounts.attach_beneath(overlay.as_fd(), &hierarchy.path) {
+        Ok(()) => return Ok(Attached::Beneath(hierarchy)),
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => error.to_string(),
+        Err(source) => return Err(MergeError::Attach { hierarchy: hierarchy.shown(), source }),
+    };
+    let old = copy(mounts, hierarchy)?;
+    detach(mounts, hierarchy)?;
+    warnings.push(Warning::Gap { hierarchy: hierarchy.shown(), because });
+    if let Err(error) = attach(mounts, hierarchy, overlay) {
+        attach(mounts, hierarchy, &old)?;
+        return Err(error);
+    }
+    Ok(Attached::Instead(hierarchy, old))
+}
+
+fn copy(mounts: &dyn Mounts, hierarchy: &Hierarchy) -> Result<OwnedFd, MergeError> {
+    mounts
+        .open_copy(&hierarchy.path)
+        .map_err(|source| MergeError::Attach { hierarchy: hierarchy.shown(), source })
+}
+
+fn attach(mounts: &dyn Mounts, hierarchy: &Hierarchy, overlay: &OwnedFd) -> Result<(), MergeError> {
+    mounts
+        .attach(overlay.as_fd(), &hierarchy.path)
+        .map_err(|source| MergeError::Attach { hierarchy: hierarchy.shown(), source })
+}
+
+fn detach(mounts: &dyn Mounts, hierarchy: &Hierarchy) -> Result<(), MergeError> {
+    mounts
+        .detach(&hierarchy.path)
+        .map_err(|source| MergeError::Detach { hierarchy: hierarchy.shown(), source })
+}
