@@ -34,7 +34,7 @@ pub enum VersionError {
     },
     /// A character that versions do not have.
     #[error(
-        "character {position} of the version {text:?} is {character:?}; allowed are digits, ASCII letters and . ~ ^ + _ -"
+        "character {position} of the version {text:?} is {character:?}; allowed are digits, ASCII letters and . ~ ^ + _ , -"
     )]
     Character {
         /// The whole text.
@@ -61,6 +61,12 @@ impl Version {
     /// The version as it was written.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether `@v` of stock systemd-sysupdate matches it. 257 orders `~` and `^`, and yet passes over
+    /// names whose version has one of them.
+    pub fn is_seen_by_stock(&self) -> bool {
+        !self.0.contains(['~', '^'])
     }
 }
 
@@ -148,9 +154,10 @@ impl<'de> Deserialize<'de> for Version {
     }
 }
 
-/// The characters of a version: those that take part in the order, and `+` and `_`, which only separate.
+/// The characters of a version: those that take part in the order, and `+`, `_` and `,`, which only separate.
+/// Stock sees versions with a comma, so they are ours to see too.
 fn is_allowed(character: char) -> bool {
-    u8::try_from(character).is_ok_and(|byte| is_compared(byte) || matches!(byte, b'+' | b'_'))
+    u8::try_from(character).is_ok_and(|byte| is_compared(byte) || matches!(byte, b'+' | b'_' | b','))
 }
 
 fn is_compared(byte: u8) -> bool {
@@ -380,12 +387,18 @@ mod tests {
         assert_eq!(message(""), "the version is empty");
         assert_eq!(
             message("1.2/3"),
-            "character 4 of the version \"1.2/3\" is '/'; allowed are digits, ASCII letters and . ~ ^ + _ -"
+            "character 4 of the version \"1.2/3\" is '/'; allowed are digits, ASCII letters and . ~ ^ + _ , -"
         );
         assert!(message("1é2 ").starts_with("character 2 of the version \"1é2 \" is 'é'"));
         assert_eq!(message(".."), "\"..\" cannot be part of a file name by itself, so it is no version");
         assert_eq!(message(&"1".repeat(256)), "the version has 256 bytes, a file name has at most 255");
         assert!(message(&"é".repeat(10_000)).len() < 400);
+    }
+
+    #[test]
+    fn stock_passes_over_tilde_and_caret() {
+        assert!(["1.32.1-2", "1+k3s1", "1_2", "1,2"].iter().all(|text| version(text).is_seen_by_stock()));
+        assert!(!version("1.33.0~rc.1").is_seen_by_stock() && !version("1^post").is_seen_by_stock());
     }
 
     #[test]

@@ -79,7 +79,10 @@ fn a_value_that_a_wildcard_cannot_have_is_no_match() {
         ("@t", "18446744073709551615"),
         ("@t", "-1"),
         ("@s", "1k"),
-        ("@s", "+1"),
+        ("@s", "++1"),
+        ("@s", "08"),
+        ("@s", "0x"),
+        ("@s", ""),
         ("@f", "xyz"),
         ("@f", "-1"),
         ("@a", "maybe"),
@@ -90,6 +93,15 @@ fn a_value_that_a_wildcard_cannot_have_is_no_match() {
     ] {
         let pattern = pattern(&format!("@v {wildcard}.raw"));
         assert_eq!(pattern.matches(&format!("1 {value}.raw")), None, "{wildcard} as {value:?}");
+    }
+}
+
+#[test]
+fn numbers_have_the_bases_that_systemd_gives_them() {
+    for (text, size) in
+        [("0", 0), ("10", 10), ("+10", 10), ("010", 8), ("0x1f", 31), ("0o17", 15), ("0b11", 3)]
+    {
+        assert_eq!(pattern("@v_@s").matches(&format!("1_{text}")).unwrap().size, Some(size), "{text}");
     }
 }
 

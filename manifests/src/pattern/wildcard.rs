@@ -210,11 +210,11 @@ impl Partial {
                 Wildcard::NoAuto => captures.no_auto = Some(ini::boolean(value)?),
                 Wildcard::GrowFileSystem => captures.grow_file_system = Some(ini::boolean(value)?),
                 Wildcard::ReadOnly => captures.read_only = Some(ini::boolean(value)?),
-                Wildcard::ModifiedTime => captures.mtime = Some(decimal(value)?),
+                Wildcard::ModifiedTime => captures.mtime = Some(number(value)?),
                 Wildcard::Mode => captures.mode = Some(mode(value)?),
-                Wildcard::Size => captures.size = Some(decimal(value)?),
-                Wildcard::TriesDone => captures.tries_done = Some(decimal(value)?),
-                Wildcard::TriesLeft => captures.tries_left = Some(decimal(value)?),
+                Wildcard::Size => captures.size = Some(number(value)?),
+                Wildcard::TriesDone => captures.tries_done = Some(number(value)?),
+                Wildcard::TriesLeft => captures.tries_left = Some(number(value)?),
                 Wildcard::Sha256 => captures.sha256 = Some(Sha256::from_hex(value).ok()?),
             }
         }
@@ -222,18 +222,33 @@ impl Partial {
     }
 }
 
-/// The largest value means "not set" to systemd, so it is none.
-fn decimal(text: &str) -> Option<u64> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|value| digits && *value != u64::MAX)
+/// A number as systemd reads it: a plus sign is allowed, `0x`, `0o`, `0b` and a leading zero set the base.
+/// The largest value means "not set" there, so it is none.
+fn number(text: &str) -> Option<u64> {
+    let text = text.strip_prefix('+').unwrap_or(text);
+    let prefixed = |prefixes: [&str; 2]| prefixes.iter().find_map(|prefix| text.strip_prefix(prefix));
+    let (digits, base) = if let Some(digits) = prefixed(["0x", "0X"]) {
+        (digits, 16)
+    } else if let Some(digits) = prefixed(["0o", "0O"]) {
+        (digits, 8)
+    } else if let Some(digits) = prefixed(["0b", "0B"]) {
+        (digits, 2)
+    } else if text.starts_with('0') {
+        (text, 8)
+    } else {
+        (text, 10)
+    };
+    digits_of(digits, base).filter(|value| *value != u64::MAX)
 }
 
 fn hexadecimal(text: &str) -> Option<u64> {
-    let digits = text.strip_prefix("0x").unwrap_or(text);
-    if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    u64::from_str_radix(digits, 16).ok()
+    let text = text.strip_prefix('+').unwrap_or(text);
+    digits_of(text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text), 16)
+}
+
+/// Digits and nothing else: Rust alone would take another plus sign.
+fn digits_of(digits: &str, base: u32) -> Option<u64> {
+    if digits.starts_with('+') { None } else { u64::from_str_radix(digits, base).ok() }
 }
 
 fn mode(text: &str) -> Option<u32> {

@@ -275,7 +275,7 @@ fn bad_values_are_ignored_as_systemd_does() {
     assert_eq!(
         warning("[Transfer]\nMinVersion=1 2\n"),
         "k.transfer:10: [Transfer] MinVersion=: character 2 of the version \"1 2\" is ' '; allowed are digits, \
-         ASCII letters and . ~ ^ + _ -, ignored"
+         ASCII letters and . ~ ^ + _ , -, ignored"
     );
     assert_eq!(
         warning("[Transfer]\nProtectVersion=%B\n"),
