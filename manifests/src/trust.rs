@@ -5,6 +5,7 @@
 //! [`Unverified`] until their digest meets a verified [`Claim`].
 
 use std::fmt;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 
@@ -77,6 +78,13 @@ impl<T> Verified<T> {
     /// Why it is believed.
     pub fn evidence(&self) -> &Evidence {
         &self.evidence
+    }
+}
+
+impl Verified<PathBuf> {
+    /// The same bytes under another name.
+    pub fn moved(self, to: PathBuf) -> Self {
+        Self { value: to, evidence: self.evidence }
     }
 }
 

@@ -1,2 +1,7 @@
-//! See `sysupdate --help`.
-fn main() {}
+//! `sysupdate`: see `sysupdate --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sysupdate::cli::main(std::env::args_os(), sysupdate::host::Host::of_this_machine)
+}

@@ -11,6 +11,8 @@ pub struct Paths {
     pub definitions: [PathBuf; 4],
     /// `REPOSITORY.toml`: the keys, which are the operator's.
     pub repositories: PathBuf,
+    /// What outlives a boot.
+    pub state: PathBuf,
     /// Marks of each repository: root, serial, issued.
     pub repository_state: PathBuf,
     /// One JSON file per component: last good, bad versions, a trial under way.
@@ -33,6 +35,7 @@ impl Paths {
             root: root.to_owned(),
             definitions: ["etc", "run", "usr/local/lib", "usr/lib"].map(below),
             repositories: below("etc/sysupdate/repositories"),
+            state: below("var/lib/sysupdate"),
             repository_state: below("var/lib/sysupdate/repositories"),
             component_state: below("var/lib/sysupdate/extensions"),
             images: below("var/lib/sysupdate/images"),

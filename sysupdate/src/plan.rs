@@ -480,27 +480,27 @@ impl Situation {
         let previous = active.cloned().or_else(last_good).filter(|previous| *previous != version);
         let mut acquire = Vec::new();
         let mut remove = Vec::new();
-        let mut files = Vec::new();
+        let mut targets = Vec::new();
         for (index, line) in self.lines.iter().enumerate() {
             if let Some(installed) = line.installed(&version) {
-                files.push(installed.path.clone());
+                targets.push(installed.path.clone());
                 continue;
             }
             let Some(source) = offer.and_then(|offer| offer.sources.get(index).cloned().flatten()) else {
                 continue;
             };
             remove.extend(line.surplus(&version, active, &self.record));
-            files.push(source.target.clone());
+            targets.push(source.target.clone());
             let left = line.local.iter().find(|local| local.version == version);
             let reuse = left.map(|local| local.path.clone());
             acquire.push(Acquire { transfer: line.transfer.clone(), source, reuse });
         }
         let activation = Activation {
-            links: self.links(files.iter().cloned().map(Some)),
+            files: self.removable(&version, targets.clone()),
+            links: self.links(targets.into_iter().map(Some)),
             back: self.links_to(previous.as_ref()),
             sha256: offer.map(Offer::sha256).unwrap_or_default(),
             health: offer.map(|offer| offer.health.clone()).unwrap_or_default(),
-            files,
             previous,
             version,
         };
@@ -514,15 +514,22 @@ impl Situation {
     /// What an interrupted run was doing.
     fn trial(&self, trial: &Trial) -> Activation {
         let installed = |line: &Line| line.installed(&trial.version).map(|local| local.path.clone());
+        let files = self.lines.iter().filter_map(installed).collect();
         Activation {
             version: trial.version.clone(),
             previous: trial.previous.clone(),
             links: self.links_to(Some(&trial.version)),
             back: self.links_to(trial.previous.as_ref()),
-            files: self.lines.iter().filter_map(installed).collect(),
+            files: self.removable(&trial.version, files),
             sha256: trial.sha256.clone(),
             health: trial.health.clone(),
         }
+    }
+
+    /// The files of a version that may go; none if the operator protects it.
+    fn removable(&self, version: &Version, files: Vec<PathBuf>) -> Vec<PathBuf> {
+        let protected = self.lines.iter().any(|line| line.protected.contains(version));
+        if protected { Vec::new() } else { files }
     }
 
     /// The links, pointing to a version that is here, or to nothing.

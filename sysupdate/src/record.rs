@@ -132,12 +132,28 @@ pub enum Recalled {
     /// A record, or the empty one where none was.
     Record(Record),
     /// The file is not a record this program reads.
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
+    Unreadable(Unreadable),
+}
+
+/// A record that this program does not read.
+#[derive(Debug, thiserror::Error)]
+#[error("{} is not readable ({reason}): which versions are bad is forgotten", path.display())]
+pub struct Unreadable {
+    /// The file.
+    path: PathBuf,
+    /// Why.
+    reason: String,
+}
+
+impl Unreadable {
+    /// Moves it out of the way, for whoever wants to look at it.
+    pub fn set_aside(&self, store: &dyn Store) -> Result<(), RecordError> {
+        let mut aside = self.path.clone().into_os_string();
+        aside.push(".corrupt");
+        store
+            .rename(&self.path, Path::new(&aside))
+            .map_err(|source| RecordError::Write { path: aside.into(), source })
+    }
 }
 
 impl Record {
@@ -152,7 +168,7 @@ impl Record {
             Ok(record) => format!("it has format {}, this program reads {FORMAT}", record.version),
             Err(error) => error.to_string(),
         };
-        Ok(Recalled::Unreadable { path: path.to_owned(), reason })
+        Ok(Recalled::Unreadable(Unreadable { path: path.to_owned(), reason }))
     }
 
     /// Writes it so that a crash leaves the old or the new one.

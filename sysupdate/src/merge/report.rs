@@ -125,6 +125,22 @@ impl fmt::Display for Report {
     }
 }
 
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.hierarchies.iter().map(|one| one.hierarchy.display().to_string());
+        let width = names.map(|name| name.len()).max().unwrap_or(0).max("HIERARCHY".len());
+        writeln!(f, "{:<width$} {:<20} EXTENSIONS", "HIERARCHY", "SINCE")?;
+        for HierarchyStatus { hierarchy, extensions, since } in &self.hierarchies {
+            // To the second: a person reads it.
+            let since = since.and_then(|time| Timestamp::from_second(time.as_second()).ok());
+            let since = since.map_or("-".to_owned(), |time| time.to_string());
+            let extensions = if extensions.is_empty() { "none".to_owned() } else { extensions.join(" ") };
+            writeln!(f, "{:<width$} {since:<20} {extensions}", hierarchy.display().to_string())?;
+        }
+        self.quarantined.iter().try_for_each(|quarantined| writeln!(f, "left out: {quarantined}"))
+    }
+}
+
 impl fmt::Display for Merged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;

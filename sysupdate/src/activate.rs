@@ -1,0 +1,153 @@
+//! Putting a version in use, and taking it back. What is under way is written down before it happens, so
+//! that a run that is killed anywhere is finished by the next one.
+
+use std::path::{Path, PathBuf};
+
+use crate::host::Host;
+use crate::inventory;
+use crate::paths::Paths;
+use crate::plan::{Activation, Link};
+use crate::record::{Bad, Event, Record, RecordError, Stage, Trial, What};
+
+/// Why a version could not be put in use or taken back.
+#[derive(Debug, thiserror::Error)]
+pub enum ActivateError {
+    /// A link could not be changed.
+    #[error("cannot point {} elsewhere: {source}", path.display())]
+    Link {
+        /// The link.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file could not be removed.
+    #[error("cannot remove {}: {source}", path.display())]
+    Remove {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The record could not be written.
+    #[error(transparent)]
+    Record(RecordError),
+}
+
+/// A version on trial.
+#[derive(Debug)]
+pub struct OnTrial {
+    /// What was put in use, and the way back.
+    pub activation: Activation,
+    /// The component's memory.
+    record: Record,
+    /// Where that lies.
+    record_path: PathBuf,
+}
+
+impl OnTrial {
+    /// Writes down that a version is about to be put in use, then does it.
+    pub fn begin(
+        host: &Host,
+        paths: &Paths,
+        record_path: PathBuf,
+        record: Record,
+        activation: Activation,
+    ) -> Result<Self, ActivateError> {
+        let mut trial = Self { activation, record, record_path };
+        trial.write(host, Stage::Checking)?;
+        point(host, paths, &trial.activation.links)?;
+        Ok(trial)
+    }
+
+    /// Goes on with what an interrupted run wrote down. The links may be there, half there, or not.
+    pub fn resume(
+        host: &Host,
+        paths: &Paths,
+        record_path: PathBuf,
+        record: Record,
+        activation: Activation,
+        stage: Stage,
+    ) -> Result<Self, ActivateError> {
+        let trial = Self { activation, record, record_path };
+        if stage == Stage::Checking {
+            point(host, paths, &trial.activation.links)?;
+        }
+        Ok(trial)
+    }
+
+    /// It passed: it stays.
+    pub fn commit(mut self, host: &Host) -> Result<(), ActivateError> {
+        let version = self.activation.version.clone();
+        self.record.last_good = Some(version.clone());
+        self.record.bad.retain(|bad| bad.version != version);
+        self.end(host, What::Committed)
+    }
+
+    /// It did not pass: remembers that, and puts back what was in use before. What was merged is refreshed
+    /// by the caller, and then [`OnTrial::discard`] ends it.
+    pub fn take_back(&mut self, host: &Host, paths: &Paths, output: String) -> Result<(), ActivateError> {
+        let Activation { version, sha256, .. } = &self.activation;
+        if self.record.judged_bad(version, sha256).is_none() {
+            let bad = Bad { version: version.clone(), sha256: sha256.clone(), output };
+            self.record.bad.push(bad);
+        }
+        self.write(host, Stage::Returning)?;
+        point(host, paths, &self.activation.back)
+    }
+
+    /// Removes the files of a version that was taken back and is no longer merged, and ends its trial.
+    pub fn discard(self, host: &Host) -> Result<(), ActivateError> {
+        for path in &self.activation.files {
+            host.store.remove(path).map_err(|source| ActivateError::Remove { path: path.clone(), source })?;
+        }
+        self.end(host, What::TakenBack)
+    }
+
+    fn write(&mut self, host: &Host, stage: Stage) -> Result<(), ActivateError> {
+        let Activation { version, previous, sha256, health, .. } = &self.activation;
+        self.record.trial = Some(Trial {
+            version: version.clone(),
+            previous: previous.clone(),
+            sha256: sha256.clone(),
+            health: health.clone(),
+            stage,
+        });
+        self.record.save(&*host.store, &self.record_path).map_err(ActivateError::Record)
+    }
+
+    fn end(mut self, host: &Host, what: What) -> Result<(), ActivateError> {
+        self.record.trial = None;
+        self.record.note(Event {
+            at: host.clock.now(),
+            what,
+            version: self.activation.version,
+            previous: self.activation.previous,
+        });
+        self.record.save(&*host.store, &self.record_path).map_err(ActivateError::Record)
+    }
+}
+
+/// Points links, in order.
+fn point(host: &Host, paths: &Paths, links: &[Link]) -> Result<(), ActivateError> {
+    for Link { path, target } in links {
+        let failed = |source| ActivateError::Link { path: path.clone(), source };
+        match target {
+            Some(target) => {
+                if let Some(directory) = path.parent() {
+                    host.store.make_directory(directory).map_err(failed)?;
+                }
+                let text = link_text(paths, path, target);
+                if host.store.read_link(path).map_err(failed)?.as_deref() != Some(text.as_path()) {
+                    host.store.point(path, &text).map_err(failed)?;
+                }
+            }
+            None => host.store.remove(path).map_err(failed)?,
+        }
+    }
+    Ok(())
+}
+
+/// Links are relative, so that they lead to the same file whichever root they are seen from.
+fn link_text(paths: &Paths, link: &Path, target: &Path) -> PathBuf {
+    inventory::relative(&paths.as_seen_inside(link), &paths.as_seen_inside(target))
+}

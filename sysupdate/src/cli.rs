@@ -1,0 +1,248 @@
+//! The command line: verbs and flags as systemd-sysupdate has them, and what goes beyond.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Serialize;
+use sysext_manifests::specifier::Identity;
+
+use crate::discover::{Discovery, Memory};
+use crate::host::Host;
+use crate::host::lock::Lock;
+use crate::identity::{self, IdentityError};
+use crate::paths::Paths;
+use crate::plan::{Offers, Request, Situation};
+use crate::report::Failure;
+use crate::settings::{self, Choice, ComponentName, Loaded};
+
+mod check_new;
+mod list;
+mod plan;
+mod progress;
+mod sysext;
+mod update;
+
+/// Downloads, verifies and merges system extensions, checks that they work, and takes them back when they
+/// do not.
+#[derive(Debug, Parser)]
+#[command(name = "sysupdate", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    global: Global,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show the versions that are here and that are offered (what happens without a verb)
+    List(list::Args),
+    /// Print the version an update would bring; the exit status is 1 if there is none
+    CheckNew(check_new::Args),
+    /// Show what an update would do, and why
+    Plan(plan::Args),
+    /// Bring the newest version, or the one named, and put it in use if it passes its checks
+    Update(update::Args),
+    /// Merge system extensions into /usr and /opt
+    Sysext(sysext::Args),
+}
+
+#[derive(Debug, Args)]
+struct Global {
+    /// Work on this component: /etc/sysupdate.NAME.d and its likes
+    #[arg(short = 'C', long, global = true, value_name = "NAME", conflicts_with_all = ["component_all", "definitions"])]
+    component: Option<String>,
+    /// Work on every component there is
+    #[arg(short = 'A', long, global = true, conflicts_with = "definitions")]
+    component_all: bool,
+    /// Read definitions from this directory instead
+    #[arg(long, global = true, value_name = "DIR")]
+    definitions: Option<PathBuf>,
+    /// Work on the system below this directory
+    #[arg(long, global = true, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
+    /// Whether a manifest without a repository must be signed with OpenPGP; overrides Verify=
+    #[arg(long, global = true, value_name = "BOOL", value_parser = parse_boolean)]
+    verify: Option<bool>,
+    /// Print JSON
+    #[arg(long, global = true, value_name = "MODE", num_args = 0..=1, require_equals = true,
+          default_value = "off", default_missing_value = "short")]
+    json: Json,
+    /// Print no headings and footings
+    #[arg(long, global = true)]
+    no_legend: bool,
+    /// Accepted for compatibility: output is never sent through a pager
+    #[arg(long, global = true)]
+    no_pager: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Json {
+    Off,
+    Short,
+    Pretty,
+}
+
+/// A boolean as systemd spells it.
+fn parse_boolean(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "yes" | "y" | "true" | "t" | "on" => Ok(true),
+        "0" | "no" | "n" | "false" | "f" | "off" => Ok(false),
+        _ => Err("say yes or no".to_owned()),
+    }
+}
+
+/// What a verb works with.
+struct Context {
+    host: Host,
+    paths: Paths,
+    global: Global,
+}
+
+/// How a verb ended, if nothing went wrong.
+enum Ended {
+    /// All is well.
+    Well,
+    /// It said what there was to say, and the answer is no.
+    No,
+}
+
+/// Runs the program: `open` opens the door to the world, so that a test may open another.
+pub fn main<I, F>(arguments: I, open: F) -> ExitCode
+where
+    I: IntoIterator<Item = OsString>,
+    F: FnOnce() -> Host,
+{
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed output is nothing to complain about.
+            let _unprinted = error.print();
+            // systemd's tools end with 1 whatever was wrong.
+            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
+    let root = std::path::absolute(&cli.global.root).unwrap_or(cli.global.root.clone());
+    let paths = Paths::new(&root);
+    let context = Context { host: open(), paths, global: cli.global };
+    let ended = match cli.verb.unwrap_or(Verb::List(list::Args {})) {
+        Verb::List(args) => args.run(&context),
+        Verb::CheckNew(args) => args.run(&context),
+        Verb::Plan(args) => args.run(&context),
+        Verb::Update(args) => args.run(context),
+        Verb::Sysext(args) => args.run(&context),
+    };
+    match ended {
+        Ok(Ended::Well) => ExitCode::SUCCESS,
+        Ok(Ended::No) => ExitCode::FAILURE,
+        Err(Failure { error, hint }) => {
+            eprintln!("error: {error}");
+            if let Some(hint) = hint {
+                eprintln!("hint: {hint}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Context {
+    fn choice(&self) -> Choice {
+        match (&self.global.component, &self.global.definitions) {
+            (Some(name), _) => Choice::Component(name.clone()),
+            (None, Some(directory)) => Choice::Definitions(directory.clone()),
+            (None, None) if self.global.component_all => Choice::All,
+            (None, None) => Choice::Default,
+        }
+    }
+
+    fn identity(&self) -> Result<Identity, IdentityError> {
+        identity::identify(&*self.host.store, &self.paths)
+    }
+
+    fn components(&self, identity: &Identity) -> Result<Loaded, Failure> {
+        let mut components = settings::load(&*self.host.store, &self.paths, identity, &self.choice())
+            .map_err(|error| Failure::new(&error, error.hint()))?;
+        if let Some(verify) = self.global.verify {
+            for component in components.iter_mut().filter_map(|(_, component)| component.as_mut().ok()) {
+                component.transfers.iter_mut().for_each(|transfer| transfer.verify = verify);
+            }
+        }
+        Ok(components)
+    }
+
+    /// The lock, for verbs that write.
+    fn lock(&self, verb: &str) -> Result<Lock, Failure> {
+        Lock::take(&self.paths.lock, verb, self.host.clock.now()).map_err(|error| Failure::new(&error, None))
+    }
+
+    /// Looks at every chosen component and its sources, writing nothing. What fails alone is said on
+    /// standard error, and makes the second part false.
+    fn look(&self, request: &Request) -> Result<(Vec<(ComponentName, Situation)>, bool), Failure> {
+        let identity = self.identity().map_err(|error| Failure::new(&error, None))?;
+        let mut discovery = Discovery::new(&self.host, &self.paths, &identity, Memory::Leave);
+        let mut situations = Vec::new();
+        let mut all_well = true;
+        for (name, component) in self.components(&identity)? {
+            let component = match component {
+                Ok(component) => component,
+                Err(error) => {
+                    complain(&name, &Failure::new(&error, error.hint()));
+                    all_well = false;
+                    continue;
+                }
+            };
+            component.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+            let offers = discovery.offers(&component).unwrap_or_else(|error| {
+                complain(&name, &Failure::new(&*error, error.hint()));
+                all_well = false;
+                Offers::Unknown { reason: error.to_string() }
+            });
+            discovery.take_warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
+            match crate::update::situation(&self.host, &self.paths, &component, offers, request.clone()) {
+                Ok((situation, unreadable)) => {
+                    unreadable.iter().for_each(|unreadable| eprintln!("warning: {unreadable}"));
+                    situations.push((name, situation));
+                }
+                Err(failure) => {
+                    complain(&name, &failure);
+                    all_well = false;
+                }
+            }
+        }
+        Ok((situations, all_well))
+    }
+
+    /// Prints data: as JSON if that is wanted, else as the text.
+    fn print<T: Serialize>(&self, data: &T, text: impl FnOnce() -> String) -> Result<(), Failure> {
+        let json = match self.global.json {
+            Json::Off => None,
+            Json::Short => Some(serde_json::to_string(data)),
+            Json::Pretty => Some(serde_json::to_string_pretty(data)),
+        };
+        match json {
+            None => print!("{}", text()),
+            Some(Ok(json)) => println!("{json}"),
+            Some(Err(error)) => return Err(Failure::new(&error, None)),
+        }
+        Ok(())
+    }
+}
+
+fn complain(name: &ComponentName, failure: &Failure) {
+    eprintln!("error: {name}: {}", failure.error);
+    if let Some(hint) = &failure.hint {
+        eprintln!("hint: {hint}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,26 @@
+//! `plan`: what would an update do, and why?
+
+use sysext_manifests::version::Version;
+
+use super::{Context, Ended};
+use crate::plan::{self, Decision, Request};
+use crate::report::Failure;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The version to plan for, older or newer; the newest one otherwise
+    version: Option<Version>,
+}
+
+impl Args {
+    pub(super) fn run(self, context: &Context) -> Result<Ended, Failure> {
+        let request = self.version.map_or(Request::Newest, Request::Exactly);
+        let (situations, all_well) = context.look(&request)?;
+        let situations: Vec<_> = situations.into_iter().map(|(_, situation)| situation).collect();
+        let plan = plan::plan(&situations);
+        context.print(&plan, || plan.to_string())?;
+        let refused = |plan: &plan::ComponentPlan| matches!(plan.decision, Decision::Refuse { .. });
+        let refused = plan.components.iter().any(refused);
+        Ok(if all_well && !refused { Ended::Well } else { Ended::No })
+    }
+}

@@ -1,0 +1,64 @@
+//! `sysext`: what is merged into `/usr` and `/opt`.
+
+use clap::Subcommand;
+
+use super::{Context, Ended};
+use crate::merge::report::Report;
+use crate::merge::{self, MergeError, When};
+use crate::report::Failure;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show what is merged (what happens without a verb)
+    Status,
+    /// Merge what lies in the extension directories; nothing may be merged yet
+    Merge,
+    /// Merge anew, without an instant in which a file is missing
+    Refresh {
+        /// Even if nothing changed
+        #[arg(long)]
+        always_refresh: bool,
+    },
+    /// Take away what is merged
+    Unmerge,
+}
+
+impl Args {
+    pub(super) fn run(self, context: &Context) -> Result<Ended, Failure> {
+        let options = merge::Options::default();
+        let (mounts, paths) = (&*context.host.mounts, &context.paths);
+        let report = match self.verb.unwrap_or(Verb::Status) {
+            Verb::Status => {
+                let status = merge::status(mounts, paths).map_err(failure)?;
+                context.print(&status, || status.to_string())?;
+                return Ok(Ended::Well);
+            }
+            Verb::Merge => {
+                let _lock = context.lock("sysext merge")?;
+                merge::merge(mounts, paths, &options)
+            }
+            Verb::Refresh { always_refresh } => {
+                let _lock = context.lock("sysext refresh")?;
+                let when = if always_refresh { When::Always } else { When::Changed };
+                merge::refresh(mounts, paths, &merge::Options { when, ..options })
+            }
+            Verb::Unmerge => {
+                let _lock = context.lock("sysext unmerge")?;
+                merge::unmerge(mounts, paths)
+            }
+        };
+        let report: Report = report.map_err(failure)?;
+        context.print(&report, || report.to_string())?;
+        Ok(Ended::Well)
+    }
+}
+
+fn failure(error: MergeError) -> Failure {
+    Failure::new(&error, error.hint())
+}

@@ -1,0 +1,45 @@
+//! `update`: bring the newest version and put it in use.
+
+use sysext_manifests::version::Version;
+
+use super::progress::Display;
+use super::{Context, Ended};
+use crate::plan::Request;
+use crate::report::Failure;
+use crate::update::Update;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The version to bring, older or newer; the newest one otherwise
+    version: Option<Version>,
+}
+
+impl Args {
+    pub(super) fn run(self, mut context: Context) -> Result<Ended, Failure> {
+        if self.version.is_some() && context.global.component_all {
+            return Err(Failure {
+                error: "a version belongs to one component".to_owned(),
+                hint: Some("name the component with --component=".to_owned()),
+            });
+        }
+        let _lock = context.lock("update")?;
+        let identity = context.identity().map_err(|error| Failure::new(&error, None))?;
+        let components = context.components(&identity)?;
+        let loaded = components.iter().filter_map(|(_, component)| component.as_ref().ok());
+        let directories = loaded.flat_map(|component| component.directories(&context.paths)).collect();
+        context.host.reach_beneath(&context.paths, &directories)?;
+        let update = Update {
+            host: &context.host,
+            paths: &context.paths,
+            identity: &identity,
+            request: self.version.map_or(Request::Newest, Request::Exactly),
+        };
+        let mut display = Display::on_stderr();
+        let report = update.run(components, &mut |step| display.show(&step));
+        context.print(&report, || {
+            let lines = report.components.iter().map(|component| format!("{component}\n"));
+            lines.collect()
+        })?;
+        Ok(if report.is_good() { Ended::Well } else { Ended::No })
+    }
+}

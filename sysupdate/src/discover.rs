@@ -1,0 +1,336 @@
+//! What the sources have: signed catalogs, `SHA256SUMS`, directories.
+//!
+//! Each catalog and each manifest is fetched once per run, however many transfers ask for it, and only if
+//! it changed since the last run.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use sysext_manifests::catalog::Instance;
+use sysext_manifests::checksums::{Checksums, ChecksumsError, Stale};
+use sysext_manifests::pattern::{Captures, FormatError};
+use sysext_manifests::specifier::Identity;
+use sysext_manifests::transfer::{SourceType, Transfer};
+use sysext_manifests::trust::{Claim, Verified};
+use sysext_manifests::version::Version;
+
+use crate::acquire::{self, AcquireError, Small};
+use crate::host::Host;
+use crate::host::store::EntryKind;
+use crate::paths::Paths;
+use crate::plan::{Offer, Offers, Origin, Source};
+use crate::repository::{self, Opened, RepositoryFailure};
+use crate::settings::{Component, SettingsError};
+
+/// How long a `SHA256SUMS` may be, in bytes: 20,000 lines are 1.6 MB.
+const MANIFEST_LIMIT: u64 = 16 << 20;
+
+/// What is remembered of the catalogs that are believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// Marks are kept, so that nothing older is believed again. Needs the lock.
+    Keep,
+    /// Nothing is written.
+    Leave,
+}
+
+/// Why nobody knows what a source has.
+#[derive(Debug, thiserror::Error)]
+pub enum DiscoverError {
+    /// The repository's description is not usable.
+    #[error(transparent)]
+    Settings(SettingsError),
+    /// The catalog cannot be had, or is not believed.
+    #[error(transparent)]
+    Repository(RepositoryFailure),
+    /// A manifest cannot be had.
+    #[error(transparent)]
+    Fetch(AcquireError),
+    /// The server says that nothing changed, although it was not asked whether.
+    #[error("{url}: the server sent nothing")]
+    NotSent {
+        /// Which manifest.
+        url: String,
+    },
+    /// A manifest does not say what it must.
+    #[error("{url}: {source}")]
+    Manifest {
+        /// Which.
+        url: String,
+        /// What is wrong.
+        source: ChecksumsError,
+    },
+    /// A manifest is too old.
+    #[error("{url}: {source}")]
+    Stale {
+        /// Which.
+        url: String,
+        /// How old.
+        source: Stale,
+    },
+    /// A manifest would have to be signed with OpenPGP.
+    #[error("{transfer}: {url} would have to carry an OpenPGP signature, which this version cannot check")]
+    Unsigned {
+        /// The transfer.
+        transfer: String,
+        /// The manifest.
+        url: String,
+    },
+    /// A directory cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A version cannot be named in the target.
+    #[error("{transfer}: {source}")]
+    Name {
+        /// The transfer.
+        transfer: String,
+        /// Why.
+        source: FormatError,
+    },
+}
+
+impl DiscoverError {
+    /// What the operator can do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Settings(error) => error.hint(),
+            Self::Repository(error) => error.hint(),
+            Self::Fetch(error) => error.hint(),
+            Self::Unsigned { .. } => Some(
+                "say Repository= to trust a signed catalog, or Verify=no to take the manifest as it comes"
+                    .to_owned(),
+            ),
+            Self::Stale { .. } => Some("check this node's clock, or tell the publisher".to_owned()),
+            Self::Manifest { source, .. } => source.hint(),
+            Self::NotSent { .. } | Self::Directory { .. } | Self::Name { .. } => None,
+        }
+    }
+}
+
+/// One run's look at the sources.
+#[derive(Debug)]
+pub struct Discovery<'a> {
+    host: &'a Host,
+    paths: &'a Paths,
+    identity: &'a Identity,
+    memory: Memory,
+    repositories: BTreeMap<String, Result<Rc<Opened>, Rc<DiscoverError>>>,
+    manifests: BTreeMap<String, Result<Rc<Checksums>, Rc<DiscoverError>>>,
+    warnings: Vec<String>,
+}
+
+/// One version a transfer's source has.
+struct Found {
+    version: Version,
+    source: Source,
+    withdrawn: Option<String>,
+    health: Vec<String>,
+}
+
+impl<'a> Discovery<'a> {
+    /// Nothing is fetched yet.
+    pub fn new(host: &'a Host, paths: &'a Paths, identity: &'a Identity, memory: Memory) -> Self {
+        Self {
+            host,
+            paths,
+            identity,
+            memory,
+            repositories: BTreeMap::new(),
+            manifests: BTreeMap::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// What was odd about what was read since the last call.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    /// What a component's sources have. One source that fails makes the whole unknown: half a version
+    /// must never look whole.
+    pub fn offers(&mut self, component: &Component) -> Result<Offers, Rc<DiscoverError>> {
+        let mut offers: Vec<Offer> = Vec::new();
+        let count = component.transfers.len();
+        for (index, transfer) in component.transfers.iter().enumerate() {
+            for Found { version, source, withdrawn, health } in self.found(transfer)? {
+                let position = offers.iter().position(|offer| offer.version == version);
+                let position = position.unwrap_or_else(|| {
+                    let sources = vec![None; count];
+                    offers.push(Offer { version, sources, withdrawn: None, health: Vec::new() });
+                    offers.len() - 1
+                });
+                let offer = &mut offers[position];
+                offer.sources[index].get_or_insert(source);
+                offer.withdrawn = offer.withdrawn.take().or(withdrawn);
+                offer.health.extend(health);
+            }
+        }
+        Ok(Offers::Known(offers))
+    }
+
+    fn found(&mut self, transfer: &Transfer) -> Result<Vec<Found>, Rc<DiscoverError>> {
+        match (&transfer.repository, transfer.source.kind) {
+            (Some(id), _) => self.in_catalog(transfer, id),
+            (None, SourceType::UrlFile) => self.in_manifest(transfer),
+            (None, SourceType::RegularFile) => self.in_directory(transfer).map_err(Rc::new),
+        }
+    }
+
+    fn in_catalog(&mut self, transfer: &Transfer, id: &str) -> Result<Vec<Found>, Rc<DiscoverError>> {
+        if !self.repositories.contains_key(id) {
+            let opened =
+                repository::open(self.host, self.paths, id, self.memory).map_err(|error| match error {
+                    repository::OpenError::Settings(error) => DiscoverError::Settings(error),
+                    repository::OpenError::Failed(error) => DiscoverError::Repository(error),
+                });
+            if let Ok(opened) = &opened {
+                self.warnings.extend(opened.notes.iter().map(|note| format!("{id}: {note}")));
+            }
+            self.repositories.insert(id.to_owned(), opened.map(Rc::new).map_err(Rc::new));
+        }
+        let opened = self.repositories[id].clone()?;
+        let mut found = Vec::new();
+        for (name, extension) in &opened.catalog.get().extensions {
+            for instance in &extension.instances {
+                let Some(captures) = self.wanted(transfer, instance) else { continue };
+                let claim = opened.catalog.claim(&opened.repository, name, &instance.version, instance.arch);
+                let Some(claim) = claim else { continue };
+                found.push(Found {
+                    source: self.source(transfer, &captures, Origin::Claimed(claim))?,
+                    version: captures.version,
+                    withdrawn: instance.withdrawn.clone(),
+                    health: instance.health.clone(),
+                });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether a transfer's pattern names an instance. The pattern's version must be the end of the
+    /// catalog's: `foo-@v` matches the file of `foo-bar` too, with a version that `foo-bar` does not have.
+    fn wanted(&self, transfer: &Transfer, instance: &Instance) -> Option<Captures> {
+        if instance.arch != self.identity.architecture {
+            return None;
+        }
+        let name = instance.image.url.rsplit('/').next()?;
+        let captures = transfer.source.patterns.matches(name)?;
+        instance.version.as_str().ends_with(captures.version.as_str()).then_some(captures)
+    }
+
+    fn in_manifest(&mut self, transfer: &Transfer) -> Result<Vec<Found>, Rc<DiscoverError>> {
+        let base = transfer.source.path.trim_end_matches('/');
+        let url = format!("{base}/SHA256SUMS");
+        if transfer.verify {
+            return Err(Rc::new(DiscoverError::Unsigned { transfer: transfer.id.clone(), url }));
+        }
+        let manifest = match self.manifests.get(&url) {
+            Some(manifest) => manifest.clone(),
+            None => {
+                let manifest = self.fetch_manifest(&url).map(Rc::new).map_err(Rc::new);
+                self.manifests.insert(url.clone(), manifest.clone());
+                manifest
+            }
+        }?;
+        self.listed(transfer, &manifest, &url, base).map_err(Rc::new)
+    }
+
+    fn fetch_manifest(&mut self, url: &str) -> Result<Checksums, DiscoverError> {
+        let host = self.host;
+        let urls = [url.to_owned()];
+        let small =
+            acquire::fetch_small(&*host.transport, &*host.clock, &urls, MANIFEST_LIMIT, None, &host.patience);
+        match small.map_err(DiscoverError::Fetch)? {
+            Small::Fetched { bytes, .. } => self.read_manifest(url, &bytes),
+            Small::NotModified => Err(DiscoverError::NotSent { url: url.to_owned() }),
+        }
+    }
+
+    fn read_manifest(&mut self, url: &str, bytes: &[u8]) -> Result<Checksums, DiscoverError> {
+        let (checksums, warnings) = Checksums::parse(bytes)
+            .map_err(|source| DiscoverError::Manifest { url: url.to_owned(), source })?;
+        self.warnings.extend(warnings.iter().map(|warning| format!("{url}: {warning}")));
+        match checksums.check_freshness(self.host.clock.now()) {
+            Ok(()) => Ok(checksums),
+            Err(source) => Err(DiscoverError::Stale { url: url.to_owned(), source }),
+        }
+    }
+
+    /// The versions that a manifest lists for a transfer.
+    fn listed(
+        &self,
+        transfer: &Transfer,
+        manifest: &Checksums,
+        manifest_url: &str,
+        base: &str,
+    ) -> Result<Vec<Found>, DiscoverError> {
+        let mut found = Vec::new();
+        for entry in &manifest.entries {
+            let Some(captures) = transfer.source.patterns.matches(&entry.name) else { continue };
+            let claim = Claim {
+                urls: vec![format!("{base}/{}", entry.name)],
+                name: entry.name.clone(),
+                sha256: entry.sha256,
+                size: captures.size,
+            };
+            let origin = Origin::Claimed(Verified::listed(manifest_url, claim));
+            found.push(Found {
+                source: self.source(transfer, &captures, origin)?,
+                version: captures.version,
+                withdrawn: None,
+                health: Vec::new(),
+            });
+        }
+        Ok(found)
+    }
+
+    /// A directory of this node. Where a `SHA256SUMS` lies beside the files, it counts.
+    fn in_directory(&mut self, transfer: &Transfer) -> Result<Vec<Found>, DiscoverError> {
+        let directory = self.paths.below_root(Path::new(&transfer.source.path));
+        let failed = |source| DiscoverError::Directory { path: directory.clone(), source };
+        let manifest = directory.join("SHA256SUMS");
+        let base = format!("file://{}", directory.display());
+        if let Some(bytes) = self.host.store.read(&manifest, MANIFEST_LIMIT).map_err(failed)? {
+            let url = format!("{base}/SHA256SUMS");
+            let manifest = self.read_manifest(&url, &bytes)?;
+            return self.listed(transfer, &manifest, &url, &base);
+        }
+        let mut found = Vec::new();
+        for entry in self.host.store.list(&directory).map_err(failed)? {
+            let EntryKind::File(_) = entry.kind else { continue };
+            let Some(captures) = transfer.source.patterns.matches(&entry.name) else { continue };
+            let origin = Origin::File(directory.join(&entry.name));
+            found.push(Found {
+                source: self.source(transfer, &captures, origin)?,
+                version: captures.version,
+                withdrawn: None,
+                health: Vec::new(),
+            });
+        }
+        Ok(found)
+    }
+
+    /// Where a version of a transfer comes from, and what it will be called here.
+    fn source(
+        &self,
+        transfer: &Transfer,
+        captures: &Captures,
+        origin: Origin,
+    ) -> Result<Source, DiscoverError> {
+        let name = transfer
+            .target
+            .patterns
+            .format(captures)
+            .map_err(|source| DiscoverError::Name { transfer: transfer.id.clone(), source })?;
+        let target = self.paths.below_root(Path::new(&transfer.target.path)).join(name);
+        let mode = transfer.target.mode.or(captures.mode);
+        let read_only = transfer.target.read_only.or(captures.read_only).unwrap_or(false);
+        let mode = if read_only { Some(mode.unwrap_or(0o444) & !0o222) } else { mode };
+        Ok(Source { origin, target, mode })
+    }
+}

@@ -1,0 +1,81 @@
+//! Does what was put in use work?
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use sysext_manifests::transfer::HealthCheck;
+use sysext_manifests::version::Version;
+
+use crate::host::Host;
+use crate::host::processes::{Ending, Program};
+
+/// How long to wait before a check that failed runs again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What is being judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The root its programs see.
+    pub root: &'a Path,
+    /// The component's name.
+    pub name: &'a str,
+    /// The version in use.
+    pub version: &'a Version,
+    /// The version that was in use before.
+    pub previous: Option<&'a Version>,
+}
+
+/// The outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every check passed.
+    Healthy,
+    /// One did not.
+    Sick {
+        /// Which, and what it said.
+        output: String,
+    },
+}
+
+/// Runs the checks one after another, each again and again until it passes; all of them together have
+/// `timeout`. A check that cannot even start has failed at once: waiting does not bring a missing program.
+pub fn judge(host: &Host, checks: &[HealthCheck], subject: Subject<'_>, timeout: Duration) -> Verdict {
+    let end = host.clock.elapsed() + timeout;
+    for check in checks {
+        let HealthCheck::Exec { argv } = check;
+        let program =
+            Program { root: subject.root.to_owned(), argv: argv.clone(), environment: environment(subject) };
+        let mut last = "it had no time to run".to_owned();
+        loop {
+            let left = end.saturating_sub(host.clock.elapsed());
+            if left.is_zero() {
+                return Verdict::Sick { output: format!("{check} did not pass in {timeout:?}: {last}") };
+            }
+            match host.processes.run(&program, left) {
+                Ending::Passed => break,
+                Ending::NotStarted { reason } => {
+                    return Verdict::Sick { output: format!("{check} cannot start: {reason}") };
+                }
+                Ending::Failed { how, output } => last = join(&how, &output),
+                Ending::TimedOut { output } => last = join("it was still running", &output),
+            }
+            host.clock.sleep(PAUSE.min(end.saturating_sub(host.clock.elapsed())));
+        }
+    }
+    Verdict::Healthy
+}
+
+fn join(how: &str, output: &str) -> String {
+    if output.is_empty() { how.to_owned() } else { format!("{how}: {output}") }
+}
+
+fn environment(subject: Subject<'_>) -> BTreeMap<String, String> {
+    let previous = subject.previous.map_or("", Version::as_str);
+    let pairs = [
+        ("SYSUPDATE_NAME", subject.name),
+        ("SYSUPDATE_VERSION", subject.version.as_str()),
+        ("SYSUPDATE_OLD_VERSION", previous),
+    ];
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+}

@@ -1,0 +1,158 @@
+//! Getting a version's files here: partial, verified, pending, installed.
+
+use std::path::{Path, PathBuf};
+
+use sysext_manifests::digest::Hasher;
+use sysext_manifests::trust::{Claim, Verified, VerifyError};
+
+use crate::acquire::{self, AcquireError, Progress};
+use crate::host::Host;
+use crate::inventory::{PARTIAL, PENDING};
+use crate::plan::{Acquire, Origin};
+
+/// The permission bits of a new file, unless its definition says otherwise.
+const MODE: u32 = 0o644;
+
+/// Why a file did not get here.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// Its bytes did not come.
+    #[error("{transfer}: {source}")]
+    Acquire {
+        /// The transfer.
+        transfer: String,
+        /// Why.
+        source: Box<AcquireError>,
+    },
+    /// What came is not what was claimed.
+    #[error("{transfer}: {source}")]
+    Verify {
+        /// The transfer.
+        transfer: String,
+        /// What differs.
+        source: VerifyError,
+    },
+    /// A file could not be read, moved or removed.
+    #[error("cannot {what} {}: {source}", path.display())]
+    Store {
+        /// What was tried.
+        what: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+}
+
+impl InstallError {
+    /// What the operator can do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Acquire { source, .. } => source.hint(),
+            Self::Verify { .. } | Self::Store { .. } => None,
+        }
+    }
+}
+
+fn failed<'a>(what: &'static str, path: &'a Path) -> impl Fn(std::io::Error) -> InstallError + 'a {
+    move |source| InstallError::Store { what, path: path.to_owned(), source }
+}
+
+/// A file that is here, with the reason to believe it.
+pub type Installed = Verified<PathBuf>;
+
+/// Makes room as the plan says.
+pub fn make_room(host: &Host, remove: &[PathBuf]) -> Result<(), InstallError> {
+    for path in remove {
+        host.store.remove(path).map_err(failed("remove", path))?;
+        let beside = acquire::origin_beside(path);
+        host.store.remove(&beside).map_err(failed("remove", &beside))?;
+    }
+    Ok(())
+}
+
+/// Gets all files of a version whole and verified under their pending names, then installs them in the
+/// order of the transfers: a failure to get one leaves none of them installed.
+pub fn install(
+    host: &Host,
+    acquire: &[Acquire],
+    progress: &mut dyn FnMut(&str, Progress<'_>),
+) -> Result<Vec<Installed>, InstallError> {
+    let pending: Vec<Verified<PathBuf>> =
+        acquire.iter().map(|acquire| fetch(host, acquire, progress)).collect::<Result<_, _>>()?;
+    let mut installed = Vec::new();
+    for (acquire, pending) in acquire.iter().zip(pending) {
+        let target = &acquire.source.target;
+        let from = pending.get().clone();
+        host.store.rename(&from, target).map_err(failed("install", target))?;
+        installed.push(pending.moved(target.clone()));
+    }
+    Ok(installed)
+}
+
+fn fetch(
+    host: &Host,
+    acquire: &Acquire,
+    progress: &mut dyn FnMut(&str, Progress<'_>),
+) -> Result<Verified<PathBuf>, InstallError> {
+    let target = &acquire.source.target;
+    let beside = |prefix: &str| {
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        target.with_file_name(format!("{prefix}{name}"))
+    };
+    let (partial, pending) = (beside(PARTIAL), beside(PENDING));
+    if let Some(directory) = target.parent() {
+        host.store.make_directory(directory).map_err(failed("make", directory))?;
+    }
+    if let Some(left) = acquire.reuse.as_ref().filter(|left| **left != partial) {
+        // What another run left under the pending name is looked at again like any other bytes.
+        host.store.rename(left, &partial).map_err(failed("reuse", left))?;
+    }
+    let claim = match &acquire.source.origin {
+        Origin::Claimed(claim) => claim.clone(),
+        Origin::File(path) => claim_of(host, path)?,
+    };
+    let unverified = acquire::download(
+        &*host.transport,
+        &*host.clock,
+        &*host.store,
+        claim.get(),
+        &partial,
+        &host.patience,
+        &mut |step| progress(&claim.get().name, step),
+    )
+    .map_err(|source| InstallError::Acquire {
+        transfer: acquire.transfer.clone(),
+        source: Box::new(source),
+    })?;
+    let verified = unverified
+        .verify(&claim)
+        .map_err(|source| InstallError::Verify { transfer: acquire.transfer.clone(), source })?;
+    let mode = acquire.source.mode.unwrap_or(MODE);
+    host.store.set_mode(&partial, mode).map_err(failed("set the mode of", &partial))?;
+    host.store.rename(&partial, &pending).map_err(failed("keep", &pending))?;
+    Ok(verified.moved(pending))
+}
+
+/// Reads a file of this node to know which bytes it has, so that a copy can be held against them.
+fn claim_of(host: &Host, path: &Path) -> Result<Verified<Claim>, InstallError> {
+    let mut file = host.store.open(path).map_err(failed("open", path))?;
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; 1 << 16];
+    let mut size = 0;
+    loop {
+        match file.read(&mut buffer).map_err(failed("read", path))? {
+            0 => break,
+            length => {
+                hasher.update(&buffer[..length]);
+                size += length as u64;
+            }
+        }
+    }
+    Ok(Verified::local(Claim {
+        name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        urls: vec![format!("file://{}", path.display())],
+        sha256: hasher.finish(),
+        size: Some(size),
+    }))
+}

@@ -1,0 +1,127 @@
+//! What is on the node: for each transfer, the versions that are there and the one in use.
+
+use std::path::{Path, PathBuf};
+
+use sysext_manifests::transfer::Transfer;
+
+use crate::host::store::{EntryKind, Store};
+use crate::paths::Paths;
+use crate::plan::{Active, Line, Local, State};
+
+/// What a file is called while it is begun. systemd's names, so that either tool understands what the
+/// other left.
+pub const PARTIAL: &str = ".sysupdate.partial.";
+
+/// What a file is called when it is whole and not yet installed.
+pub const PENDING: &str = ".sysupdate.pending.";
+
+/// A directory cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {}: {source}", path.display())]
+pub struct InventoryError {
+    /// Which.
+    path: PathBuf,
+    /// Why.
+    source: std::io::Error,
+}
+
+/// Looks at one transfer's target.
+pub fn take(store: &dyn Store, paths: &Paths, transfer: &Transfer) -> Result<Line, InventoryError> {
+    let directory = paths.below_root(Path::new(&transfer.target.path));
+    let entries =
+        store.list(&directory).map_err(|source| InventoryError { path: directory.clone(), source })?;
+    let files = entries.into_iter().filter(|entry| matches!(entry.kind, EntryKind::File(_)));
+    let local = files.filter_map(|entry| {
+        let (name, state) = match (entry.name.strip_prefix(PARTIAL), entry.name.strip_prefix(PENDING)) {
+            (Some(name), _) => (name, State::Partial),
+            (_, Some(name)) => (name, State::Pending),
+            _ => (entry.name.as_str(), State::Installed),
+        };
+        let captures = transfer.target.patterns.matches(name)?;
+        Some(Local { version: captures.version, path: directory.join(&entry.name), state })
+    });
+    let local = local.collect();
+    let active = match &transfer.target.current_symlink {
+        None => Active::Newest,
+        Some(link) => linked(store, paths, transfer, paths.below_root(Path::new(link)))?,
+    };
+    Ok(Line {
+        transfer: transfer.id.clone(),
+        minimum: transfer.min_version.clone(),
+        protected: transfer.protect_versions.clone(),
+        instances_max: usize::try_from(transfer.target.instances_max).unwrap_or(usize::MAX),
+        local,
+        active,
+    })
+}
+
+/// Which version a link names: by the name of what it points to, if that lies in the target directory.
+fn linked(
+    store: &dyn Store,
+    paths: &Paths,
+    transfer: &Transfer,
+    link: PathBuf,
+) -> Result<Active, InventoryError> {
+    let target = store.read_link(&link).map_err(|source| InventoryError { path: link.clone(), source })?;
+    let version = target.and_then(|target| {
+        let inside = resolve(&paths.as_seen_inside(&link), &target);
+        let directory = Path::new(&transfer.target.path);
+        let name = inside.strip_prefix(directory).ok()?.to_str()?;
+        Some(transfer.target.patterns.matches(name)?.version)
+    });
+    Ok(Active::Linked { link, version })
+}
+
+/// Where a link's text leads, by its words alone.
+fn resolve(link: &Path, target: &Path) -> PathBuf {
+    let mut path = link.parent().unwrap_or(link).to_owned();
+    for part in target.components() {
+        match part {
+            std::path::Component::RootDir => path = PathBuf::from("/"),
+            std::path::Component::ParentDir => {
+                path.pop();
+            }
+            std::path::Component::Normal(name) => path.push(name),
+            std::path::Component::CurDir | std::path::Component::Prefix(_) => {}
+        }
+    }
+    path
+}
+
+/// The text of a link at `link` that leads to `target`; both are absolute as the target system sees them.
+pub fn relative(link: &Path, target: &Path) -> PathBuf {
+    let from: Vec<_> = link.parent().unwrap_or(link).components().collect();
+    let to: Vec<_> = target.components().collect();
+    let shared = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
+    let up = from[shared..].iter().map(|_| Path::new(".."));
+    up.chain(to[shared..].iter().map(|part| Path::new(part.as_os_str()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_link_leads_where_it_was_made_for() {
+        let cases = [
+            (
+                "/var/lib/extensions/x.raw",
+                "/var/lib/sysupdate/images/x/x-1.raw",
+                "../sysupdate/images/x/x-1.raw",
+            ),
+            ("/etc/extensions/x.raw", "/opt/extensions/x/x-1.raw", "../../opt/extensions/x/x-1.raw"),
+            ("/x.raw", "/y.raw", "y.raw"),
+        ];
+        for (link, target, expected) in cases {
+            let text = relative(Path::new(link), Path::new(target));
+            assert_eq!(text, Path::new(expected));
+            assert_eq!(resolve(Path::new(link), &text), Path::new(target));
+        }
+    }
+
+    #[test]
+    fn absolute_links_and_surplus_dots_stay_inside() {
+        assert_eq!(resolve(Path::new("/etc/x"), Path::new("/opt/y")), Path::new("/opt/y"));
+        assert_eq!(resolve(Path::new("/etc/x"), Path::new("../../../y")), Path::new("/y"));
+    }
+}

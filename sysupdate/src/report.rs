@@ -1,0 +1,182 @@
+//! What an update did.
+
+use std::error::Error;
+use std::fmt;
+
+use serde::Serialize;
+use sysext_manifests::version::Version;
+
+use crate::merge;
+use crate::plan::{ComponentPlan, PassedOver};
+use crate::settings::ComponentName;
+
+/// What an update did.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// To each component.
+    pub components: Vec<ComponentReport>,
+    /// What is merged now, if that was touched.
+    pub merged: Option<merge::report::Report>,
+}
+
+/// What an update did to a component.
+#[derive(Debug, Serialize)]
+pub struct ComponentReport {
+    /// Its name.
+    pub component: ComponentName,
+    /// What came of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// Who vouched for what was installed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
+    /// Newer versions that were not used, and why.
+    pub passed_over: Vec<PassedOver>,
+    /// What went wrong.
+    pub failures: Vec<Failure>,
+    /// What the operator should know.
+    pub warnings: Vec<String>,
+}
+
+/// What came of a component.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Something went wrong before anything was decided.
+    Undecided,
+    /// Nothing newer may be used.
+    UpToDate,
+    /// Nothing is here, and nothing is offered.
+    Nothing,
+    /// The operator holds it.
+    Held {
+        /// What would be used otherwise.
+        candidate: Version,
+    },
+    /// Another version is in use and passed its checks.
+    Updated {
+        /// The version.
+        version: Version,
+        /// What was in use before.
+        previous: Option<Version>,
+    },
+    /// Another version did not pass; what was in use before is in use again.
+    TakenBack {
+        /// The version.
+        version: Version,
+        /// What is in use again.
+        returned_to: Option<Version>,
+        /// What the check said.
+        output: String,
+    },
+}
+
+/// Something that went wrong, and what can be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// What.
+    pub error: String,
+    /// What can be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// An error with all its causes.
+    pub fn new(error: &dyn Error, hint: Option<String>) -> Self {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let inner = error.to_string();
+            // A message that ends with its cause already needs no second mention.
+            if !text.ends_with(&inner) {
+                text.push_str(": ");
+                text.push_str(&inner);
+            }
+            cause = error.source();
+        }
+        Self { error: text, hint }
+    }
+}
+
+impl ComponentReport {
+    /// Nothing happened yet.
+    pub fn new(component: ComponentName, warnings: Vec<String>) -> Self {
+        Self {
+            component,
+            outcome: Outcome::Undecided,
+            evidence: None,
+            passed_over: Vec::new(),
+            failures: Vec::new(),
+            warnings,
+        }
+    }
+
+    /// Its definitions are not usable.
+    pub fn failed(component: ComponentName, error: &dyn Error, hint: Option<String>) -> Self {
+        let mut report = Self::new(component, Vec::new());
+        report.fail(Failure::new(error, hint));
+        report
+    }
+
+    /// Notes a failure.
+    pub fn fail(&mut self, failure: Failure) {
+        self.failures.push(failure);
+    }
+
+    /// Whether something failed so that nothing else may be tried.
+    pub fn is_stuck(&self) -> bool {
+        !self.failures.is_empty()
+    }
+
+    /// Takes over from the plan what the reader should see.
+    pub fn begin(&mut self, plan: &ComponentPlan) {
+        self.passed_over.clone_from(&plan.passed_over);
+    }
+
+    /// Whether all is as the operator wants it.
+    pub fn is_good(&self) -> bool {
+        self.failures.is_empty() && !matches!(self.outcome, Outcome::TakenBack { .. })
+    }
+}
+
+impl Report {
+    /// Whether all is as the operator wants it.
+    pub fn is_good(&self) -> bool {
+        self.components.iter().all(ComponentReport::is_good)
+    }
+}
+
+impl fmt::Display for ComponentReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.component)?;
+        let or_nothing =
+            |version: &Option<Version>| version.as_ref().map_or("nothing".to_owned(), Version::to_string);
+        match &self.outcome {
+            Outcome::Undecided => write!(f, "nothing was changed")?,
+            Outcome::UpToDate => write!(f, "up to date")?,
+            Outcome::Nothing => write!(f, "nothing to install")?,
+            Outcome::Held { candidate } => write!(f, "held; {candidate} would be next")?,
+            Outcome::Updated { version, previous: Some(previous) } => {
+                write!(f, "updated from {previous} to {version}")?;
+            }
+            Outcome::Updated { version, previous: None } => write!(f, "installed {version}")?,
+            Outcome::TakenBack { version, returned_to, output } => {
+                write!(f, "{version} was taken back, {} is in use again: {output}", or_nothing(returned_to))?;
+            }
+        }
+        for PassedOver { version, reason } in &self.passed_over {
+            write!(f, "\n  not {version}: {reason}")?;
+        }
+        for warning in &self.warnings {
+            write!(f, "\n  warning: {warning}")?;
+        }
+        for Failure { error, hint } in &self.failures {
+            write!(f, "\n  error: {error}")?;
+            if let Some(hint) = hint {
+                write!(f, "\n  hint: {hint}")?;
+            }
+        }
+        Ok(())
+    }
+}

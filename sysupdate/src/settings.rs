@@ -1,0 +1,349 @@
+//! What the operator wants: definitions, read from where systemd-sysupdate reads them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Serialize, Serializer};
+use sysext_manifests::repository::{Repository, RepositoryError};
+use sysext_manifests::specifier::Identity;
+use sysext_manifests::transfer::{Transfer, TransferError};
+
+use crate::host::store::{EntryKind, Store};
+use crate::paths::Paths;
+
+/// More than any definition has, in bytes.
+const SIZE_LIMIT: u64 = 1 << 20;
+
+/// The name of a component.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ComponentName {
+    /// The one in `sysupdate.d`, which usually is the operating system.
+    Default,
+    /// The one in `sysupdate.NAME.d`.
+    Named(String),
+}
+
+/// A directory of transfers with one version space.
+#[derive(Debug)]
+pub struct Component {
+    /// Its name.
+    pub name: ComponentName,
+    /// Its enabled transfers, in the order of their file names.
+    pub transfers: Vec<Transfer>,
+    /// What was odd about its files.
+    pub warnings: Vec<String>,
+}
+
+/// Which components are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// The one in `sysupdate.d`.
+    Default,
+    /// The one in `sysupdate.NAME.d`.
+    Component(String),
+    /// All there are.
+    All,
+    /// The one in this directory instead.
+    Definitions(PathBuf),
+}
+
+/// Why definitions are not usable.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A component without definitions.
+    #[error("no transfer definitions for {component} in {}", list(.searched))]
+    NoDefinitions {
+        /// The component.
+        component: ComponentName,
+        /// Where was looked.
+        searched: Vec<PathBuf>,
+    },
+    /// A name that is none.
+    #[error("component name {name:?} is not valid")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// A file or directory cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file is not text.
+    #[error("{}: byte {offset} is not UTF-8", path.display())]
+    NotText {
+        /// Which.
+        path: PathBuf,
+        /// Where.
+        offset: usize,
+    },
+    /// A file does not say what it must.
+    #[error("{}: {source}", directory.display())]
+    Transfer {
+        /// Where the file lies.
+        directory: PathBuf,
+        /// What is wrong, with file, line and key.
+        source: Box<TransferError>,
+    },
+    /// A repository that a transfer names is not described.
+    #[error("{}: no such file, but a transfer says Repository={id}", path.display())]
+    NoRepository {
+        /// The repository.
+        id: String,
+        /// Where it would be described.
+        path: PathBuf,
+    },
+    /// A repository file is not usable.
+    #[error("{}: {source}", directory.display())]
+    Repository {
+        /// Where the file lies.
+        directory: PathBuf,
+        /// What is wrong.
+        source: RepositoryError,
+    },
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+impl SettingsError {
+    /// What the operator can do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoDefinitions { component: ComponentName::Default, .. } => Some(
+                "name a component with --component=, or take all of them with --component-all".to_owned(),
+            ),
+            Self::NoDefinitions { .. } => {
+                Some("put the publisher's .transfer file into one of them".to_owned())
+            }
+            Self::NoRepository { id, .. } => {
+                Some(format!("put the publisher's {id}.toml there: it holds the URL and the keys"))
+            }
+            Self::Transfer { source, .. } => source.hint(),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for ComponentName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("the default component"),
+            Self::Named(name) => f.write_str(name),
+        }
+    }
+}
+
+impl Serialize for ComponentName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Default => serializer.serialize_str("default"),
+            Self::Named(name) => serializer.serialize_str(name),
+        }
+    }
+}
+
+impl Component {
+    /// The directories its files and links are written to.
+    pub fn directories(&self, paths: &Paths) -> BTreeSet<PathBuf> {
+        let targets =
+            self.transfers.iter().map(|transfer| paths.below_root(Path::new(&transfer.target.path)));
+        let links = self.transfers.iter().filter_map(|transfer| {
+            let link = Path::new(transfer.target.current_symlink.as_ref()?);
+            Some(paths.below_root(link.parent()?))
+        });
+        targets.chain(links).collect()
+    }
+}
+
+impl ComponentName {
+    /// The name of its directories.
+    fn directory(&self) -> String {
+        match self {
+            Self::Default => "sysupdate.d".to_owned(),
+            Self::Named(name) => format!("sysupdate.{name}.d"),
+        }
+    }
+
+    /// Where its record lies.
+    pub fn record(&self, paths: &Paths) -> PathBuf {
+        match self {
+            Self::Default => paths.state.join("default.json"),
+            Self::Named(name) => paths.component_state.join(format!("{name}.json")),
+        }
+    }
+}
+
+/// Components that were read, each by itself.
+pub type Loaded = Vec<(ComponentName, Result<Component, SettingsError>)>;
+
+/// Reads the chosen components. Each may fail by itself.
+pub fn load(
+    store: &dyn Store,
+    paths: &Paths,
+    identity: &Identity,
+    choice: &Choice,
+) -> Result<Loaded, SettingsError> {
+    let names = match choice {
+        Choice::Default => vec![ComponentName::Default],
+        Choice::Component(name) if valid_name(name) => vec![ComponentName::Named(name.clone())],
+        Choice::Component(name) => return Err(SettingsError::Name { name: name.clone() }),
+        Choice::All => names(store, paths)?,
+        Choice::Definitions(directory) => {
+            let component = read(store, identity, ComponentName::Default, vec![directory.clone()]);
+            return Ok(vec![(ComponentName::Default, component)]);
+        }
+    };
+    let read = |name: ComponentName| {
+        let directories = paths.definitions.iter().map(|path| path.join(name.directory())).collect();
+        (name.clone(), read(store, identity, name, directories))
+    };
+    Ok(names.into_iter().map(read).collect())
+}
+
+/// Every component that has a directory with something in it.
+pub fn names(store: &dyn Store, paths: &Paths) -> Result<Vec<ComponentName>, SettingsError> {
+    let mut names = BTreeSet::new();
+    for directory in &paths.definitions {
+        let entries = store
+            .list(directory)
+            .map_err(|source| SettingsError::Read { path: directory.clone(), source })?;
+        for entry in entries {
+            let Some(middle) = entry.name.strip_prefix("sysupdate.").and_then(|rest| rest.strip_suffix('d'))
+            else {
+                continue;
+            };
+            let name = match middle.strip_suffix('.') {
+                None => ComponentName::Default,
+                Some(name) if valid_name(name) => ComponentName::Named(name.to_owned()),
+                Some(_) => continue,
+            };
+            let path = directory.join(&entry.name);
+            let inside = store.list(&path).map_err(|source| SettingsError::Read { path, source })?;
+            if inside.iter().any(|entry| has_ending(&entry.name, ENDINGS)) {
+                names.insert(name);
+            }
+        }
+    }
+    Ok(names.into_iter().collect())
+}
+
+/// A safe part of a file name, and no metadata file's.
+fn valid_name(name: &str) -> bool {
+    let safe = |c: char| c.is_ascii_graphic() && c != '/';
+    !name.is_empty() && name.chars().all(safe) && !name.starts_with('.') && !name.ends_with(".component")
+}
+
+/// The endings of definitions: today's, and the one before systemd 257.
+const ENDINGS: &[&str] = &[".transfer", ".conf"];
+
+fn has_ending(name: &str, endings: &[&str]) -> bool {
+    endings.iter().any(|ending| name.len() > ending.len() && name.ends_with(ending))
+}
+
+/// Reads one component from its directories, strongest first.
+fn read(
+    store: &dyn Store,
+    identity: &Identity,
+    name: ComponentName,
+    directories: Vec<PathBuf>,
+) -> Result<Component, SettingsError> {
+    let mut warnings = Vec::new();
+    let mut files = strongest(store, &directories, ".transfer")?;
+    if files.is_empty() {
+        files = strongest(store, &directories, ".conf")?;
+        if !files.is_empty() {
+            warnings.push(format!(
+                "{name} has only .conf files; rename them to .transfer (systemd 257 or later)"
+            ));
+        }
+    }
+    if files.is_empty() {
+        return Err(SettingsError::NoDefinitions { component: name, searched: directories });
+    }
+    let mut transfers = Vec::new();
+    for (file, path) in files {
+        let Some(text) = unmasked(store, &path)? else { continue };
+        let drop_in_directories: Vec<_> =
+            directories.iter().map(|directory| directory.join(format!("{file}.d"))).collect();
+        let mut drop_ins = Vec::new();
+        for (drop_in, path) in strongest(store, &drop_in_directories, ".conf")? {
+            if let Some(text) = unmasked(store, &path)? {
+                drop_ins.push((format!("{file}.d/{drop_in}"), text));
+            }
+        }
+        let drop_ins: Vec<_> = drop_ins.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        let parsed = Transfer::parse(&file, &text, &drop_ins, identity).map_err(|source| {
+            let directory = path.parent().unwrap_or(&path).to_owned();
+            SettingsError::Transfer { directory, source: Box::new(source) }
+        })?;
+        warnings.extend(parsed.warnings.iter().map(ToString::to_string));
+        let features: Vec<_> = parsed.transfer.named_features().collect();
+        if !features.is_empty() {
+            warnings.push(format!(
+                "{file} belongs to the features {}; features are not read by this version, and a feature \
+                 that nobody enabled is disabled: left out",
+                features.join(", ")
+            ));
+            continue;
+        }
+        transfers.push(parsed.transfer);
+    }
+    Ok(Component { name, transfers, warnings })
+}
+
+/// The files with an ending, each name from the strongest directory that has it, sorted by name.
+fn strongest(
+    store: &dyn Store,
+    directories: &[PathBuf],
+    ending: &str,
+) -> Result<BTreeMap<String, PathBuf>, SettingsError> {
+    let mut files = BTreeMap::new();
+    for directory in directories {
+        let entries = store
+            .list(directory)
+            .map_err(|source| SettingsError::Read { path: directory.clone(), source })?;
+        for entry in entries {
+            let readable = matches!(entry.kind, EntryKind::File(_) | EntryKind::Link(_));
+            if readable && has_ending(&entry.name, &[ending]) {
+                files.entry(entry.name.clone()).or_insert_with(|| directory.join(&entry.name));
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// A definition's text; nothing where it is masked by an empty file or a link to `/dev/null`.
+fn unmasked(store: &dyn Store, path: &Path) -> Result<Option<String>, SettingsError> {
+    let failed = |source| SettingsError::Read { path: path.to_owned(), source };
+    if store.read_link(path).map_err(failed)?.is_some_and(|target| target == Path::new("/dev/null")) {
+        return Ok(None);
+    }
+    let Some(bytes) = store.read(path, SIZE_LIMIT).map_err(failed)? else { return Ok(None) };
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let text = String::from_utf8(bytes).map_err(|error| SettingsError::NotText {
+        path: path.to_owned(),
+        offset: error.utf8_error().valid_up_to(),
+    })?;
+    Ok(Some(text))
+}
+
+/// Reads the description of a repository.
+pub fn repository(store: &dyn Store, paths: &Paths, id: &str) -> Result<Repository, SettingsError> {
+    let path = paths.repositories.join(format!("{id}.toml"));
+    let missing = || SettingsError::NoRepository { id: id.to_owned(), path: path.clone() };
+    if !valid_name(id) {
+        return Err(missing());
+    }
+    let text = unmasked(store, &path)?.ok_or_else(missing)?;
+    Repository::parse(id, &format!("{id}.toml"), &text)
+        .map_err(|source| SettingsError::Repository { directory: paths.repositories.clone(), source })
+}

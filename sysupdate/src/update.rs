@@ -1,0 +1,432 @@
+//! The update: settle what an interrupted run left, find out what there is, plan, do it, judge it.
+//!
+//! No component's failure stops another. All that were changed are merged in one swap and judged one by
+//! one; those that do not pass go back in one more swap.
+
+use std::path::{Path, PathBuf};
+
+use rustix::fs::AtFlags;
+use sysext_manifests::specifier::Identity;
+use sysext_manifests::transfer::{Activate, HealthCheck};
+
+use crate::acquire::Progress;
+use crate::activate::OnTrial;
+use crate::discover::{Discovery, Memory};
+use crate::health::{self, Subject, Verdict};
+use crate::host::Host;
+use crate::install;
+use crate::inventory;
+use crate::merge;
+use crate::paths::Paths;
+use crate::plan::{self, Activation, ComponentPlan, Decision, Hold, Keep, Offers, Request, Situation};
+use crate::record::{Recalled, Record, Stage, Unreadable};
+use crate::report::{ComponentReport, Failure, Outcome, Report};
+use crate::settings::{Component, ComponentName, Loaded};
+
+/// What happens, as it happens.
+#[derive(Debug)]
+pub enum Step<'a> {
+    /// A file is being fetched.
+    Fetching {
+        /// The component.
+        component: &'a ComponentName,
+        /// The file.
+        file: &'a str,
+        /// How far it came.
+        progress: Progress<'a>,
+    },
+    /// A version is here, whole and verified.
+    Installed {
+        /// The component.
+        component: &'a ComponentName,
+        /// The version and its files.
+        activation: &'a Activation,
+        /// Who vouched for it.
+        evidence: String,
+    },
+    /// The merged set was refreshed.
+    Merged(&'a merge::report::Report),
+    /// A version's checks begin.
+    Checking {
+        /// The component.
+        component: &'a ComponentName,
+        /// The version.
+        activation: &'a Activation,
+    },
+    /// A version's checks ended.
+    Judged {
+        /// The component.
+        component: &'a ComponentName,
+        /// The version.
+        activation: &'a Activation,
+        /// How.
+        verdict: &'a Verdict,
+    },
+}
+
+/// Everything an update works with.
+#[derive(Debug)]
+pub struct Update<'a> {
+    /// The world.
+    pub host: &'a Host,
+    /// The paths.
+    pub paths: &'a Paths,
+    /// Who this node is.
+    pub identity: &'a Identity,
+    /// What is asked for.
+    pub request: Request,
+}
+
+/// One component on its way through the update.
+struct Work {
+    component: Component,
+    report: ComponentReport,
+}
+
+/// A component that was changed and is not judged yet.
+struct Tried {
+    index: usize,
+    trial: OnTrial,
+    stage: Stage,
+}
+
+type Watch<'w> = &'w mut dyn FnMut(Step<'_>);
+
+impl Update<'_> {
+    /// Updates components, each by itself.
+    pub fn run(&self, components: Loaded, watch: Watch<'_>) -> Report {
+        let mut reports = Vec::new();
+        let mut work = Vec::new();
+        for (name, component) in components {
+            match component {
+                Ok(component) => {
+                    let report = ComponentReport::new(name, component.warnings.clone());
+                    work.push(Work { component, report });
+                }
+                Err(error) => reports.push(ComponentReport::failed(name, &error, error.hint())),
+            }
+        }
+        let mut merged = None;
+        let unsettled = self.resume(&mut work);
+        merged = self.judge(&mut work, unsettled, watch).or(merged);
+        let changed = self.change(&mut work, watch);
+        merged = self.judge(&mut work, changed, watch).or(merged);
+        reports.extend(work.into_iter().map(|work| work.report));
+        reports.sort_by(|a, b| a.component.cmp(&b.component));
+        Report { components: reports, merged }
+    }
+
+    /// What is to be decided about a component.
+    fn situation(
+        &self,
+        component: &Component,
+        offers: Offers,
+    ) -> Result<(Situation, Option<Unreadable>), Failure> {
+        situation(self.host, self.paths, component, offers, self.request.clone())
+    }
+
+    /// Takes up what interrupted runs wrote down.
+    fn resume(&self, work: &mut [Work]) -> Vec<Tried> {
+        let mut tried = Vec::new();
+        for (index, Work { component, report }) in work.iter_mut().enumerate() {
+            let (situation, unreadable) = match self.situation(component, Offers::Known(Vec::new())) {
+                Ok(found) => found,
+                Err(failure) => {
+                    report.fail(failure);
+                    continue;
+                }
+            };
+            if let Some(unreadable) = unreadable {
+                report.warnings.push(unreadable.to_string());
+                if let Err(error) = unreadable.set_aside(&*self.host.store) {
+                    report.fail(Failure::new(&error, None));
+                    continue;
+                }
+            }
+            if situation.record.trial.is_none() {
+                continue;
+            }
+            let plan = plan::plan(std::slice::from_ref(&situation));
+            for ComponentPlan { decision, .. } in plan.components {
+                let Decision::Settle { stage, activation } = decision else { continue };
+                let path = component.name.record(self.paths);
+                let record = situation.record.clone();
+                match OnTrial::resume(self.host, self.paths, path, record, activation, stage) {
+                    Ok(trial) => tried.push(Tried { index, trial, stage }),
+                    Err(error) => report.fail(Failure::new(&error, None)),
+                }
+            }
+        }
+        tried
+    }
+
+    /// Finds out what there is, plans, and brings it here.
+    fn change(&self, work: &mut [Work], watch: Watch<'_>) -> Vec<Tried> {
+        let mut discovery = Discovery::new(self.host, self.paths, self.identity, Memory::Keep);
+        let mut tried = Vec::new();
+        for (index, Work { component, report }) in work.iter_mut().enumerate() {
+            if report.is_stuck() {
+                continue;
+            }
+            let offers = discovery.offers(component).unwrap_or_else(|error| {
+                report.fail(Failure::new(&*error, error.hint()));
+                Offers::Unknown { reason: error.to_string() }
+            });
+            report.warnings.extend(discovery.take_warnings());
+            let (situation, _) = match self.situation(component, offers) {
+                Ok(found) => found,
+                Err(failure) => {
+                    report.fail(failure);
+                    continue;
+                }
+            };
+            for plan in plan::plan(std::slice::from_ref(&situation)).components {
+                report.begin(&plan);
+                match self.carry_out(component, &situation, plan.decision, report, watch) {
+                    Ok(Some(trial)) => tried.push(Tried { index, trial, stage: Stage::Checking }),
+                    Ok(None) => {}
+                    Err(failure) => report.fail(failure),
+                }
+            }
+        }
+        tried
+    }
+
+    /// Does what was decided, up to the point where it has to be judged.
+    fn carry_out(
+        &self,
+        component: &Component,
+        situation: &Situation,
+        decision: Decision,
+        report: &mut ComponentReport,
+        watch: Watch<'_>,
+    ) -> Result<Option<OnTrial>, Failure> {
+        let activation = match decision {
+            Decision::Keep { reason } => {
+                report.outcome = match reason {
+                    Keep::UpToDate => Outcome::UpToDate,
+                    Keep::Nothing => Outcome::Nothing,
+                    Keep::Held { candidate } => Outcome::Held { candidate },
+                };
+                return Ok(None);
+            }
+            Decision::Refuse { reason } => return Err(Failure { error: reason.to_string(), hint: None }),
+            // Judged before anything else was planned; there is one only if that failed.
+            Decision::Settle { .. } => return Ok(None),
+            Decision::Activate { activation } => activation,
+            Decision::Install { remove, acquire, activation } => {
+                let name = &component.name;
+                let installed = install::make_room(self.host, &remove)
+                    .and_then(|()| {
+                        install::install(self.host, &acquire, &mut |file, progress| {
+                            watch(Step::Fetching { component: name, file, progress });
+                        })
+                    })
+                    .map_err(|error| Failure::new(&error, error.hint()))?;
+                let evidence: Vec<String> =
+                    installed.iter().map(|file| file.evidence().to_string()).collect();
+                let evidence = evidence.join("; ");
+                watch(Step::Installed {
+                    component: name,
+                    activation: &activation,
+                    evidence: evidence.clone(),
+                });
+                report.evidence = Some(evidence);
+                activation
+            }
+        };
+        let path = component.name.record(self.paths);
+        let record = situation.record.clone();
+        let trial = OnTrial::begin(self.host, self.paths, path, record, activation)
+            .map_err(|error| Failure::new(&error, None))?;
+        Ok(Some(trial))
+    }
+
+    /// Merges what was changed, judges it, and takes back what does not pass.
+    fn judge(&self, work: &mut [Work], tried: Vec<Tried>, watch: Watch<'_>) -> Option<merge::report::Report> {
+        if tried.is_empty() {
+            return None;
+        }
+        let mut merged = None;
+        let refresh_first = tried.iter().any(|Tried { index, stage, .. }| {
+            *stage == Stage::Checking && refreshes(&work[*index].component)
+        });
+        if refresh_first {
+            match merge::refresh(&*self.host.mounts, self.paths, &merge::Options::default()) {
+                Ok(report) => {
+                    watch(Step::Merged(&report));
+                    merged = Some(report);
+                }
+                Err(error) => {
+                    // Nothing changed in what is merged. The trials stay written down for the next run.
+                    for Tried { index, .. } in &tried {
+                        work[*index].report.fail(Failure::new(&error, error.hint()));
+                    }
+                    return None;
+                }
+            }
+        }
+        let mut returning = Vec::new();
+        for Tried { index, mut trial, stage } in tried {
+            let Work { component, report } = &mut work[index];
+            let verdict = match stage {
+                Stage::Checking => self.verdict(component, &trial.activation, merged.as_ref(), watch),
+                Stage::Returning => Verdict::Sick { output: "an earlier run found it sick".to_owned() },
+            };
+            let Activation { version, previous, .. } = trial.activation.clone();
+            let result = match verdict {
+                Verdict::Healthy => {
+                    report.outcome = Outcome::Updated { version, previous };
+                    trial.commit(self.host)
+                }
+                Verdict::Sick { output } => {
+                    report.outcome =
+                        Outcome::TakenBack { version, returned_to: previous, output: output.clone() };
+                    trial.take_back(self.host, self.paths, output).map(|()| returning.push((index, trial)))
+                }
+            };
+            if let Err(error) = result {
+                report.fail(Failure::new(&error, None));
+            }
+        }
+        if returning.iter().any(|(index, _)| refreshes(&work[*index].component)) {
+            match merge::refresh(&*self.host.mounts, self.paths, &merge::Options::default()) {
+                Ok(report) => {
+                    watch(Step::Merged(&report));
+                    merged = Some(report);
+                }
+                Err(error) => {
+                    for (index, _) in &returning {
+                        work[*index].report.fail(Failure::new(&error, error.hint()));
+                    }
+                    return merged;
+                }
+            }
+        }
+        for (index, trial) in returning {
+            if let Err(error) = trial.discard(self.host) {
+                work[index].report.fail(Failure::new(&error, None));
+            }
+        }
+        merged
+    }
+
+    /// Judges one version that is in use.
+    fn verdict(
+        &self,
+        component: &Component,
+        activation: &Activation,
+        merged: Option<&merge::report::Report>,
+        watch: Watch<'_>,
+    ) -> Verdict {
+        if !refreshes(component) {
+            return Verdict::Healthy;
+        }
+        watch(Step::Checking { component: &component.name, activation });
+        let verdict = match left_out(activation, merged) {
+            Some(reason) => Verdict::Sick { output: reason },
+            None => match self.checks(component, activation) {
+                Ok(checks) => {
+                    let name = component.name.to_string();
+                    let subject = Subject {
+                        root: &self.paths.root,
+                        name: &name,
+                        version: &activation.version,
+                        previous: activation.previous.as_ref(),
+                    };
+                    let timeouts = component.transfers.iter().map(|transfer| transfer.health_timeout);
+                    health::judge(self.host, &checks, subject, timeouts.max().unwrap_or_default())
+                }
+                Err(output) => Verdict::Sick { output },
+            },
+        };
+        watch(Step::Judged { component: &component.name, activation, verdict: &verdict });
+        verdict
+    }
+
+    /// The checks of the definitions, and those of the catalog, which may only name what is inside the
+    /// extension: a publisher must not run a program of the host.
+    fn checks(&self, component: &Component, activation: &Activation) -> Result<Vec<HealthCheck>, String> {
+        let own = component.transfers.iter().flat_map(|transfer| &transfer.health_checks);
+        let mut checks: Vec<HealthCheck> = own.cloned().collect();
+        for text in &activation.health {
+            let check: HealthCheck = text.parse().map_err(|error| format!("the catalog's {error}"))?;
+            let HealthCheck::Exec { argv } = &check;
+            let program = argv.first().map(String::as_str).unwrap_or_default();
+            let images = activation.links.iter().filter_map(|link| link.target.as_deref());
+            let mut inside = false;
+            for image in images {
+                inside |= self
+                    .is_inside(image, program)
+                    .map_err(|error| format!("cannot look for {program} in {}: {error}", image.display()))?;
+            }
+            if !inside {
+                return Err(format!("the catalog asks to run {program}, which is not in the extension"));
+            }
+            checks.push(check);
+        }
+        Ok(checks)
+    }
+
+    /// Whether an image has a program: it is looked for in a mount that nobody else sees.
+    fn is_inside(&self, image: &Path, program: &str) -> std::io::Result<bool> {
+        let Some(inside) = inside_hierarchies(Path::new(program)) else { return Ok(false) };
+        let mount = self.host.mounts.open_image(image).map_err(std::io::Error::other)?;
+        match rustix::fs::statat(&mount, inside, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
+/// A file below which no merge happens: what a catalog may name.
+fn inside_hierarchies(program: &Path) -> Option<&Path> {
+    let inside = program.strip_prefix("/").ok()?;
+    let plain = inside.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+    (plain && (inside.starts_with("usr") || inside.starts_with("opt"))).then_some(inside)
+}
+
+/// What is to be decided about a component. A record that cannot be read counts as an empty one, and is
+/// returned besides.
+pub fn situation(
+    host: &Host,
+    paths: &Paths,
+    component: &Component,
+    offers: Offers,
+    request: Request,
+) -> Result<(Situation, Option<Unreadable>), Failure> {
+    let record_path = component.name.record(paths);
+    let recalled = Record::recall(&*host.store, &record_path).map_err(|error| Failure::new(&error, None))?;
+    let (record, unreadable) = match recalled {
+        Recalled::Record(record) => (record, None),
+        Recalled::Unreadable(unreadable) => (Record::default(), Some(unreadable)),
+    };
+    let lines = component.transfers.iter().map(|transfer| inventory::take(&*host.store, paths, transfer));
+    let lines = lines.collect::<Result<_, _>>().map_err(|error| Failure::new(&error, None))?;
+    let held = component.transfers.iter().any(|transfer| transfer.hold);
+    let situation = Situation {
+        component: component.name.to_string(),
+        lines,
+        record,
+        offers,
+        request,
+        hold: if held { Hold::Held } else { Hold::Free },
+    };
+    Ok((situation, unreadable))
+}
+
+/// Whether a component is merged into the running system.
+fn refreshes(component: &Component) -> bool {
+    component.transfers.iter().any(|transfer| transfer.activate == Activate::Refresh)
+}
+
+/// Why the merge left out a version, if it did.
+fn left_out(activation: &Activation, merged: Option<&merge::report::Report>) -> Option<String> {
+    let merged = merged?;
+    let stem = |path: &PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    activation.links.iter().filter_map(|link| stem(&link.path)).find_map(|name| {
+        let quarantined = merged.quarantined.iter().find(|quarantined| quarantined.name == name)?;
+        Some(quarantined.to_string())
+    })
+}
