@@ -5,4 +5,5 @@ pub mod licences;
 pub mod needs;
 pub mod peer;
 pub mod programs;
+pub mod server;
 pub mod workspace;

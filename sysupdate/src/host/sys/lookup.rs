@@ -6,7 +6,6 @@
 use std::ffi::{c_char, c_int};
 use std::sync::Once;
 
-#[expect(unsafe_code, reason = "glibc has no safe way to choose the sources of host names")]
 unsafe extern "C" {
     fn __nss_configure_lookup(database: *const c_char, service_line: *const c_char) -> c_int;
 }
@@ -19,7 +18,6 @@ pub(in crate::host) fn only_built_in() {
         // Without effect is the worst it can be: the two names are known to every version
         // SAFETY: both are strings with a terminating zero that live forever; the function copies them
         // under its own lock, and no lookup of this program runs yet.
-        #[expect(unsafe_code, reason = "as above")]
         let _ = unsafe { __nss_configure_lookup(c"hosts".as_ptr(), c"files dns".as_ptr()) };
     });
 }
