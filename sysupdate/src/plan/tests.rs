@@ -1,11 +1,10 @@
 //! A table of situations. One line each: what is here, what is offered, what is remembered, what is
 //! asked for, and what must be decided.
 
-use sysext_manifests::digest::Sha256;
-use sysext_manifests::trust::Claim;
+use sysext_manifests::trust::{Claim, Verified};
 
 use super::*;
-use crate::record::Bad;
+use crate::record::{Bad, Record, Trial};
 
 /// A situation in a few words. Versions are separated by blanks.
 #[derive(Default, Clone, Copy)]

@@ -1,0 +1,277 @@
+//! What the planner knows: the rules, what is here, what is offered, what is remembered.
+
+use std::path::PathBuf;
+
+use sysext_manifests::digest::Sha256;
+use sysext_manifests::trust::{Claim, Verified};
+use sysext_manifests::version::Version;
+
+use super::Objection;
+use crate::record::Record;
+
+/// Everything the planner knows about one component.
+#[derive(Debug)]
+pub struct Situation {
+    /// The component's name.
+    pub component: String,
+    /// Its transfers, in the order of their file names.
+    pub lines: Vec<Line>,
+    /// What the node remembers.
+    pub record: Record,
+    /// What the sources have.
+    pub offers: Offers,
+    /// What is asked for.
+    pub request: Request,
+    /// Whether the operator holds it.
+    pub hold: Hold,
+}
+
+/// One transfer: its rules, and what is there of it.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// The transfer's name.
+    pub transfer: String,
+    /// Versions below are never installed.
+    pub minimum: Option<Version>,
+    /// Versions that are never removed.
+    pub protected: Vec<Version>,
+    /// How many versions may be there, the new one included.
+    pub instances_max: usize,
+    /// What is there.
+    pub local: Vec<Local>,
+    /// Which version is in use.
+    pub active: Active,
+}
+
+/// Which version of a transfer is in use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Active {
+    /// A link says so.
+    Linked {
+        /// The link.
+        link: PathBuf,
+        /// The version it points to, if it points to one.
+        version: Option<Version>,
+    },
+    /// No link: the newest one that is there is in use.
+    Newest,
+}
+
+/// A file of some version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Local {
+    /// The version.
+    pub version: Version,
+    /// The file.
+    pub path: PathBuf,
+    /// How far it came.
+    pub state: State,
+}
+
+/// How far a file came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Under its final name.
+    Installed,
+    /// Complete, under the pending name.
+    Pending,
+    /// Begun.
+    Partial,
+}
+
+/// What the sources have.
+#[derive(Debug)]
+pub enum Offers {
+    /// These versions.
+    Known(Vec<Offer>),
+    /// Nobody knows: the source failed.
+    Unknown {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A version that sources have.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    /// The version.
+    pub version: Version,
+    /// For each transfer, where to get it from.
+    pub sources: Vec<Option<Source>>,
+    /// Why nobody should install it any more.
+    pub withdrawn: Option<String>,
+    /// The checks its catalog asks for.
+    pub health: Vec<String>,
+}
+
+/// Where to get a file from, and what it will be called.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Where its bytes come from.
+    pub origin: Origin,
+    /// Where it will be.
+    pub target: PathBuf,
+    /// Its permission bits, where the definition says.
+    pub mode: Option<u32>,
+}
+
+/// Where bytes come from.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// Someone said which bytes it has.
+    Claimed(Verified<Claim>),
+    /// A file of this node about which nobody said anything.
+    File(PathBuf),
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// The newest version there is.
+    Newest,
+    /// This version, older or newer.
+    Exactly(Version),
+}
+
+/// Whether the operator holds a component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// It moves on.
+    Free,
+    /// `Hold=yes` in a definition.
+    Held,
+}
+
+impl Situation {
+    /// The version in use: the one all links agree on; without links, the newest that is here whole.
+    pub fn active(&self) -> Option<Version> {
+        let links: Vec<_> = self
+            .lines
+            .iter()
+            .filter_map(|line| match &line.active {
+                Active::Linked { version, .. } => Some(version),
+                Active::Newest => None,
+            })
+            .collect();
+        match links.split_first() {
+            Some((first, others)) => others.iter().all(|other| other == first).then(|| (*first).clone())?,
+            None => self.versions().into_iter().find(|version| self.is_installed(version)),
+        }
+    }
+
+    fn offers(&self) -> &[Offer] {
+        match &self.offers {
+            Offers::Known(offers) => offers,
+            Offers::Unknown { .. } => &[],
+        }
+    }
+
+    pub(super) fn offer(&self, version: &Version) -> Option<&Offer> {
+        self.offers().iter().find(|offer| offer.version == *version)
+    }
+
+    /// Every version that is here or offered, newest first.
+    pub fn versions(&self) -> Vec<Version> {
+        let here = self.lines.iter().flat_map(|line| &line.local).map(|local| &local.version);
+        let mut versions: Vec<Version> =
+            here.chain(self.offers().iter().map(|offer| &offer.version)).cloned().collect();
+        versions.sort_by(|a, b| b.cmp(a));
+        versions.dedup();
+        versions
+    }
+
+    /// Whether every transfer has it under its final name.
+    pub fn is_installed(&self, version: &Version) -> bool {
+        !self.lines.is_empty() && self.lines.iter().all(|line| line.installed(version).is_some())
+    }
+
+    /// Whether every transfer that does not have it can get it.
+    pub fn is_available(&self, version: &Version) -> bool {
+        self.offer(version).is_some_and(|offer| offer.sources.iter().all(Option::is_some))
+    }
+
+    pub(super) fn missing(&self, version: &Version) -> Vec<String> {
+        let offer = self.offer(version);
+        let has = |index: usize| offer.is_some_and(|offer| matches!(offer.sources.get(index), Some(Some(_))));
+        let lines = self.lines.iter().enumerate();
+        lines
+            .filter(|(index, line)| line.installed(version).is_none() && !has(*index))
+            .map(|(_, line)| line.transfer.clone())
+            .collect()
+    }
+
+    /// The least version the transfers agree to, if this one is below.
+    pub fn obsolete(&self, version: &Version) -> Option<Version> {
+        self.lines.iter().filter_map(|line| line.minimum.clone()).max().filter(|minimum| version < minimum)
+    }
+
+    /// Why the newest-version rule may not use a version.
+    pub fn objection(&self, version: &Version) -> Option<Objection> {
+        let missing = self.missing(version);
+        if !missing.is_empty() {
+            return Some(Objection::Incomplete { missing });
+        }
+        if let Some(minimum) = self.obsolete(version) {
+            return Some(Objection::Obsolete { minimum });
+        }
+        let offer = self.offer(version);
+        if let Some(message) = offer.and_then(|offer| offer.withdrawn.clone()) {
+            return Some(Objection::Withdrawn { message });
+        }
+        let digests = offer.map(Offer::sha256).unwrap_or_default();
+        let bad = self.record.judged_bad(version, &digests)?;
+        Some(Objection::Bad { output: bad.output.clone() })
+    }
+}
+
+impl Offer {
+    /// The digests of its files, in the order of the transfers; none if one of them is not known.
+    pub fn sha256(&self) -> Vec<Sha256> {
+        let digests: Option<Vec<_>> = self
+            .sources
+            .iter()
+            .map(|source| match &source.as_ref()?.origin {
+                Origin::Claimed(claim) => Some(claim.get().sha256),
+                Origin::File(_) => None,
+            })
+            .collect();
+        digests.unwrap_or_default()
+    }
+}
+
+impl Line {
+    /// The file of a version under its final name.
+    pub fn installed(&self, version: &Version) -> Option<&Local> {
+        self.local.iter().find(|local| local.version == *version && local.state == State::Installed)
+    }
+
+    /// What has to go before a version comes: what was begun for others, and the oldest ones of more than
+    /// may be there. Never the version in use, the last good one, or a protected one.
+    pub(super) fn surplus(
+        &self,
+        coming: &Version,
+        active: Option<&Version>,
+        record: &Record,
+    ) -> Vec<PathBuf> {
+        let begun = self
+            .local
+            .iter()
+            .filter(|local| local.version != *coming && local.state != State::Installed)
+            .map(|local| local.path.clone());
+        let mut installed: Vec<&Local> =
+            self.local.iter().filter(|local| local.state == State::Installed).collect();
+        installed.sort_by(|a, b| a.version.cmp(&b.version));
+        let surplus = (installed.len() + 1).saturating_sub(self.instances_max);
+        let keep = |version: &Version| {
+            active == Some(version)
+                || record.last_good.as_ref() == Some(version)
+                || self.protected.contains(version)
+        };
+        let oldest = installed
+            .into_iter()
+            .filter(|local| !keep(&local.version))
+            .take(surplus)
+            .map(|local| local.path.clone());
+        begun.chain(oldest).collect()
+    }
+}
