@@ -1,1 +1,19 @@
 //! The program that bakes.
+//!
+//! `Recipe -> Tree -> Image -> Release -> published`: each stage is a function from one type to the
+//! next, in the module named for it. [`recipe`] reads, [`stage`] puts the tree together, [`bake`] writes
+//! the image and its record, [`index`] makes the signed catalog of all records, [`publish`] copies.
+#![forbid(unsafe_code)]
+
+pub mod bake;
+pub mod cli;
+pub mod index;
+pub mod kernel;
+pub mod keys;
+pub mod naming;
+pub mod offer;
+pub mod publish;
+pub mod recipe;
+pub mod record;
+pub mod stage;
+pub mod store;

@@ -1,2 +1,11 @@
+//! The program that bakes.
 //! See `bakery --help`.
-fn main() {}
+
+use std::process::ExitCode;
+
+use bakery::cli::Cli;
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    Cli::parse().run()
+}

@@ -1,0 +1,166 @@
+//! The command line: one verb per stage. Data goes to stdout, everything else to stderr.
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+use jiff::Timestamp;
+use serde::Serialize;
+use sysext_image::codec::CodecError;
+use sysext_image::erofs::WriteError;
+use sysext_image::tree::TreeError;
+use sysext_manifests::architecture::UnknownArchitecture;
+use sysext_manifests::transfer::HealthCheckError;
+
+use crate::bake::BakeError;
+use crate::index::IndexError;
+use crate::keys::{KeyError, Password};
+use crate::naming::NamingError;
+use crate::offer::OfferError;
+use crate::publish::PublishError;
+use crate::recipe::RecipeError;
+use crate::stage::StageError;
+use crate::store::FileError;
+
+mod bake;
+mod index;
+mod keygen;
+mod publish;
+
+/// Bakes signed, reproducible system extension images and publishes them.
+#[derive(Debug, Parser)]
+#[command(name = "bakery", version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make the keys of a repository, and the file with which a node trusts it
+    Keygen(keygen::Args),
+    /// Bake a recipe or a directory tree into an image in a store
+    Bake(bake::Args),
+    /// Make a signed release of everything in a store
+    Index(index::Args),
+    /// Copy the release of a store into a directory that a server serves
+    Publish(publish::Args),
+}
+
+impl Cli {
+    /// Does what was asked; an error goes to stderr, with a hint where there is one.
+    pub fn run(self) -> ExitCode {
+        let outcome = match self.verb {
+            Verb::Keygen(args) => args.run(),
+            Verb::Bake(args) => args.run(),
+            Verb::Index(args) => args.run(),
+            Verb::Publish(args) => args.run(),
+        };
+        match outcome {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                if let Some(hint) = hint(&error) {
+                    eprintln!("hint: {hint}");
+                }
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// What the reader can do, from the outermost error that knows.
+fn hint(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        macro_rules! ask {
+            ($($kind:ty),+) => { None$(.or_else(|| cause.downcast_ref::<$kind>()?.hint()))+ };
+        }
+        ask!(
+            BakeError,
+            IndexError,
+            PublishError,
+            KeyError,
+            OfferError,
+            RecipeError,
+            StageError,
+            NamingError,
+            FileError,
+            TreeError,
+            WriteError,
+            CodecError,
+            HealthCheckError,
+            UnknownArchitecture
+        )
+    })
+}
+
+/// Prints a result as one JSON document.
+fn print_json<T: Serialize>(result: &T) -> Result<()> {
+    let text = serde_json::to_string_pretty(result).context("cannot write the result as JSON")?;
+    println!("{text}");
+    Ok(())
+}
+
+/// Prints lines of a label and a value under each other.
+fn print_fields(fields: &[(&str, String)]) {
+    let width = fields.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
+    for (label, value) in fields {
+        println!("{label:width$}  {value}");
+    }
+}
+
+/// A number of bytes for people.
+fn show_bytes(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    let mut unit = None;
+    let mut value = bytes as f64;
+    for name in UNITS {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = Some(name);
+    }
+    match unit {
+        None => format!("{bytes} bytes"),
+        Some(unit) => format!("{value:.1} {unit} ({bytes} bytes)"),
+    }
+}
+
+/// The time, to the second: nobody needs more of it in a signed document.
+fn now() -> Result<Timestamp> {
+    Timestamp::from_second(Timestamp::now().as_second()).context("this machine's clock shows no date")
+}
+
+/// The keys' password: from the file if one is given, else from the environment, if it is there.
+fn password(file: Option<&std::path::Path>) -> Result<Option<Password>> {
+    Ok(match file {
+        Some(file) => Some(Password::from_file(file)?),
+        None => Password::from_environment()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn bytes_are_shown_in_the_unit_that_fits() {
+        assert_eq!(show_bytes(1023), "1023 bytes");
+        assert_eq!(show_bytes(74_788_864), "71.3 MiB (74788864 bytes)");
+    }
+
+    #[test]
+    fn a_hint_is_found_below_context() {
+        let error = anyhow::Error::new(NamingError::Revision).context("cannot bake");
+        assert_eq!(hint(&error).unwrap(), "the first bake of a version has revision 1");
+        assert_eq!(hint(&anyhow::anyhow!("nothing known")), None);
+    }
+}

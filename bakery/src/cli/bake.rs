@@ -1,0 +1,181 @@
+//! `bakery bake`
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+use sysext_image::Codec;
+use sysext_manifests::architecture::Architecture;
+use sysext_manifests::transfer::HealthCheck;
+
+use crate::bake::{self, bake};
+use crate::index::Replaced;
+use crate::kernel::Kernel;
+use crate::recipe::Recipe;
+use crate::stage::{self, stage};
+use crate::store::Store;
+
+/// Bake a recipe or a directory tree into an image in a store.
+///
+/// The same input gives the same bytes on any machine. The image appears whole, with a record beside it
+/// that `bakery index` reads.
+#[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("what").args(["recipe", "tree"]).required(true)))]
+pub(super) struct Args {
+    /// The directory of a recipe
+    #[arg(value_name = "RECIPE_DIR")]
+    recipe: Option<PathBuf>,
+    /// A directory laid out as on the target, instead of a recipe
+    #[arg(long, value_name = "DIR", requires = "name", requires = "version")]
+    tree: Option<PathBuf>,
+    /// The store
+    #[arg(long, value_name = "STORE")]
+    out: PathBuf,
+    /// A file that a build made, for a [[binary]] of the recipe
+    #[arg(long, value_name = "NAME=PATH", value_parser = input, requires = "recipe")]
+    input: Vec<(String, PathBuf)>,
+    /// The extension's name
+    #[arg(long, requires = "tree")]
+    name: Option<String>,
+    /// The version upstream gave it; replaces the recipe's
+    #[arg(long)]
+    version: Option<String>,
+    /// Counts re-bakes of the same version, from 1; replaces the recipe's
+    #[arg(long)]
+    revision: Option<u32>,
+    /// The architecture, in systemd's spelling; this machine's unless given
+    #[arg(long)]
+    arch: Option<Architecture>,
+    /// How files are compressed: none, lz4hc (the default) or zstd, with a level as in zstd:15
+    #[arg(long, requires = "tree")]
+    codec: Option<Codec>,
+    /// The oldest kernel the image is meant for, 5.15 unless given
+    #[arg(long, value_name = "VERSION", requires = "tree")]
+    kernel: Option<Kernel>,
+    /// The modification time of everything in seconds since 1970; else the recipe's, else
+    /// SOURCE_DATE_EPOCH, else 0
+    #[arg(long, value_name = "SECONDS")]
+    epoch: Option<u64>,
+    /// The version line it belongs to, such as 1.32
+    #[arg(long, requires = "tree")]
+    stream: Option<String>,
+    /// How to tell that it works: exec:/usr/bin/x --version
+    #[arg(long, value_name = "CHECK", requires = "tree")]
+    health: Vec<HealthCheck>,
+    /// Bake other bytes under a name that was released
+    #[arg(long)]
+    replace: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// `NAME=PATH`
+fn input(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.to_owned(), path.into())),
+        _ => Err("write NAME=PATH".to_owned()),
+    }
+}
+
+impl Args {
+    pub(super) fn run(self) -> Result<()> {
+        let (mut recipe, files) = self.recipe()?;
+        if let Some(version) = &self.version {
+            recipe.version.clone_from(version);
+        }
+        if let Some(revision) = self.revision {
+            recipe.revision = revision;
+        }
+        let architecture = self.architecture(&recipe)?;
+        let epoch = self.epoch.or(recipe.image.epoch).map_or_else(epoch_from_environment, Ok)?;
+        let mut inputs = BTreeMap::new();
+        for (name, path) in &self.input {
+            if inputs.insert(name.clone(), path.clone()).is_some() {
+                bail!("the input {name:?} is given twice");
+            }
+        }
+
+        eprintln!("staging {} {} for {architecture}", recipe.name, recipe.version);
+        let staged = stage(&stage::Request {
+            recipe: &recipe,
+            files: files.as_deref(),
+            inputs: &inputs,
+            architecture,
+        })?;
+        eprintln!("baking with {}", recipe.image.codec);
+        let baked = bake(&bake::Request {
+            recipe: &recipe,
+            staged: &staged,
+            architecture,
+            epoch,
+            store: &Store::new(&self.out),
+            replaced: if self.replace { Replaced::Accept } else { Replaced::Refuse },
+        })?;
+        if self.json {
+            return super::print_json(&baked);
+        }
+        let percent = baked.size as f64 * 100.0 / baked.content.max(1) as f64;
+        super::print_fields(&[
+            ("extension", format!("{} {} for {}", baked.name, baked.version, baked.arch)),
+            ("image", baked.path.display().to_string()),
+            ("size", super::show_bytes(baked.size)),
+            ("content", format!("{} files, {}", baked.files, super::show_bytes(baked.content))),
+            ("ratio", format!("{percent:.1} %")),
+            ("sha256", baked.sha256.to_string()),
+            ("writer", baked.writer),
+            ("kernel", format!("{} and later", baked.kernel)),
+            ("time", format!("{:.2} s", baked.seconds)),
+        ]);
+        Ok(())
+    }
+
+    /// The recipe and its files: read, or made up for a tree.
+    fn recipe(&self) -> Result<(Recipe, Option<PathBuf>)> {
+        if let Some(directory) = &self.recipe {
+            return Ok(Recipe::read(directory)?);
+        }
+        let (name, version) =
+            self.name.as_ref().zip(self.version.as_ref()).context("--tree needs --name and --version")?;
+        let architecture = match self.arch {
+            Some(architecture) => architecture,
+            None => this_machine()?,
+        };
+        let mut recipe = Recipe::plain(name, version, architecture);
+        recipe.image.codec = self.codec.unwrap_or_default();
+        recipe.image.kernel = self.kernel.unwrap_or(Kernel::DEFAULT);
+        recipe.stream.clone_from(&self.stream);
+        recipe.health = self.health.iter().map(ToString::to_string).collect();
+        Ok((recipe, self.tree.clone()))
+    }
+
+    /// The one that was asked for, if the recipe has it; else its only one, else this machine's.
+    fn architecture(&self, recipe: &Recipe) -> Result<Architecture> {
+        let wanted = match (self.arch, recipe.arch.as_slice()) {
+            (Some(architecture), _) => architecture,
+            (None, [only]) => *only,
+            (None, _) => this_machine()?,
+        };
+        if !recipe.arch.contains(&wanted) {
+            let known: Vec<String> = recipe.arch.iter().map(ToString::to_string).collect();
+            bail!("the recipe of {} is for {}, not for {wanted}", recipe.name, known.join(", "));
+        }
+        Ok(wanted)
+    }
+}
+
+fn this_machine() -> Result<Architecture> {
+    let machine = std::env::consts::ARCH;
+    Architecture::of_machine(machine)
+        .with_context(|| format!("systemd has no name for this machine ({machine}), give --arch"))
+}
+
+fn epoch_from_environment() -> Result<u64> {
+    match std::env::var("SOURCE_DATE_EPOCH") {
+        Ok(text) => {
+            text.parse().with_context(|| format!("SOURCE_DATE_EPOCH={text:?} is no number of seconds"))
+        }
+        Err(std::env::VarError::NotPresent) => Ok(0),
+        Err(error) => Err(error).context("cannot read SOURCE_DATE_EPOCH"),
+    }
+}

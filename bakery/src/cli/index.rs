@@ -1,0 +1,82 @@
+//! `bakery index`
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use jiff::Timestamp;
+
+use crate::index::{Replaced, Request, index};
+use crate::keys::SigningKey;
+use crate::offer;
+use crate::store::Store;
+
+/// Make a signed release of everything in a store.
+///
+/// Reads every record and image, checks each digest, writes SHA256SUMS and the transfer files, and last
+/// the signed catalog with the next serial. Run it again to renew the catalog without baking.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The store
+    store: PathBuf,
+    /// The repository's name
+    #[arg(long, value_name = "NAME")]
+    repository: String,
+    /// Where nodes find the repository
+    #[arg(long)]
+    url: String,
+    /// The directory with catalog.key and roots.json
+    #[arg(long, value_name = "DIR")]
+    keys: PathBuf,
+    /// The file with the catalog key's password (or set BAKERY_PASSWORD)
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// Vouch for that many days, also towards stock systemd-sysupdate, which fails afterwards; without it the
+    /// catalog lives 30 days and stock tools are told no date
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
+    valid_for: Option<u32>,
+    /// Sign as if it were this time
+    #[arg(long, value_name = "TIMESTAMP")]
+    now: Option<Timestamp>,
+    /// Offer images that changed under their name after they were offered
+    #[arg(long)]
+    replace: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    pub(super) fn run(self) -> Result<()> {
+        let password = super::password(self.password_file.as_deref())?;
+        let key = SigningKey::read(&self.keys.join("catalog.key"), password.as_ref())?;
+        let (roots, root) = offer::read_roots(&self.keys.join("roots.json"))?;
+        let indexed = index(&Request {
+            store: &Store::new(&self.store),
+            repository: &self.repository,
+            url: &self.url,
+            key: &key,
+            roots: &roots,
+            root: &root,
+            valid_for: self.valid_for,
+            now: self.now.map_or_else(super::now, Ok)?,
+            replaced: if self.replace { Replaced::Accept } else { Replaced::Refuse },
+        })?;
+        for note in &indexed.notes {
+            eprintln!("warning: {note}");
+        }
+        if self.json {
+            return super::print_json(&indexed);
+        }
+        let offered = indexed.extensions.iter().map(|(name, images)| format!("{name} ({images})"));
+        super::print_fields(&[
+            ("repository", indexed.repository.clone()),
+            ("serial", indexed.serial.to_string()),
+            ("issued", indexed.issued.to_string()),
+            ("expires", indexed.expires.to_string()),
+            ("signed by", indexed.key.clone()),
+            ("sha256", indexed.sha256.to_string()),
+            ("extensions", offered.collect::<Vec<_>>().join(", ")),
+        ]);
+        Ok(())
+    }
+}

@@ -1,0 +1,58 @@
+//! `bakery publish`
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::publish::{Obsolete, Request, publish};
+use crate::store::Store;
+
+/// Copy the release of a store into a directory that a server serves.
+///
+/// Payloads go first and the catalog last; each file appears whole. Neither keys nor records are copied.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The store
+    store: PathBuf,
+    /// The directory that is served
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+    /// Remove images that the catalog no longer lists
+    #[arg(long)]
+    prune: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    pub(super) fn run(self) -> Result<()> {
+        let published = publish(&Request {
+            store: &Store::new(&self.store),
+            target: &Store::new(&self.to),
+            now: super::now()?,
+            obsolete: if self.prune { Obsolete::Remove } else { Obsolete::Keep },
+        })?;
+        for note in &published.notes {
+            eprintln!("warning: {note}");
+        }
+        if self.json {
+            return super::print_json(&published);
+        }
+        super::print_fields(&[
+            ("repository", published.repository.clone()),
+            ("serial", published.serial.to_string()),
+            ("expires", published.expires.to_string()),
+            ("copied", format!("{} files, {}", published.copied.len(), super::show_bytes(published.bytes))),
+            ("unchanged", format!("{} files", published.unchanged)),
+            ("removed", format!("{} files", published.removed.len())),
+        ]);
+        for file in &published.copied {
+            println!("+ {file}");
+        }
+        for file in &published.removed {
+            println!("- {file}");
+        }
+        Ok(())
+    }
+}

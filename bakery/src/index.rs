@@ -1,0 +1,297 @@
+//! The release: everything in the store as one signed catalog, with the stock manifests beside it.
+//!
+//! The catalog is written last, and only after it was admitted as a node would admit it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use jiff::tz::Offset;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use sysext_manifests::catalog::{Catalog, CatalogFile, Extension, FORMAT, Root};
+use sysext_manifests::checksums::{self, ChecksumsError};
+use sysext_manifests::digest::Sha256;
+use sysext_manifests::envelope::Envelope;
+use sysext_manifests::transfer::TextError;
+
+use crate::keys::{KeyError, SigningKey};
+use crate::naming::{self, NamingError};
+use crate::offer::{self, OfferError, Validity};
+use crate::record::RecordError;
+use crate::store::{self, FileError, Pending, Store};
+
+mod collect;
+mod listing;
+
+pub use collect::Note;
+
+/// How long a catalog lives unless said otherwise: long enough for a monthly release, short enough that
+/// a mirror cannot hold nodes back for a season.
+const LIFE_DEFAULT_DAYS: u32 = 30;
+
+/// What to make a release of, and how.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The images and their records.
+    pub store: &'a Store,
+    /// The repository's name.
+    pub repository: &'a str,
+    /// Where nodes will find the repository.
+    pub url: &'a str,
+    /// The key that signs.
+    pub key: &'a SigningKey,
+    /// The chain of roots.
+    pub roots: &'a [Envelope],
+    /// The newest root.
+    pub root: &'a Root,
+    /// For how many days to vouch, also towards stock systemd-sysupdate.
+    pub valid_for: Option<u32>,
+    /// The time of signing.
+    pub now: Timestamp,
+    /// What to do about an image that changed after it was offered.
+    pub replaced: Replaced,
+}
+
+/// What to do about an image that changed under its name after it was offered: nodes that have the old
+/// bytes would never see the new ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Replaced {
+    /// Refuse the release.
+    #[default]
+    Refuse,
+    /// Offer the new bytes, because nobody has the old ones.
+    Accept,
+}
+
+/// What was released.
+#[derive(Clone, Debug, Serialize)]
+pub struct Indexed {
+    /// The repository's name.
+    pub repository: String,
+    /// The catalog's serial.
+    pub serial: u64,
+    /// When it was signed.
+    pub issued: Timestamp,
+    /// When it ends.
+    pub expires: Timestamp,
+    /// The key that signed.
+    pub key: String,
+    /// The digest of `catalog.json`.
+    pub sha256: Sha256,
+    /// How many images of each extension are on offer.
+    pub extensions: BTreeMap<String, usize>,
+    /// What the publisher should know.
+    pub notes: Vec<Note>,
+}
+
+/// Why there is no release.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// A file of the store.
+    #[error(transparent)]
+    File(FileError),
+    /// A record.
+    #[error(transparent)]
+    Record(RecordError),
+    /// A name.
+    #[error(transparent)]
+    Naming(NamingError),
+    /// The old catalog, or the new one.
+    #[error(transparent)]
+    Offer(OfferError),
+    /// Signing.
+    #[error(transparent)]
+    Key(KeyError),
+    /// An image that is not what its record says.
+    #[error("{path} has {found}, its record says {expected}", path = .path.display())]
+    Damaged {
+        /// The image.
+        path: PathBuf,
+        /// What the record or the last catalog says.
+        expected: String,
+        /// What the file has.
+        found: String,
+    },
+    /// An image that changed after it was offered.
+    #[error("{image} was offered in serial {serial} with other bytes")]
+    Replaced {
+        /// The image.
+        image: String,
+        /// The serial of the catalog that offered it.
+        serial: u64,
+    },
+    /// Two names of which one extends the other.
+    #[error("{longer} extends the name {shorter}, and systemd 257 would install it as {shorter}")]
+    Extended {
+        /// The shorter name.
+        shorter: String,
+        /// The longer name.
+        longer: String,
+    },
+    /// A transfer file cannot be written.
+    #[error("cannot write the transfer file of {name}")]
+    Transfer {
+        /// The extension.
+        name: String,
+        /// Why not.
+        source: TextError,
+    },
+    /// The stock manifest cannot be written.
+    #[error("cannot write the SHA256SUMS of {name}")]
+    Checksums {
+        /// The extension.
+        name: String,
+        /// Why not.
+        source: ChecksumsError,
+    },
+    /// The catalog role wants more signatures than one.
+    #[error("root {root} wants {threshold} signatures under a catalog, this makes one")]
+    Threshold {
+        /// The root's number.
+        root: u64,
+        /// How many it wants.
+        threshold: usize,
+    },
+    /// The clock is behind the last catalog.
+    #[error("it is {now} here, but the last catalog was signed at {issued}")]
+    ClockBehind {
+        /// The time of signing.
+        now: Timestamp,
+        /// When the last one was signed.
+        issued: Timestamp,
+    },
+    /// A life that ends beyond all calendars.
+    #[error("{days} days from {now} is no date")]
+    Lifetime {
+        /// How many days.
+        days: u32,
+        /// From when.
+        now: Timestamp,
+    },
+    /// The catalog could not be put into JSON.
+    #[error("cannot write the catalog as JSON")]
+    Json(#[source] serde_json::Error),
+}
+
+impl IndexError {
+    /// What the reader can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::File(error) => error.hint(),
+            Self::Record(error) => error.hint(),
+            Self::Naming(error) => error.hint(),
+            Self::Offer(error) => error.hint(),
+            Self::Key(error) => error.hint(),
+            Self::Damaged { .. } => Some("bake it again".to_owned()),
+            Self::Replaced { .. } => Some(
+                "bake it with the next --revision, so that nodes see it; if nobody has the old bytes, --replace"
+                    .to_owned(),
+            ),
+            Self::Extended { .. } => Some("bake it under another version".to_owned()),
+            Self::ClockBehind { .. } => Some("correct this machine's clock".to_owned()),
+            Self::Checksums { source, .. } => source.hint(),
+            Self::Transfer { .. } | Self::Threshold { .. } | Self::Lifetime { .. } | Self::Json(_) => None,
+        }
+    }
+}
+
+/// Makes a release of what is in the store.
+pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
+    let Request { store, now, root, .. } = request;
+    naming::check_repository(request.repository).map_err(IndexError::Naming)?;
+    if root.catalog.threshold > 1 {
+        return Err(IndexError::Threshold { root: root.number, threshold: root.catalog.threshold });
+    }
+    let expires = expiry(*now, request.valid_for)?;
+
+    let path = store.catalog();
+    // Held to the end: two releases at once would give out the same serial.
+    let mut pending = Pending::create(&path).map_err(IndexError::File)?;
+    let previous =
+        offer::read(&path, Validity::Ended).map_err(IndexError::Offer)?.map(|(_, catalog)| catalog);
+    if let Some(last) = previous.as_ref().filter(|last| last.issued > *now) {
+        return Err(IndexError::ClockBehind { now: *now, issued: last.issued });
+    }
+
+    let (mut extensions, mut notes) = collect::collect(store, previous.as_ref(), request.replaced)?;
+    let mut files = Vec::new();
+    for (name, extension) in &mut extensions {
+        let listed = listing::files(request, name, extension, expires)?;
+        extension.manifests = listed
+            .iter()
+            .filter(|(file, _)| file != checksums::FILE_NAME)
+            .map(|(file, text)| (file.clone(), Sha256::of(text.as_bytes())))
+            .collect();
+        check_names(extension)?;
+        files.extend(listed.into_iter().map(|(file, text)| (store.file(name, &file), text)));
+    }
+    if root.expires < expires {
+        notes.push(Note::RootEndsFirst { root: root.number, expires: root.expires });
+    }
+
+    let catalog = Catalog {
+        version: FORMAT,
+        repository: request.repository.to_owned(),
+        root: root.number,
+        serial: previous.as_ref().map_or(1, |last| last.serial.saturating_add(1)),
+        issued: *now,
+        expires,
+        extensions,
+    };
+    let what = format!("catalog {} of {}", catalog.serial, catalog.repository);
+    let sealed = request.key.seal(&catalog, &what).map_err(IndexError::Key)?;
+    let file = CatalogFile { version: FORMAT, roots: request.roots.to_vec(), catalog: sealed };
+    let mut document = serde_json::to_vec_pretty(&file).map_err(IndexError::Json)?;
+    document.push(b'\n');
+    offer::check(&path, &document, &file.roots, request.repository, Validity::At(*now))
+        .map_err(IndexError::Offer)?;
+
+    for (path, text) in files {
+        store::write(&path, text.as_bytes()).map_err(IndexError::File)?;
+    }
+    pending.write(&document).map_err(IndexError::File)?;
+    pending.commit().map_err(IndexError::File)?;
+    Ok(Indexed {
+        repository: catalog.repository,
+        serial: catalog.serial,
+        issued: catalog.issued,
+        expires: catalog.expires,
+        key: request.key.public(),
+        sha256: Sha256::of(&document),
+        extensions: catalog.extensions.iter().map(|(name, e)| (name.clone(), e.instances.len())).collect(),
+        notes,
+    })
+}
+
+/// When the catalog ends. Stock tools know days only, so a life they are told ends at midnight UTC, and
+/// never earlier than promised.
+fn expiry(now: Timestamp, valid_for: Option<u32>) -> Result<Timestamp, IndexError> {
+    let days = valid_for.unwrap_or(LIFE_DEFAULT_DAYS);
+    let beyond = || IndexError::Lifetime { days, now };
+    let expires = now.checked_add(SignedDuration::from_hours(i64::from(days) * 24)).map_err(|_| beyond())?;
+    if valid_for.is_none() {
+        return Ok(expires);
+    }
+    let date = Offset::UTC.to_datetime(expires).date();
+    let midnight =
+        |date: jiff::civil::Date| Offset::UTC.to_timestamp(date.at(0, 0, 0, 0)).map_err(|_| beyond());
+    if midnight(date)? == expires {
+        return Ok(expires);
+    }
+    midnight(date.tomorrow().map_err(|_| beyond())?)
+}
+
+/// No published name of an extension may extend another.
+fn check_names(extension: &Extension) -> Result<(), IndexError> {
+    let images = extension.instances.iter().map(|instance| collect::file_name(&instance.image.url));
+    let names = images.chain(extension.manifests.keys().map(String::as_str)).chain([checksums::FILE_NAME]);
+    match naming::extended(names) {
+        None => Ok(()),
+        Some((shorter, longer)) => {
+            Err(IndexError::Extended { shorter: shorter.to_owned(), longer: longer.to_owned() })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+//! What stock tools read: `SHA256SUMS` and the transfer files.
+
+use jiff::Timestamp;
+use jiff::tz::Offset;
+use sysext_manifests::catalog::{Extension, Instance};
+use sysext_manifests::checksums::{self, Checksums, Entry};
+use sysext_manifests::specifier;
+use sysext_manifests::transfer::{Activate, TransferText, VerifyText};
+
+use super::{IndexError, Request, collect};
+use crate::naming;
+
+/// How many versions a node keeps: the one in use, the one before it, and the next.
+const INSTANCES_MAX: u64 = 3;
+
+/// The names and texts of an extension's manifests, in the order in which they have to appear.
+///
+/// A stream has no transfer file of its own: systemd takes what `@v` stands for as the version, so
+/// that `NAME-v1.32.@v` would call a version `1` which everything else calls `v1.32.1`.
+pub(super) fn files(
+    request: &Request<'_>,
+    name: &str,
+    extension: &Extension,
+    expires: Timestamp,
+) -> Result<Vec<(String, String)>, IndexError> {
+    let transfer = transfer(request, name, extension)
+        .render()
+        .map_err(|source| IndexError::Transfer { name: name.to_owned(), source })?;
+    let sums = checksums(extension, request.valid_for.map(|_| expires))
+        .render()
+        .map_err(|source| IndexError::Checksums { name: name.to_owned(), source })?;
+    Ok(vec![
+        (format!("{name}.transfer"), transfer.clone()),
+        // Hosts before systemd 257 read only this name.
+        (format!("{name}.conf"), transfer),
+        (checksums::FILE_NAME.to_owned(), sums),
+    ])
+}
+
+fn transfer(request: &Request<'_>, name: &str, extension: &Extension) -> TransferText {
+    let url = format!("{}/{name}/", request.url.trim_end_matches('/'));
+    let pattern = naming::match_pattern(name, "%a");
+    let images = format!("/var/lib/sysupdate/images/{name}");
+    let what = if extension.description.is_empty() { name } else { &extension.description };
+    let mut text = TransferText::new(specifier::escape(&url), pattern, images.as_str(), VerifyText::Unsigned);
+    text.comment = format!(
+        "{what}\n\
+         Put this file into /etc/sysupdate.{name}.d/ (or /etc/sysupdate.d/) of a node.\n\
+         With stock systemd-sysupdate, make sure that {images} and /var/lib/extensions exist."
+    );
+    text.current_symlink = Some(format!("/var/lib/extensions/{name}.raw"));
+    text.instances_max = Some(INSTANCES_MAX);
+    text.repository = Some(request.repository.to_owned());
+    text.activate = Some(Activate::Refresh);
+    text
+}
+
+/// Only what stock tools may install, and until when they may believe it.
+fn checksums(extension: &Extension, best_before: Option<Timestamp>) -> Checksums {
+    let offered = extension.instances.iter().filter(|instance| instance.withdrawn.is_none());
+    let entry = |instance: &Instance| Entry {
+        name: collect::file_name(&instance.image.url).to_owned(),
+        sha256: instance.image.sha256,
+    };
+    Checksums {
+        entries: offered.map(entry).collect(),
+        best_before: best_before.map(|expires| Offset::UTC.to_datetime(expires).date()),
+    }
+}

@@ -1,0 +1,232 @@
+//! Keys: minisign key pairs as files, and signing with them.
+//!
+//! A secret comes from a file that nobody else may read, or from the environment; never from an
+//! argument, and it is never printed.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use minisign::{KeyPair, PublicKey, SecretKey, SecretKeyBox};
+use serde::Serialize;
+use sysext_manifests::envelope::{Envelope, Signature};
+
+mod generate;
+
+pub use generate::{Generated, Request, generate};
+
+/// The environment variable that may hold the keys' password.
+pub const PASSWORD_VARIABLE: &str = "BAKERY_PASSWORD";
+
+/// The longest key or password file, in bytes; a key has about 300.
+const SECRET_MAX: u64 = 16 << 10;
+
+/// Permission bits that let somebody else at a file.
+const OTHERS: u32 = 0o077;
+
+/// Why a key could not be made or used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// A file could not be read.
+    #[error("cannot read {path}", path = .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A file could not be written.
+    #[error("cannot write {path}", path = .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A secret that others may read is none.
+    #[error("{path} holds a secret and others may read it (mode {mode:04o})", path = .path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// An empty password, or one that is no text.
+    #[error("the password in {origin} is {defect}")]
+    Password {
+        /// Where it came from.
+        origin: String,
+        /// What is wrong with it.
+        defect: &'static str,
+    },
+    /// The key is encrypted and there is no password.
+    #[error("{path} is encrypted and no password was given", path = .path.display())]
+    NeedsPassword {
+        /// The key's file.
+        path: PathBuf,
+    },
+    /// Not a minisign secret key, damaged, or another password.
+    #[error("{path} is not usable as a minisign secret key", path = .path.display())]
+    Unusable {
+        /// The key's file.
+        path: PathBuf,
+        /// What minisign says.
+        source: minisign::PError,
+    },
+    /// A key could not be made.
+    #[error("cannot make a key")]
+    Generate(#[source] minisign::PError),
+    /// A file of the new keys is there already.
+    #[error("{path} exists, and keys are never overwritten", path = .path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The repository's name or its URL will not do.
+    #[error("nodes could not use this repository")]
+    Repository(#[source] sysext_manifests::repository::RepositoryError),
+    /// A document could not be packed for signing.
+    #[error("cannot pack the document to be signed")]
+    Pack(#[source] io::Error),
+    /// Signing failed.
+    #[error("cannot sign with {key}")]
+    Sign {
+        /// The public key.
+        key: String,
+        /// What minisign says.
+        source: minisign::PError,
+    },
+}
+
+impl KeyError {
+    /// What the reader can do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Exposed { path, .. } => {
+                format!("chmod 600 {0}; if others could read it, make new keys", path.display())
+            }
+            Self::NeedsPassword { .. } => {
+                format!("give --password-file FILE, or set {PASSWORD_VARIABLE} in the environment")
+            }
+            Self::Unusable { .. } => "the password may be another one, or the file may be damaged".to_owned(),
+            Self::Exists { .. } => "choose another directory".to_owned(),
+            Self::Password { .. } => "put the password into the file's first line".to_owned(),
+            _ => return None,
+        })
+    }
+}
+
+/// A password. It shows itself to nobody.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(String);
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
+impl Password {
+    /// The first line of a file that only its owner may read.
+    pub fn from_file(path: &Path) -> Result<Self, KeyError> {
+        let text = read_secret(path)?;
+        Self::checked(text.lines().next().unwrap_or_default(), path.display().to_string())
+    }
+
+    /// What [`PASSWORD_VARIABLE`] holds, if it is set.
+    pub fn from_environment() -> Result<Option<Self>, KeyError> {
+        match std::env::var(PASSWORD_VARIABLE) {
+            Ok(text) => Self::checked(&text, PASSWORD_VARIABLE.to_owned()).map(Some),
+            Err(std::env::VarError::NotPresent) => Ok(None),
+            Err(std::env::VarError::NotUnicode(_)) => {
+                Err(KeyError::Password { origin: PASSWORD_VARIABLE.to_owned(), defect: "not UTF-8" })
+            }
+        }
+    }
+
+    fn checked(text: &str, origin: String) -> Result<Self, KeyError> {
+        if text.is_empty() {
+            return Err(KeyError::Password { origin, defect: "empty" });
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// A key that can sign.
+pub struct SigningKey {
+    secret: SecretKey,
+    public: PublicKey,
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SigningKey({})", self.public())
+    }
+}
+
+impl SigningKey {
+    /// Reads a secret key, with the password if it is encrypted.
+    pub fn read(path: &Path, password: Option<&Password>) -> Result<Self, KeyError> {
+        let text = read_secret(path)?;
+        Self::decode(&text, password, path)
+    }
+
+    fn decode(text: &str, password: Option<&Password>, path: &Path) -> Result<Self, KeyError> {
+        let unusable = |source| KeyError::Unusable { path: path.to_owned(), source };
+        let boxed = || SecretKeyBox::from_string(text).map_err(unusable);
+        let secret = match (boxed()?.into_unencrypted_secret_key(), password) {
+            (Ok(secret), _) => secret,
+            // Given no password, minisign would ask for one at the terminal.
+            (Err(_), Some(Password(password))) => {
+                boxed()?.into_secret_key(Some(password.clone())).map_err(unusable)?
+            }
+            (Err(error), None) if matches!(error.kind(), minisign::ErrorKind::Io) => {
+                return Err(KeyError::NeedsPassword { path: path.to_owned() });
+            }
+            (Err(error), None) => return Err(unusable(error)),
+        };
+        let public = PublicKey::from_secret_key(&secret).map_err(unusable)?;
+        Ok(Self { secret, public })
+    }
+
+    /// The public key in minisign's base64 form.
+    pub fn public(&self) -> String {
+        self.public.to_base64()
+    }
+
+    /// Packs a document and signs it; `what` becomes the trusted comment.
+    pub fn seal<T: Serialize>(&self, document: &T, what: &str) -> Result<Envelope, KeyError> {
+        let packed = Envelope::pack(document).map_err(KeyError::Pack)?;
+        let minisig = minisign::sign(
+            Some(&self.public),
+            &self.secret,
+            packed.as_slice(),
+            Some(what),
+            Some("signature made by bakery"),
+        )
+        .map_err(|source| KeyError::Sign { key: self.public(), source })?;
+        let signature = Signature { key: self.public(), minisig: minisig.into_string() };
+        Ok(Envelope::seal(&packed, vec![signature]))
+    }
+}
+
+/// Reads a small file that nobody else may read.
+fn read_secret(path: &Path) -> Result<String, KeyError> {
+    let read = |source| KeyError::Read { path: path.to_owned(), source };
+    let file = File::open(path).map_err(read)?;
+    let mode = file.metadata().map_err(read)?.permissions().mode() & 0o7777;
+    if mode & OTHERS != 0 {
+        return Err(KeyError::Exposed { path: path.to_owned(), mode });
+    }
+    let mut text = String::new();
+    file.take(SECRET_MAX + 1).read_to_string(&mut text).map_err(read)?;
+    if text.len() as u64 > SECRET_MAX {
+        return Err(read(io::ErrorKind::FileTooLarge.into()));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! New keys for a repository: a root key that stays offline, a catalog key that signs every day, the
+//! root that binds the two, and the file that makes a node trust it.
+
+use jiff::{SignedDuration, Timestamp};
+use sysext_manifests::catalog::Root;
+use sysext_manifests::envelope::Role;
+use sysext_manifests::repository::Repository;
+
+use super::*;
+
+/// What keys to make.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Where they go; made if it is missing, for its owner alone.
+    pub directory: &'a Path,
+    /// The repository's name.
+    pub repository: &'a str,
+    /// Where nodes find the repository.
+    pub url: &'a str,
+    /// What encrypts the secret keys; nothing for keys that lie there in the clear.
+    pub password: Option<&'a Password>,
+    /// When the root ends.
+    pub expires: Timestamp,
+}
+
+/// What was made.
+#[derive(Clone, Debug, Serialize)]
+pub struct Generated {
+    /// The root's public key, which nodes are given.
+    pub root: String,
+    /// The catalog's public key, which the root names.
+    pub catalog: String,
+    /// When the root ends.
+    pub expires: Timestamp,
+    /// The files, in the order in which they were written.
+    pub files: Vec<PathBuf>,
+}
+
+impl Request<'_> {
+    /// When a root ends that is made now and lives that many days.
+    pub fn expiry(now: Timestamp, days: u32) -> Option<Timestamp> {
+        now.checked_add(SignedDuration::from_hours(i64::from(days) * 24)).ok()
+    }
+}
+
+/// Makes the keys. Either all files are written, or none is left.
+pub fn generate(request: &Request<'_>) -> Result<Generated, KeyError> {
+    let directory = request.directory;
+    let root = Pair::generate(request.password, &directory.join("root.key"))?;
+    let catalog = Pair::generate(request.password, &directory.join("catalog.key"))?;
+    let document = Root {
+        number: 1,
+        threshold: 1,
+        keys: vec![root.key.public()],
+        catalog: Role { threshold: 1, keys: vec![catalog.key.public()] },
+        expires: request.expires,
+    };
+    let roots = [root.key.seal(&document, &format!("root 1 of {}", request.repository))?];
+    let mut roots = serde_json::to_string_pretty(&roots).map_err(|error| KeyError::Pack(error.into()))?;
+    roots.push('\n');
+
+    let node_file = format!("{}.toml", request.repository);
+    let node = node_configuration(request, &document.keys);
+    Repository::parse(request.repository, &node_file, &node).map_err(KeyError::Repository)?;
+
+    let files = [
+        ("root.key", &root.secret, 0o600),
+        ("root.pub", &root.public, 0o644),
+        ("catalog.key", &catalog.secret, 0o600),
+        ("catalog.pub", &catalog.public, 0o644),
+        ("roots.json", &roots, 0o644),
+        (node_file.as_str(), &node, 0o644),
+    ];
+    let files = files.map(|(name, text, mode)| (directory.join(name), text.as_str(), mode));
+    if let Some((path, ..)) = files.iter().find(|(path, ..)| path.symlink_metadata().is_ok()) {
+        return Err(KeyError::Exists { path: path.clone() });
+    }
+    make_directory(directory)?;
+    let mut written: Vec<PathBuf> = Vec::new();
+    for (path, text, mode) in files {
+        if let Err(error) = write_new(&path, text, mode) {
+            // Half a set of keys would stop the next attempt; what was written here nobody has used yet.
+            let unremoved = written.iter().find_map(|path| fs::remove_file(path).err().map(|e| (path, e)));
+            return Err(match unremoved {
+                Some((path, source)) => KeyError::Write { path: path.clone(), source },
+                None => error,
+            });
+        }
+        written.push(path);
+    }
+    Ok(Generated {
+        root: root.key.public(),
+        catalog: catalog.key.public(),
+        expires: request.expires,
+        files: written,
+    })
+}
+
+/// A key pair and the texts of its two files.
+struct Pair {
+    key: SigningKey,
+    secret: String,
+    public: String,
+}
+
+impl Pair {
+    fn generate(password: Option<&Password>, path: &Path) -> Result<Self, KeyError> {
+        let pair = match password {
+            Some(Password(password)) => KeyPair::generate_encrypted_keypair(Some(password.clone())),
+            None => KeyPair::generate_unencrypted_keypair(),
+        };
+        let pair = pair.map_err(KeyError::Generate)?;
+        let secret = pair.sk.to_box(None).map_err(KeyError::Generate)?.into_string();
+        let public = pair.pk.to_box().map_err(KeyError::Generate)?.into_string();
+        // Read back from the text that will be stored, so that a key which cannot be read is never stored.
+        let key = SigningKey::decode(&secret, password, path)?;
+        Ok(Self { key, secret, public })
+    }
+}
+
+fn node_configuration(request: &Request<'_>, keys: &[String]) -> String {
+    let mut table = toml::Table::new();
+    table.insert("url".to_owned(), request.url.into());
+    table.insert("keys".to_owned(), keys.to_vec().into());
+    table.insert("threshold".to_owned(), 1.into());
+    format!(
+        "# Makes a node trust the repository {0}: put this file into /etc/sysupdate/repositories/{0}.toml\n{table}",
+        request.repository
+    )
+}
+
+fn make_directory(path: &Path) -> Result<(), KeyError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| KeyError::Write { path: path.to_owned(), source })
+}
+
+fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), KeyError> {
+    let write = |source| KeyError::Write { path: path.to_owned(), source };
+    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = match opened {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(KeyError::Exists { path: path.to_owned() });
+        }
+        opened => opened.map_err(write)?,
+    };
+    let filled = file
+        .write_all(text.as_bytes())
+        .and_then(|()| file.set_permissions(Permissions::from_mode(mode)))
+        .and_then(|()| file.sync_all());
+    filled.map_err(|source| match fs::remove_file(path) {
+        Ok(()) => write(source),
+        Err(source) => write(source),
+    })
+}

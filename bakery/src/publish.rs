@@ -1,0 +1,412 @@
+//! Copies a release into a directory that a server serves: payloads first, the catalog last, so that
+//! whoever fetches meanwhile finds everything that is named.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sysext_manifests::catalog::Catalog;
+use sysext_manifests::checksums::{self, Checksums, ChecksumsError};
+use sysext_manifests::digest::Sha256;
+
+use crate::naming;
+use crate::offer::{self, OfferError, Validity};
+use crate::store::{self, FileError, Pending, Store};
+
+/// What to publish, and where.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Where the release is.
+    pub store: &'a Store,
+    /// The directory that is served.
+    pub target: &'a Store,
+    /// The time, for the catalog must not have ended.
+    pub now: Timestamp,
+    /// What becomes of images that are not on offer any more.
+    pub obsolete: Obsolete,
+}
+
+/// What becomes of images in the served directory that the catalog does not list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Obsolete {
+    /// They stay.
+    #[default]
+    Keep,
+    /// They are removed, after the catalog was replaced.
+    Remove,
+}
+
+/// What was published.
+#[derive(Clone, Debug, Serialize)]
+pub struct Published {
+    /// The repository's name.
+    pub repository: String,
+    /// The catalog's serial.
+    pub serial: u64,
+    /// Until when nodes believe it.
+    pub expires: Timestamp,
+    /// The files that were copied, in that order, relative to the directory.
+    pub copied: Vec<String>,
+    /// How many bytes that was.
+    pub bytes: u64,
+    /// How many files were there already.
+    pub unchanged: usize,
+    /// The images that were removed.
+    pub removed: Vec<String>,
+    /// What the publisher should know.
+    pub notes: Vec<Note>,
+}
+
+/// What the publisher should know.
+#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Note {
+    /// Stock systemd-sysupdate is told not to ask for an OpenPGP signature.
+    Unsigned,
+    /// A directory of an extension that is not on offer any more.
+    Left {
+        /// The extension.
+        name: String,
+    },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsigned => f.write_str(
+                "the transfer files say Verify=no: sysupdate checks the signed catalog, but stock \
+                 systemd-sysupdate trusts the server alone",
+            ),
+            Self::Left { name } => {
+                write!(
+                    f,
+                    "{name} is no longer on offer, its directory was left; nodes that use it will fail once it is removed"
+                )
+            }
+        }
+    }
+}
+
+/// Why nothing more was published.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// A file.
+    #[error(transparent)]
+    File(FileError),
+    /// A catalog.
+    #[error(transparent)]
+    Offer(OfferError),
+    /// There is no release.
+    #[error("{path} does not exist", path = .path.display())]
+    NotIndexed {
+        /// The catalog that should be there.
+        path: PathBuf,
+    },
+    /// A file is not what the catalog says.
+    #[error("{path} is not what the catalog says: its digest is {found}, expected {expected}", path = .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What the catalog says.
+        expected: Sha256,
+        /// What the file has.
+        found: Sha256,
+    },
+    /// A catalog with a path in it that leads elsewhere.
+    #[error("the catalog names {url:?}, which is not a file of {name}")]
+    Url {
+        /// The extension.
+        name: String,
+        /// The URL.
+        url: String,
+    },
+    /// The stock manifest is not readable.
+    #[error("{path} is not usable", path = .path.display())]
+    Checksums {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: ChecksumsError,
+    },
+    /// The stock manifest lists something else than the catalog.
+    #[error("{path} does not list the same images as the catalog", path = .path.display())]
+    Torn {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What is served is another repository's.
+    #[error("{target} serves the repository {found}, this is {repository}", target = .target.display())]
+    OtherRepository {
+        /// The served directory.
+        target: PathBuf,
+        /// Its repository.
+        found: String,
+        /// This one.
+        repository: String,
+    },
+    /// What is served is newer.
+    #[error("{target} already serves serial {found} (root {found_root}), this is serial {serial} (root {root})", target = .target.display())]
+    Older {
+        /// The served directory.
+        target: PathBuf,
+        /// The serial there.
+        found: u64,
+        /// The root there.
+        found_root: u64,
+        /// The serial here.
+        serial: u64,
+        /// The root here.
+        root: u64,
+    },
+    /// What is served has the same serial and says something else.
+    #[error("{target} serves another catalog with the same serial {serial}", target = .target.display())]
+    Fork {
+        /// The served directory.
+        target: PathBuf,
+        /// The serial.
+        serial: u64,
+    },
+}
+
+impl PublishError {
+    /// What the reader can do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::File(error) => return error.hint(),
+            Self::Offer(error) => return error.hint(),
+            Self::Checksums { source, .. } => return source.hint(),
+            Self::NotIndexed { .. } => "run `bakery index` first".to_owned(),
+            Self::Damaged { .. } | Self::Torn { .. } => {
+                "run `bakery index` again; if it complains about an image, bake that again".to_owned()
+            }
+            Self::Url { .. } => "make the catalog anew with `bakery index`".to_owned(),
+            Self::OtherRepository { .. } => "publish each repository to a directory of its own".to_owned(),
+            Self::Older { .. } | Self::Fork { .. } => {
+                "nodes refuse to go back; index in the store that was published last".to_owned()
+            }
+        })
+    }
+}
+
+/// Publishes the release in the store.
+pub fn publish(request: &Request<'_>) -> Result<Published, PublishError> {
+    let Request { store, target, .. } = request;
+    let catalog_path = store.catalog();
+    let (_, catalog) = offer::read(&catalog_path, Validity::At(request.now))
+        .map_err(PublishError::Offer)?
+        .ok_or_else(|| PublishError::NotIndexed { path: catalog_path.clone() })?;
+    let plan = plan(store, &catalog)?;
+
+    // Held to the end: two publishers at once could leave an older catalog over a newer one's files.
+    let pending = Pending::create(&target.catalog()).map_err(PublishError::File)?;
+    check_served(request, &catalog)?;
+
+    let mut copying = Copying { store, target, copied: Vec::new(), bytes: 0, unchanged: 0 };
+    for file in &plan {
+        copying.file(&file.path, file.sha256)?;
+    }
+    copying.catalog(pending)?;
+    let removed = match request.obsolete {
+        Obsolete::Keep => Vec::new(),
+        Obsolete::Remove => remove_obsolete(target, &catalog)?,
+    };
+    Ok(Published {
+        repository: catalog.repository.clone(),
+        serial: catalog.serial,
+        expires: catalog.expires,
+        copied: copying.copied,
+        bytes: copying.bytes,
+        unchanged: copying.unchanged,
+        removed,
+        notes: notes(target, &catalog)?,
+    })
+}
+
+/// A file to be copied.
+struct File {
+    /// Relative to the store and to the target.
+    path: String,
+    sha256: Sha256,
+}
+
+/// All files but the catalog in the order to copy them, each found to have the digest it must have.
+fn plan(store: &Store, catalog: &Catalog) -> Result<Vec<File>, PublishError> {
+    let (mut payloads, mut manifests) = (Vec::new(), Vec::new());
+    for (name, extension) in &catalog.extensions {
+        naming::check_extension(name)
+            .map_err(|_| PublishError::Url { name: name.clone(), url: name.clone() })?;
+        for resource in extension.instances.iter().flat_map(|instance| {
+            let deltas = instance.deltas.iter().map(|delta| &delta.resource);
+            [&instance.image].into_iter().chain(&instance.transport).chain(deltas)
+        }) {
+            match resource.url.split_once('/') {
+                Some((directory, file)) if directory == name && is_file_name(file) => {}
+                _ => return Err(PublishError::Url { name: name.clone(), url: resource.url.clone() }),
+            }
+            payloads.push(checked(store, resource.url.clone(), resource.sha256)?);
+        }
+        for (file, sha256) in &extension.manifests {
+            if !is_file_name(file) {
+                return Err(PublishError::Url { name: name.clone(), url: file.clone() });
+            }
+            manifests.push(checked(store, format!("{name}/{file}"), *sha256)?);
+        }
+        manifests.push(checksums(store, name, catalog)?);
+    }
+    payloads.append(&mut manifests);
+    Ok(payloads)
+}
+
+fn is_file_name(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0'])
+}
+
+fn checked(store: &Store, path: String, expected: Sha256) -> Result<File, PublishError> {
+    let full = store.root().join(&path);
+    let (found, _) = store::digest(&full).map_err(PublishError::File)?;
+    if found != expected {
+        return Err(PublishError::Damaged { path: full, expected, found });
+    }
+    Ok(File { path, sha256: found })
+}
+
+/// The stock manifest, which the catalog does not name: it must list exactly what stock may install.
+fn checksums(store: &Store, name: &str, catalog: &Catalog) -> Result<File, PublishError> {
+    let path = store.file(name, checksums::FILE_NAME);
+    let bytes = fs::read(&path)
+        .map_err(|source| PublishError::File(FileError::Read { path: path.clone(), source }))?;
+    let (found, _) =
+        Checksums::parse(&bytes).map_err(|source| PublishError::Checksums { path: path.clone(), source })?;
+    let listed: BTreeSet<(&str, Sha256)> =
+        found.entries.iter().map(|entry| (entry.name.as_str(), entry.sha256)).collect();
+    let offered: BTreeSet<(&str, Sha256)> = catalog
+        .extensions
+        .get(name)
+        .into_iter()
+        .flat_map(|extension| &extension.instances)
+        .filter(|instance| instance.withdrawn.is_none())
+        .map(|instance| (file_name(&instance.image.url), instance.image.sha256))
+        .collect();
+    if listed != offered {
+        return Err(PublishError::Torn { path });
+    }
+    Ok(File { path: format!("{name}/{}", checksums::FILE_NAME), sha256: Sha256::of(&bytes) })
+}
+
+fn file_name(url: &str) -> &str {
+    url.rsplit('/').next().unwrap_or(url)
+}
+
+/// What is served already must not be newer, or someone else's.
+fn check_served(request: &Request<'_>, catalog: &Catalog) -> Result<(), PublishError> {
+    let target = request.target;
+    let Some((_, served)) = offer::read(&target.catalog(), Validity::Ended).map_err(PublishError::Offer)?
+    else {
+        return Ok(());
+    };
+    if served.repository != catalog.repository {
+        return Err(PublishError::OtherRepository {
+            target: target.root().to_owned(),
+            found: served.repository,
+            repository: catalog.repository.clone(),
+        });
+    }
+    if (served.root, served.serial) > (catalog.root, catalog.serial) {
+        return Err(PublishError::Older {
+            target: target.root().to_owned(),
+            found: served.serial,
+            found_root: served.root,
+            serial: catalog.serial,
+            root: catalog.root,
+        });
+    }
+    if (served.root, served.serial) == (catalog.root, catalog.serial) && served != *catalog {
+        return Err(PublishError::Fork { target: target.root().to_owned(), serial: catalog.serial });
+    }
+    Ok(())
+}
+
+struct Copying<'a> {
+    store: &'a Store,
+    target: &'a Store,
+    copied: Vec<String>,
+    bytes: u64,
+    unchanged: usize,
+}
+
+impl Copying<'_> {
+    fn file(&mut self, path: &str, expected: Sha256) -> Result<(), PublishError> {
+        let (from, to) = (self.store.root().join(path), self.target.root().join(path));
+        if has_digest(&to, expected)? {
+            self.unchanged += 1;
+            return Ok(());
+        }
+        let mut pending = Pending::create(&to).map_err(PublishError::File)?;
+        let (found, length) =
+            store::stream(&from, |bytes| pending.write(bytes)).map_err(PublishError::File)?;
+        if found != expected {
+            // It changed since it was looked at.
+            return Err(PublishError::Damaged { path: from, expected, found });
+        }
+        pending.commit().map_err(PublishError::File)?;
+        self.copied.push(path.to_owned());
+        self.bytes += length;
+        Ok(())
+    }
+
+    fn catalog(&mut self, mut pending: Pending) -> Result<(), PublishError> {
+        let path = self.store.catalog();
+        let bytes = fs::read(&path).map_err(|source| PublishError::File(FileError::Read { path, source }))?;
+        if has_digest(&self.target.catalog(), Sha256::of(&bytes))? {
+            self.unchanged += 1;
+            return Ok(());
+        }
+        pending.write(&bytes).map_err(PublishError::File)?;
+        pending.commit().map_err(PublishError::File)?;
+        self.copied.push(format!("{}/catalog.json", store::CATALOG));
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+fn has_digest(path: &Path, expected: Sha256) -> Result<bool, PublishError> {
+    if !path.exists() {
+        return Ok(false);
+    }
+    store::digest(path).map(|(found, _)| found == expected).map_err(PublishError::File)
+}
+
+/// Images in the directories of extensions on offer, which nothing names any more.
+fn remove_obsolete(target: &Store, catalog: &Catalog) -> Result<Vec<String>, PublishError> {
+    let mut removed = Vec::new();
+    for (name, extension) in &catalog.extensions {
+        let listed: BTreeSet<&str> =
+            extension.instances.iter().map(|instance| file_name(&instance.image.url)).collect();
+        let is_image = |file: &String| file.starts_with(&format!("{name}-")) && file.ends_with(".raw");
+        let files = store::list(&target.extension(name)).map_err(PublishError::File)?;
+        for file in files.iter().filter(|file| is_image(file) && !listed.contains(file.as_str())) {
+            let path = target.file(name, file);
+            fs::remove_file(&path)
+                .map_err(|source| PublishError::File(FileError::Write { path: path.clone(), source }))?;
+            removed.push(format!("{name}/{file}"));
+        }
+    }
+    Ok(removed)
+}
+
+fn notes(target: &Store, catalog: &Catalog) -> Result<Vec<Note>, PublishError> {
+    let mut notes = Vec::new();
+    if !catalog.extensions.is_empty() {
+        notes.push(Note::Unsigned);
+    }
+    for name in target.extensions().map_err(PublishError::File)? {
+        let was_extension = target.file(&name, checksums::FILE_NAME).exists();
+        if was_extension && !catalog.extensions.contains_key(&name) {
+            notes.push(Note::Left { name });
+        }
+    }
+    Ok(notes)
+}

@@ -1,0 +1,235 @@
+//! Puts together what goes into the image: the recipe's files, what builds made, and the
+//! extension-release file; and refuses what would do harm once it is merged.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use sysext_image::Tree;
+use sysext_image::tree::{ContentError, Kind, Metadata, Rules, TreeError};
+use sysext_manifests::architecture::Architecture;
+use sysext_manifests::extension_release::ExtensionRelease;
+use sysext_manifests::os_release::OsReleaseError;
+use sysext_manifests::transfer::HealthCheck;
+
+use crate::recipe::Recipe;
+
+mod elf;
+mod lint;
+
+pub use lint::Problem;
+
+/// Where extensions say which hosts they go with.
+const RELEASES: &str = "usr/lib/extension-release.d";
+
+/// With this attribute set to 0, systemd does not insist on the image's name being that of the file: an
+/// image may then carry its version in its name.
+const STRICT: &str = "user.extension-release.strict";
+
+/// The longest extension-release file that is read from a tree, in bytes.
+const RELEASE_MAX: u64 = 64 << 10;
+
+/// What to put together.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The recipe.
+    pub recipe: &'a Recipe,
+    /// The directory that is laid out as on the target.
+    pub files: Option<&'a Path>,
+    /// What builds made, by the name that the recipe gives it.
+    pub inputs: &'a BTreeMap<String, PathBuf>,
+    /// For which architecture.
+    pub architecture: Architecture,
+}
+
+/// What goes into the image.
+#[derive(Clone, Debug)]
+pub struct Staged {
+    /// The tree.
+    pub tree: Tree,
+    /// The fields of its extension-release file.
+    pub release: BTreeMap<String, String>,
+}
+
+/// Why nothing could be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// The files cannot be read, or do not fit together.
+    #[error("cannot stage the files")]
+    Tree(#[source] TreeError),
+    /// The recipe wants a file that the command line does not give.
+    #[error("the recipe takes {path} from the input {input:?}, which is not given", path = .path.display())]
+    NoInput {
+        /// Where it goes.
+        path: PathBuf,
+        /// The input.
+        input: String,
+    },
+    /// The command line gives a file that the recipe does not want.
+    #[error("the recipe has no use for the input {input:?}")]
+    SpareInput {
+        /// The input.
+        input: String,
+    },
+    /// An input cannot be read.
+    #[error("cannot read the input {path}", path = .path.display())]
+    Input {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A program for another machine.
+    #[error("{path} is a program for {found}, not for {architecture}", path = .path.display())]
+    Machine {
+        /// The file.
+        path: PathBuf,
+        /// Its machine.
+        found: String,
+        /// The architecture to bake for.
+        architecture: Architecture,
+    },
+    /// The tree's own extension-release file cannot be read.
+    #[error("cannot read {RELEASES}/{file} of the tree: {reason}")]
+    Release {
+        /// The file.
+        file: String,
+        /// Why not.
+        reason: ReleaseDefect,
+    },
+    /// Something would do harm once it is merged.
+    #[error("this would do harm once it is merged:{}", list(.problems))]
+    Harmful {
+        /// What.
+        problems: Vec<Problem>,
+    },
+}
+
+/// What is wrong with an extension-release file in a tree.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseDefect {
+    /// It cannot be read.
+    #[error(transparent)]
+    Content(ContentError),
+    /// It is no text of reasonable length.
+    #[error("{0}")]
+    Text(io::Error),
+    /// Its text is not usable.
+    #[error("{0}")]
+    Syntax(OsReleaseError),
+    /// It is meant for another architecture.
+    #[error("it says ARCHITECTURE={found}, this is baked for {architecture}")]
+    Architecture {
+        /// What it says.
+        found: String,
+        /// The architecture to bake for.
+        architecture: Architecture,
+    },
+}
+
+fn list(problems: &[Problem]) -> impl fmt::Display {
+    problems.iter().map(|problem| format!("\n  {problem}")).collect::<String>()
+}
+
+impl StageError {
+    /// What the reader can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Tree(error) => error.hint(),
+            Self::NoInput { input, .. } => Some(format!("give --input {input}=PATH")),
+            Self::SpareInput { .. } => {
+                Some("name it as input = \"…\" in a [[binary]] of the recipe".to_owned())
+            }
+            Self::Machine { .. } => {
+                Some("build it for that architecture, or bake with another --arch".to_owned())
+            }
+            Self::Harmful { problems } => {
+                let mut hints: Vec<String> = problems.iter().filter_map(Problem::hint).collect();
+                hints.dedup();
+                (!hints.is_empty()).then(|| hints.join("; "))
+            }
+            Self::Input { .. } | Self::Release { .. } => None,
+        }
+    }
+}
+
+/// Puts the tree together.
+pub fn stage(request: &Request<'_>) -> Result<Staged, StageError> {
+    let Request { recipe, inputs, architecture, .. } = request;
+    let mut tree = match request.files {
+        Some(files) => Tree::from_directory(files, &Rules::default()).map_err(StageError::Tree)?,
+        None => Tree::new(),
+    };
+    let is_used = |input: &String| recipe.binary.iter().any(|binary| binary.input == *input);
+    if let Some(input) = inputs.keys().find(|input| !is_used(input)) {
+        return Err(StageError::SpareInput { input: input.clone() });
+    }
+    for binary in &recipe.binary {
+        let source = inputs
+            .get(&binary.input)
+            .ok_or_else(|| StageError::NoInput { path: binary.path.clone(), input: binary.input.clone() })?;
+        check_machine(source, *architecture)?;
+        tree.insert_file(&binary.path, source, Metadata::new(0o755)).map_err(StageError::Tree)?;
+    }
+
+    let checks: Vec<HealthCheck> = recipe.health.iter().filter_map(|check| check.parse().ok()).collect();
+    let problems = lint::lint(&tree, &recipe.name, &recipe.units.restart, &checks);
+    if !problems.is_empty() {
+        return Err(StageError::Harmful { problems });
+    }
+    let release = release(&tree, recipe, *architecture)?;
+    let text = release.render();
+    let path = format!("{RELEASES}/extension-release.{}", recipe.name);
+    let metadata = Metadata::new(0o644).xattr(STRICT, *b"0");
+    tree.insert_bytes(&path, text, metadata).map_err(StageError::Tree)?;
+    let fields = release.fields().iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
+    Ok(Staged { tree, release: fields.collect() })
+}
+
+/// The fields of the extension-release file: ours, then the tree's own, then the recipe's.
+fn release(tree: &Tree, recipe: &Recipe, architecture: Architecture) -> Result<ExtensionRelease, StageError> {
+    let file = format!("extension-release.{}", recipe.name);
+    let refuse = |reason| StageError::Release { file: file.clone(), reason };
+    let ours = ExtensionRelease::for_any(Some(architecture));
+    let mut fields: BTreeMap<String, String> = BTreeMap::new();
+    let mut add = |release: &ExtensionRelease| {
+        fields.extend(release.fields().iter().map(|(key, value)| (key.to_owned(), value.to_owned())));
+    };
+    add(&ours);
+    if let Some(Kind::File(content)) = tree.get(format!("{RELEASES}/{file}")).map(|node| &node.kind) {
+        let mut text = String::new();
+        let opened = content.open().map_err(|error| refuse(ReleaseDefect::Content(error)))?;
+        opened
+            .take(RELEASE_MAX)
+            .read_to_string(&mut text)
+            .map_err(|error| refuse(ReleaseDefect::Text(error)))?;
+        let (own, _) =
+            ExtensionRelease::parse(&text).map_err(|error| refuse(ReleaseDefect::Syntax(error)))?;
+        match own.fields().get_set("ARCHITECTURE") {
+            Some(found) if found != "_any" && found != architecture.as_str() => {
+                return Err(refuse(ReleaseDefect::Architecture { found: found.to_owned(), architecture }));
+            }
+            _ => add(&own),
+        }
+    }
+    fields.extend(recipe.release.clone());
+    Ok(fields.into_iter().collect())
+}
+
+/// A program for another machine would only be noticed on the node. What is no program is not looked at.
+fn check_machine(path: &Path, architecture: Architecture) -> Result<(), StageError> {
+    let input = |source| StageError::Input { path: path.to_owned(), source };
+    let mut head = Vec::new();
+    File::open(path).and_then(|file| file.take(elf::HEAD).read_to_end(&mut head)).map_err(input)?;
+    match elf::machine(&head) {
+        Some(machine) if !machine.runs_on(architecture) => {
+            Err(StageError::Machine { path: path.to_owned(), found: machine.to_string(), architecture })
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

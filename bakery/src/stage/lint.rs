@@ -1,0 +1,196 @@
+//! What an extension must not contain: each of these was shipped by somebody and broke hosts.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use sysext_image::Tree;
+use sysext_image::tree::{Kind, Node};
+use sysext_manifests::transfer::HealthCheck;
+
+use super::RELEASES;
+
+/// Directories that are symbolic links on hosts with a merged `/usr`: the overlay would put a directory
+/// in the link's place and hide everything behind it.
+const LINKS_ON_HOSTS: [&str; 3] = ["usr/sbin", "usr/lib64", "usr/local/sbin"];
+
+/// Directories that anything else in their place would hide.
+const DIRECTORIES_ON_HOSTS: [&str; 4] = ["usr/bin", "usr/lib", "usr/local", "usr/share"];
+
+/// Where systemd looks for units of an extension.
+const UNIT_DIRECTORIES: [&str; 4] = [
+    "usr/lib/systemd/system",
+    "usr/lib/systemd/user",
+    "usr/local/lib/systemd/system",
+    "usr/local/lib/systemd/user",
+];
+
+/// Something that must not be in an extension, or that it says and has not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// Outside the directories that extensions reach.
+    Outside {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The host's identity.
+    OsRelease {
+        /// Where.
+        path: PathBuf,
+    },
+    /// A directory in the place of the host's symbolic link.
+    HidesLink {
+        /// Where.
+        path: PathBuf,
+    },
+    /// A file or link in the place of a directory of the host.
+    HidesDirectory {
+        /// Where.
+        path: PathBuf,
+    },
+    /// A drop-in that systemd does not read.
+    DropIn {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The extension-release file of another extension.
+    OtherRelease {
+        /// Where.
+        path: PathBuf,
+        /// The one that belongs here.
+        expected: String,
+    },
+    /// A health check whose program is not in the extension.
+    Check {
+        /// The program.
+        program: String,
+        /// What is there instead.
+        found: &'static str,
+    },
+    /// A unit to restart that is not in the extension.
+    Unit {
+        /// The unit.
+        unit: String,
+    },
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Outside { path } => {
+                write!(f, "/{}: only /usr and /opt can be extended", path.display())
+            }
+            Self::OsRelease { path } => {
+                write!(f, "/{}: would change what the host is, systemd refuses it", path.display())
+            }
+            Self::HidesLink { path } => {
+                write!(f, "/{}: is a directory, and would hide the host's link of that name", path.display())
+            }
+            Self::HidesDirectory { path } => {
+                write!(f, "/{}: is no directory, and would hide the host's directory", path.display())
+            }
+            Self::DropIn { path } => {
+                write!(f, "/{}: systemd reads only drop-ins that end in .conf", path.display())
+            }
+            Self::OtherRelease { path, expected } => {
+                write!(f, "/{}: only {expected} may be there", path.display())
+            }
+            Self::Check { program, found } => {
+                write!(f, "a health check runs {program}, which is {found} in the extension")
+            }
+            Self::Unit { unit } => write!(f, "units.restart names {unit}, which is not in the extension"),
+        }
+    }
+}
+
+impl Problem {
+    /// What the reader can do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Outside { path } if path.starts_with("etc") || path.starts_with("var") => {
+                "ship a default below usr/share and let a tmpfiles.d entry copy it".to_owned()
+            }
+            Self::Outside { .. } => "move it below usr".to_owned(),
+            Self::HidesLink { path } if path.ends_with("lib64") => "move its content to usr/lib".to_owned(),
+            Self::HidesLink { path } => {
+                format!("move its content to {}", path.with_file_name("bin").display())
+            }
+            Self::DropIn { path } => {
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                format!("call it {name}.conf")
+            }
+            Self::Check { .. } => "a catalog's checks may only run what the extension ships".to_owned(),
+            Self::OsRelease { .. } => "remove it".to_owned(),
+            Self::HidesDirectory { .. } | Self::OtherRelease { .. } | Self::Unit { .. } => return None,
+        })
+    }
+}
+
+/// Everything that is wrong with a tree, in its order.
+pub(super) fn lint(tree: &Tree, name: &str, restarts: &[String], checks: &[HealthCheck]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for entry in tree.entries() {
+        problems.extend(look(&entry.path, entry.node, name));
+    }
+    for HealthCheck::Exec { argv } in checks {
+        let Some(program) = argv.first() else { continue };
+        if let Some(found) = why_not_runnable(tree, program) {
+            problems.push(Problem::Check { program: program.clone(), found });
+        }
+    }
+    let missing = restarts.iter().filter(|unit| !has_unit(tree, unit));
+    problems.extend(missing.map(|unit| Problem::Unit { unit: unit.clone() }));
+    problems
+}
+
+fn look(path: &Path, node: &Node, name: &str) -> Option<Problem> {
+    let is_directory = matches!(node.kind, Kind::Directory(_));
+    let is_any = |paths: &[&str]| paths.iter().any(|other| path == Path::new(other));
+    let here = || path.to_owned();
+    let is_top = path.components().count() == 1;
+    if is_top && !(is_directory && is_any(&["usr", "opt"])) {
+        return Some(Problem::Outside { path: here() });
+    }
+    if is_any(&["usr/lib/os-release", "usr/lib/initrd-release"]) {
+        return Some(Problem::OsRelease { path: here() });
+    }
+    if is_directory && is_any(&LINKS_ON_HOSTS) {
+        return Some(Problem::HidesLink { path: here() });
+    }
+    if !is_directory && is_any(&DIRECTORIES_ON_HOSTS) {
+        return Some(Problem::HidesDirectory { path: here() });
+    }
+    let parent = path.parent()?;
+    let is_drop_in = parent.extension().is_some_and(|extension| extension == "d")
+        && parent
+            .parent()
+            .is_some_and(|above| UNIT_DIRECTORIES.iter().any(|units| above == Path::new(units)));
+    if is_drop_in && !is_directory && path.extension().is_none_or(|extension| extension != "conf") {
+        return Some(Problem::DropIn { path: here() });
+    }
+    let expected = format!("extension-release.{name}");
+    if parent == Path::new(RELEASES) && path.file_name().is_none_or(|file| file != expected.as_str()) {
+        return Some(Problem::OtherRelease { path: here(), expected });
+    }
+    None
+}
+
+/// What is the matter with a program that a check wants to run; a link may lead to the host's.
+fn why_not_runnable(tree: &Tree, program: &str) -> Option<&'static str> {
+    match tree.get(program.trim_start_matches('/')) {
+        None => Some("not"),
+        Some(Node { kind: Kind::Directory(_), .. }) => Some("a directory"),
+        Some(Node { kind: Kind::File(_), metadata }) if metadata.mode & 0o111 == 0 => Some("not executable"),
+        Some(_) => None,
+    }
+}
+
+fn has_unit(tree: &Tree, unit: &str) -> bool {
+    // `getty@tty1.service` is an instance of `getty@.service`
+    let template = unit.split_once('@').and_then(|(prefix, instance)| {
+        let (_, kind) = instance.rsplit_once('.')?;
+        Some(format!("{prefix}@.{kind}"))
+    });
+    let exists =
+        |name: &str| UNIT_DIRECTORIES.iter().any(|units| tree.get(Path::new(units).join(name)).is_some());
+    exists(unit) || template.is_some_and(|template| exists(&template))
+}

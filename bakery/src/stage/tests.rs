@@ -1,0 +1,146 @@
+//! What is put together, and what is refused.
+
+use std::fs;
+
+use super::*;
+
+struct Files(tempfile::TempDir);
+
+impl Files {
+    fn new(paths: &[&str]) -> Self {
+        let files = Self(tempfile::tempdir().unwrap());
+        for path in paths {
+            files.write(path, "");
+        }
+        files
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.0.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn stage(&self, recipe: &Recipe) -> Result<Staged, StageError> {
+        let request = Request {
+            recipe,
+            files: Some(self.0.path()),
+            inputs: &BTreeMap::new(),
+            architecture: Architecture::X86_64,
+        };
+        stage(&request)
+    }
+}
+
+fn recipe() -> Recipe {
+    Recipe::plain("x", "1.0", Architecture::X86_64)
+}
+
+fn problems(paths: &[&str]) -> Vec<Problem> {
+    match Files::new(paths).stage(&recipe()) {
+        Err(StageError::Harmful { problems }) => problems,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_release_file_is_put_in_with_its_attribute() {
+    let staged = Files::new(&["usr/bin/x"]).stage(&recipe()).unwrap();
+    let node = staged.tree.get("usr/lib/extension-release.d/extension-release.x").unwrap();
+    assert_eq!(node.metadata, Metadata::new(0o644).xattr(STRICT, *b"0"));
+    let Kind::File(content) = &node.kind else { panic!("{node:?}") };
+    let mut text = String::new();
+    content.open().unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(text, "ARCHITECTURE=x86-64\nID=_any\n");
+    assert_eq!(staged.release["ID"], "_any");
+}
+
+#[test]
+fn the_fields_of_the_tree_and_the_recipe_are_kept() {
+    let files = Files::new(&["usr/bin/x"]);
+    files.write("usr/lib/extension-release.d/extension-release.x", "ID=flatcar\nSYSEXT_LEVEL=1.0\n");
+    let mut recipe = recipe();
+    recipe.release.insert("SYSEXT_LEVEL".to_owned(), "2.0".to_owned());
+    let release = files.stage(&recipe).unwrap().release;
+    let expected = [("ARCHITECTURE", "x86-64"), ("ID", "flatcar"), ("SYSEXT_LEVEL", "2.0")];
+    assert_eq!(release, expected.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
+
+    files.write("usr/lib/extension-release.d/extension-release.x", "ID=_any\nARCHITECTURE=arm64\n");
+    let error = files.stage(&recipe).unwrap_err().to_string();
+    assert!(error.contains("it says ARCHITECTURE=arm64, this is baked for x86-64"), "{error}");
+}
+
+#[test]
+fn only_usr_and_opt_are_extended() {
+    assert_eq!(
+        problems(&["etc/x.conf", "usr/bin/x", "opt/x", "var/lib/x"]),
+        [Problem::Outside { path: "etc".into() }, Problem::Outside { path: "var".into() }]
+    );
+    assert_eq!(problems(&["usr"]), [Problem::Outside { path: "usr".into() }]);
+}
+
+#[test]
+fn what_hides_the_host_is_refused() {
+    assert_eq!(problems(&["usr/lib/os-release"]), [Problem::OsRelease { path: "usr/lib/os-release".into() }]);
+    for path in LINKS {
+        assert_eq!(problems(&[&format!("{path}/x")]), [Problem::HidesLink { path: path.into() }]);
+    }
+    assert_eq!(problems(&["usr/bin"]), [Problem::HidesDirectory { path: "usr/bin".into() }]);
+}
+
+const LINKS: [&str; 3] = ["usr/sbin", "usr/lib64", "usr/local/sbin"];
+
+#[test]
+fn a_drop_in_that_systemd_would_ignore_is_refused() {
+    let path = "usr/lib/systemd/system/multi-user.target.d/bird.service";
+    let found = problems(&[path, "usr/lib/systemd/system/multi-user.target.d/10-x.conf"]);
+    assert_eq!(found, [Problem::DropIn { path: path.into() }]);
+    assert_eq!(found[0].hint().unwrap(), "call it bird.service.conf");
+}
+
+#[test]
+fn another_extensions_release_is_refused() {
+    let path = "usr/lib/extension-release.d/extension-release.y";
+    let expected = "extension-release.x".to_owned();
+    assert_eq!(problems(&[path]), [Problem::OtherRelease { path: path.into(), expected }]);
+}
+
+#[test]
+fn checks_and_units_name_what_is_inside() {
+    let files = Files::new(&["usr/bin/x", "usr/lib/systemd/system/x@.service"]);
+    let mut recipe = recipe();
+    recipe.health = vec!["exec:/usr/bin/x --version".to_owned(), "exec:/usr/bin/true".to_owned()];
+    recipe.units.restart = vec!["x@1.service".to_owned(), "y.service".to_owned()];
+    let Err(StageError::Harmful { problems }) = files.stage(&recipe) else { panic!("it was staged") };
+    let check = |program: &str, found| Problem::Check { program: program.to_owned(), found };
+    assert_eq!(
+        problems,
+        [
+            check("/usr/bin/x", "not executable"),
+            check("/usr/bin/true", "not"),
+            Problem::Unit { unit: "y.service".to_owned() }
+        ]
+    );
+}
+
+#[test]
+fn inputs_and_recipe_must_agree() {
+    let this = std::env::current_exe().unwrap();
+    let mut recipe = recipe();
+    let go = |recipe: &Recipe, inputs: &[(&str, &Path)], architecture| {
+        let inputs = inputs.iter().map(|(name, path)| ((*name).to_owned(), path.to_path_buf())).collect();
+        stage(&Request { recipe, files: None, inputs: &inputs, architecture })
+    };
+    let here = Architecture::of_machine(std::env::consts::ARCH).unwrap();
+    let spare = go(&recipe, &[("x", &this)], here);
+    assert!(matches!(spare, Err(StageError::SpareInput { input }) if input == "x"));
+
+    let path = PathBuf::from("usr/bin/x");
+    recipe.binary.push(crate::recipe::Binary { path: path.clone(), input: "x".to_owned() });
+    assert!(matches!(go(&recipe, &[], here), Err(StageError::NoInput { .. })));
+    let staged = go(&recipe, &[("x", &this)], here).unwrap();
+    assert_eq!(staged.tree.get(&path).unwrap().metadata, Metadata::new(0o755));
+
+    let elsewhere = if here == Architecture::Arm64 { Architecture::X86_64 } else { Architecture::Arm64 };
+    assert!(matches!(go(&recipe, &[("x", &this)], elsewhere), Err(StageError::Machine { .. })));
+}

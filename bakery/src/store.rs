@@ -1,0 +1,179 @@
+//! The store: a directory laid out like the published repository, with the baker's records beside the
+//! images. Which file lies where is decided here, and how files get there whole or not at all.
+//!
+//! ```text
+//! STORE/catalog/catalog.json             what the last `bakery index` offered
+//! STORE/NAME/NAME-VERSION-ARCH.raw       an image
+//! STORE/NAME/NAME-VERSION-ARCH.json      its record; stays here
+//! STORE/NAME/{SHA256SUMS,NAME.transfer,NAME.conf}
+//! ```
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use sysext_manifests::digest::{Hasher, Sha256};
+
+mod pending;
+
+pub use pending::Pending;
+
+/// The directory of the catalog; no extension may have this name.
+pub const CATALOG: &str = "catalog";
+
+/// How much of a file is read at a time, in bytes: enough for the disk, little for the cache.
+const CHUNK: usize = 1 << 18;
+
+/// A file that could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It could not be read.
+    #[error("cannot read {path}", path = .path.display())]
+    Read {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It could not be written.
+    #[error("cannot write {path}", path = .path.display())]
+    Write {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Another process writes the same file.
+    #[error("another process is writing {path}", path = .path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl FileError {
+    /// What the reader can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Busy { .. } => Some("wait until the other bakery has ended, then try again".to_owned()),
+            Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                Some("make room and run the same command again; nothing half-written was left".to_owned())
+            }
+            Self::Read { .. } | Self::Write { .. } => None,
+        }
+    }
+}
+
+/// A store or a published repository: the two have the same layout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    root: PathBuf,
+}
+
+impl Store {
+    /// The store in this directory, which need not exist yet.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The signed catalog.
+    pub fn catalog(&self) -> PathBuf {
+        self.root.join(CATALOG).join("catalog.json")
+    }
+
+    /// What belongs to one extension.
+    pub fn extension(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// A file of one extension.
+    pub fn file(&self, name: &str, file: &str) -> PathBuf {
+        self.root.join(name).join(file)
+    }
+
+    /// The directories of extensions, sorted; nothing if the store does not exist yet.
+    pub fn extensions(&self) -> Result<Vec<String>, FileError> {
+        let mut names = list(&self.root)?;
+        names.retain(|name| name != CATALOG && !name.starts_with('.') && self.root.join(name).is_dir());
+        Ok(names)
+    }
+}
+
+/// The names in a directory, sorted; none if it does not exist. What is not UTF-8 was not put there by us.
+pub fn list(directory: &Path) -> Result<Vec<String>, FileError> {
+    let read = |source| FileError::Read { path: directory.to_owned(), source };
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(read(error)),
+    };
+    let names: Vec<OsString> =
+        entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>().map_err(read)?;
+    let mut names: Vec<String> = names.into_iter().filter_map(|name| name.into_string().ok()).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// The bytes of a file, or nothing if there is none.
+pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(FileError::Read { path: path.to_owned(), source }),
+    }
+}
+
+/// Whether a file had to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It was written.
+    Written,
+    /// It already had these bytes.
+    Same,
+}
+
+/// Gives a file these bytes, whole or not at all.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<Change, FileError> {
+    if read_if_there(path)?.as_deref() == Some(bytes) {
+        return Ok(Change::Same);
+    }
+    let mut pending = Pending::create(path)?;
+    pending.write(bytes)?;
+    pending.commit()?;
+    Ok(Change::Written)
+}
+
+/// Reads a file to its end in pieces; returns its digest and its length.
+pub fn digest(path: &Path) -> Result<(Sha256, u64), FileError> {
+    stream(path, |_| Ok(()))
+}
+
+/// Reads a file to its end and passes on each piece; returns its digest and its length.
+pub fn stream(
+    path: &Path,
+    mut take: impl FnMut(&[u8]) -> Result<(), FileError>,
+) -> Result<(Sha256, u64), FileError> {
+    let read = |source| FileError::Read { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(read)?;
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; CHUNK];
+    let mut length = 0;
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok((hasher.finish(), length)),
+            Ok(count) => {
+                hasher.update(&buffer[..count]);
+                take(&buffer[..count])?;
+                length += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(read(error)),
+        }
+    }
+}
