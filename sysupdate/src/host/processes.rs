@@ -1,10 +1,11 @@
 //! Running a program of the host and seeing how it ends.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -80,9 +81,14 @@ impl Processes for Spawner {
             Ok(output) => output,
             Err(error) => return not_started(error.to_string()),
         };
+        // Opened here: below another root there may be no /dev.
+        let nothing = match File::open("/dev/null") {
+            Ok(nothing) => nothing,
+            Err(error) => return not_started(format!("/dev/null: {error}")),
+        };
         let mut command = Command::new(path);
         command.args(arguments).env_clear().env("PATH", SEARCH_PATH).envs(&program.environment);
-        command.stdin(Stdio::null()).stdout(writer).stderr(output).current_dir("/").process_group(0);
+        command.stdin(nothing).stdout(writer).stderr(output).current_dir("/").process_group(0);
         let child = match spawn(&mut command, &program.root) {
             Ok(child) => child,
             Err(error) => return not_started(format!("{path}: {error}")),
