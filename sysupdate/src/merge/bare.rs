@@ -47,7 +47,7 @@ impl Bare {
     /// A merged hierarchy as it is without what is merged; nothing where nothing is merged.
     pub(super) fn uncovered(&self, hierarchy: &Path) -> Option<PathBuf> {
         let (_, fd) = self.uncovered.iter().find(|(inside, _)| inside == hierarchy)?;
-        Some(PathBuf::from(through(fd)))
+        Some(Path::new(&through(fd)).join("."))
     }
 
     /// Where a path without symbolic links is found on the running system. What is mounted below a
@@ -55,8 +55,8 @@ impl Bare {
     pub(super) fn locate(&self, inside: &Path) -> PathBuf {
         for (hierarchy, fd) in &self.uncovered {
             if let Ok(rest) = inside.strip_prefix(hierarchy) {
-                let under = Path::new(&through(fd)).join(rest);
-                let under = if rest.as_os_str().is_empty() { PathBuf::from(through(fd)) } else { under };
+                // With the dot even the hierarchy itself is a directory, not a link to one.
+                let under = Path::new(&through(fd)).join(".").join(rest);
                 if under.symlink_metadata().is_ok() {
                     return under;
                 }
