@@ -5,8 +5,9 @@ use std::fmt;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use crate::{isolation, workspace};
@@ -115,6 +116,27 @@ fn show_this_program(root: &Path) -> Result<()> {
         bind(&this, &target)?;
     }
     Ok(())
+}
+
+/// What `systemd-sysext status` says is merged into `/usr`: a list, or 257's word for nothing.
+pub fn merged_into_usr() -> Result<serde_json::Value> {
+    let status: serde_json::Value =
+        serde_json::from_str(&run("systemd-sysext", &["status", "--json=short"])?)?;
+    let rows = status.as_array().context("status is not a list")?;
+    let usr = rows.iter().find(|row| row["hierarchy"] == "/usr").context("no row for /usr")?;
+    Ok(usr["extensions"].clone())
+}
+
+/// Runs a program to its end and returns what it printed; what it complained about is in the error.
+pub fn run(program: &str, arguments: &[&str]) -> Result<String> {
+    let output =
+        Command::new(program).args(arguments).output().with_context(|| format!("cannot run {program}"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !output.status.success() {
+        let diagnostics = String::from_utf8_lossy(&output.stderr);
+        bail!("{program} {arguments:?}: {}\n{text}{diagnostics}", output.status);
+    }
+    Ok(text)
 }
 
 fn attach(source: &str, target: &Path, kind: &str, flags: MsFlags) -> Result<()> {

@@ -1,19 +1,16 @@
 //! The real systemd 257 of Debian trixie, in a root of its own: first that it works here at all, on
 //! bytes made by hand, then that it takes what we publish.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, ExitCode};
-use std::thread;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use sysext_manifests::digest::Sha256;
 use tests::needs::{Need, Suite};
-use tests::peer::{Peer, Shared};
+use tests::peer::{Peer, Shared, merged_into_usr, run};
 use tests::programs::program;
+use tests::server::{Fault, Server, Times};
 
 const SYSUPDATE: &str = "/usr/lib/systemd/systemd-sysupdate";
 
@@ -44,7 +41,8 @@ fn is_257() -> Result<()> {
 
 fn installs() -> Result<()> {
     Peer::Trixie.enter(&[])?;
-    configure(serve(publish(&[("demo-1.raw", FIRST), ("demo-2.raw", SECOND)]))?)?;
+    let server = publish(&[("demo-1.raw", FIRST), ("demo-2.raw", SECOND)])?;
+    configure(&server)?;
     ensure!(run(SYSUPDATE, &["check-new"])?.trim() == "2");
     run(SYSUPDATE, &["update"])?;
     ensure!(fs::read("/var/lib/demo/demo-2.raw")? == SECOND);
@@ -57,9 +55,9 @@ fn installs() -> Result<()> {
 
 fn refuses_flipped() -> Result<()> {
     Peer::Trixie.enter(&[])?;
-    let mut files = publish(&[("demo-2.raw", SECOND)]);
-    files.get_mut("demo-2.raw").context("published")?[0] ^= 1;
-    configure(serve(files)?)?;
+    let server = publish(&[("demo-2.raw", SECOND)])?;
+    server.fault("/demo-2.raw", Fault::FlipByte(0), Times::Always);
+    configure(&server)?;
     let output = Command::new(SYSUPDATE).arg("update").output()?;
     let diagnostics = String::from_utf8_lossy(&output.stderr);
     ensure!(!output.status.success(), "installed what the manifest does not name");
@@ -101,72 +99,28 @@ fn merges() -> Result<()> {
     Ok(())
 }
 
-/// What `systemd-sysext status` says is merged into `/usr`: a list, or 257's word for nothing.
-fn merged_into_usr() -> Result<serde_json::Value> {
-    let status: serde_json::Value =
-        serde_json::from_str(&run("systemd-sysext", &["status", "--json=short"])?)?;
-    let rows = status.as_array().context("status is not a list")?;
-    let usr = rows.iter().find(|row| row["hierarchy"] == "/usr").context("no row for /usr")?;
-    Ok(usr["extensions"].clone())
-}
-
-fn run(program: &str, arguments: &[&str]) -> Result<String> {
-    let output =
-        Command::new(program).args(arguments).output().with_context(|| format!("cannot run {program}"))?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let diagnostics = String::from_utf8_lossy(&output.stderr);
-    if !output.status.success() {
-        bail!("{program} {arguments:?}: {}\n{text}{diagnostics}", output.status);
-    }
-    Ok(text)
-}
-
-/// A definition that takes `demo` from that port.
-fn configure(port: u16) -> Result<()> {
+/// A definition that takes `demo` from that server.
+fn configure(server: &Server) -> Result<()> {
     fs::create_dir_all("/etc/sysupdate.d")?;
     fs::create_dir_all("/var/lib/demo")?;
+    let url = server.url();
     let transfer = format!(
         "[Transfer]\nVerify=no\n\n\
-         [Source]\nType=url-file\nPath=http://127.0.0.1:{port}/\nMatchPattern=demo-@v.raw\n\n\
+         [Source]\nType=url-file\nPath={url}\nMatchPattern=demo-@v.raw\n\n\
          [Target]\nType=regular-file\nPath=/var/lib/demo\nMatchPattern=demo-@v.raw\nCurrentSymlink=current.raw\n"
     );
     fs::write("/etc/sysupdate.d/demo.transfer", transfer).context("cannot write the transfer file")
 }
 
-type Files = BTreeMap<String, Vec<u8>>;
-
-/// The files, and the manifest that names them.
-fn publish(files: &[(&str, &[u8])]) -> Files {
-    let sums =
-        files.iter().map(|(name, bytes)| format!("{}  {name}\n", Sha256::of(bytes))).collect::<String>();
-    let manifest = [("SHA256SUMS", sums.as_bytes())];
-    files.iter().chain(&manifest).map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect()
-}
-
-/// Serves the files on a free port of the loopback device until the process ends.
-fn serve(files: Files) -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot listen on loopback")?;
-    let port = listener.local_addr()?.port();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            // A client that goes away in the middle sees its own error; the next one is served.
-            if let Err(error) = stream.and_then(|stream| answer(stream, &files)) {
-                eprintln!("server: {error}");
-            }
-        }
-    });
-    Ok(port)
-}
-
-fn answer(mut stream: TcpStream, files: &Files) -> std::io::Result<()> {
-    let mut lines = BufReader::new(stream.try_clone()?).lines();
-    let request = lines.next().transpose()?.unwrap_or_default();
-    while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
-    let name = request.split(' ').nth(1).unwrap_or_default().trim_start_matches('/');
-    let (status, body) = match files.get(name) {
-        Some(body) => ("200 OK", body.as_slice()),
-        None => ("404 Not Found", &[][..]),
-    };
-    write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len())?;
-    stream.write_all(body)
+/// The files, and the manifest that names them, on a server.
+fn publish(files: &[(&str, &[u8])]) -> Result<Server> {
+    let directory = Path::new("/srv/public");
+    fs::create_dir_all(directory)?;
+    let mut sums = String::new();
+    for (name, bytes) in files {
+        sums.push_str(&format!("{}  {name}\n", Sha256::of(bytes)));
+        fs::write(directory.join(name), bytes)?;
+    }
+    fs::write(directory.join("SHA256SUMS"), sums)?;
+    Server::serve(directory).context("cannot serve")
 }

@@ -1,0 +1,161 @@
+//! What `bakery publish` wrote, taken by the real systemd 257 as it is; and the two merging programs on
+//! one host, each going on from what the other did.
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, ensure};
+use tests::needs::{Need, Suite};
+use tests::peer::{Peer, Shared, merged_into_usr, run};
+use tests::programs::program;
+use tests::server::Server;
+
+const STOCK_SYSUPDATE: &str = "/usr/lib/systemd/systemd-sysupdate";
+const BAKERY: &str = "/opt/ours/bakery";
+const SYSUPDATE: &str = "/opt/ours/sysupdate";
+
+/// A file of the extension, as it is seen once merged.
+const WORD: &str = "/usr/share/demo/word";
+
+fn main() -> ExitCode {
+    let needs = [Need::Peer(Peer::Trixie), Need::Filesystem("erofs"), Need::Filesystem("overlay")];
+    let mut suite = Suite::new();
+    suite.isolated("peer_systemd_sysupdate_installs_what_we_publish", &needs, || installs("transfer"));
+    suite.isolated("peer_systemd_sysupdate_reads_the_conf_twin", &needs, || installs("conf"));
+    suite.isolated("peer_systemd_sysext_merges_what_we_publish", &needs, merges);
+    suite.isolated("peer_either_program_goes_on_from_the_others_merge", &needs, takes_turns);
+    suite.isolated("peer_either_updater_goes_on_from_the_others_files", &needs, updates_in_turns);
+    suite.run()
+}
+
+/// The peer's root with our programs in it, and a repository that a server serves.
+struct Site {
+    server: Server,
+}
+
+impl Site {
+    fn open() -> Result<Self> {
+        let bakery = program("bakery")?;
+        let ours = bakery.parent().context("a program is in a directory")?;
+        Peer::Trixie.enter(&[Shared { host: ours, peer: Path::new("/opt/ours") }])?;
+        fs::create_dir_all("/srv/public")?;
+        let server = Server::serve(Path::new("/srv/public")).context("cannot serve")?;
+        run(
+            BAKERY,
+            &["keygen", "/srv/keys", "--repository", "demo", "--url", &server.url(), "--unencrypted"],
+        )?;
+        Ok(Self { server })
+    }
+
+    /// Bakes a version, and another extension beside it so that the directory is never tidy.
+    fn publish(&self, version: &str) -> Result<()> {
+        for name in ["demo", "demo-other"] {
+            let tree = format!("/srv/tree/{name}-{version}");
+            fs::create_dir_all(format!("{tree}/usr/share/{name}"))?;
+            fs::write(format!("{tree}/usr/share/{name}/word"), format!("{name} {version}"))?;
+            let bake = ["bake", "--tree", &tree, "--name", name, "--version", version, "--out", "/srv/store"];
+            run(BAKERY, &bake)?;
+        }
+        let url = self.server.url();
+        run(BAKERY, &["index", "/srv/store", "--repository", "demo", "--url", &url, "--keys", "/srv/keys"])?;
+        run(BAKERY, &["publish", "/srv/store", "--to", "/srv/public"])?;
+        Ok(())
+    }
+
+    /// What the comment in the published file tells the operator to do.
+    fn define(&self, ending: &str) -> Result<()> {
+        for directory in ["/etc/sysupdate.demo.d", "/var/lib/sysupdate/images/demo", "/var/lib/extensions"] {
+            fs::create_dir_all(directory)?;
+        }
+        let name = format!("demo.{ending}");
+        fs::copy(format!("/srv/public/demo/{name}"), format!("/etc/sysupdate.demo.d/{name}"))?;
+        Ok(())
+    }
+
+    /// What our updater needs besides.
+    fn trust(&self) -> Result<()> {
+        fs::create_dir_all("/etc/sysupdate/repositories")?;
+        fs::copy("/srv/keys/demo.toml", "/etc/sysupdate/repositories/demo.toml")?;
+        Ok(())
+    }
+}
+
+fn installs(ending: &str) -> Result<()> {
+    let site = Site::open()?;
+    site.publish("1.9")?;
+    site.publish("1.10")?;
+    site.define(ending)?;
+    ensure!(run(STOCK_SYSUPDATE, &["-C", "demo", "check-new"])?.trim() == "1.10");
+    run(STOCK_SYSUPDATE, &["-C", "demo", "update"])?;
+    let architecture = sysext_manifests::architecture::Architecture::of_machine(std::env::consts::ARCH)
+        .context("this machine's architecture has no name in systemd")?;
+    let name = format!("demo-1.10-{}.raw", architecture.as_str());
+    let installed = fs::read(format!("/var/lib/sysupdate/images/demo/{name}"))?;
+    ensure!(installed == fs::read(format!("/srv/public/demo/{name}"))?, "other bytes than were published");
+    let link = fs::canonicalize("/var/lib/extensions/demo.raw")?;
+    ensure!(link.ends_with(&name), "CurrentSymlink leads to {}", link.display());
+    Ok(())
+}
+
+fn merges() -> Result<()> {
+    let site = Site::open()?;
+    site.publish("1")?;
+    site.define("transfer")?;
+    run(STOCK_SYSUPDATE, &["-C", "demo", "update"])?;
+    ensure!(!Path::new(WORD).exists(), "there before the merge");
+    run("systemd-sysext", &["merge"])?;
+    ensure!(fs::read_to_string(WORD)? == "demo 1");
+    run("systemd-sysext", &["unmerge"])?;
+    ensure!(!Path::new(WORD).exists(), "there after the unmerge");
+    Ok(())
+}
+
+fn takes_turns() -> Result<()> {
+    let site = Site::open()?;
+    site.publish("1")?;
+    site.define("transfer")?;
+    run(STOCK_SYSUPDATE, &["-C", "demo", "update"])?;
+
+    run(SYSUPDATE, &["sysext", "merge"])?;
+    ensure!(merged_into_usr()? == serde_json::json!(["demo"]), "stock does not see our merge");
+    ensure!(fs::read_to_string(WORD)? == "demo 1");
+    run("systemd-sysext", &["refresh"])?;
+    ensure!(fs::read_to_string(WORD)? == "demo 1", "stock's refresh of our merge lost a file");
+    run(SYSUPDATE, &["sysext", "refresh", "--always-refresh"])?;
+    ensure!(merged_into_usr()? == serde_json::json!(["demo"]), "stock does not see our refresh of its merge");
+    run("systemd-sysext", &["unmerge"])?;
+    ensure!(!Path::new(WORD).exists(), "stock's unmerge left our merge");
+
+    run("systemd-sysext", &["merge"])?;
+    let status = run(SYSUPDATE, &["sysext", "status"])?;
+    ensure!(status.lines().any(|line| line.starts_with("/usr ") && line.ends_with(" demo")), "{status}");
+    run(SYSUPDATE, &["sysext", "unmerge"])?;
+    ensure!(!Path::new(WORD).exists(), "our unmerge left stock's merge");
+    ensure!(merged_into_usr()? == serde_json::json!("none"));
+    Ok(())
+}
+
+fn updates_in_turns() -> Result<()> {
+    let site = Site::open()?;
+    site.publish("1")?;
+    site.define("transfer")?;
+    site.trust()?;
+    run(SYSUPDATE, &["-C", "demo", "update"])?;
+    ensure!(fs::read_to_string(WORD)? == "demo 1");
+    let listed = |json: &str| -> Result<serde_json::Value> {
+        Ok(serde_json::from_str::<serde_json::Value>(json)?["current"].clone())
+    };
+    ensure!(listed(&run(STOCK_SYSUPDATE, &["-C", "demo", "list", "--json=short"])?)? == "1");
+
+    site.publish("2")?;
+    run(STOCK_SYSUPDATE, &["-C", "demo", "update"])?;
+    ensure!(listed(&run(SYSUPDATE, &["-C", "demo", "list", "--json"])?)? == "2");
+    ensure!(fs::read_to_string(WORD)? == "demo 1", "stock's updater does not merge");
+
+    site.publish("3")?;
+    run(SYSUPDATE, &["-C", "demo", "update"])?;
+    ensure!(fs::read_to_string(WORD)? == "demo 3");
+    ensure!(listed(&run(STOCK_SYSUPDATE, &["-C", "demo", "list", "--json=short"])?)? == "3");
+    Ok(())
+}
