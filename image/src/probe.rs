@@ -123,7 +123,7 @@ fn erofs(image: &mut (impl Read + Seek), bytes: &[u8]) -> Result<Option<Superblo
 /// The checksum covers the block from the superblock on, with zeros in its own place.
 fn checksum(image: &mut (impl Read + Seek), block: u64, expected: u32) -> Result<Checksum, ProbeError> {
     let length = if block > SUPERBLOCK { block - SUPERBLOCK } else { block };
-    let length = usize::try_from(length).unwrap_or(0);
+    let length = usize::try_from(length).expect("the caller has checked the size of a block");
     let mut bytes = read(image, SUPERBLOCK, length)?;
     if bytes.len() < length {
         return Ok(Checksum::Wrong);

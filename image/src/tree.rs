@@ -131,6 +131,11 @@ impl Tree {
     }
 }
 
+/// The permission bits of a mode as the system has it.
+pub(crate) fn permissions(mode: u32) -> u16 {
+    u16::try_from(mode & u32::from(PERMISSIONS)).expect("the mask leaves twelve bits")
+}
+
 impl Default for Tree {
     fn default() -> Self {
         Self::new()

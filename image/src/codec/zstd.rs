@@ -15,7 +15,7 @@ pub(super) const LAST: u8 = 19;
 
 /// log2 of the window in bytes. Clusters hold little more input than this window, and the kernel
 /// allocates a window per stream when it mounts.
-pub(crate) const WINDOW_LOG: u32 = 18;
+pub(crate) const WINDOW_LOG: u8 = 18;
 
 /// Every parameter of the compressor that a level stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +100,7 @@ impl Zstd {
             .ok_or_else(|| LibraryError { library: "zstd", message: "no memory".into() })?;
         let p = Parameters::of(level);
         for parameter in [
-            CParameter::WindowLog(WINDOW_LOG),
+            CParameter::WindowLog(WINDOW_LOG.into()),
             CParameter::ChainLog(p.chain_log),
             CParameter::HashLog(p.hash_log),
             CParameter::SearchLog(p.search_log),

@@ -5,12 +5,15 @@
 //! there an input of fixed size is compressed, and then somewhat more of it, such that the last
 //! block of the cluster is nearly full. Two estimated tries get most of what a search would.
 
-use super::format::{Algorithm, BLOCK_USIZE};
-use crate::codec::{Codec, LibraryError, Lz4hc, Zstd};
+use super::format::{Algorithm, BLOCK_USIZE, lz4_parameters, zstd_parameters};
+use crate::codec::{Codec, LibraryError, Lz4hc, WINDOW_LOG, Zstd};
 
 /// Compressed size of a full LZ4 cluster. Larger ones hardly get smaller in sum, and cost more
 /// for every random read.
-pub(super) const LZ4_CLUSTER: usize = 64 * 1024;
+pub(super) const LZ4_CLUSTER: usize = LZ4_CLUSTER_BLOCKS as usize * BLOCK_USIZE;
+
+/// The same in blocks.
+const LZ4_CLUSTER_BLOCKS: u16 = 16;
 
 /// The input that a Zstandard cluster is first tried with: one window.
 const ZSTD_CHUNK: usize = 256 * 1024;
@@ -169,26 +172,76 @@ impl Clusters {
     }
 
     fn extent(&mut self, length: usize, blocks: usize, form: Form) {
-        // Both are bounded by MAX_EXTENT.
-        let length = u32::try_from(length).unwrap_or(u32::MAX);
-        let blocks = u16::try_from(blocks).unwrap_or(u16::MAX);
+        let length = u32::try_from(length).expect("bounded by MAX_EXTENT");
+        let blocks = u16::try_from(blocks).expect("bounded by MAX_EXTENT");
         self.extents.push(Extent { length, blocks, form });
     }
 }
 
 /// The number of the algorithm in the image, and the parameters that follow the superblock.
 pub(super) fn algorithm(codec: Codec) -> Option<(Algorithm, Vec<u8>)> {
-    use super::format::{lz4_parameters, zstd_parameters};
     match codec {
         Codec::None => None,
         Codec::Lz4hc { .. } => {
             // The distance is the largest that the format has.
-            let blocks = u16::try_from(LZ4_CLUSTER / BLOCK_USIZE).unwrap_or(u16::MAX);
-            Some((Algorithm::Lz4, lz4_parameters(u16::MAX, blocks)))
+            Some((Algorithm::Lz4, lz4_parameters(u16::MAX, LZ4_CLUSTER_BLOCKS)))
         }
-        Codec::Zstd { .. } => {
-            let window = u8::try_from(crate::codec::WINDOW_LOG - 10).unwrap_or(u8::MAX);
-            Some((Algorithm::Zstd, zstd_parameters(window)))
+        Codec::Zstd { .. } => Some((Algorithm::Zstd, zstd_parameters(WINDOW_LOG - 10))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(input: &[u8], codec: &str) -> Clusters {
+        let clusters = Encoder::new(codec.parse().unwrap()).unwrap().unwrap().encode(input).unwrap();
+        let (mut start, mut blocks, mut last_block) = (0, 0, None);
+        for extent in &clusters.extents {
+            let length = extent.length as usize;
+            let block = Some(start / BLOCK_USIZE);
+            assert!(last_block < block, "two extents start in one block");
+            match extent.form {
+                Form::Stored => assert!(length <= BLOCK_USIZE && extent.blocks == 1),
+                Form::Compressed => {
+                    let stored = length.div_ceil(BLOCK_USIZE);
+                    assert!(length <= MAX_EXTENT && usize::from(extent.blocks) < stored);
+                    let at = blocks * BLOCK_USIZE;
+                    assert!(clusters.data[at..at + BLOCK_USIZE].iter().any(|byte| *byte != 0));
+                }
+            }
+            (start, last_block) = (start + length, block);
+            blocks += usize::from(extent.blocks);
+        }
+        assert_eq!((start, blocks * BLOCK_USIZE), (input.len(), clusters.data.len()));
+        clusters
+    }
+
+    #[test]
+    fn extents_cover_their_input_and_each_saves_a_block_or_is_stored() {
+        let mut state = 1u32;
+        let mut noise = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state.to_le_bytes()[3]
+        };
+        for length in [1, 4095, 4096, 4097, 8191, 8192, 8193, 20_000, 300_000, 900_000] {
+            let random: Vec<u8> = (0..length).map(|_| noise()).collect();
+            let mixed: Vec<u8> =
+                (0..length).map(|at| if at / 70_001 % 2 == 0 { 7 } else { noise() }).collect();
+            for codec in ["lz4hc:3", "lz4hc:12", "zstd:1", "zstd:9"] {
+                check(&vec![0; length], codec);
+                check(&mixed, codec);
+                let stored = check(&random, codec);
+                assert!(stored.extents.iter().all(|extent| extent.form == Form::Stored));
+            }
+        }
+    }
+
+    #[test]
+    fn as_many_zeros_as_an_extent_may_hold_take_one_block() {
+        for codec in ["lz4hc", "zstd"] {
+            let clusters = check(&vec![0; MAX_EXTENT], codec);
+            assert_eq!(clusters.data.len(), BLOCK_USIZE, "{codec}");
         }
     }
 }

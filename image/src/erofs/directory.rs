@@ -25,8 +25,7 @@ pub(super) fn encode<T: Copy>(names: &[Name<'_, T>], nid: impl Fn(T) -> u64) -> 
         out.resize(out.len().next_multiple_of(BLOCK_USIZE), 0);
         let mut offset = block.len() * DIRENT;
         for name in block {
-            // Offsets within a block are below 4096.
-            let name_offset = u16::try_from(offset).unwrap_or(u16::MAX);
+            let name_offset = u16::try_from(offset).expect("an offset within a block");
             out.extend_from_slice(&dirent(nid(name.target), name_offset, name.file_type));
             offset += name.name.len();
         }

@@ -186,6 +186,9 @@ pub(crate) fn xattr_entry(name_length: u8, name_index: u8, value_length: u16) ->
 /// Size of what precedes the index of a compressed file.
 pub(crate) const MAP_HEADER: usize = 8;
 
+/// It starts at a multiple of this many bytes.
+pub(crate) const MAP_HEADER_ALIGNMENT: u64 = 8;
+
 /// `h_advise`: the index has entries of two bytes.
 pub(crate) const ADVISE_COMPACT_2B: u16 = 0x1;
 /// `h_advise`: clusters of both kinds may have many blocks. Kernels want the two bits together

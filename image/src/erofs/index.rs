@@ -59,9 +59,8 @@ pub(super) fn encode(extents: &[Extent], file: u64, first_block: u32, offset: u6
         (packs.narrow_after, NARROW, NARROW_ENTRIES),
     ] {
         for _ in 0..count {
-            // At most sixteen.
-            let taken = rest.len().min(usize::try_from(capacity).unwrap_or(0));
-            let (pack, after) = rest.split_at(taken);
+            let capacity_here = usize::try_from(capacity).expect("a pack has at most 16 entries");
+            let (pack, after) = rest.split_at(rest.len().min(capacity_here));
             write_pack(&mut out, pack, bytes, capacity);
             rest = after;
         }
@@ -93,8 +92,7 @@ fn entries(extents: &[Extent], file: u64, first_block: u32) -> Vec<Entry> {
         entries.push(Entry::Start { kind, offset: in_block(start), address });
         let (first, last) = (start / BLOCK, end / BLOCK);
         for block in first + 1..last {
-            // Extents have at most 256 blocks.
-            let distance = |from, to| u32::try_from(to - from).unwrap_or(u32::MAX);
+            let distance = |from, to| u32::try_from(to - from).expect("an extent has at most 256 blocks");
             let to_next = distance(block, last);
             entries.push(if block == first + 1 {
                 Entry::Second { blocks: u32::from(extent.blocks), to_next }
@@ -113,14 +111,14 @@ fn entries(extents: &[Extent], file: u64, first_block: u32) -> Vec<Entry> {
 }
 
 fn in_block(offset: u64) -> u32 {
-    u32::try_from(offset % BLOCK).unwrap_or(0)
+    u32::try_from(offset % BLOCK).expect("below a block")
 }
 
 fn write_pack(out: &mut Vec<u8>, pack: &[Entry], bytes: u64, capacity: u64) {
     let width = (bytes - ADDRESS) * 8 / capacity;
     let mut bits: u64 = 0;
     let mut pending = 0;
-    let end = out.len() + usize::try_from(bytes - ADDRESS).unwrap_or(0);
+    let end = out.len() + usize::try_from(bytes - ADDRESS).expect("a pack has at most 32 bytes");
     for (position, entry) in pack.iter().enumerate() {
         // The last entry of a pack looks ahead, so that readers need not load the next.
         let is_last = position as u64 + 1 == capacity;

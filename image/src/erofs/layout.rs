@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use super::clusters::Extent;
 use super::directory::{self, Name};
 use super::error::WriteError;
-use super::format::{BLOCK, DataLayout, FileType, INODE_COMPACT, INODE_EXTENDED, Inode, MAP_HEADER, SLOT};
+use super::format::{
+    BLOCK, DataLayout, FileType, INODE_COMPACT, INODE_EXTENDED, Inode, MAP_HEADER, MAP_HEADER_ALIGNMENT, SLOT,
+};
 use super::{index, xattr};
 use crate::tree::{Content, Kind, Node, NodeId, Tree};
 
@@ -82,8 +84,8 @@ pub(super) fn items(tree: &Tree) -> Result<Vec<Item<'_>>, WriteError> {
         }));
         names.sort_by_key(|name| name.name);
         // Its own `.` and the `..` of each directory in it are links too.
-        let directories = names.iter().filter(|name| name.file_type == FileType::Directory).count();
-        items[position].links = u32::try_from(directories).unwrap_or(u32::MAX);
+        let is_directory = |name: &Name<'_, usize>| u32::from(name.file_type == FileType::Directory);
+        items[position].links = names.iter().map(is_directory).sum();
         items[position].data = Data::Directory(names);
     }
     Ok(items)
@@ -91,7 +93,7 @@ pub(super) fn items(tree: &Tree) -> Result<Vec<Item<'_>>, WriteError> {
 
 /// Gives every item its addresses, and returns how many blocks the superblock and the metadata
 /// take, and how many the image.
-pub(super) fn place(items: &mut [Item<'_>]) -> Result<(u64, u64), WriteError> {
+pub(super) fn place(items: &mut [Item<'_>]) -> Result<(u64, u32), WriteError> {
     let mut space = Space { next: 1, partial: BTreeSet::new() };
     for item in items.iter_mut() {
         item.address = space.allocate(item.metadata_size());
@@ -108,8 +110,8 @@ pub(super) fn place(items: &mut [Item<'_>]) -> Result<(u64, u64), WriteError> {
             }
         }
     }
-    u32::try_from(blocks).map_err(|_| WriteError::TooLarge { blocks })?;
-    Ok((metadata, blocks))
+    let count = u32::try_from(blocks).map_err(|_| WriteError::TooLarge { blocks })?;
+    Ok((metadata, count))
 }
 
 fn file_type(data: &Data<'_>) -> FileType {
@@ -171,8 +173,7 @@ impl Item<'_> {
         let metadata = &self.node.metadata;
         Inode {
             layout,
-            // Encoding has made sure that it can be counted.
-            xattr_count: xattr::count(&self.xattrs).unwrap_or(0),
+            xattr_count: xattr::count(&self.xattrs).expect("what cannot be counted is not encoded"),
             mode: metadata.mode | file_type(&self.data).mode(),
             links: self.links,
             size: self.size(),
@@ -189,7 +190,7 @@ impl Item<'_> {
 
     /// Offset of its index behind its inode; only compressed files have one.
     pub(super) fn index_offset(&self) -> u64 {
-        self.head().next_multiple_of(8) + MAP_HEADER as u64
+        self.head().next_multiple_of(MAP_HEADER_ALIGNMENT) + MAP_HEADER as u64
     }
 
     /// Length of the inode and its extended attributes.

@@ -33,8 +33,8 @@ pub(super) trait Output {
     fn pad_to(&mut self, position: u64) -> Result<(), WriteError> {
         const ZEROS: [u8; BLOCK_USIZE] = [0; BLOCK_USIZE];
         while self.position() < position {
-            let length = (position - self.position()).min(BLOCK);
-            self.bytes(&ZEROS[..usize::try_from(length).unwrap_or(0)])?;
+            let rest = usize::try_from(position - self.position()).unwrap_or(usize::MAX);
+            self.bytes(&ZEROS[..rest.min(ZEROS.len())])?;
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use erofs_rs::backend::AsyncImage;
 use erofs_rs::types;
 
 use super::error::ReadError;
-use crate::tree::PERMISSIONS;
+use crate::tree::permissions;
 
 /// The smallest room that a name takes in an image: its entry and one byte. Bounds how many an
 /// image of a given size can have, unless directories share blocks, which no writer makes them do.
@@ -193,8 +193,7 @@ impl<R: Read + Seek + Send> Reader<R> {
         };
         Ok(Entry {
             kind,
-            // The mask leaves twelve bits.
-            mode: u16::try_from(inode.permissions().mode() & u32::from(PERMISSIONS)).unwrap_or(PERMISSIONS),
+            mode: permissions(inode.permissions().mode()),
             uid: inode.uid(),
             gid: inode.gid(),
             links: inode.nlink(),

@@ -88,7 +88,7 @@ pub fn write(tree: &Tree, options: &Options, out: impl Write) -> Result<Written,
 struct Plan<'a> {
     items: Vec<Item<'a>>,
     metadata_blocks: u64,
-    blocks: u64,
+    blocks: u32,
     codec: Codec,
     timestamp: u64,
     spool: Option<Spool>,
@@ -107,12 +107,10 @@ impl Plan<'_> {
         let superblock = Superblock {
             compat: COMPAT_CHECKSUM | COMPAT_MTIME,
             incompat,
-            // The root is placed first.
-            root_nid: u16::try_from(self.items[0].nid()).unwrap_or(0),
+            root_nid: u16::try_from(self.items[0].nid()).expect("the root lies in block 1"),
             inodes: self.items.len() as u64,
             build_time: self.timestamp,
-            // `place` has made sure that it fits.
-            blocks: u32::try_from(self.blocks).unwrap_or(u32::MAX),
+            blocks: self.blocks,
             uuid,
             algorithms,
         }
@@ -138,7 +136,7 @@ impl Plan<'_> {
         for item in &self.items {
             if let Data::Directory(names) = &item.data {
                 let bytes = self.directory(names);
-                out.bytes(&bytes[..bytes.len() - self.in_memory(item.tail())])?;
+                out.bytes(&bytes[..bytes.len() - in_memory(item.tail())])?;
                 out.pad()?;
             }
         }
@@ -169,7 +167,7 @@ impl Plan<'_> {
             (_, DataLayout::FlatPlain | DataLayout::CompressedCompact) => Ok(()),
             (Data::Directory(names), DataLayout::FlatInline) => {
                 let bytes = self.directory(names);
-                out.bytes(&bytes[bytes.len() - self.in_memory(tail)..])
+                out.bytes(&bytes[bytes.len() - in_memory(tail)..])
             }
             (Data::Link(target), DataLayout::FlatInline) => out.bytes(target.as_encoded_bytes()),
             (Data::Flat(content), DataLayout::FlatInline) => {
@@ -199,11 +197,10 @@ impl Plan<'_> {
     fn directory(&self, names: &[directory::Name<'_, usize>]) -> Vec<u8> {
         directory::encode(names, |target| self.items[target].nid())
     }
+}
 
-    /// A length below a block.
-    fn in_memory(&self, length: u64) -> usize {
-        usize::try_from(length).unwrap_or(0)
-    }
+fn in_memory(tail: u64) -> usize {
+    usize::try_from(tail).expect("a tail is shorter than a block")
 }
 
 /// A part of a file, for one thread at a time.
@@ -272,8 +269,8 @@ fn encode(
     segment: &Segment,
 ) -> Result<Clusters, WriteError> {
     let Some((path, content)) = &sources[segment.item] else { return Ok(Clusters::default()) };
-    // At most SEGMENT.
-    let mut input = vec![0; usize::try_from(segment.length).unwrap_or(0)];
+    let length = usize::try_from(segment.length).expect("at most SEGMENT");
+    let mut input = vec![0; length];
     content
         .read_at(segment.offset, &mut input)
         .map_err(|source| WriteError::Content { path: path.clone(), source })?;

@@ -75,7 +75,7 @@ impl Content {
         };
         let read = |source| ContentError::Read { path: path.clone(), source };
         // A file that was replaced by a fifo must not make the program wait for a writer.
-        let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+        let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).expect("one of the lower bits");
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(read)?;
         let metadata = file.metadata().map_err(read)?;
         if !metadata.is_file() {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::insert::checked_target;
-use super::{Content, Kind, Metadata, NAME_MAX, Node, NodeId, Owner, PERMISSIONS, Rules, Tree, TreeError};
+use super::{Content, Kind, Metadata, NAME_MAX, Node, NodeId, Owner, Rules, Tree, TreeError, permissions};
 
 /// The longest extended attribute value in bytes that Linux stores.
 const XATTR_MAX: usize = 65_536;
@@ -75,8 +75,7 @@ impl Reading<'_> {
     }
 
     fn metadata(&self, path: &Path, found: &fs::Metadata) -> Result<Metadata, TreeError> {
-        // The mask leaves twelve bits.
-        let mode = u16::try_from(found.mode() & u32::from(PERMISSIONS)).unwrap_or(PERMISSIONS);
+        let mode = permissions(found.mode());
         let mode = if found.is_dir() {
             self.rules.modes.directory(mode)
         } else if found.is_file() {

@@ -71,7 +71,7 @@ impl Tree {
         let existing = existing.as_ref();
         let node = self
             .find(&names(existing)?)
-            .filter(|id| !matches!(self.node(*id).kind, Kind::Directory(_)))
+            .filter(|id| !self.is_directory(*id))
             .ok_or_else(|| TreeError::NoSuchFile { path: existing.to_owned() })?;
         self.place_node(path.as_ref(), node)
     }
@@ -105,7 +105,7 @@ impl Tree {
         let occupied = || TreeError::Occupied { path: path.to_owned(), wanted: "file" };
         let (last, parents) = names.split_last().ok_or_else(occupied)?;
         let parent = self.make_directories(path, parents)?;
-        if self.child_is_directory(parent, last) == Some(true) {
+        if self.child(parent, last).is_some_and(|child| self.is_directory(child)) {
             return Err(occupied());
         }
         self.attach(parent, (*last).to_owned(), node);
@@ -121,12 +121,12 @@ impl Tree {
     }
 
     fn make_directory(&mut self, path: &Path, parent: NodeId, name: &OsStr) -> Result<NodeId, TreeError> {
-        match self.child_is_directory(parent, name) {
-            Some(false) => {
+        match self.child(parent, name) {
+            Some(child) if self.is_directory(child) => Ok(child),
+            Some(_) => {
                 let prefix = path.ancestors().find(|prefix| prefix.file_name() == Some(name));
                 Err(TreeError::Occupied { path: prefix.unwrap_or(path).to_owned(), wanted: "directory" })
             }
-            Some(true) => Ok(self.child(parent, name).unwrap_or(parent)),
             None => {
                 let kind = Kind::Directory(BTreeMap::new());
                 let directory = self.add(Node { metadata: Metadata::new(0o755), kind });
@@ -143,8 +143,8 @@ impl Tree {
         }
     }
 
-    fn child_is_directory(&self, parent: NodeId, name: &OsStr) -> Option<bool> {
-        self.child(parent, name).map(|id| matches!(self.node(id).kind, Kind::Directory(_)))
+    fn is_directory(&self, id: NodeId) -> bool {
+        matches!(self.node(id).kind, Kind::Directory(_))
     }
 }
 
