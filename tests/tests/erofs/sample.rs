@@ -1,0 +1,72 @@
+//! A tree made in code, the same on every machine.
+
+use sysext_image::tree::{Metadata, Tree, TreeError};
+
+/// A reproducible stream of numbers (xorshift64).
+pub(crate) struct Random(u64);
+
+impl Random {
+    /// Starts with a seed that is not zero.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next number below `end`.
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 8) % end
+    }
+
+    /// Bytes that no codec makes smaller.
+    pub(crate) fn bytes(&mut self, length: usize) -> Vec<u8> {
+        (0..length).map(|_| self.below(256).to_le_bytes()[0]).collect()
+    }
+
+    /// Bytes that every codec makes smaller, to about a third.
+    pub(crate) fn text(&mut self, length: usize) -> Vec<u8> {
+        let words: Vec<Vec<u8>> = (0..300).map(|n| self.bytes(2 + n % 9)).collect();
+        let mut text = Vec::new();
+        while text.len() < length {
+            text.extend_from_slice(&words[usize::try_from(self.below(300)).unwrap_or(0)]);
+        }
+        text.truncate(length);
+        text
+    }
+}
+
+/// Sizes around those at which the layout of a file changes.
+pub(crate) fn edges() -> Vec<usize> {
+    let around = |size: usize| [size - 1, size, size + 1];
+    let edges = [4064, 4096, 8192, 65_536, 131_072, 262_144].map(around);
+    [vec![0, 1], edges.concat()].concat()
+}
+
+/// An extension with a bit of everything, more than one segment of a file among it.
+#[allow(dead_code, reason = "one of the two test programs makes its tree on disk instead")]
+pub(crate) fn extension() -> Result<Tree, TreeError> {
+    let mut random = Random::new(1);
+    let mut tree = Tree::new();
+    let (file, program) = (Metadata::new(0o644), Metadata::new(0o755));
+    tree.insert_bytes("usr/bin/program", random.text(4_500_000), program.clone())?;
+    tree.insert_link("usr/bin/other-name", "usr/bin/program")?;
+    let capability = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    tree.insert_bytes("usr/bin/ping", random.text(70_000), program.xattr("security.capability", capability))?;
+    tree.insert_bytes("usr/bin/sudo", random.text(50_000), Metadata::new(0o4755))?;
+    tree.insert_symlink("usr/bin/link", "../lib/target", Metadata::new(0o777))?;
+    let strict = Metadata::new(0o644).xattr("user.extension-release.strict", "0");
+    tree.insert_bytes("usr/lib/extension-release.d/extension-release.sample", "ID=_any\n", strict)?;
+    tree.insert_bytes("usr/lib/large-ids", "x", file.clone().owner(70_000, 80_000))?;
+    tree.insert_bytes("usr/lib/random", random.bytes(300_000), file.clone())?;
+    tree.insert_bytes("usr/lib/zero", vec![0; 6_000_000], file.clone())?;
+    for size in edges() {
+        tree.insert_bytes(format!("usr/share/edges/{size}"), random.text(size), file.clone())?;
+    }
+    for number in 0..400 {
+        tree.insert_bytes(format!("usr/share/many/entry-{number}"), number.to_string(), file.clone())?;
+    }
+    tree.insert_directory("usr/share/empty", Metadata::new(0o1777))?;
+    tree.insert_bytes(format!("usr/share/{}", "n".repeat(255)), "long", file)?;
+    Ok(tree)
+}
