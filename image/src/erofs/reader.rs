@@ -30,6 +30,9 @@ pub struct Reader<R: Read + Seek + Send> {
     length: u64,
 }
 
+/// Extended attributes by their full names.
+pub type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
+
 /// What an image holds under one name.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -53,8 +56,8 @@ pub struct Entry {
     pub nid: u64,
     /// How its data is laid out.
     pub layout: Layout,
-    /// Extended attributes by full name.
-    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Extended attributes.
+    pub xattrs: Xattrs,
     inode: types::Inode,
 }
 
@@ -149,6 +152,17 @@ impl<R: Read + Seek + Send> Reader<R> {
         // An image may claim a size and hold less; what is read grows with what is there.
         reader.by_ref().take(limit).read_to_end(&mut content).map_err(|error| failed(error.into()))?;
         Ok(Some(content))
+    }
+
+    /// The extended attributes of what is at `path`, by full name; `None` if the image has no
+    /// such path. Links are not followed.
+    pub fn xattrs(&self, path: impl AsRef<Path>) -> Result<Option<Xattrs>, ReadError> {
+        let path = path.as_ref();
+        match wait(self.filesystem.xattrs(path.as_os_str().as_encoded_bytes())) {
+            Ok(xattrs) => Ok(Some(xattrs)),
+            Err(erofs_rs::Error::PathNotFound(_)) => Ok(None),
+            Err(source) => Err(ReadError::Read { path: path.to_owned(), source }),
+        }
     }
 
     /// The names in the directory `path`; `None` if the image has no such path.

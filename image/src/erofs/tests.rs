@@ -215,7 +215,8 @@ fn a_codec_that_shrinks_nothing_leaves_no_trace_but_in_the_uuid() -> Result {
 #[test]
 fn one_file_and_one_directory_of_an_image_are_read_within_limits() -> Result {
     let mut tree = Tree::new();
-    tree.insert_bytes("usr/lib/release", vec![b'x'; 10_000], Metadata::new(0o644))?;
+    let metadata = Metadata::new(0o644).xattr("user.extension-release.strict", "0");
+    tree.insert_bytes("usr/lib/release", vec![b'x'; 10_000], metadata)?;
     let reader = Reader::open(Cursor::new(image(&tree, "lz4hc")?))?;
     assert_eq!(reader.read("usr/lib/release", 10_000)?, Some(vec![b'x'; 10_000]));
     assert_eq!(reader.read("usr/lib/missing", 10_000)?, None);
@@ -223,6 +224,10 @@ fn one_file_and_one_directory_of_an_image_are_read_within_limits() -> Result {
     assert!(reader.read("usr/lib", 9_999).is_err());
     assert_eq!(reader.list("usr/lib")?, Some(vec!["release".into()]));
     assert_eq!(reader.list("usr/share")?, None);
+    let strict = [(b"user.extension-release.strict".to_vec(), b"0".to_vec())];
+    assert_eq!(reader.xattrs("usr/lib/release")?, Some(strict.into()));
+    assert_eq!(reader.xattrs("usr/lib")?, Some(BTreeMap::new()));
+    assert_eq!(reader.xattrs("usr/share")?, None);
     Ok(())
 }
 

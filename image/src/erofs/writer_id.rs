@@ -21,7 +21,7 @@ pub struct WriterId {
 }
 
 impl WriterId {
-    /// The id of what [`write`](super::write) makes with this codec.
+    /// The id of what [`write`](super::write()) makes with this codec.
     pub fn new(codec: Codec) -> Self {
         Self { codec }
     }
