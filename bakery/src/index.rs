@@ -152,6 +152,16 @@ pub enum IndexError {
         /// How many it wants.
         threshold: usize,
     },
+    /// The store is another repository's.
+    #[error("{store} is the store of the repository {found}, not of {repository}", store = .store.display())]
+    OtherRepository {
+        /// The store.
+        store: PathBuf,
+        /// Its repository.
+        found: String,
+        /// This one.
+        repository: String,
+    },
     /// The clock is behind the last catalog.
     #[error("it is {now} here, but the last catalog was signed at {issued}")]
     ClockBehind {
@@ -188,6 +198,9 @@ impl IndexError {
                     .to_owned(),
             ),
             Self::Extended { .. } => Some("bake it under another version".to_owned()),
+            Self::OtherRepository { .. } => {
+                Some("use one store for each repository".to_owned())
+            }
             Self::ClockBehind { .. } => Some("correct this machine's clock".to_owned()),
             Self::Checksums { source, .. } => source.hint(),
             Self::Transfer { .. } | Self::Threshold { .. } | Self::Lifetime { .. } | Self::Json(_) => None,
@@ -207,10 +220,10 @@ pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
     let path = store.catalog();
     // Held to the end: two releases at once would give out the same serial.
     let mut pending = Pending::create(&path).map_err(IndexError::File)?;
-    let previous =
-        offer::read(&path, Validity::Ended).map_err(IndexError::Offer)?.map(|(_, catalog)| catalog);
-    if let Some(last) = previous.as_ref().filter(|last| last.issued > *now) {
-        return Err(IndexError::ClockBehind { now: *now, issued: last.issued });
+    let previous = offer::read(&path, Validity::Ended).map_err(IndexError::Offer)?;
+    let (last_roots, previous) = previous.map(|(file, catalog)| (file.roots, catalog)).unzip();
+    if let Some(last) = &previous {
+        check_follows(request, last)?;
     }
 
     let (mut extensions, mut notes) = collect::collect(store, previous.as_ref(), request.replaced)?;
@@ -224,6 +237,9 @@ pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
             .collect();
         check_names(extension)?;
         files.extend(listed.into_iter().map(|(file, text)| (store.file(name, &file), text)));
+    }
+    if last_roots.is_some_and(|last| last.first() != request.roots.first()) {
+        notes.push(Note::OtherRoot);
     }
     if root.expires < expires {
         notes.push(Note::RootEndsFirst { root: root.number, expires: root.expires });
@@ -261,6 +277,21 @@ pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
         extensions: catalog.extensions.iter().map(|(name, e)| (name.clone(), e.instances.len())).collect(),
         notes,
     })
+}
+
+/// A release goes on where the last one in the store ended.
+fn check_follows(request: &Request<'_>, last: &Catalog) -> Result<(), IndexError> {
+    if last.repository != request.repository {
+        return Err(IndexError::OtherRepository {
+            store: request.store.root().to_owned(),
+            found: last.repository.clone(),
+            repository: request.repository.to_owned(),
+        });
+    }
+    if last.issued > request.now {
+        return Err(IndexError::ClockBehind { now: request.now, issued: last.issued });
+    }
+    Ok(())
 }
 
 /// When the catalog ends. Stock tools know days only, so a life they are told ends at midnight UTC, and

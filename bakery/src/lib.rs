@@ -7,6 +7,8 @@
 
 pub mod bake;
 pub mod cli;
+#[cfg(test)]
+mod fake;
 pub mod index;
 pub mod kernel;
 pub mod keys;

@@ -410,3 +410,6 @@ fn notes(target: &Store, catalog: &Catalog) -> Result<Vec<Note>, PublishError> {
     }
     Ok(notes)
 }
+
+#[cfg(test)]
+mod tests;

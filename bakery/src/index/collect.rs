@@ -35,6 +35,8 @@ pub enum Note {
         /// The image.
         image: String,
     },
+    /// The last release was made under other roots.
+    OtherRoot,
     /// The root ends before the catalog does.
     RootEndsFirst {
         /// The root's number.
@@ -55,6 +57,10 @@ impl fmt::Display for Note {
             Self::Replaced { image } => {
                 write!(f, "{image} now has other bytes; nodes that have the old ones will not see them")
             }
+            Self::OtherRoot => f.write_str(
+                "the last release was made under another root; nodes believe this one only with the new \
+                 file in /etc/sysupdate/repositories",
+            ),
             Self::RootEndsFirst { root, expires } => {
                 write!(
                     f,

@@ -1,0 +1,156 @@
+//! A publisher's desk for tests: keys, a store, and a served directory. Images are a few bytes, since
+//! what is released and published is never opened.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use jiff::Timestamp;
+use sysext_manifests::architecture::Architecture;
+use sysext_manifests::catalog::{Catalog, Instance, Resource, Root, Units};
+use sysext_manifests::digest::Sha256;
+use sysext_manifests::envelope::Envelope;
+
+use crate::index::{self, IndexError, Indexed, Replaced, index};
+use crate::keys::{self, SigningKey};
+use crate::naming;
+use crate::offer::{self, Validity};
+use crate::publish::{self, Obsolete, PublishError, Published, publish};
+use crate::record::{self, Record};
+use crate::store::{self, Store};
+
+/// The time at which everything happens.
+pub(crate) const NOW: &str = "2026-11-20T10:00:00Z";
+
+pub(crate) fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+pub(crate) struct Desk {
+    _directory: tempfile::TempDir,
+    pub(crate) store: Store,
+    pub(crate) served: Store,
+    pub(crate) key: SigningKey,
+    pub(crate) roots: Vec<Envelope>,
+    pub(crate) root: Root,
+    pub(crate) now: Timestamp,
+    pub(crate) valid_for: Option<u32>,
+    pub(crate) replaced: Replaced,
+    pub(crate) obsolete: Obsolete,
+}
+
+impl Desk {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let keys = directory.path().join("keys");
+        let request = keys::Request {
+            directory: &keys,
+            repository: "example",
+            url: "https://example.org/r",
+            password: None,
+            expires: time("2030-01-01T00:00:00Z"),
+        };
+        keys::generate(&request).unwrap();
+        let (roots, root) = offer::read_roots(&keys.join("roots.json")).unwrap();
+        Self {
+            store: Store::new(directory.path().join("store")),
+            served: Store::new(directory.path().join("served")),
+            key: SigningKey::read(&keys.join("catalog.key"), None).unwrap(),
+            roots,
+            root,
+            now: time(NOW),
+            valid_for: None,
+            replaced: Replaced::Refuse,
+            obsolete: Obsolete::Keep,
+            _directory: directory,
+        }
+    }
+
+    /// Puts an image with these bytes and its record into the store.
+    pub(crate) fn put(&self, name: &str, version: &str, bytes: &[u8]) {
+        let record = record(name, version, bytes);
+        let stem = record.stem().unwrap();
+        store::write(&self.store.file(name, &format!("{stem}.raw")), bytes).unwrap();
+        let json = serde_json::to_vec(&record).unwrap();
+        store::write(&self.store.file(name, &format!("{stem}.json")), &json).unwrap();
+    }
+
+    pub(crate) fn index(&self) -> Result<Indexed, IndexError> {
+        index(&index::Request {
+            store: &self.store,
+            repository: "example",
+            url: "https://example.org/r/",
+            key: &self.key,
+            roots: &self.roots,
+            root: &self.root,
+            valid_for: self.valid_for,
+            now: self.now,
+            replaced: self.replaced,
+        })
+    }
+
+    pub(crate) fn publish(&self) -> Result<Published, PublishError> {
+        let (store, target) = (&self.store, &self.served);
+        publish(&publish::Request { store, target, now: self.now, obsolete: self.obsolete })
+    }
+
+    pub(crate) fn catalog(&self) -> Catalog {
+        offer::read(&self.store.catalog(), Validity::Ended).unwrap().unwrap().1
+    }
+
+    pub(crate) fn versions(&self, name: &str) -> Vec<String> {
+        let catalog = self.catalog();
+        catalog.extensions[name].instances.iter().map(|i| i.version.to_string()).collect()
+    }
+}
+
+/// Every file below a directory with its path, sorted.
+pub(crate) fn files(directory: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut pending = vec![directory.to_owned()];
+    while let Some(path) = pending.pop() {
+        for entry in fs::read_dir(path).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                pending.push(path);
+            } else {
+                found.push(path.strip_prefix(directory).unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn record(name: &str, version: &str, bytes: &[u8]) -> Record {
+    let (version, arch) = (version.parse().unwrap(), Architecture::X86_64);
+    let stem = naming::stem(name, &version, arch).unwrap();
+    let image =
+        Resource { url: record::image_url(name, &stem), size: bytes.len() as u64, sha256: Sha256::of(bytes) };
+    let instance = Instance {
+        upstream: version.to_string(),
+        version,
+        revision: 1,
+        stream: None,
+        channel: "stable".to_owned(),
+        arch,
+        image,
+        format: "erofs".to_owned(),
+        codec: "none".to_owned(),
+        kernel: "5.15".to_owned(),
+        writer: "fake-1".to_owned(),
+        verity: None,
+        transport: Vec::new(),
+        deltas: Vec::new(),
+        release: BTreeMap::new(),
+        requires: BTreeMap::new(),
+        conflicts: Vec::new(),
+        units: Units::default(),
+        health: Vec::new(),
+        waves: Vec::new(),
+        withdrawn: None,
+    };
+    let description = format!("{name} as of {}", instance.version);
+    let name = name.to_owned();
+    Record { version: record::FORMAT, name, description, homepage: None, license: None, instance }
+}
