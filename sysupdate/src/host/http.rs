@@ -264,16 +264,15 @@ fn failure_of(error: &reqwest::Error) -> Failure {
 fn certificate_problem(error: &reqwest::Error) -> bool {
     let mut next: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = next {
-        // An I/O error hides what it wraps from `source`
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let found = match inner {
-            Some(inner) => inner.downcast_ref::<rustls::Error>(),
-            None => error.downcast_ref::<rustls::Error>(),
-        };
-        if matches!(found, Some(rustls::Error::InvalidCertificate(_))) {
+        if matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))) {
             return true;
         }
-        next = error.source();
+        // An I/O error hides what it wraps from `source`
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
     }
     false
 }
