@@ -7,14 +7,14 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::mount::{MsFlags, mount, umount};
 use sysupdate::host::mounts::Mounts as _;
 use sysupdate::host::mounts::kernel::Kernel;
 use sysupdate::merge::quarantine::{HostKind, QuarantineReason, Unread};
-use sysupdate::merge::report::{Outcome, Warning};
+use sysupdate::merge::report::{Outcome, Report, Warning};
 use sysupdate::merge::{self, MergeError, Options, Policy};
 use tests::needs::{Need, Suite};
 use tests::peer::Peer;
@@ -215,6 +215,7 @@ fn killed_at_any_time() -> Result<()> {
     }
     println!("{killed} of {rounds} were killed before they ended");
     ensure!(killed > rounds / 4, "only {killed} of {rounds} were killed before they ended");
+    site.unmerge()?;
     site.no_loop_device_is_left()
 }
 
@@ -523,26 +524,33 @@ fn images_below_opt() -> Result<()> {
     Ok(())
 }
 
+/// Three times of the goal, for machines that are busy: 50 images in 100 ms, and 20 ms where nothing
+/// has changed.
 fn takes_many() -> Result<()> {
-    for (count, limit) in [(3, 100), (10, 200), (50, 1000), (300, 10_000)] {
+    for (count, limit) in [(3, 100), (10, 150), (50, 300), (300, 3000)] {
         let site = Site::new()?;
+        let disk =
+            tempfile::tempdir_in(std::env::current_exe()?.parent().context("a program is in a directory")?)?;
+        site.images_on_disk(disk.path())?;
         for number in 0..count {
-            let own = [0, 1, 2, 3].map(|file| format!("usr/share/many{number}/{file}"));
+            let own: Vec<String> = (0..50).map(|file| format!("usr/share/many{number}/{file}")).collect();
             let files: Vec<(&str, &str)> = own.iter().map(|path| (path.as_str(), "x")).collect();
             site.offer(&format!("many{number}"), "1", &files)?;
         }
         let first = site.refresh()?;
         expect(&first, Outcome::Merged)?;
         ensure!(first.extensions.len() == count);
-        let mut always: Vec<Duration> = Vec::new();
-        for _ in 0..5 {
-            always.push(site.refresh_always()?.took);
-        }
-        always.sort();
-        let start = Instant::now();
-        expect(&site.refresh()?, Outcome::Unchanged)?;
-        println!("{count}: first {:?}, refresh {:?}, unchanged {:?}", first.took, always[2], start.elapsed());
-        ensure!(always[2] < Duration::from_millis(limit), "{count} extensions: {always:?}");
+        ensure!(site::loop_devices(disk.path())?.is_empty(), "a loop device where none is needed");
+        let times = |refresh: &dyn Fn() -> Result<Report, MergeError>| -> Result<Vec<Duration>> {
+            let mut times = (0..9).map(|_| Ok(refresh()?.took)).collect::<Result<Vec<_>>>()?;
+            times.sort();
+            Ok(times)
+        };
+        let always = times(&|| site.refresh_always())?;
+        let unchanged = times(&|| site.refresh())?;
+        println!("{count}: first {:?}, refresh {:?}, unchanged {:?}", first.took, always[4], unchanged[4]);
+        ensure!(always[4] < Duration::from_millis(limit), "{count} extensions: {always:?}");
+        ensure!(count > 50 || unchanged[4] < Duration::from_millis(60), "{count} extensions: {unchanged:?}");
         site.unmerge()?;
     }
     Ok(())
@@ -588,7 +596,10 @@ fn goes_on(site: &Site, options: &[&str]) -> Result<()> {
     let stock = |verb: &[&str]| run(Command::new("systemd-sysext").args(options).args(verb));
     site.bake("alpha", "a", &[("usr/share/alpha/set", "a")])?;
     site.bake("alpha", "b", &[("usr/share/alpha/set", "b")])?;
-    site.choose("alpha", "a")?;
+    // With --root= 252 does not follow links.
+    let choose =
+        |set: &str| if options.is_empty() { site.choose("alpha", set) } else { site.place("alpha", set) };
+    choose("a")?;
     let set = site.path("usr/share/alpha/set");
     let merged = || -> Result<serde_json::Value> {
         let status: serde_json::Value = serde_json::from_str(&stock(&["status", "--json=short"])?)?;
@@ -614,10 +625,10 @@ fn goes_on(site: &Site, options: &[&str]) -> Result<()> {
     ensure!(!set.exists() && site.overlays("usr")? == 0, "we do not take away what systemd merged");
 
     stock(&["merge"])?;
-    site.choose("alpha", "b")?;
+    choose("b")?;
     expect(&site.refresh()?, Outcome::Refreshed)?;
     ensure!(fs::read_to_string(&set)? == "b" && site.overlays("usr")? == 1);
-    site.choose("alpha", "a")?;
+    choose("a")?;
     stock(&["refresh"])?;
     ensure!(fs::read_to_string(&set)? == "a" && site.overlays("usr")? == 1);
     site.unmerge()?;

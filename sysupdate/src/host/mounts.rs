@@ -42,7 +42,8 @@ pub trait Mounts {
     /// Opens a directory as a mount.
     fn open_directory(&self, directory: &Path) -> io::Result<OwnedFd>;
 
-    /// Opens a copy of a mount, with every mount below it.
+    /// Opens a copy of a mount, with every mount below it. What happens to the original, or below
+    /// it, does not happen to the copy.
     fn open_copy(&self, path: &Path) -> io::Result<OwnedFd>;
 
     /// Assembles overlays where nobody sees them: one mount for each hierarchy asked for, in order,

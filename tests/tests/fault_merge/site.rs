@@ -111,6 +111,19 @@ impl Site {
         Ok(fs::rename(temporary, link)?)
     }
 
+    /// As [`Site::choose`], with a copy instead of a link.
+    pub(crate) fn place(&self, name: &str, version: &str) -> Result<()> {
+        let temporary = self.extensions.join(format!(".#{name}.raw"));
+        fs::copy(self.images.join(format!("{name}-{version}-x86-64.raw")), &temporary)?;
+        Ok(fs::rename(temporary, self.extensions.join(format!("{name}.raw")))?)
+    }
+
+    /// Puts the images on the disk, from where the kernel mounts erofs without a loop device. On a
+    /// file system in memory it cannot.
+    pub(crate) fn images_on_disk(&self, disk: &Path) -> Result<()> {
+        Ok(mount(Some(disk), &self.images, None::<&str>, MsFlags::MS_BIND, None::<&str>)?)
+    }
+
     pub(crate) fn refresh(&self) -> Result<Report, MergeError> {
         merge::refresh(&Kernel, &self.paths, &Options::default())
     }

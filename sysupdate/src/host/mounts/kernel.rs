@@ -51,7 +51,9 @@ impl Mounts for Kernel {
     }
 
     fn open_copy(&self, path: &Path) -> io::Result<OwnedFd> {
-        Ok(open_tree(CWD, path, copy_flags())?)
+        // In private: a copy of a shared mount would be of the same group, and what is mounted in it
+        // would go when the original goes.
+        private::run(|| Ok(open_tree(CWD, path, copy_flags())?), |error| error)
     }
 
     fn stage(&self, staging: Staging) -> Result<Vec<OwnedFd>, StageError> {
@@ -86,5 +88,8 @@ pub fn through(fd: impl AsFd) -> String {
 }
 
 pub(super) fn copy_flags() -> OpenTreeFlags {
-    OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE
+    OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_RECURSIVE
+        | OpenTreeFlags::AT_NO_AUTOMOUNT
 }
