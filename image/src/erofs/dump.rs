@@ -11,7 +11,8 @@ use sha2::{Digest, Sha256};
 use super::error::ReadError;
 use super::reader::{Entry, EntryKind, Layout, Reader};
 
-/// Writes what `reader` holds as text, one line per name.
+/// Writes what `reader` holds as text, one line per name. It reads every file to the length that
+/// the image claims, so it is meant for images whose origin is known.
 pub fn dump<R: Read + Seek + Send>(reader: &Reader<R>, out: &mut impl Write) -> Result<(), ReadError> {
     for entry in reader.entries()? {
         let line = line(reader, &entry)?;
