@@ -45,6 +45,9 @@ pub(super) fn answer(mut request: Request, stream: &TcpStream, shared: &Shared) 
             _ => None,
         };
     }
+    if shared.is_stopping() {
+        return Ok(Then::Close);
+    }
     let (head, body) = match instead {
         Some(head) => (head, None),
         None => found(&request, &faults, shared)?,
