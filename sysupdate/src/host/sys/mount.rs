@@ -1,5 +1,4 @@
 //! Namespaces of a single thread, and loop devices.
-#![allow(unsafe_code)]
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
