@@ -1,0 +1,275 @@
+//! One run of a verb that changes something.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::admit::{Examined, Layer, Reload, admit};
+use super::bare::Bare;
+use super::discover::{self, Found, Source, SourceKind, discover};
+use super::error::MergeError;
+use super::examine;
+use super::facts::{Host, look_at_host};
+use super::hierarchy::{Hierarchy, State, settle};
+use super::marker::{self, Inputs, Record};
+use super::quarantine::{QuarantineReason, Quarantined, Unread};
+use super::report::{Merged, Outcome, Report, Warning};
+use super::submounts;
+use super::swap::{self, Change, Removal};
+use super::{Options, Policy, When, canonical_root};
+use crate::host::mounts::image::ImageError;
+use crate::host::mounts::{LayerMount, Mounts, Overlay, Staging};
+use crate::paths::Paths;
+
+/// What is known while it runs.
+pub(super) struct Run<'a> {
+    mounts: &'a dyn Mounts,
+    paths: &'a Paths,
+    pub(super) root: PathBuf,
+    pub(super) hierarchies: Vec<Hierarchy>,
+    /// What was merged before and asks for systemd to be reloaded when it goes.
+    reload: BTreeSet<String>,
+    warnings: Vec<Warning>,
+    started: Instant,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn start(mounts: &'a dyn Mounts, paths: &'a Paths) -> Result<Self, MergeError> {
+        let started = Instant::now();
+        let root = canonical_root(paths)?;
+        let mut warnings = Vec::new();
+        let hierarchies = settle(mounts, &root, &mut warnings)?;
+        let merged = hierarchies.iter().filter(|one| one.is_merged());
+        let before =
+            merged.filter_map(|one| marker::read_record(&one.path)).flat_map(|record| record.extensions);
+        let reload = before.filter(|one| one.reload == Reload::Asked).map(|one| one.name).collect();
+        Ok(Self { mounts, paths, root, hierarchies, reload, warnings, started })
+    }
+
+    pub(super) fn refresh(mut self, options: &Options) -> Result<Report, MergeError> {
+        let bare = Bare::new(self.mounts, &self.root)?;
+        let directories = self.paths.extensions.each_ref().map(|path| self.paths.as_seen_inside(path));
+        let mut found = discover(&bare, &directories)?;
+        for found in &mut found {
+            apply_policy(found, options);
+        }
+        let host = Host::read(&bare, &self.root)?;
+        let inputs = Inputs::new(host.identity.clone(), &format!("{:?}", host.scope), &found);
+        if options.when == When::Changed
+            && let Some(record) = self.merged_from(&inputs)
+        {
+            let hierarchies =
+                self.hierarchies.iter().filter(|one| one.is_merged()).map(Hierarchy::shown).collect();
+            return Ok(self.report(Outcome::Unchanged, &record.extensions, hierarchies, record.quarantined));
+        }
+
+        let (examined, mut opened) = self.examine(&found);
+        let facts = host.facts(look_at_host(&bare, &examined));
+        let (layers, quarantined) = admit(&examined, &facts);
+        if layers.is_empty() {
+            let outcome = self.remove_all(&bare)?;
+            return Ok(self.report(outcome, &[], Vec::new(), quarantined));
+        }
+
+        let sources: BTreeMap<&str, &Source> = found
+            .iter()
+            .filter_map(|found| Some((found.name.as_str(), found.source.as_ref().ok()?)))
+            .collect();
+        let extension = |layer: &Layer| marker::Extension {
+            name: layer.name.clone(),
+            path: layer.path.clone(),
+            reload: layer.reload,
+        };
+        let ships = |name: &str| layers.iter().any(|layer| layer.hierarchies.contains(&name));
+        let record = Record {
+            inputs,
+            hierarchies: self
+                .hierarchies
+                .iter()
+                .map(|one| one.name)
+                .filter(|name| ships(name))
+                .map(str::to_owned)
+                .collect(),
+            extensions: layers.iter().map(extension).collect(),
+            quarantined,
+        };
+        let mounted = layers.iter().filter_map(|layer| {
+            Some(LayerMount { name: layer.name.clone(), mount: opened.remove(&layer.name)? })
+        });
+        let outcome = self.swap(&bare, &layers, mounted.collect(), &record, &sources)?;
+        let hierarchies = record.hierarchies.iter().map(|name| Path::new("/").join(name)).collect();
+        Ok(self.report(outcome, &record.extensions, hierarchies, record.quarantined))
+    }
+
+    /// What is merged, if it is what the inputs make, everywhere.
+    fn merged_from(&self, inputs: &Inputs) -> Option<Record> {
+        let merged = self.hierarchies.iter().filter(|one| one.is_merged());
+        let records: Vec<Option<Record>> = merged.clone().map(|one| marker::read_record(&one.path)).collect();
+        let first = records.first()?.clone()?;
+        let everywhere = records.iter().all(|record| record.as_ref() == Some(&first));
+        let complete = merged.map(|one| one.name).eq(first.hierarchies.iter().map(String::as_str));
+        (everywhere && complete && first.inputs == *inputs).then_some(first)
+    }
+
+    /// Opens each image and looks into it.
+    fn examine(&self, found: &[Found]) -> (Vec<Examined>, HashMap<String, OwnedFd>) {
+        let mut opened = HashMap::new();
+        let examined = found.iter().map(|found| {
+            let outcome = found.source.as_ref().map_err(Clone::clone).and_then(|source| {
+                let mount = open(self.mounts, source)?;
+                let content = examine::examine(&mount)?;
+                opened.insert(found.name.clone(), mount);
+                Ok(content)
+            });
+            Examined { name: found.name.clone(), path: found.path().to_owned(), outcome }
+        });
+        (examined.collect(), opened)
+    }
+
+    fn swap(
+        &mut self,
+        bare: &Bare,
+        layers: &[Layer],
+        mounted: Vec<LayerMount>,
+        record: &Record,
+        sources: &BTreeMap<&str, &Source>,
+    ) -> Result<Outcome, MergeError> {
+        let mounts = self.mounts;
+        let before = self.hierarchies.iter().any(Hierarchy::is_merged);
+        let workspace = self.paths.run.join("staging");
+        self.make_directory(&workspace)?;
+        let workspace =
+            workspace.canonicalize().map_err(|source| MergeError::Look { path: workspace, source })?;
+        let marker = marker::files(record, sources).map_err(|error| MergeError::Look {
+            path: self.paths.run.clone(),
+            source: io::Error::other(error),
+        })?;
+
+        let (stay, go): (Vec<&Hierarchy>, Vec<&Hierarchy>) =
+            self.hierarchies.iter().partition(|one| record.hierarchies.iter().any(|name| name == one.name));
+        for missing in stay.iter().filter(|one| one.state == State::Missing) {
+            self.make_directory(&missing.path)?;
+        }
+        let table = mounts.table().map_err(MergeError::Table)?;
+        let mut overlays = Vec::new();
+        let mut seen = Vec::new();
+        let mut covered = Vec::new();
+        for hierarchy in &stay {
+            let below = submounts::seen_below(&table, &hierarchy.path)?;
+            if hierarchy.state == State::Bare {
+                covered.extend(submounts::hold(&hierarchy.path, &below)?);
+            }
+            let has = |layer: &Layer| layer.hierarchies.contains(&hierarchy.name);
+            overlays.push(Overlay {
+                path: hierarchy.path.clone(),
+                inside: PathBuf::from(hierarchy.name),
+                layers: (0..layers.len()).filter(|number| has(&layers[*number])).collect(),
+                marker: marker.clone(),
+                submounts: submounts::copy(mounts, &hierarchy.path, &below)?,
+            });
+            seen.push(below);
+        }
+        let mut changes = Vec::new();
+        for hierarchy in go.into_iter().filter(|one| one.is_merged()) {
+            changes.push(Change::Remove(Removal::prepare(mounts, &table, bare, hierarchy)?));
+        }
+        let uncover =
+            self.hierarchies.iter().filter(|one| one.is_merged()).map(|one| one.path.clone()).collect();
+        let staged = mounts.stage(Staging { workspace, uncover, layers: mounted, overlays })?;
+
+        // What was mounted since would be lost.
+        let table = mounts.table().map_err(MergeError::Table)?;
+        for (hierarchy, seen) in stay.iter().zip(&seen) {
+            if submounts::seen_below(&table, &hierarchy.path)? != *seen {
+                return Err(MergeError::Changed { hierarchy: hierarchy.shown() });
+            }
+        }
+        for (hierarchy, overlay) in stay.into_iter().zip(staged) {
+            changes.push(match hierarchy.state {
+                State::Merged { .. } => Change::Replace { hierarchy, overlay },
+                State::Bare | State::Missing => Change::Merge { hierarchy, overlay },
+            });
+        }
+        swap::carry_out(mounts, changes, &mut self.warnings)?;
+
+        // Their copies are in use; nobody could unmount these any more.
+        for (path, root) in covered {
+            if let Err(error) = mounts.detach_hidden(root.as_fd()) {
+                self.warnings.push(Warning::Hidden { path, because: error.to_string() });
+            }
+        }
+        Ok(if before { Outcome::Refreshed } else { Outcome::Merged })
+    }
+
+    fn make_directory(&self, path: &Path) -> Result<(), MergeError> {
+        let failed = |source| MergeError::Directory { path: path.to_owned(), source };
+        if path.is_dir() { Ok(()) } else { self.mounts.make_directory(path).map_err(failed) }
+    }
+
+    pub(super) fn remove_all(&mut self, bare: &Bare) -> Result<Outcome, MergeError> {
+        let table = self.mounts.table().map_err(MergeError::Table)?;
+        let merged = self.hierarchies.iter().filter(|one| one.is_merged());
+        let changes = merged.map(|one| Removal::prepare(self.mounts, &table, bare, one).map(Change::Remove));
+        let changes = changes.collect::<Result<Vec<_>, _>>()?;
+        let outcome = if changes.is_empty() { Outcome::Unchanged } else { Outcome::Unmerged };
+        swap::carry_out(self.mounts, changes, &mut self.warnings)?;
+        Ok(outcome)
+    }
+
+    pub(super) fn report(
+        mut self,
+        outcome: Outcome,
+        extensions: &[marker::Extension],
+        hierarchies: Vec<PathBuf>,
+        quarantined: Vec<Quarantined>,
+    ) -> Report {
+        let merged = |extension: &marker::Extension| Merged {
+            name: extension.name.clone(),
+            path: extension.path.clone(),
+            version: discover::version_of(&extension.name, &extension.path),
+        };
+        let asking = extensions.iter().filter(|one| one.reload == Reload::Asked);
+        self.reload.extend(asking.map(|one| one.name.clone()));
+        Report {
+            outcome,
+            hierarchies,
+            extensions: extensions.iter().map(merged).collect(),
+            quarantined,
+            reload: match outcome {
+                Outcome::Unchanged => Vec::new(),
+                Outcome::Merged | Outcome::Refreshed | Outcome::Unmerged => self.reload.into_iter().collect(),
+            },
+            warnings: self.warnings,
+            took: self.started.elapsed(),
+        }
+    }
+}
+
+fn apply_policy(found: &mut Found, options: &Options) {
+    let Ok(source) = &found.source else { return };
+    if let Some(because) = options.hold_back.get(&found.name) {
+        found.source = Err(QuarantineReason::HeldBack { because: because.clone() });
+    } else if let Policy::Signed(images) = &options.policy
+        && !images.contains(&source.path)
+    {
+        found.source = Err(QuarantineReason::Unsigned);
+    }
+}
+
+fn open(mounts: &dyn Mounts, source: &Source) -> Result<OwnedFd, QuarantineReason> {
+    match source.kind {
+        SourceKind::Directory => mounts
+            .open_directory(&source.real)
+            .map_err(|error| QuarantineReason::Unreadable { error: error.to_string() }),
+        SourceKind::Image => mounts.open_image(&source.real).map_err(|error| match error {
+            ImageError::Read(error) => QuarantineReason::Unreadable { error: error.to_string() },
+            ImageError::Partitioned => QuarantineReason::NotReadYet { what: Unread::PartitionTable },
+            ImageError::Unknown => QuarantineReason::Superblock,
+            ImageError::Mount { filesystem, message } => {
+                QuarantineReason::Mount { error: format!("{}: {message}", filesystem.name()) }
+            }
+        }),
+    }
+}
