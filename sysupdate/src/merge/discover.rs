@@ -294,4 +294,48 @@ mod tests {
         assert_eq!(version("/x/a.raw"), None);
         assert_eq!(version("/x/ab-1.raw"), None);
     }
+
+    #[test]
+    fn the_stronger_directory_has_a_name_or_masks_it() {
+        use std::os::unix::fs::symlink;
+        let root = tempfile::tempdir().unwrap();
+        let at = |path: &str| {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            path
+        };
+        fs::write(at("var/both.raw"), "").unwrap();
+        for name in ["both", "masked", "nothing", "v10", "v9"] {
+            fs::write(at(&format!("var/{name}.raw")), "").unwrap();
+        }
+        fs::write(at("run/both.sysext.raw"), "").unwrap();
+        fs::create_dir_all(at("run/masked")).unwrap();
+        symlink("/dev/null", at("run/nothing.raw")).unwrap();
+        fs::create_dir_all(at("run/twice/usr")).unwrap();
+        fs::write(at("run/twice.raw"), "").unwrap();
+        fs::write(at("run/notes.txt"), "").unwrap();
+        symlink("../elsewhere.raw", at("run/gone.raw")).unwrap();
+
+        let bare = Bare::nothing_uncovered(root.path());
+        let directories = ["/etc", "/run", "/var"].map(PathBuf::from);
+        let found = discover(&bare, &directories).unwrap();
+        let shown = found
+            .iter()
+            .map(|found| (found.name.as_str(), found.entry.to_str().unwrap(), found.source.is_ok()));
+        assert_eq!(
+            shown.collect::<Vec<_>>(),
+            [
+                ("both", "/run/both.sysext.raw", true),
+                ("gone", "/run/gone.raw", false),
+                ("twice", "/run/twice", true),
+                ("twice", "/run/twice.raw", false),
+                ("v9", "/var/v9.raw", true),
+                ("v10", "/var/v10.raw", true),
+            ]
+        );
+        assert_eq!(
+            *found[3].source.as_ref().unwrap_err(),
+            QuarantineReason::Duplicate { other: "/run/twice".into() }
+        );
+    }
 }

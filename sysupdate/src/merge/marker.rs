@@ -122,3 +122,61 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::discover::SourceKind;
+    use super::*;
+
+    #[test]
+    fn systemd_finds_names_and_origin_and_we_find_our_record_again() {
+        let identity = Identity {
+            path: "/var/a-1.raw".into(),
+            device: 1,
+            inode: 7,
+            size: 4096,
+            created: Some(1_500),
+            modified: 2_000_999,
+            changed: 3,
+            tree: None,
+        };
+        let source = Source {
+            path: identity.path.clone(),
+            real: "/x".into(),
+            kind: SourceKind::Image,
+            identity: identity.clone(),
+        };
+        let found = Found { name: "a".into(), entry: "/var/lib/extensions/a.raw".into(), source: Ok(source) };
+        let reason = QuarantineReason::Collides { path: "/usr/x".into(), with: "a".into() };
+        let record = Record {
+            inputs: Inputs::new(identity, "System", std::slice::from_ref(&found)),
+            hierarchies: vec!["usr".into()],
+            extensions: vec![Extension {
+                name: "a".into(),
+                path: "/var/a-1.raw".into(),
+                reload: Reload::NotNeeded,
+            }],
+            quarantined: vec![Quarantined { name: "b".into(), path: "/b".into(), reason }],
+        };
+        let sources = [("a", found.source.as_ref().unwrap())].into();
+        let files: BTreeMap<_, _> = files(&record, &sources).unwrap().into_iter().collect();
+        assert_eq!(files["extensions"], b"a\n");
+        let origin: serde_json::Value = serde_json::from_slice(&files["origin"]).unwrap();
+        let extension = json!({ "path": "/var/a-1.raw", "inode": 7, "crtime": 1, "mtime": 2000 });
+        assert_eq!(origin, json!({ "mutable": { "mode": "no" }, "extensions": { "a": extension } }));
+
+        let hierarchy = tempfile::tempdir().unwrap();
+        assert_eq!(read_record(hierarchy.path()), None);
+        assert_eq!(read_extensions(hierarchy.path()).unwrap(), [""; 0]);
+        let marker = hierarchy.path().join(SYSEXT_MARKER);
+        fs::create_dir(&marker).unwrap();
+        for (name, bytes) in files {
+            fs::write(marker.join(name), bytes).unwrap();
+        }
+        assert_eq!(read_record(hierarchy.path()), Some(record));
+        assert_eq!(read_extensions(hierarchy.path()).unwrap(), ["a"]);
+        assert!(!is_mutable(hierarchy.path()));
+        fs::write(marker.join(RECORD), "{").unwrap();
+        assert_eq!(read_record(hierarchy.path()), None);
+    }
+}

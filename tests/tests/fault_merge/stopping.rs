@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -21,17 +22,34 @@ pub(crate) enum Stop {
     Fail,
 }
 
+/// Which kernel is played.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Age {
+    /// The one that runs.
+    Running,
+    /// One before 6.5, which moves no mount beneath another.
+    Old,
+}
+
 /// Stops at a step.
 pub(crate) struct Stopping {
-    pub(crate) stop: Stop,
+    stop: Stop,
     /// Counted from 0.
-    pub(crate) at: usize,
+    at: usize,
+    age: Age,
     steps: Cell<usize>,
+    /// How long it took to attach beneath, which is the moment of change.
+    pub(crate) beneath: Cell<Duration>,
 }
 
 impl Stopping {
-    pub(crate) fn new(stop: Stop, at: usize) -> Self {
-        Self { stop, at, steps: Cell::new(0) }
+    pub(crate) fn new(age: Age, stop: Stop, at: usize) -> Self {
+        Self { stop, at, age, steps: Cell::new(0), beneath: Cell::default() }
+    }
+
+    /// Never stops.
+    pub(crate) fn never(age: Age) -> Self {
+        Self::new(age, Stop::Fail, usize::MAX)
     }
 
     /// Whether the step was reached.
@@ -98,7 +116,15 @@ impl Mounts for Stopping {
 
     fn attach_beneath(&self, mount: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
         self.step()?;
-        Kernel.attach_beneath(mount, path)
+        match self.age {
+            Age::Old => Err(io::Error::from(io::ErrorKind::InvalidInput)),
+            Age::Running => {
+                let start = Instant::now();
+                let attached = Kernel.attach_beneath(mount, path);
+                self.beneath.set(start.elapsed());
+                attached
+            }
+        }
     }
 
     fn detach(&self, path: &Path) -> io::Result<()> {
