@@ -638,7 +638,28 @@ fn stock_here() -> Result<()> {
 
 fn stock_257() -> Result<()> {
     Peer::Trixie.enter(&[])?;
-    goes_on(&Site::here()?, &[])
+    let site = Site::here()?;
+    goes_on(&site, &[])?;
+
+    // What can be written to is left to systemd.
+    run(Command::new("systemd-sysext").args(["merge", "--mutable=ephemeral"]))?;
+    for result in [site.refresh(), site.unmerge()] {
+        ensure!(matches!(result, Err(MergeError::Mutable { .. })), "{result:?}");
+    }
+    run(Command::new("systemd-sysext").arg("unmerge"))?;
+
+    // A merged /etc, which we never merge, can be written to beneath.
+    let etc = Path::new("/run/confexts/settings/etc");
+    fs::create_dir_all(etc.join("extension-release.d"))?;
+    fs::write(etc.join("extension-release.d/extension-release.settings"), "ID=_any\n")?;
+    fs::write(etc.join("setting"), "on")?;
+    run(Command::new("systemd-confext").arg("merge"))?;
+    ensure!(Path::new("/etc/setting").exists() && fs::write("/etc/new", "").is_err(), "/etc is not merged");
+    let fd = Kernel.beneath(Path::new("/etc"))?.context("/etc is merged")?;
+    fs::write(format!("/proc/self/fd/{}/new", fd.as_raw_fd()), "new")?;
+    run(Command::new("systemd-confext").arg("unmerge"))?;
+    ensure!(fs::read_to_string("/etc/new")? == "new");
+    Ok(())
 }
 
 /// systemd goes on from what we merged, and we from what it merged.

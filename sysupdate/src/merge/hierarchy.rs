@@ -100,7 +100,8 @@ pub(super) fn settle(
     let mut hierarchies = inspect(mounts, root)?;
     for hierarchy in &mut hierarchies {
         let State::Merged { overlays } = hierarchy.state else { continue };
-        if marker::is_mutable(&hierarchy.path) {
+        let look = |source| MergeError::Look { path: hierarchy.path.clone(), source };
+        if marker::is_mutable(&hierarchy.path).map_err(look)? {
             return Err(MergeError::Mutable { hierarchy: hierarchy.shown() });
         }
         for _ in 1..overlays {

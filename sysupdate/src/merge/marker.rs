@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::StatVfsMountFlags;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -110,8 +111,10 @@ pub(super) fn read_extensions(hierarchy: &Path) -> io::Result<Vec<String>> {
 }
 
 /// Whether systemd merged it so that it can be written to.
-pub(super) fn is_mutable(hierarchy: &Path) -> bool {
-    hierarchy.join(SYSEXT_MARKER).join("work_dir").symlink_metadata().is_ok()
+pub(super) fn is_mutable(hierarchy: &Path) -> io::Result<bool> {
+    // What is lost with the merge (`Mutable=ephemeral`) has no work directory of its own.
+    let read_only = rustix::fs::statvfs(hierarchy)?.f_flag.contains(StatVfsMountFlags::RDONLY);
+    Ok(!read_only || hierarchy.join(SYSEXT_MARKER).join("work_dir").symlink_metadata().is_ok())
 }
 
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
@@ -175,7 +178,7 @@ mod tests {
         }
         assert_eq!(read_record(hierarchy.path()), Some(record));
         assert_eq!(read_extensions(hierarchy.path()).unwrap(), ["a"]);
-        assert!(!is_mutable(hierarchy.path()));
+        assert!(is_mutable(hierarchy.path()).unwrap(), "a plain directory can be written to");
         fs::write(marker.join(RECORD), "{").unwrap();
         assert_eq!(read_record(hierarchy.path()), None);
     }
