@@ -1,0 +1,451 @@
+//! The command line of `bakery`: what it writes, what it prints, and how it refuses.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Output};
+
+use anyhow::{Context as _, Result, ensure};
+use jiff::Timestamp;
+use sysext_image::erofs;
+use sysext_manifests::catalog::{Catalog, FORMAT};
+use sysext_manifests::checksums::Checksums;
+use sysext_manifests::digest::Sha256;
+use sysext_manifests::repository::Repository;
+use sysext_manifests::trust::{self, Clock};
+use tempfile::TempDir;
+use tests::programs::program;
+use tests::workspace;
+
+const URL: &str = "https://example.org/extensions";
+
+/// An empty directory to work in, and the program.
+struct Desk {
+    directory: TempDir,
+    bakery: PathBuf,
+}
+
+/// What a run left on the terminal.
+struct Run {
+    status: ExitStatus,
+    stdout: String,
+    stderr: String,
+}
+
+impl Desk {
+    fn new() -> Result<Self> {
+        Ok(Self { directory: tempfile::tempdir()?, bakery: program("bakery")? })
+    }
+
+    /// A desk with keys, and a small tree in `tree/`.
+    fn with_keys() -> Result<Self> {
+        let desk = Self::new()?;
+        desk.keygen(&["--unencrypted"])?.succeeds()?;
+        desk.program("tree/usr/bin/x", "#!/bin/sh\necho one\n")?;
+        Ok(desk)
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.directory.path().join(path)
+    }
+
+    fn write(&self, path: &str, text: &str) -> Result<()> {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().context("no parent")?)?;
+        Ok(fs::write(path, text)?)
+    }
+
+    fn program(&self, path: &str, text: &str) -> Result<()> {
+        self.write(path, text)?;
+        Ok(fs::set_permissions(self.path(path), Permissions::from_mode(0o755))?)
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.directory.path());
+        command.env_remove("BAKERY_PASSWORD").env_remove("SOURCE_DATE_EPOCH");
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<Run> {
+        Run::of(self.command(&self.bakery).args(arguments))
+    }
+
+    /// Runs the program from a shell that did something first.
+    fn run_after(&self, script: &str, arguments: &[&str]) -> Result<Run> {
+        let script = format!("{script}; exec \"$0\" \"$@\"");
+        Run::of(self.command(Path::new("/bin/sh")).args(["-c", &script]).arg(&self.bakery).args(arguments))
+    }
+
+    fn keygen(&self, arguments: &[&str]) -> Result<Run> {
+        self.run(&[&["keygen", "keys", "--repository", "example", "--url", URL], arguments].concat())
+    }
+
+    fn bake(&self, version: &str, arguments: &[&str]) -> Result<Run> {
+        let tree = ["bake", "--tree", "tree", "--name", "x", "--version", version, "--arch", "x86-64"];
+        self.run(&[&tree[..], &["--out", "store"], arguments].concat())
+    }
+
+    fn index(&self, arguments: &[&str]) -> Result<Run> {
+        let index = ["index", "store", "--repository", "example", "--url", URL, "--keys", "keys"];
+        self.run(&[&index[..], arguments].concat())
+    }
+
+    fn publish(&self) -> Result<Run> {
+        self.run(&["publish", "store", "--to", "served"])
+    }
+
+    /// The served catalog, believed as a node believes it that has `keys/example.toml`.
+    fn admitted(&self) -> Result<Catalog> {
+        let text = fs::read_to_string(self.path("keys/example.toml"))?;
+        let repository = Repository::parse("example", "example.toml", &text)?;
+        ensure!(repository.url == format!("{URL}/"), "{}", repository.url);
+        let document = fs::read(self.path("served/catalog/catalog.json"))?;
+        let clock = Clock { shows: Timestamp::now(), released: Timestamp::UNIX_EPOCH };
+        Ok(trust::admit(&document, &repository, None, clock)?.catalog.get().clone())
+    }
+}
+
+impl Run {
+    fn of(command: &mut Command) -> Result<Self> {
+        let Output { status, stdout, stderr } =
+            command.output().with_context(|| format!("cannot run {command:?}"))?;
+        Ok(Self { status, stdout: String::from_utf8(stdout)?, stderr: String::from_utf8(stderr)? })
+    }
+
+    fn succeeds(self) -> Result<String> {
+        ensure!(self.status.success(), "{}\n{}", self.status, self.stderr);
+        Ok(self.stdout)
+    }
+
+    /// The error and the hint; nothing else may be on stdout.
+    fn fails(self) -> Result<String> {
+        ensure!(self.status.code() == Some(1), "{}\n{}{}", self.status, self.stdout, self.stderr);
+        ensure!(self.stdout.is_empty(), "stdout: {}", self.stdout);
+        let begin = self.stderr.find("error: ").with_context(|| format!("no error in {}", self.stderr))?;
+        Ok(self.stderr[begin..].to_owned())
+    }
+}
+
+/// Every file below a directory, sorted, hidden ones included.
+fn files(directory: &Path) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    let mut pending = vec![directory.to_owned()];
+    while let Some(path) = pending.pop() {
+        for entry in fs::read_dir(&path).with_context(|| path.display().to_string())? {
+            let path = entry?.path();
+            if path.is_dir() {
+                pending.push(path);
+            } else {
+                let path = path.strip_prefix(directory)?;
+                found.push(path.to_str().context("a name is not UTF-8")?.to_owned());
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The labels of `label  value` lines.
+fn labels(stdout: &str) -> Vec<&str> {
+    stdout.lines().filter_map(|line| Some(line.split_once("  ")?.0.trim_end())).collect()
+}
+
+#[test]
+fn cli_bakery_goes_from_keys_to_a_served_directory() -> Result<()> {
+    let desk = Desk::new()?;
+    let stdout = desk.keygen(&["--unencrypted"])?.succeeds()?;
+    let keys = ["catalog.key", "catalog.pub", "example.toml", "root.key", "root.pub", "roots.json"];
+    assert_eq!(files(&desk.path("keys"))?, keys);
+    assert_eq!(labels(&stdout), ["repository", "root key", "catalog key", "root expires"]);
+    for (file, mode) in [("root.key", 0o600), ("catalog.key", 0o600), ("roots.json", 0o644)] {
+        let found = fs::metadata(desk.path("keys").join(file))?.permissions().mode() & 0o777;
+        assert_eq!(found, mode, "{file}");
+    }
+
+    desk.program("tree/usr/bin/x", "#!/bin/sh\necho one\n")?;
+    let check = "exec:/usr/bin/x --version";
+    let stdout = desk.bake("1.0", &["--health", check, "--codec", "none"])?.succeeds()?;
+    let expected = ["extension", "image", "size", "content", "ratio", "sha256", "writer", "kernel", "time"];
+    assert_eq!(labels(&stdout), expected);
+    assert!(stdout.contains("extension  x 1.0 for x86-64\n"), "{stdout}");
+    assert!(stdout.contains("writer     erofs-1/none\n"), "{stdout}");
+    desk.bake("1.0", &["--revision", "2", "--codec", "none"])?.succeeds()?;
+    desk.index(&[])?.succeeds()?;
+
+    let run = desk.publish()?;
+    assert_eq!(
+        run.stderr,
+        "warning: the transfer files say Verify=no: sysupdate checks the signed catalog, but stock \
+         systemd-sysupdate trusts the server alone\n"
+    );
+    let copied: Vec<String> =
+        run.succeeds()?.lines().filter_map(|line| Some(line.strip_prefix("+ ")?.to_owned())).collect();
+    let expected = [
+        "x/x-1.0-x86-64.raw",
+        "x/x-1.0-2-x86-64.raw",
+        "x/x.conf",
+        "x/x.transfer",
+        "x/SHA256SUMS",
+        "catalog/catalog.json",
+    ];
+    assert_eq!(copied, expected);
+
+    // As the design lists it, and nothing else: no key, no record, no leftover
+    let mut expected = expected;
+    expected.sort_unstable();
+    let served = files(&desk.path("served"))?;
+    assert_eq!(served, expected);
+    for name in &served {
+        let extends = served.iter().find(|other| *other != name && name.starts_with(other.as_str()));
+        assert_eq!(extends, None, "systemd 257 takes {name} for the shorter name");
+        let mode = fs::metadata(desk.path("served").join(name))?.permissions().mode();
+        assert_eq!(mode & 0o777, 0o644, "{name}");
+    }
+
+    let catalog = desk.admitted()?;
+    assert_eq!((catalog.version, catalog.serial), (FORMAT, 1));
+    let (sums, warnings) = Checksums::parse(&fs::read(desk.path("served/x/SHA256SUMS"))?)?;
+    assert_eq!((sums.entries.len(), warnings.len()), (2, 0));
+    let instances = &catalog.extensions["x"].instances;
+    let versions: Vec<_> = instances.iter().map(|i| (i.version.as_str(), &*i.upstream, i.revision)).collect();
+    assert_eq!(versions, [("1.0", "1.0", 1), ("1.0-2", "1.0", 2)]);
+    assert_eq!(instances[0].health, [check]);
+    for instance in instances {
+        let bytes = fs::read(desk.path("served").join(&instance.image.url))?;
+        assert_eq!((bytes.len() as u64, Sha256::of(&bytes)), (instance.image.size, instance.image.sha256));
+        assert_eq!(sums.find(instance.image.url.trim_start_matches("x/")), Some(instance.image.sha256));
+    }
+    Ok(())
+}
+
+#[test]
+fn cli_bakery_puts_the_release_file_into_the_image() -> Result<()> {
+    let desk = Desk::with_keys()?;
+    desk.bake("1.0", &[])?.succeeds()?;
+    let image = erofs::Reader::open(fs::File::open(desk.path("store/x/x-1.0-x86-64.raw"))?)?;
+    let mut dump = Vec::new();
+    erofs::dump(&image, &mut dump)?;
+    let dump = String::from_utf8(dump)?;
+    let line = dump.lines().find(|line| line.contains("extension-release.x")).context("it is not there")?;
+    assert!(line.contains("user.extension-release.strict"), "{line}");
+    Ok(())
+}
+
+#[test]
+fn cli_bakery_serials_count_and_released_bytes_are_not_replaced() -> Result<()> {
+    let desk = Desk::with_keys()?;
+    desk.bake("1.0", &[])?.succeeds()?;
+    for serial in 1..=3 {
+        let stdout = desk.index(&["--json"])?.succeeds()?;
+        let indexed: serde_json::Value = serde_json::from_str(&stdout)?;
+        assert_eq!(indexed["serial"], serial);
+    }
+    let image = desk.path("store/x/x-1.0-x86-64.raw");
+    let (before, listing) = (fs::read(&image)?, files(&desk.path("store"))?);
+    desk.bake("1.0", &[])?.succeeds()?;
+    desk.program("tree/usr/bin/x", "#!/bin/sh\necho two\n")?;
+    assert_eq!(
+        desk.bake("1.0", &[])?.fails()?,
+        "error: store/x/x-1.0-x86-64.raw was released with other bytes\n\
+         hint: bake it as revision 2, so that nodes see it; if nobody has the old bytes, --replace\n"
+    );
+    assert_eq!((fs::read(&image)?, files(&desk.path("store"))?), (before, listing));
+    desk.bake("1.0", &["--revision", "2"])?.succeeds()?;
+    desk.index(&[])?.succeeds()?;
+    desk.publish()?.succeeds()?;
+    assert_eq!(desk.admitted()?.serial, 4);
+    Ok(())
+}
+
+#[test]
+fn cli_bakery_refuses_a_key_that_others_may_read() -> Result<()> {
+    let desk = Desk::with_keys()?;
+    desk.bake("1.0", &[])?.succeeds()?;
+    fs::set_permissions(desk.path("keys/catalog.key"), Permissions::from_mode(0o644))?;
+    assert_eq!(
+        desk.index(&[])?.fails()?,
+        "error: keys/catalog.key holds a secret and others may read it (mode 0644)\n\
+         hint: chmod 600 keys/catalog.key; if others could read it, make new keys\n"
+    );
+    assert!(!desk.path("store/catalog").exists());
+    Ok(())
+}
+
+#[test]
+fn cli_bakery_never_overwrites_keys() -> Result<()> {
+    let desk = Desk::with_keys()?;
+    let before = fs::read(desk.path("keys/root.key"))?;
+    assert_eq!(
+        desk.keygen(&["--unencrypted"])?.fails()?,
+        "error: keys/root.key exists, and keys are never overwritten\nhint: choose another directory\n"
+    );
+    assert_eq!(fs::read(desk.path("keys/root.key"))?, before);
+    Ok(())
+}
+
+#[test]
+fn cli_bakery_takes_the_password_from_a_file_or_the_environment() -> Result<()> {
+    const PASSWORD: &str = "correct horse";
+    let desk = Desk::new()?;
+    assert_eq!(
+        desk.keygen(&[])?.fails()?,
+        "error: nothing says how to protect the keys: give --password-file FILE, set BAKERY_PASSWORD, or give \
+         --unencrypted\n"
+    );
+    desk.write("password", &format!("{PASSWORD}\n"))?;
+    fs::set_permissions(desk.path("password"), Permissions::from_mode(0o600))?;
+    desk.keygen(&["--password-file", "password"])?.succeeds()?;
+    desk.program("tree/usr/bin/x", "")?;
+    desk.bake("1.0", &[])?.succeeds()?;
+    assert_eq!(
+        desk.index(&[])?.fails()?,
+        "error: keys/catalog.key is encrypted and no password was given\n\
+         hint: give --password-file FILE, or set BAKERY_PASSWORD in the environment\n"
+    );
+    let index = ["index", "store", "--repository", "example", "--url", URL, "--keys", "keys"];
+    let run =
+        |password: &str| Run::of(desk.command(&desk.bakery).args(index).env("BAKERY_PASSWORD", password));
+    let wrong = run("wrong horse")?;
+    assert!(!wrong.stderr.contains("wrong horse"), "{}", wrong.stderr);
+    assert!(wrong.fails()?.contains("keys/catalog.key is not usable as a minisign secret key"));
+    let right = run(PASSWORD)?;
+    assert!(!right.stderr.contains(PASSWORD) && !right.stdout.contains(PASSWORD));
+    right.succeeds()?;
+    Ok(())
+}
+
+#[test]
+fn cli_bakery_tells_where_a_recipe_is_wrong() -> Result<()> {
+    let desk = Desk::new()?;
+    desk.write("r/recipe.toml", "name = 'x'\nversion = '1.0'\narch = ['x86-64']\ncolour = 'red'\n")?;
+    let message = desk.run(&["bake", "r", "--out", "store"])?.fails()?;
+    assert!(
+        message.starts_with("error: r/recipe.toml:4:1: unknown field `colour`, expected one of"),
+        "{message}"
+    );
+    desk.write("r/recipe.toml", "name = 'x'\nversion = '1.0-rc.1'\narch = ['x86-64']\n")?;
+    assert_eq!(
+        desk.run(&["bake", "r", "--out", "store"])?.fails()?,
+        "error: r/recipe.toml:2:11: version \"1.0-rc.1\" is a pre-release that would sort above the release \
+         itself (write it as 1.0~rc.1)\n"
+    );
+    assert_eq!(
+        desk.run(&["bake", "nowhere", "--out", "store"])?.fails()?,
+        "error: cannot read the recipe nowhere/recipe.toml: No such file or directory (os error 2)\n\
+         hint: name the directory that holds recipe.toml, or bake a directory with --tree\n"
+    );
+    assert!(!desk.path("store").exists());
+    Ok(())
+}
+
+#[test]
+fn cli_bakery_refuses_what_would_do_harm() -> Result<()> {
+    let desk = Desk::with_keys()?;
+    desk.write("tree/etc/x.conf", "")?;
+    desk.write("tree/usr/sbin/y", "")?;
+    desk.write("tree/usr/lib/systemd/system/multi-user.target.d/bird.service", "")?;
+    assert_eq!(
+        desk.bake("1.0", &["--health", "exec:/usr/bin/true"])?.fails()?,
+        "error: this would do harm once it is merged:\n  \
+         /etc: only /usr and /opt can be extended\n  \
+         /usr/lib/systemd/system/multi-user.target.d/bird.service: systemd reads only drop-ins that end in .conf\n  \
+         /usr/sbin: is a directory, and would hide the host's link of that name\n  \
+         a health check runs /usr/bin/true, which is not in the extension\n\
+         hint: ship a default below usr/share and let a tmpfiles.d entry copy it; call it bird.service.conf; \
+         move its content to usr/bin; a catalog's checks may only run what the extension ships\n"
+    );
+    assert!(!desk.path("store").exists());
+    Ok(())
+}
+
+#[test]
+fn cli_bakery_holds_the_floor_under_a_codec() -> Result<()> {
+    let desk = Desk::with_keys()?;
+    assert_eq!(
+        desk.bake("1.0", &["--codec", "zstd"])?.fails()?,
+        "error: zstd needs kernel 6.10, this is baked for 5.15 and later\n\
+         hint: say that kernel 6.10 is the oldest one, or use lz4hc\n"
+    );
+    assert!(!desk.path("store").exists());
+    desk.bake("1.0", &["--codec", "zstd", "--kernel", "6.10"])?.succeeds()?;
+    Ok(())
+}
+
+#[test]
+fn cli_bakery_leaves_nothing_half_written() -> Result<()> {
+    let desk = Desk::with_keys()?;
+    desk.write("tree/usr/share/large", &"0123456789abcdef".repeat(1 << 16))?;
+    let bake =
+        ["bake", "--tree", "tree", "--name", "x", "--version", "1.0", "--arch", "x86-64", "--out", "store"];
+    let bake = [&bake[..], &["--codec", "none"]].concat();
+
+    // The file cannot grow: an error
+    let message = desk.run_after("trap '' XFSZ; ulimit -f 16", &bake)?.fails()?;
+    assert!(message.starts_with("error: cannot write the image store/x/x-1.0-x86-64.raw: "), "{message}");
+    assert_eq!(files(&desk.path("store"))?, [""; 0]);
+
+    // The program is killed in the middle: what is left has no name that means anything, and a plain
+    // re-run takes it over.
+    let run = desk.run_after("ulimit -c 0; ulimit -f 16", &bake)?;
+    assert!(run.status.signal().is_some(), "{}", run.status);
+    assert_eq!(files(&desk.path("store"))?, ["x/.x-1.0-x86-64.raw.partial"]);
+    desk.run(&bake)?.succeeds()?;
+    assert_eq!(files(&desk.path("store"))?, ["x/x-1.0-x86-64.json", "x/x-1.0-x86-64.raw"]);
+
+    // Where the store should be is a file
+    desk.write("blocked", "")?;
+    let out = [&bake[..bake.len() - 3], &["blocked"]].concat();
+    assert_eq!(desk.run(&out)?.fails()?, "error: cannot write blocked/x: Not a directory (os error 20)\n");
+    Ok(())
+}
+
+#[test]
+fn cli_bakery_prints_json_alone_on_stdout() -> Result<()> {
+    let desk = Desk::new()?;
+    let made: serde_json::Value =
+        serde_json::from_str(&desk.keygen(&["--unencrypted", "--json"])?.succeeds()?)?;
+    assert_eq!(made["files"].as_array().map(Vec::len), Some(6));
+    desk.program("tree/usr/bin/x", "")?;
+    let baked: serde_json::Value = serde_json::from_str(&desk.bake("1.0", &["--json"])?.succeeds()?)?;
+    let image = fs::read(desk.path("store/x/x-1.0-x86-64.raw"))?;
+    assert_eq!(baked["sha256"], Sha256::of(&image).to_string());
+    assert_eq!(baked["size"], image.len());
+    desk.index(&[])?.succeeds()?;
+    let published = desk.run(&["publish", "store", "--to", "served", "--json"])?.succeeds()?;
+    let published: serde_json::Value = serde_json::from_str(&published)?;
+    assert_eq!(published["copied"].as_array().map(Vec::len), Some(5));
+    assert_eq!(published["notes"][0]["kind"], "unsigned");
+    Ok(())
+}
+
+#[test]
+fn cli_bakery_bakes_the_recipes_of_this_repository() -> Result<()> {
+    let desk = Desk::new()?;
+    // Any program will do: which machine it is for is checked, what it does is not
+    desk.program("sysupdate", "#!/bin/sh\n")?;
+    let recipe = workspace::root().join("recipes/sysupdate");
+    let recipe = recipe.to_str().context("the path is not UTF-8")?;
+    let baked = desk
+        .run(&[
+            "bake",
+            recipe,
+            "--input",
+            "sysupdate=sysupdate",
+            "--arch",
+            "x86-64",
+            "--out",
+            "store",
+            "--json",
+        ])?
+        .succeeds()?;
+    let baked: serde_json::Value = serde_json::from_str(&baked)?;
+    assert_eq!(baked["version"], env!("CARGO_PKG_VERSION"), "the recipe has the version of the workspace");
+    assert_eq!(
+        desk.run(&["bake", recipe, "--arch", "x86-64", "--out", "store"])?.fails()?,
+        "error: the recipe takes usr/bin/sysupdate from the input \"sysupdate\", which is not given\n\
+         hint: give --input sysupdate=PATH\n"
+    );
+    Ok(())
+}
