@@ -173,7 +173,7 @@ pub fn bake(request: &Request<'_>) -> Result<Baked, BakeError> {
         requires: recipe.requires.clone(),
         conflicts: recipe.conflicts.clone(),
         units: (&recipe.units).into(),
-        health: recipe.health.clone(),
+        health: recipe.health.iter().map(ToString::to_string).collect(),
         waves: Vec::new(),
         withdrawn: None,
     };

@@ -1,5 +1,6 @@
 //! The command line: one verb per stage. Data goes to stdout, everything else to stderr.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -97,16 +98,23 @@ fn hint(error: &anyhow::Error) -> Option<String> {
 /// Prints a result as one JSON document.
 fn print_json<T: Serialize>(result: &T) -> Result<()> {
     let text = serde_json::to_string_pretty(result).context("cannot write the result as JSON")?;
-    println!("{text}");
-    Ok(())
+    print([text])
 }
 
 /// Prints lines of a label and a value under each other.
-fn print_fields(fields: &[(&str, String)]) {
+fn print_fields(fields: &[(&str, String)]) -> Result<()> {
     let width = fields.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
-    for (label, value) in fields {
-        println!("{label:width$}  {value}");
-    }
+    print(fields.iter().map(|(label, value)| format!("{label:width$}  {value}")))
+}
+
+/// Prints lines. A reader that went away, as `head` does, is an error and no panic.
+fn print(lines: impl IntoIterator<Item = String>) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    lines
+        .into_iter()
+        .try_for_each(|line| writeln!(stdout, "{line}"))
+        .and_then(|()| stdout.flush())
+        .context("cannot write to the standard output")
 }
 
 /// A number of bytes for people.

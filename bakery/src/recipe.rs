@@ -24,7 +24,7 @@ use serde::{Deserialize, Deserializer};
 use sysext_image::Codec;
 use sysext_manifests::architecture::Architecture;
 use sysext_manifests::catalog::Units;
-use sysext_manifests::transfer::HealthCheck;
+use sysext_manifests::transfer::{HealthCheck, HealthCheckError};
 
 use crate::kernel::Kernel;
 use crate::naming;
@@ -79,7 +79,7 @@ pub struct Recipe {
     pub units: Restarts,
     /// How to tell that it works.
     #[serde(default, deserialize_with = "health")]
-    pub health: Vec<String>,
+    pub health: Vec<HealthCheck>,
     /// Files that a build made, given on the command line.
     #[serde(default)]
     pub binary: Vec<Binary>,
@@ -245,12 +245,12 @@ fn revision<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error>
     Ok(revision)
 }
 
-fn health<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+fn health<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<HealthCheck>, D::Error> {
     let checks = Vec::<String>::deserialize(deserializer)?;
-    for check in &checks {
-        check.parse::<HealthCheck>().map_err(|error| told(&error, error.hint()))?;
-    }
-    Ok(checks)
+    checks
+        .iter()
+        .map(|check| check.parse().map_err(|error: HealthCheckError| told(&error, error.hint())))
+        .collect()
 }
 
 fn release<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {

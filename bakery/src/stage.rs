@@ -12,7 +12,6 @@ use sysext_image::tree::{ContentError, Kind, Metadata, Rules, TreeError};
 use sysext_manifests::architecture::Architecture;
 use sysext_manifests::extension_release::ExtensionRelease;
 use sysext_manifests::os_release::OsReleaseError;
-use sysext_manifests::transfer::HealthCheck;
 
 use crate::recipe::Recipe;
 
@@ -174,8 +173,7 @@ pub fn stage(request: &Request<'_>) -> Result<Staged, StageError> {
         tree.insert_file(&binary.path, source, Metadata::new(0o755)).map_err(StageError::Tree)?;
     }
 
-    let checks: Vec<HealthCheck> = recipe.health.iter().filter_map(|check| check.parse().ok()).collect();
-    let problems = lint::lint(&tree, &recipe.name, &recipe.units.restart, &checks);
+    let problems = lint::lint(&tree, recipe);
     if !problems.is_empty() {
         return Err(StageError::Harmful { problems });
     }

@@ -126,8 +126,7 @@ impl Args {
             ("writer", baked.writer),
             ("kernel", format!("{} and later", baked.kernel)),
             ("time", format!("{:.2} s", baked.seconds)),
-        ]);
-        Ok(())
+        ])
     }
 
     /// The recipe and its files: read, or made up for a tree.
@@ -145,7 +144,7 @@ impl Args {
         recipe.image.codec = self.codec.unwrap_or_default();
         recipe.image.kernel = self.kernel.unwrap_or(Kernel::DEFAULT);
         recipe.stream.clone_from(&self.stream);
-        recipe.health = self.health.iter().map(ToString::to_string).collect();
+        recipe.health.clone_from(&self.health);
         Ok((recipe, self.tree.clone()))
     }
 

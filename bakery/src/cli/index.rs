@@ -76,7 +76,6 @@ impl Args {
             ("signed by", indexed.key.clone()),
             ("sha256", indexed.sha256.to_string()),
             ("extensions", offered.collect::<Vec<_>>().join(", ")),
-        ]);
-        Ok(())
+        ])
     }
 }

@@ -64,10 +64,8 @@ impl Args {
             ("root key", made.root),
             ("catalog key", made.catalog),
             ("root expires", made.expires.to_string()),
-        ]);
-        for file in &made.files {
-            println!("{}", file.display());
-        }
+        ])?;
+        super::print(made.files.iter().map(|file| file.display().to_string()))?;
         eprintln!("Keep root.key offline. `bakery index --keys` needs catalog.key and roots.json.");
         eprintln!("Nodes need {0}.toml as /etc/sysupdate/repositories/{0}.toml.", self.repository);
         Ok(())

@@ -46,13 +46,8 @@ impl Args {
             ("copied", format!("{} files, {}", published.copied.len(), super::show_bytes(published.bytes))),
             ("unchanged", format!("{} files", published.unchanged)),
             ("removed", format!("{} files", published.removed.len())),
-        ]);
-        for file in &published.copied {
-            println!("+ {file}");
-        }
-        for file in &published.removed {
-            println!("- {file}");
-        }
-        Ok(())
+        ])?;
+        super::print(published.copied.iter().map(|file| format!("+ {file}")))?;
+        super::print(published.removed.iter().map(|file| format!("- {file}")))
     }
 }

@@ -8,6 +8,7 @@ use sysext_image::tree::{Kind, Node};
 use sysext_manifests::transfer::HealthCheck;
 
 use super::RELEASES;
+use crate::recipe::Recipe;
 
 /// Directories that are symbolic links on hosts with a merged `/usr`: the overlay would put a directory
 /// in the link's place and hide everything behind it.
@@ -59,6 +60,8 @@ pub enum Problem {
         /// The one that belongs here.
         expected: String,
     },
+    /// No file at all.
+    Empty,
     /// A health check whose program is not in the extension.
     Check {
         /// The program.
@@ -94,6 +97,7 @@ impl fmt::Display for Problem {
             Self::OtherRelease { path, expected } => {
                 write!(f, "/{}: only {expected} may be there", path.display())
             }
+            Self::Empty => f.write_str("there is no file in it"),
             Self::Check { program, found } => {
                 write!(f, "a health check runs {program}, which is {found} in the extension")
             }
@@ -120,24 +124,30 @@ impl Problem {
             }
             Self::Check { .. } => "a catalog's checks may only run what the extension ships".to_owned(),
             Self::OsRelease { .. } => "remove it".to_owned(),
+            Self::Empty => "files lie in files/ beside recipe.toml, laid out as on the target".to_owned(),
             Self::HidesDirectory { .. } | Self::OtherRelease { .. } | Self::Unit { .. } => return None,
         })
     }
 }
 
 /// Everything that is wrong with a tree, in its order.
-pub(super) fn lint(tree: &Tree, name: &str, restarts: &[String], checks: &[HealthCheck]) -> Vec<Problem> {
+pub(super) fn lint(tree: &Tree, recipe: &Recipe) -> Vec<Problem> {
     let mut problems = Vec::new();
+    let mut is_empty = true;
     for entry in tree.entries() {
-        problems.extend(look(&entry.path, entry.node, name));
+        problems.extend(look(&entry.path, entry.node, &recipe.name));
+        is_empty &= matches!(entry.node.kind, Kind::Directory(_)) || entry.path.starts_with(RELEASES);
     }
-    for HealthCheck::Exec { argv } in checks {
+    if is_empty {
+        problems.push(Problem::Empty);
+    }
+    for HealthCheck::Exec { argv } in &recipe.health {
         let Some(program) = argv.first() else { continue };
         if let Some(found) = why_not_runnable(tree, program) {
             problems.push(Problem::Check { program: program.clone(), found });
         }
     }
-    let missing = restarts.iter().filter(|unit| !has_unit(tree, unit));
+    let missing = recipe.units.restart.iter().filter(|unit| !has_unit(tree, unit));
     problems.extend(missing.map(|unit| Problem::Unit { unit: unit.clone() }));
     problems
 }

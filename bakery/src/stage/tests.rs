@@ -77,6 +77,7 @@ fn only_usr_and_opt_are_extended() {
         [Problem::Outside { path: "etc".into() }, Problem::Outside { path: "var".into() }]
     );
     assert_eq!(problems(&["usr"]), [Problem::Outside { path: "usr".into() }]);
+    assert_eq!(problems(&[]), [Problem::Empty]);
 }
 
 #[test]
@@ -102,14 +103,15 @@ fn a_drop_in_that_systemd_would_ignore_is_refused() {
 fn another_extensions_release_is_refused() {
     let path = "usr/lib/extension-release.d/extension-release.y";
     let expected = "extension-release.x".to_owned();
-    assert_eq!(problems(&[path]), [Problem::OtherRelease { path: path.into(), expected }]);
+    assert_eq!(problems(&[path, "usr/bin/x"]), [Problem::OtherRelease { path: path.into(), expected }]);
 }
 
 #[test]
 fn checks_and_units_name_what_is_inside() {
     let files = Files::new(&["usr/bin/x", "usr/lib/systemd/system/x@.service"]);
     let mut recipe = recipe();
-    recipe.health = vec!["exec:/usr/bin/x --version".to_owned(), "exec:/usr/bin/true".to_owned()];
+    recipe.health =
+        ["exec:/usr/bin/x --version", "exec:/usr/bin/true"].map(|check| check.parse().unwrap()).into();
     recipe.units.restart = vec!["x@1.service".to_owned(), "y.service".to_owned()];
     let Err(StageError::Harmful { problems }) = files.stage(&recipe) else { panic!("it was staged") };
     let check = |program: &str, found| Problem::Check { program: program.to_owned(), found };

@@ -13,6 +13,9 @@ use super::FileError;
 /// What everybody may read, whatever the umask of whoever bakes.
 const MODE: u32 = 0o644;
 
+/// The same for directories.
+const DIRECTORY_MODE: u32 = 0o755;
+
 /// A file that is being written. Dropped without [`Pending::commit`], it leaves nothing behind.
 #[derive(Debug)]
 pub struct Pending {
@@ -26,8 +29,7 @@ impl Pending {
     pub fn create(path: &Path) -> Result<Self, FileError> {
         let write = |source| FileError::Write { path: path.to_owned(), source };
         let directory = parent(path);
-        fs::create_dir_all(directory)
-            .map_err(|source| FileError::Write { path: directory.to_owned(), source })?;
+        make_directory(directory)?;
         let name = path.file_name().ok_or_else(|| write(io::ErrorKind::InvalidFilename.into()))?;
         let mut partial = std::ffi::OsString::from(".");
         partial.push(name);
@@ -92,6 +94,29 @@ impl Drop for Pending {
         if still_ours {
             let _ = fs::remove_file(&self.partial);
         }
+    }
+}
+
+/// Makes a directory and those above it that are missing, for everybody to read and safe on disk.
+fn make_directory(path: &Path) -> Result<(), FileError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = parent(path);
+    if above != path {
+        make_directory(above)?;
+    }
+    let write = |source| FileError::Write { path: path.to_owned(), source };
+    match fs::create_dir(path) {
+        // Somebody else made it in the meantime
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match path.is_dir() {
+            true => Ok(()),
+            false => Err(write(io::ErrorKind::NotADirectory.into())),
+        },
+        Err(error) => Err(write(error)),
+        Ok(()) => fs::set_permissions(path, Permissions::from_mode(DIRECTORY_MODE))
+            .and_then(|()| File::open(above)?.sync_all())
+            .map_err(write),
     }
 }
 
