@@ -172,7 +172,7 @@ impl AcquireError {
             Self::Digest { .. } | Self::Size { .. } => {
                 "a proxy or mirror may hold old bytes, or the file was replaced without its digest"
             }
-            Self::Space { .. } => "remove old versions with `sysupdate vacuum`, or make room otherwise",
+            Self::Space { .. } => "make room, or lower InstancesMax= so that fewer old versions are kept",
             Self::NoUrl { .. } | Self::TooLarge { .. } | Self::Store { .. } => return None,
         };
         Some(text.to_owned())

@@ -18,5 +18,6 @@ pub mod plan;
 pub mod record;
 pub mod report;
 pub mod repository;
+pub mod services;
 pub mod settings;
 pub mod update;

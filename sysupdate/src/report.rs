@@ -17,6 +17,8 @@ pub struct Report {
     pub components: Vec<ComponentReport>,
     /// What is merged now, if that was touched.
     pub merged: Option<merge::report::Report>,
+    /// What the operator should know about the merge.
+    pub warnings: Vec<String>,
 }
 
 /// What an update did to a component.

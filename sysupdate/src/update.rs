@@ -21,6 +21,7 @@ use crate::paths::Paths;
 use crate::plan::{self, Activation, ComponentPlan, Decision, Hold, Keep, Offers, Request, Situation};
 use crate::record::{Recalled, Record, Stage, Unreadable};
 use crate::report::{ComponentReport, Failure, Outcome, Report};
+use crate::services;
 use crate::settings::{Component, ComponentName, Loaded};
 
 /// What happens, as it happens.
@@ -90,6 +91,13 @@ struct Tried {
     stage: Stage,
 }
 
+/// What was merged on the way.
+#[derive(Default)]
+struct Merges {
+    last: Option<merge::report::Report>,
+    warnings: Vec<String>,
+}
+
 type Watch<'w> = &'w mut dyn FnMut(Step<'_>);
 
 impl Update<'_> {
@@ -106,14 +114,14 @@ impl Update<'_> {
                 Err(error) => reports.push(ComponentReport::failed(name, &error, error.hint())),
             }
         }
-        let mut merged = None;
+        let mut merges = Merges::default();
         let unsettled = self.resume(&mut work);
-        merged = self.judge(&mut work, unsettled, watch).or(merged);
+        self.judge(&mut work, unsettled, &mut merges, watch);
         let changed = self.change(&mut work, watch);
-        merged = self.judge(&mut work, changed, watch).or(merged);
+        self.judge(&mut work, changed, &mut merges, watch);
         reports.extend(work.into_iter().map(|work| work.report));
         reports.sort_by(|a, b| a.component.cmp(&b.component));
-        Report { components: reports, merged }
+        Report { components: reports, merged: merges.last, warnings: merges.warnings }
     }
 
     /// What is to be decided about a component.
@@ -243,34 +251,22 @@ impl Update<'_> {
     }
 
     /// Merges what was changed, judges it, and takes back what does not pass.
-    fn judge(&self, work: &mut [Work], tried: Vec<Tried>, watch: Watch<'_>) -> Option<merge::report::Report> {
-        if tried.is_empty() {
-            return None;
-        }
-        let mut merged = None;
+    fn judge(&self, work: &mut [Work], tried: Vec<Tried>, merges: &mut Merges, watch: Watch<'_>) {
         let refresh_first = tried.iter().any(|Tried { index, stage, .. }| {
             *stage == Stage::Checking && refreshes(&work[*index].component)
         });
-        if refresh_first {
-            match merge::refresh(&*self.host.mounts, self.paths, &merge::Options::default()) {
-                Ok(report) => {
-                    watch(Step::Merged(&report));
-                    merged = Some(report);
-                }
-                Err(error) => {
-                    // Nothing changed in what is merged. The trials stay written down for the next run.
-                    for Tried { index, .. } in &tried {
-                        work[*index].report.fail(Failure::new(&error, error.hint()));
-                    }
-                    return None;
-                }
+        if refresh_first && let Err(failure) = self.refresh(merges, watch) {
+            // Nothing changed in what is merged. The trials stay written down for the next run.
+            for Tried { index, .. } in &tried {
+                work[*index].report.fail(failure.clone());
             }
+            return;
         }
         let mut returning = Vec::new();
         for Tried { index, mut trial, stage } in tried {
             let Work { component, report } = &mut work[index];
             let verdict = match stage {
-                Stage::Checking => self.verdict(component, &trial.activation, merged.as_ref(), watch),
+                Stage::Checking => self.verdict(component, &trial.activation, merges.last.as_ref(), watch),
                 Stage::Returning => Verdict::Sick { output: "an earlier run found it sick".to_owned() },
             };
             let Activation { version, previous, .. } = trial.activation.clone();
@@ -289,26 +285,28 @@ impl Update<'_> {
                 report.fail(Failure::new(&error, None));
             }
         }
-        if returning.iter().any(|(index, _)| refreshes(&work[*index].component)) {
-            match merge::refresh(&*self.host.mounts, self.paths, &merge::Options::default()) {
-                Ok(report) => {
-                    watch(Step::Merged(&report));
-                    merged = Some(report);
-                }
-                Err(error) => {
-                    for (index, _) in &returning {
-                        work[*index].report.fail(Failure::new(&error, error.hint()));
-                    }
-                    return merged;
-                }
+        let refresh_again = returning.iter().any(|(index, _)| refreshes(&work[*index].component));
+        if refresh_again && let Err(failure) = self.refresh(merges, watch) {
+            for (index, _) in &returning {
+                work[*index].report.fail(failure.clone());
             }
+            return;
         }
         for (index, trial) in returning {
             if let Err(error) = trial.discard(self.host) {
                 work[index].report.fail(Failure::new(&error, None));
             }
         }
-        merged
+    }
+
+    /// Swaps what is merged for what the links say now.
+    fn refresh(&self, merges: &mut Merges, watch: Watch<'_>) -> Result<(), Failure> {
+        let report = merge::refresh(&*self.host.mounts, self.paths, &merge::Options::default())
+            .map_err(|error| Failure::new(&error, error.hint()))?;
+        merges.warnings.extend(services::reload(self.host, self.paths, &report));
+        watch(Step::Merged(&report));
+        merges.last = Some(report);
+        Ok(())
     }
 
     /// Judges one version that is in use.

@@ -6,11 +6,15 @@ use super::{Context, Ended};
 use crate::merge::report::Report;
 use crate::merge::{self, MergeError, When};
 use crate::report::Failure;
+use crate::services;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
     verb: Option<Verb>,
+    /// Do not let systemd read its units anew, even if an extension asks for it
+    #[arg(long, global = true)]
+    no_reload: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -54,6 +58,10 @@ impl Args {
             }
         };
         let report: Report = report.map_err(failure)?;
+        if !self.no_reload {
+            let warning = services::reload(&context.host, paths, &report);
+            warning.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        }
         context.print(&report, || report.to_string())?;
         Ok(Ended::Well)
     }

@@ -36,6 +36,7 @@ impl Args {
         };
         let mut display = Display::on_stderr();
         let report = update.run(components, &mut |step| display.show(&step));
+        report.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
         context.print(&report, || {
             let lines = report.components.iter().map(|component| format!("{component}\n"));
             lines.collect()
