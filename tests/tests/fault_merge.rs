@@ -346,6 +346,13 @@ fn comes_and_goes() -> Result<()> {
     expect(&site.refresh()?, Outcome::Refreshed)?;
     ensure!(site.read("usr/share/alpha/set")? == "d");
 
+    // What was a directory becomes a file: the old merge is not the host.
+    site.offer("alpha", "d", &[("usr/share/alpha/set/x", "d")])?;
+    expect(&site.refresh()?, Outcome::Refreshed)?;
+    site.offer("alpha", "e", &[("usr/share/alpha/set", "e")])?;
+    expect(&site.refresh()?, Outcome::Refreshed)?;
+    ensure!(site.read("usr/share/alpha/set")? == "e");
+
     // A directory deep in which something changes.
     let tree = site.path("var/lib/extensions/tree/usr");
     fs::create_dir_all(tree.join("lib/extension-release.d"))?;
@@ -547,14 +554,23 @@ fn writes_beneath() -> Result<()> {
     Ok(())
 }
 
+/// `/opt` is a link, as on hosts where only `/var` can be written to.
 fn images_below_opt() -> Result<()> {
     let site = Site::new()?;
-    fs::create_dir_all(site.path("opt/extensions"))?;
+    fs::create_dir_all(site.path("var/opt"))?;
+    fs::remove_dir_all(site.path("opt"))?;
+    std::os::unix::fs::symlink("/var/opt", site.path("opt"))?;
+    reads_images_below_opt(&site, "var/opt")?;
+    reads_images_below_opt(&Site::new()?, "opt")
+}
+
+fn reads_images_below_opt(site: &Site, opt_inside: &str) -> Result<()> {
+    fs::create_dir_all(site.path(opt_inside).join("extensions"))?;
     let place = |set: &str| -> Result<()> {
         let image = site.bake("inopt", set, &[("usr/share/inopt", set), ("opt/inopt/x", set)])?;
-        let opt = Kernel.beneath(&site.path("opt"))?;
+        let opt = Kernel.beneath(&site.path(opt_inside))?;
         let opt = opt.as_ref().map_or_else(
-            || site.path("opt"),
+            || site.path(opt_inside),
             |fd| PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd())),
         );
         let link = site.path("var/lib/extensions/inopt.raw");
@@ -567,7 +583,7 @@ fn images_below_opt() -> Result<()> {
     for (set, outcome) in [("1", Outcome::Merged), ("2", Outcome::Refreshed), ("3", Outcome::Refreshed)] {
         place(set)?;
         expect(&site.refresh()?, outcome)?;
-        ensure!(site.read("usr/share/inopt")? == set && site.read("opt/inopt/x")? == set);
+        ensure!(site.read("usr/share/inopt")? == set && site.read(&format!("{opt_inside}/inopt/x"))? == set);
         expect(&site.refresh()?, Outcome::Unchanged)?;
     }
     site.unmerge()?;

@@ -65,6 +65,14 @@ impl Bare {
         self.covered(inside)
     }
 
+    /// Where the host itself has a path without symbolic links, if it has it: never through a merge.
+    pub(super) fn on_host(&self, inside: &Path) -> PathBuf {
+        let under = self.uncovered.iter().find_map(|(hierarchy, fd)| {
+            Some(Path::new(&through(fd)).join(".").join(inside.strip_prefix(hierarchy).ok()?))
+        });
+        under.unwrap_or_else(|| self.covered(inside))
+    }
+
     /// Where a path without symbolic links is on the running system, seen as everybody sees it.
     pub(super) fn covered(&self, inside: &Path) -> PathBuf {
         match inside.strip_prefix("/") {

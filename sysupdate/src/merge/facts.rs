@@ -65,11 +65,7 @@ pub(super) fn look_at_host(bare: &Bare, examined: &[Examined]) -> HashMap<PathBu
         let below_nothing = path.parent().is_some_and(|parent| {
             absent.contains(parent) || entries.get(parent).is_some_and(|kind| *kind != HostKind::Directory)
         });
-        let found = if below_nothing {
-            None
-        } else {
-            bare.locate(&Path::new("/").join(path)).symlink_metadata().ok()
-        };
+        let found = if below_nothing { None } else { look_at(bare, path) };
         match found {
             None => {
                 absent.insert(path);
@@ -86,4 +82,12 @@ pub(super) fn look_at_host(bare: &Bare, examined: &[Examined]) -> HashMap<PathBu
         }
     }
     entries
+}
+
+/// What the host has at a path of a layer. The hierarchy itself may be a link (`/opt` to `/var/opt`):
+/// what counts is where it leads.
+fn look_at(bare: &Bare, path: &Path) -> Option<fs::Metadata> {
+    let mut parts = path.components();
+    let hierarchy = bare.resolve(&Path::new("/").join(parts.next()?)).ok()?;
+    bare.on_host(&hierarchy.join(parts.as_path())).symlink_metadata().ok()
 }
