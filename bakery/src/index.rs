@@ -3,27 +3,26 @@
 //! The catalog is written last, and only after it was admitted as a node would admit it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use sysext_manifests::catalog::{Catalog, CatalogFile, Extension, FORMAT, Root};
-use sysext_manifests::checksums::{self, ChecksumsError};
+use sysext_manifests::checksums;
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::envelope::Envelope;
-use sysext_manifests::transfer::TextError;
 
-use crate::keys::{KeyError, SigningKey};
-use crate::naming::{self, NamingError};
-use crate::offer::{self, OfferError, Validity};
-use crate::record::RecordError;
-use crate::store::{self, FileError, Pending, Store};
+use crate::keys::SigningKey;
+use crate::naming;
+use crate::offer::{self, Validity};
+use crate::store::{self, Pending, Store};
 
 mod collect;
+mod error;
 mod listing;
 
 pub use collect::Note;
+pub use error::IndexError;
 
 /// How long a catalog lives unless said otherwise: long enough for a monthly release, short enough that
 /// a mirror cannot hold nodes back for a season.
@@ -82,130 +81,6 @@ pub struct Indexed {
     pub extensions: BTreeMap<String, usize>,
     /// What the publisher should know.
     pub notes: Vec<Note>,
-}
-
-/// Why there is no release.
-#[derive(Debug, thiserror::Error)]
-pub enum IndexError {
-    /// A file of the store.
-    #[error(transparent)]
-    File(FileError),
-    /// A record.
-    #[error(transparent)]
-    Record(RecordError),
-    /// A name.
-    #[error(transparent)]
-    Naming(NamingError),
-    /// The old catalog, or the new one.
-    #[error(transparent)]
-    Offer(OfferError),
-    /// Signing.
-    #[error(transparent)]
-    Key(KeyError),
-    /// An image that is not what its record says.
-    #[error("{path} has {found}, its record says {expected}", path = .path.display())]
-    Damaged {
-        /// The image.
-        path: PathBuf,
-        /// What the record or the last catalog says.
-        expected: String,
-        /// What the file has.
-        found: String,
-    },
-    /// An image that changed after it was offered.
-    #[error("{image} was offered in serial {serial} with other bytes")]
-    Replaced {
-        /// The image.
-        image: String,
-        /// The serial of the catalog that offered it.
-        serial: u64,
-    },
-    /// Two names of which one extends the other.
-    #[error("{longer} extends the name {shorter}, and systemd 257 would install it as {shorter}")]
-    Extended {
-        /// The shorter name.
-        shorter: String,
-        /// The longer name.
-        longer: String,
-    },
-    /// A transfer file cannot be written.
-    #[error("cannot write the transfer file of {name}")]
-    Transfer {
-        /// The extension.
-        name: String,
-        /// Why not.
-        source: TextError,
-    },
-    /// The stock manifest cannot be written.
-    #[error("cannot write the SHA256SUMS of {name}")]
-    Checksums {
-        /// The extension.
-        name: String,
-        /// Why not.
-        source: ChecksumsError,
-    },
-    /// The catalog role wants more signatures than one.
-    #[error("root {root} wants {threshold} signatures under a catalog, this makes one")]
-    Threshold {
-        /// The root's number.
-        root: u64,
-        /// How many it wants.
-        threshold: usize,
-    },
-    /// The store is another repository's.
-    #[error("{store} is the store of the repository {found}, not of {repository}", store = .store.display())]
-    OtherRepository {
-        /// The store.
-        store: PathBuf,
-        /// Its repository.
-        found: String,
-        /// This one.
-        repository: String,
-    },
-    /// The clock is behind the last catalog.
-    #[error("it is {now} here, but the last catalog was signed at {issued}")]
-    ClockBehind {
-        /// The time of signing.
-        now: Timestamp,
-        /// When the last one was signed.
-        issued: Timestamp,
-    },
-    /// A life that ends beyond all calendars.
-    #[error("{days} days from {now} is no date")]
-    Lifetime {
-        /// How many days.
-        days: u32,
-        /// From when.
-        now: Timestamp,
-    },
-    /// The catalog could not be put into JSON.
-    #[error("cannot write the catalog as JSON")]
-    Json(#[source] serde_json::Error),
-}
-
-impl IndexError {
-    /// What the reader can do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::File(error) => error.hint(),
-            Self::Record(error) => error.hint(),
-            Self::Naming(error) => error.hint(),
-            Self::Offer(error) => error.hint(),
-            Self::Key(error) => error.hint(),
-            Self::Damaged { .. } => Some("bake it again".to_owned()),
-            Self::Replaced { .. } => Some(
-                "bake it with the next --revision, so that nodes see it; if nobody has the old bytes, --replace"
-                    .to_owned(),
-            ),
-            Self::Extended { .. } => Some("bake it under another version".to_owned()),
-            Self::OtherRepository { .. } => {
-                Some("use one store for each repository".to_owned())
-            }
-            Self::ClockBehind { .. } => Some("correct this machine's clock".to_owned()),
-            Self::Checksums { source, .. } => source.hint(),
-            Self::Transfer { .. } | Self::Threshold { .. } | Self::Lifetime { .. } | Self::Json(_) => None,
-        }
-    }
 }
 
 /// Makes a release of what is in the store.
