@@ -1,0 +1,122 @@
+//! A directory laid out as the root of a tiny host, for `sysupdate --root`.
+
+use std::fs;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+/// What such a host says of itself.
+const OS_RELEASE: &str = "ID=scratch\nNAME=\"A scratch root\"\nVERSION_ID=1\n";
+
+/// What every host has, besides what [`Root::lay`] puts into it.
+const DIRECTORIES: [&str; 8] =
+    ["etc/sysupdate/repositories", "opt", "run", "tmp", "usr/bin", "usr/lib", "var/lib", "var/tmp"];
+
+/// The root. It is not removed with this value: whoever made the directory removes it.
+#[derive(Clone, Debug)]
+pub struct Root {
+    path: PathBuf,
+}
+
+impl Root {
+    /// Lays out a root in a directory, which is made if it is missing.
+    pub fn lay(path: &Path) -> Result<Self> {
+        for directory in DIRECTORIES {
+            let directory = path.join(directory);
+            fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        }
+        // Without the symbolic links that a temporary directory may lie behind: the mount table has none.
+        let path = path.canonicalize().with_context(|| format!("cannot look at {}", path.display()))?;
+        let root = Self { path };
+        root.write("usr/lib/os-release", OS_RELEASE)?;
+        let link = root.below("etc/os-release");
+        std::os::unix::fs::symlink("../usr/lib/os-release", &link)
+            .with_context(|| format!("cannot make {}", link.display()))?;
+        Ok(root)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where something in it is; `inside` has no slash at the front.
+    pub fn below(&self, inside: &str) -> PathBuf {
+        self.path.join(inside)
+    }
+
+    /// Writes a file, with the directories above it.
+    pub fn write(&self, inside: &str, text: &str) -> Result<()> {
+        let path = self.below(inside);
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        }
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Puts a published transfer file where a component's definitions are.
+    pub fn define(&self, component: &str, transfer: &Path) -> Result<()> {
+        self.place(transfer, &format!("etc/sysupdate.{component}.d"))
+    }
+
+    /// Changes a transfer file as an operator does: `text` is added by a drop-in of that name.
+    pub fn drop_in(&self, component: &str, transfer: &str, name: &str, text: &str) -> Result<()> {
+        self.write(&format!("etc/sysupdate.{component}.d/{transfer}.transfer.d/{name}.conf"), text)
+    }
+
+    /// Makes the root trust a repository; the file is what `bakery keygen` made for nodes.
+    pub fn trust(&self, repository: &Path) -> Result<()> {
+        self.place(repository, "etc/sysupdate/repositories")
+    }
+
+    fn place(&self, file: &Path, directory: &str) -> Result<()> {
+        let name = file.file_name().with_context(|| format!("{} names no file", file.display()))?;
+        let directory = self.below(directory);
+        fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        fs::copy(file, directory.join(name)).with_context(|| format!("cannot copy {}", file.display()))?;
+        Ok(())
+    }
+}
+
+/// Every mount at or below a directory that this process sees.
+pub fn mounts_below(directory: &Path) -> Result<Vec<PathBuf>> {
+    let table = fs::read("/proc/thread-self/mountinfo").context("cannot read the mount table")?;
+    let lines = table.split(|byte| *byte == b'\n');
+    let points = lines.filter_map(|line| line.split(|byte| *byte == b' ').nth(4)).map(unescape);
+    Ok(points.filter(|point| point.starts_with(directory)).collect())
+}
+
+/// The kernel writes blanks and backslashes in the table as three octal digits.
+fn unescape(field: &[u8]) -> PathBuf {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let [first, tail @ ..] = rest {
+        let octal = tail.get(..3).filter(|_| *first == b'\\');
+        let octal = octal.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
+        bytes.push(octal.unwrap_or(*first));
+        rest = if octal.is_some() { &tail[3..] } else { tail };
+    }
+    std::ffi::OsString::from_vec(bytes).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_says_what_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = Root::lay(&directory.path().join("root")).unwrap();
+        let text = fs::read_to_string(root.below("etc/os-release")).unwrap();
+        assert!(text.starts_with("ID=scratch\n"));
+    }
+
+    #[test]
+    fn mount_points_are_read_as_they_are() {
+        assert_eq!(unescape(br"/a\040b\134c"), Path::new(r"/a b\c"));
+        assert_eq!(unescape(br"/a\04"), Path::new(r"/a\04"));
+        assert!(mounts_below(Path::new("/proc")).unwrap().contains(&PathBuf::from("/proc")));
+        assert!(mounts_below(Path::new("/nonexistent")).unwrap().is_empty());
+    }
+}
