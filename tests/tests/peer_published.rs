@@ -23,6 +23,7 @@ fn main() -> ExitCode {
     let mut suite = Suite::new();
     suite.isolated("peer_systemd_sysupdate_installs_what_we_publish", &needs, || installs("transfer"));
     suite.isolated("peer_systemd_sysupdate_reads_the_conf_twin", &needs, || installs("conf"));
+    suite.isolated("peer_systemd_sysupdate_passes_over_a_pre_release", &needs, passes_over);
     suite.isolated("peer_systemd_sysext_merges_what_we_publish", &needs, merges);
     suite.isolated("peer_either_program_goes_on_from_the_others_merge", &needs, takes_turns);
     suite.isolated("peer_either_updater_goes_on_from_the_others_files", &needs, updates_in_turns);
@@ -95,6 +96,18 @@ fn installs(ending: &str) -> Result<()> {
     ensure!(installed == fs::read(format!("/srv/public/demo/{name}"))?, "other bytes than were published");
     let link = fs::canonicalize("/var/lib/extensions/demo.raw")?;
     ensure!(link.ends_with(&name), "CurrentSymlink leads to {}", link.display());
+    Ok(())
+}
+
+/// The documentation says so, and bakery warns of it: should stock learn to read them, both must change.
+fn passes_over() -> Result<()> {
+    let site = Site::open()?;
+    site.publish("1")?;
+    site.publish("2~rc.1")?;
+    site.define("transfer")?;
+    site.trust()?;
+    ensure!(run(STOCK_SYSUPDATE, &["-C", "demo", "check-new"])?.trim() == "1");
+    ensure!(run(SYSUPDATE, &["-C", "demo", "check-new"])?.trim() == "2~rc.1");
     Ok(())
 }
 

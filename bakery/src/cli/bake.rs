@@ -112,6 +112,12 @@ impl Args {
             store: &Store::new(&self.out),
             replaced: if self.replace { Replaced::Accept } else { Replaced::Refuse },
         })?;
+        if !baked.version.is_seen_by_stock() {
+            eprintln!(
+                "warning: sysupdate installs {}, but stock systemd-sysupdate passes over versions with ~ or ^",
+                baked.version
+            );
+        }
         if self.json {
             return super::print_json(&baked);
         }
