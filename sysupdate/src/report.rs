@@ -62,6 +62,14 @@ pub enum Outcome {
         /// What was in use before.
         previous: Option<Version>,
     },
+    /// Another version is put in use, but what is merged could not be changed, so that nobody knows whether
+    /// it works. The next run goes on there.
+    Unjudged {
+        /// The version.
+        version: Version,
+        /// What was in use before.
+        previous: Option<Version>,
+    },
     /// Another version did not pass; what was in use before is in use again.
     TakenBack {
         /// The version.
@@ -163,6 +171,9 @@ impl fmt::Display for ComponentReport {
                 write!(f, "updated from {previous} to {version}")?;
             }
             Outcome::Updated { version, previous: None } => write!(f, "installed {version}")?,
+            Outcome::Unjudged { version, .. } => {
+                write!(f, "{version} is here, but not merged and not judged; the next update goes on there")?;
+            }
             Outcome::TakenBack { version, returned_to, output } => {
                 write!(f, "{version} was taken back, {} is in use again: {output}", or_nothing(returned_to))?;
             }

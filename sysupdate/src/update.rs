@@ -257,8 +257,11 @@ impl Update<'_> {
         });
         if refresh_first && let Err(failure) = self.refresh(merges, watch) {
             // Nothing changed in what is merged. The trials stay written down for the next run.
-            for Tried { index, .. } in &tried {
-                work[*index].report.fail(failure.clone());
+            for Tried { index, trial, .. } in tried {
+                let report = &mut work[index].report;
+                let Activation { version, previous, .. } = trial.activation;
+                report.outcome = Outcome::Unjudged { version, previous };
+                report.fail(failure.clone());
             }
             return;
         }
