@@ -16,8 +16,8 @@ use sysext_manifests::trust::{Claim, Verified};
 use sysext_manifests::version::Version;
 
 use crate::acquire::{self, AcquireError, Small};
-use crate::host::Host;
 use crate::host::store::EntryKind;
+use crate::host::{Host, transport};
 use crate::paths::Paths;
 use crate::plan::{Offer, Offers, Origin, Source};
 use crate::repository::{self, Opened, RepositoryFailure};
@@ -273,7 +273,7 @@ impl<'a> Discovery<'a> {
         for entry in &manifest.entries {
             let Some(captures) = transfer.source.patterns.matches(&entry.name) else { continue };
             let claim = Claim {
-                urls: vec![format!("{base}/{}", entry.name)],
+                urls: vec![format!("{base}/{}", transport::as_url_path(&entry.name))],
                 name: entry.name.clone(),
                 sha256: entry.sha256,
                 size: captures.size,
@@ -294,7 +294,7 @@ impl<'a> Discovery<'a> {
         let directory = self.paths.below_root(Path::new(&transfer.source.path));
         let failed = |source| DiscoverError::Directory { path: directory.clone(), source };
         let manifest = directory.join("SHA256SUMS");
-        let base = format!("file://{}", directory.display());
+        let base = transport::file_url(&directory);
         if let Some(bytes) = self.host.store.read(&manifest, MANIFEST_LIMIT).map_err(failed)? {
             let url = format!("{base}/SHA256SUMS");
             let manifest = self.read_manifest(&url, &bytes)?;

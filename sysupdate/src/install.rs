@@ -6,7 +6,7 @@ use sysext_manifests::digest::Hasher;
 use sysext_manifests::trust::{Claim, Verified, VerifyError};
 
 use crate::acquire::{self, AcquireError, Progress};
-use crate::host::Host;
+use crate::host::{Host, transport};
 use crate::inventory::{PARTIAL, PENDING};
 use crate::plan::{Acquire, Origin};
 
@@ -151,7 +151,7 @@ fn claim_of(host: &Host, path: &Path) -> Result<Verified<Claim>, InstallError> {
     }
     Ok(Verified::local(Claim {
         name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        urls: vec![format!("file://{}", path.display())],
+        urls: vec![transport::file_url(path)],
         sha256: hasher.finish(),
         size: Some(size),
     }))

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::Read;
+use std::path::Path;
 use std::time::Duration;
 
 /// What to fetch.
@@ -101,6 +102,23 @@ pub trait Transport: Send + Sync {
     fn fetch(&self, request: &Request) -> Result<Response, TransportError>;
 }
 
+/// The URL of a file of this node.
+pub fn file_url(path: &Path) -> String {
+    format!("file://{}", as_url_path(&path.to_string_lossy()))
+}
+
+/// A path as a part of a URL: what means something in a URL and nothing in a path is escaped.
+pub fn as_url_path(path: &str) -> String {
+    let mut escaped = String::with_capacity(path.len());
+    for character in path.chars() {
+        match character {
+            '%' | '#' | '?' | '\\' => escaped.push_str(&format!("%{:02X}", u32::from(character))),
+            _ => escaped.push(character),
+        }
+    }
+    escaped
+}
+
 /// A URL as it may be shown: user name and password of `https://user:password@host/` are left out.
 pub fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
@@ -114,6 +132,11 @@ pub fn without_password(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_the_same_path_in_a_url() {
+        assert_eq!(file_url(Path::new("/50%41 #1?/a\\b+c~1")), "file:///50%2541 %231%3F/a%5Cb+c~1");
+    }
 
     #[test]
     fn passwords_are_not_shown() {
