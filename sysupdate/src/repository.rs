@@ -125,23 +125,31 @@ fn open_described(
         .read(&copy_path, CATALOG_LIMIT)
         .map_err(|error| RepositoryFailure::Memory { path: copy_path.clone(), reason: error.to_string() })?;
     let copy = copy.zip(state.as_ref().and_then(|state| state.seen.clone()));
-    let fetched = acquire::fetch_small(
-        &*host.transport,
-        &*host.clock,
-        &repository.urls(CATALOG),
-        CATALOG_LIMIT,
-        copy.as_ref().map(|(_, seen)| seen),
-        &host.patience,
-    )
-    .map_err(RepositoryFailure::Fetch)?;
-    let (document, seen) = match (fetched, copy) {
-        (Small::Fetched { bytes, seen, .. }, _) => (bytes, seen),
-        (Small::NotModified, Some((copy, seen))) => (copy, Some(seen)),
-        (Small::NotModified, None) => return Err(RepositoryFailure::NotSent { id: repository.id }),
+    let fetch = |unless: Option<&Seen>| {
+        let urls = repository.urls(CATALOG);
+        let (transport, clock) = (&*host.transport, &*host.clock);
+        acquire::fetch_small(transport, clock, &urls, CATALOG_LIMIT, unless, &host.patience)
+            .map_err(RepositoryFailure::Fetch)
     };
     let clock = Clock { shows: host.clock.now(), released: released() };
     let marks = state.as_ref().map(|state| &state.marks);
-    let admitted = trust::admit(&document, &repository, marks, clock).map_err(RepositoryFailure::Trust)?;
+    let admit = |document: &[u8]| trust::admit(document, &repository, marks, clock);
+    let believe = |fetched| match fetched {
+        Small::Fetched { bytes, seen, .. } => {
+            let admitted = admit(&bytes).map_err(RepositoryFailure::Trust)?;
+            Ok((bytes, seen, admitted))
+        }
+        Small::NotModified => Err(RepositoryFailure::NotSent { id: repository.id.clone() }),
+    };
+    let (document, seen, admitted) = match (fetch(copy.as_ref().map(|(_, seen)| seen))?, copy) {
+        (Small::NotModified, Some((copy, seen))) => match admit(&copy) {
+            Ok(admitted) => (copy, Some(seen), admitted),
+            // The copy may be damaged. Without another look at what the server has, that would last until
+            // the publisher signs again.
+            Err(_) => believe(fetch(None)?)?,
+        },
+        (fetched, _) => believe(fetched)?,
+    };
     if memory == Memory::Keep {
         let state = State { version: FORMAT, marks: admitted.marks, seen };
         remember(host, directory, &state_path, &copy_path, &state, &document)?;
