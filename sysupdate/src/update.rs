@@ -211,10 +211,12 @@ impl Update<'_> {
     ) -> Result<Option<OnTrial>, Failure> {
         let activation = match decision {
             Decision::Keep { reason } => {
-                report.outcome = match reason {
-                    Keep::UpToDate => Outcome::UpToDate,
-                    Keep::Nothing => Outcome::Nothing,
-                    Keep::Held { candidate } => Outcome::Held { candidate },
+                report.outcome = match (reason, &situation.offers) {
+                    (Keep::Held { candidate }, _) => Outcome::Held { candidate },
+                    // Nobody knows whether there is something newer.
+                    (Keep::UpToDate | Keep::Nothing, Offers::Unknown { .. }) => Outcome::Undecided,
+                    (Keep::UpToDate, Offers::Known(_)) => Outcome::UpToDate,
+                    (Keep::Nothing, Offers::Known(_)) => Outcome::Nothing,
                 };
                 return Ok(None);
             }
