@@ -5,7 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use rustix::fs::AtFlags;
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 use sysext_manifests::specifier::Identity;
 use sysext_manifests::transfer::{Activate, HealthCheck};
 
@@ -375,9 +376,11 @@ impl Update<'_> {
     fn is_inside(&self, image: &Path, program: &str) -> std::io::Result<bool> {
         let Some(inside) = inside_hierarchies(Path::new(program)) else { return Ok(false) };
         let mount = self.host.mounts.open_image(image).map_err(std::io::Error::other)?;
-        match rustix::fs::statat(&mount, inside, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(_) => Ok(true),
-            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(false),
+        // A link in the image could lead to a program of the host.
+        let (flags, resolve) = (OFlags::PATH | OFlags::CLOEXEC, ResolveFlags::NO_SYMLINKS);
+        match rustix::fs::openat2(&mount, inside, flags, Mode::empty(), resolve) {
+            Ok(found) => Ok(FileType::from_raw_mode(rustix::fs::fstat(&found)?.st_mode).is_file()),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(false),
             Err(errno) => Err(errno.into()),
         }
     }
