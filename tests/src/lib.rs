@@ -1,8 +1,10 @@
 //! What the tests share.
 
+pub mod interrupt;
 mod isolation;
 pub mod licences;
 pub mod needs;
+pub mod node;
 pub mod peer;
 pub mod programs;
 pub mod quickstart;

@@ -1,0 +1,322 @@
+//! A world that ends at a chosen instant: every effect that goes through the host's door is counted and
+//! named, before and after it happens and, for writes, in the middle; at the chosen one the process kills
+//! itself as a power cut would, with nothing cleaned up.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use sysupdate::acquire::RetryPolicy;
+use sysupdate::host::Host;
+use sysupdate::host::clock::{Clock, SystemClock};
+use sysupdate::host::fake::FakeClock;
+use sysupdate::host::http::{Http, Options, Proxies};
+use sysupdate::host::mounts::image::ImageError;
+use sysupdate::host::mounts::kernel::Kernel;
+use sysupdate::host::mounts::table::Table;
+use sysupdate::host::mounts::{Mounts, StageError, Staging};
+use sysupdate::host::processes::{Ending, Processes, Program, Spawner};
+use sysupdate::host::store::{Entry, Files, Partial, Store};
+use sysupdate::host::transport::{Body, Request, Response, Transport, TransportError};
+
+/// The environment variable with the number of the point to die at.
+pub const AT: &str = "INTERRUPT_AT";
+/// The environment variable with the file that every point is written to, one line each.
+pub const LOG: &str = "INTERRUPT_LOG";
+/// The environment variable with the time that the clock shows; it then goes only when someone waits.
+pub const CLOCK: &str = "INTERRUPT_CLOCK";
+
+/// How many bytes of a body come at once: small, so that a small image comes in many pieces.
+const PIECE: u64 = 4096;
+
+/// The real world, which ends where the environment says.
+pub fn host() -> Result<Host> {
+    let points = Arc::new(Points::from_environment()?);
+    let clock: Box<dyn Clock> = match std::env::var(CLOCK) {
+        Ok(text) => Box::new(FakeClock::at(text.parse().with_context(|| format!("{CLOCK}={text}"))?)),
+        Err(_) => Box::new(SystemClock::new()),
+    };
+    let network = Http::new(Options { proxies: Proxies::Avoid, ..Options::default() });
+    Ok(Host {
+        clock,
+        mounts: Box::new(Counted { inner: Kernel, points: Arc::clone(&points) }),
+        processes: Box::new(Counted { inner: Spawner, points: Arc::clone(&points) }),
+        store: Box::new(Counted { inner: Files::new(), points: Arc::clone(&points) }),
+        transport: Box::new(Counted { inner: network, points }),
+        patience: RetryPolicy::default(),
+    })
+}
+
+/// The points of one run.
+#[derive(Debug)]
+struct Points {
+    passed: AtomicU64,
+    at: Option<u64>,
+    log: Option<Mutex<File>>,
+}
+
+/// Where in an effect a point is.
+#[derive(Clone, Copy)]
+enum Phase {
+    Before,
+    Halfway,
+    After,
+}
+
+impl Points {
+    fn from_environment() -> Result<Self> {
+        let at = match std::env::var(AT) {
+            Ok(text) => Some(text.parse().with_context(|| format!("{AT}={text}"))?),
+            Err(_) => None,
+        };
+        let open = |path: std::ffi::OsString| OpenOptions::new().append(true).create(true).open(path);
+        let log =
+            std::env::var_os(LOG).map(open).transpose().with_context(|| format!("cannot open {LOG}"))?;
+        Ok(Self { passed: AtomicU64::new(0), at, log: log.map(Mutex::new) })
+    }
+
+    /// Counts and names a point; whether the process dies there.
+    fn is_last(&self, phase: Phase, effect: &str) -> bool {
+        let number = self.passed.fetch_add(1, Ordering::SeqCst) + 1;
+        let phase = match phase {
+            Phase::Before => "before",
+            Phase::Halfway => "halfway through",
+            Phase::After => "after",
+        };
+        if let Some(log) = &self.log {
+            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            // A point that is not in the log would be one that nobody tries.
+            writeln!(log, "{phase} {effect}").unwrap_or_else(|error| panic!("cannot write {LOG}: {error}"));
+        }
+        self.at == Some(number)
+    }
+
+    fn pass(&self, phase: Phase, effect: &str) {
+        if self.is_last(phase, effect) {
+            die();
+        }
+    }
+
+    fn around<T>(&self, effect: &str, run: impl FnOnce() -> T) -> T {
+        self.pass(Phase::Before, effect);
+        let result = run();
+        self.pass(Phase::After, effect);
+        result
+    }
+}
+
+/// Ends this process so that nothing in it has a say.
+fn die() -> ! {
+    let sent = kill(Pid::this(), Signal::SIGKILL);
+    panic!("SIGKILL came back: {sent:?}");
+}
+
+/// A file by its name, a link or mount by its path's last part: what tells effects apart in a log.
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// A part of the world whose effects are counted.
+struct Counted<T> {
+    inner: T,
+    points: Arc<Points>,
+}
+
+impl Store for Counted<Files> {
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+        self.inner.read(path, limit)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Read>> {
+        self.inner.open(path)
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<Entry>> {
+        self.inner.list(directory)
+    }
+
+    fn read_link(&self, path: &Path) -> io::Result<Option<PathBuf>> {
+        self.inner.read_link(path)
+    }
+
+    fn free_space(&self, directory: &Path) -> io::Result<u64> {
+        self.inner.free_space(directory)
+    }
+
+    fn make_directory(&self, path: &Path) -> io::Result<()> {
+        self.points.around(&format!("make directory {}", name(path)), || self.inner.make_directory(path))
+    }
+
+    fn partial(&self, path: &Path) -> io::Result<Box<dyn Partial>> {
+        let opened = self.points.around(&format!("open {}", name(path)), || self.inner.partial(path))?;
+        Ok(Box::new(CountedPartial { inner: opened, name: name(path), points: Arc::clone(&self.points) }))
+    }
+
+    fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()> {
+        self.points.around(&format!("set mode of {}", name(path)), || self.inner.set_mode(path, mode))
+    }
+
+    fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let effect = format!("write {}", name(path));
+        self.points.around(&effect, || {
+            if self.points.is_last(Phase::Halfway, &effect) {
+                self.inner.write_new(path, &bytes[..bytes.len() / 2])?;
+                die();
+            }
+            self.inner.write_new(path, bytes)
+        })
+    }
+
+    fn make_link(&self, path: &Path, target: &Path) -> io::Result<()> {
+        self.points.around(&format!("make link {}", name(path)), || self.inner.make_link(path, target))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let effect = format!("rename {} to {}", name(from), name(to));
+        self.points.around(&effect, || self.inner.rename(from, to))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.points.around(&format!("remove {}", name(path)), || self.inner.remove(path))
+    }
+}
+
+/// A download whose effects are counted.
+struct CountedPartial {
+    inner: Box<dyn Partial>,
+    name: String,
+    points: Arc<Points>,
+}
+
+impl Write for CountedPartial {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let effect = format!("append to {} at {}", self.name, self.inner.length());
+        let Self { inner, points, .. } = self;
+        points.around(&effect, || {
+            if points.is_last(Phase::Halfway, &effect) {
+                inner.write_all(&bytes[..bytes.len() / 2])?;
+                die();
+            }
+            inner.write(bytes)
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl Partial for CountedPartial {
+    fn length(&self) -> u64 {
+        self.inner.length()
+    }
+
+    fn reread(&mut self, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        self.inner.reread(take)
+    }
+
+    fn restart(&mut self) -> io::Result<()> {
+        let Self { inner, name, points } = self;
+        points.around(&format!("empty {name}"), || inner.restart())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let Self { inner, name, points } = self;
+        points.around(&format!("sync {name}"), || inner.sync())
+    }
+}
+
+impl Transport for Counted<Http> {
+    fn fetch(&self, request: &Request) -> Result<Response, TransportError> {
+        let what = request.url.rsplit('/').next().unwrap_or_default();
+        let response = self.points.around(&format!("fetch {what}"), || self.inner.fetch(request))?;
+        Ok(match response {
+            Response::Body(body) => {
+                let reader = Box::new(Pieces { inner: body.reader });
+                Response::Body(Body { reader, ..body })
+            }
+            Response::NotModified => Response::NotModified,
+        })
+    }
+}
+
+/// A body in pieces of one size, whatever the network's are: every run then has the same points.
+struct Pieces {
+    inner: Box<dyn Read>,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut piece = Vec::new();
+        let wanted = PIECE.min(buffer.len() as u64);
+        match self.inner.by_ref().take(wanted).read_to_end(&mut piece) {
+            Err(error) if piece.is_empty() => return Err(error),
+            // What came before the connection broke is still good; the next read meets the error again.
+            Ok(_) | Err(_) => {}
+        }
+        buffer[..piece.len()].copy_from_slice(&piece);
+        Ok(piece.len())
+    }
+}
+
+impl Processes for Counted<Spawner> {
+    fn run(&self, program: &Program, limit: Duration) -> Ending {
+        let effect = format!("run {}", program.argv.first().map_or("nothing", String::as_str));
+        self.points.around(&effect, || self.inner.run(program, limit))
+    }
+}
+
+impl Mounts for Counted<Kernel> {
+    fn table(&self) -> io::Result<Table> {
+        self.inner.table()
+    }
+
+    fn beneath(&self, hierarchy: &Path) -> io::Result<Option<OwnedFd>> {
+        self.inner.beneath(hierarchy)
+    }
+
+    fn make_directory(&self, path: &Path) -> io::Result<()> {
+        self.points.around(&format!("make directory {}", name(path)), || self.inner.make_directory(path))
+    }
+
+    fn open_image(&self, image: &Path) -> Result<OwnedFd, ImageError> {
+        self.points.around(&format!("open image {}", name(image)), || self.inner.open_image(image))
+    }
+
+    fn open_directory(&self, directory: &Path) -> io::Result<OwnedFd> {
+        self.inner.open_directory(directory)
+    }
+
+    fn open_copy(&self, path: &Path) -> io::Result<OwnedFd> {
+        self.points.around(&format!("copy mount {}", name(path)), || self.inner.open_copy(path))
+    }
+
+    fn stage(&self, staging: Staging) -> Result<Vec<OwnedFd>, StageError> {
+        self.points.around("stage", || self.inner.stage(staging))
+    }
+
+    fn attach(&self, mount: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+        self.points.around(&format!("attach {}", name(path)), || self.inner.attach(mount, path))
+    }
+
+    fn attach_beneath(&self, mount: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+        self.points.around(&format!("attach beneath {}", name(path)), || {
+            self.inner.attach_beneath(mount.as_fd(), path)
+        })
+    }
+
+    fn detach(&self, path: &Path) -> io::Result<()> {
+        self.points.around(&format!("detach {}", name(path)), || self.inner.detach(path))
+    }
+
+    fn detach_hidden(&self, root: BorrowedFd<'_>) -> io::Result<()> {
+        self.points.around("detach hidden", || self.inner.detach_hidden(root))
+    }
+}
