@@ -1,0 +1,357 @@
+//! What `sysupdate` prints, to the letter, on a small node whose clock stands still.
+
+use std::fs;
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+use serde_json::Value;
+use sysext_manifests::digest::Sha256;
+use tests::needs::Suite;
+use tests::node::{Node, Publisher, Seen, Snapshot, image};
+use tests::programs::program;
+
+const SYSUPDATE: &str = env!("CARGO_BIN_EXE_interrupted");
+
+fn main() -> ExitCode {
+    let mut suite = Suite::new();
+    for (name, body) in TRIALS {
+        suite.trial(name, &[], *body);
+    }
+    suite.run()
+}
+
+type Trial = (&'static str, fn() -> Result<()>);
+
+const TRIALS: &[Trial] = &[
+    ("cli_list", list),
+    ("cli_list_of_odd_versions", list_of_odd_versions),
+    ("cli_list_json", list_json),
+    ("cli_list_of_all", list_of_all),
+    ("cli_check_new", check_new),
+    ("cli_plan", plan),
+    ("cli_plan_json", plan_json),
+    ("cli_update", update),
+    ("cli_update_json", update_json),
+    ("cli_help", help),
+    ("cli_mistakes_on_the_command_line", mistakes),
+    ("cli_readers_write_nothing", readers_write_nothing),
+];
+
+/// A node that wants `demo`, of which two versions are on offer.
+struct Site {
+    publisher: Publisher,
+    node: Node,
+}
+
+impl Site {
+    fn new() -> Result<Self> {
+        let mut publisher = Publisher::new("example")?;
+        publisher.offer("demo", "1.9", image::data("demo", "1.9")?)?;
+        publisher.offer("demo", "1.10", image::data("demo", "1.10")?)?;
+        publisher.issue()?;
+        let node = Node::new(SYSUPDATE)?;
+        node.trust(&publisher)?;
+        node.define("demo", &publisher.transfer("demo", "Activate=none\n"))?;
+        Ok(Self { publisher, node })
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<Seen> {
+        self.node.run(arguments)
+    }
+
+    /// Puts in what differs between runs and machines.
+    fn expect(&self, text: &str) -> Result<String> {
+        let file = Publisher::file("demo", "1.10")?;
+        let image = fs::read(self.publisher.path(format!("demo/{file}")))?;
+        let digest = Sha256::of(&image);
+        Ok(text
+            .replace("FILE", &file)
+            .replace("SIZE", &image.len().to_string())
+            .replace("SHORT", &digest.short())
+            .replace("SHA256", &digest.to_string())
+            .replace("KEY", &self.publisher.keys.named))
+    }
+}
+
+fn list() -> Result<()> {
+    let site = Site::new()?;
+    let fresh = "demo\n  \
+        VERSION INSTALLED AVAILABLE ASSESSMENT\n\
+        ↻ 1.10              ✓         candidate\n  \
+        1.9               ✓         available\n";
+    site.run(&["list", "-C", "demo"])?.well()?.says("")?.prints(fresh)?;
+    // Without a verb it is the same.
+    site.run(&["-C", "demo"])?.well()?.says("")?.prints(fresh)?;
+    site.run(&["update", "-C", "demo", "1.9"])?.well()?;
+    site.run(&["list", "-C", "demo"])?.well()?.says("")?.prints(
+        "demo\n  \
+         VERSION INSTALLED AVAILABLE ASSESSMENT\n\
+         ↻ 1.10              ✓         candidate\n\
+         ● 1.9     ✓         ✓         current\n",
+    )?;
+    site.run(&["update", "-C", "demo"])?.well()?;
+    site.run(&["list", "-C", "demo", "--no-legend"])?
+        .well()?
+        .says("")?
+        .prints("● 1.10    ✓         ✓         current\n  1.9     ✓         ✓         installed\n")?;
+    Ok(())
+}
+
+fn list_of_odd_versions() -> Result<()> {
+    let mut site = Site::new()?;
+    let withdrawn = site.publisher.offer("demo", "2", image::data("demo", "2")?)?;
+    withdrawn.withdrawn = Some("it eats disks".to_owned());
+    site.publisher.issue()?;
+    let definition = site.publisher.transfer("demo", "Activate=none\n");
+    let definition = definition.replace("[Transfer]\n", "[Transfer]\nMinVersion=1.10\n");
+    site.node.define("demo", &definition)?;
+    let images = "var/lib/sysupdate/images/demo";
+    site.node.write(&format!("{images}/.sysupdate.partial.{}", Publisher::file("demo", "3")?), "begun")?;
+    site.node.write(&format!("{images}/.sysupdate.pending.{}", Publisher::file("demo", "4")?), "whole")?;
+    site.run(&["list", "-C", "demo"])?.well()?.says("")?.prints(
+        "demo\n  \
+         VERSION INSTALLED AVAILABLE ASSESSMENT\n\
+         ⤵ 4                           pending\n\
+         ⤵ 3                           partial\n\
+         × 2                 ✓         withdrawn: its publisher took it back: it eats disks\n\
+         ↻ 1.10              ✓         candidate\n\
+         × 1.9               ✓         obsolete: it is below MinVersion=1.10\n",
+    )?;
+    Ok(())
+}
+
+fn list_json() -> Result<()> {
+    let site = Site::new()?;
+    let row = r#"{"version":"1.9","installed":false,"available":true,"assessment":"available"}"#;
+    let expected = format!(
+        "{{\"current\":null,\"all\":[\"1.10\",\"1.9\"],\"appstreamUrls\":[],\"component\":\"demo\",\"versions\":[{},{row}]}}",
+        r#"{"version":"1.10","installed":false,"available":true,"assessment":"candidate"}"#
+    );
+    for flag in ["--json", "--json=short"] {
+        site.run(&["list", "-C", "demo", flag])?.well()?.says("")?.prints(&format!("{expected}\n"))?;
+    }
+    site.run(&["list", "-A", "--json=short"])?.well()?.says("")?.prints(&format!("[{expected}]\n"))?;
+    let pretty = site.run(&["list", "-C", "demo", "--json=pretty"])?.well()?.stdout;
+    let same = serde_json::from_str::<Value>(&pretty)? == serde_json::from_str::<Value>(&expected)?;
+    ensure!(same && pretty.starts_with("{\n  \"current\": null,\n"), "{pretty}");
+    Ok(())
+}
+
+fn list_of_all() -> Result<()> {
+    let site = Site::new()?;
+    site.node.define("broken", "[Source]\n")?;
+    let seen = site.run(&["list", "-A", "--no-legend"])?.ended(1)?;
+    ensure!(seen.stderr.starts_with("error: broken: ROOT/etc/sysupdate.broken.d: broken.transfer"), "{seen}");
+    seen.prints("↻ 1.10              ✓         candidate\n  1.9               ✓         available\n")?;
+    Ok(())
+}
+
+fn check_new() -> Result<()> {
+    let site = Site::new()?;
+    site.run(&["check-new", "-C", "demo"])?.well()?.says("")?.prints("1.10\n")?;
+    let json = "{\"available\":\"1.10\"}\n";
+    site.run(&["check-new", "-C", "demo", "--json"])?.well()?.says("")?.prints(json)?;
+    site.run(&["update", "-C", "demo"])?.well()?;
+    site.run(&["check-new", "-C", "demo"])?.ended(1)?.says("")?.prints("")?;
+    let json = "{\"available\":null}\n";
+    site.run(&["check-new", "-C", "demo", "--json"])?.ended(1)?.says("")?.prints(json)?;
+    site.run(&["check-new", "-A"])?
+        .ended(1)?
+        .prints("")?
+        .says("error: check-new answers for one component\nhint: see `sysupdate plan --component-all`\n")?;
+    Ok(())
+}
+
+fn plan() -> Result<()> {
+    let site = Site::new()?;
+    let install = |from: &str| {
+        site.expect(&format!(
+            "demo: install 1.10{from}\n  \
+             get SERVER/demo/FILE, SIZE bytes, sha256 SHORT, signed by KEY in serial 1 of example\n    \
+             as ROOT/var/lib/sysupdate/images/demo/FILE\n"
+        ))
+    };
+    site.run(&["plan", "-C", "demo"])?.well()?.says("")?.prints(&install("")?)?;
+    site.run(&["update", "-C", "demo", "1.9"])?.well()?;
+    site.run(&["plan", "-C", "demo"])?.well()?.says("")?.prints(&install(" (now 1.9)")?)?;
+    site.run(&["update", "-C", "demo"])?.well()?;
+    let keep = "demo: keep 1.10: nothing newer may be used\n";
+    site.run(&["plan", "-C", "demo"])?.well()?.says("")?.prints(keep)?;
+    let back = "demo: put 1.9, which is here already, in use (now 1.10)\n";
+    site.run(&["plan", "-C", "demo", "1.9"])?.well()?.says("")?.prints(back)?;
+    site.run(&["plan", "-C", "demo", "7"])?.ended(1)?.prints("demo: 7 is neither here nor offered\n")?;
+    Ok(())
+}
+
+fn plan_json() -> Result<()> {
+    let site = Site::new()?;
+    let expected = site.expect(
+        r#"{
+  "components": [
+    {
+      "component": "demo",
+      "active": null,
+      "decision": "install",
+      "remove": [],
+      "acquire": [
+        {
+          "transfer": "demo",
+          "urls": [
+            "SERVER/demo/FILE"
+          ],
+          "sha256": "SHA256",
+          "size": SIZE,
+          "evidence": "signed by KEY in serial 1 of example",
+          "target": "ROOT/var/lib/sysupdate/images/demo/FILE"
+        }
+      ],
+      "activation": {
+        "version": "1.10",
+        "previous": null,
+        "links": [
+          {
+            "path": "ROOT/var/lib/extensions/demo.raw",
+            "target": "ROOT/var/lib/sysupdate/images/demo/FILE"
+          }
+        ],
+        "back": [
+          {
+            "path": "ROOT/var/lib/extensions/demo.raw",
+            "target": null
+          }
+        ],
+        "files": [
+          "ROOT/var/lib/sysupdate/images/demo/FILE"
+        ],
+        "sha256": [
+          "SHA256"
+        ],
+        "health": []
+      },
+      "passed_over": []
+    }
+  ]
+}
+"#,
+    )?;
+    site.run(&["plan", "-C", "demo", "--json=pretty"])?.well()?.says("")?.prints(&expected)?;
+    Ok(())
+}
+
+fn update() -> Result<()> {
+    let site = Site::new()?;
+    let progress = site.expect(
+        "demo: fetching SERVER/demo/FILE (0.0 MB)\ndemo: 1.10 is here, signed by KEY in serial 1 of example\n",
+    )?;
+    site.run(&["update", "-C", "demo"])?.well()?.says(&progress)?.prints("demo: installed 1.10\n")?;
+    site.run(&["update", "-C", "demo"])?.well()?.says("")?.prints("demo: up to date\n")?;
+    let back =
+        "demo: fetching SERVER/demo/OLD (0.0 MB)\ndemo: 1.9 is here, signed by KEY in serial 1 of example\n";
+    let back = site.expect(back)?.replace("OLD", &Publisher::file("demo", "1.9")?);
+    let seen = site.run(&["update", "-C", "demo", "1.9"])?.well()?;
+    seen.says(&back)?.prints("demo: updated from 1.10 to 1.9\n")?;
+    // Both are here now: nothing is fetched.
+    let seen = site.run(&["update", "-C", "demo"])?.well()?;
+    seen.says("")?.prints("demo: updated from 1.9 to 1.10\n")?;
+    site.run(&["update", "-A", "1.9"])?
+        .ended(1)?
+        .prints("")?
+        .says("error: a version belongs to one component\nhint: name the component with --component=\n")?;
+    Ok(())
+}
+
+fn update_json() -> Result<()> {
+    let site = Site::new()?;
+    let report = |outcome: &str, evidence: &str| {
+        format!(
+            "{{\"components\":[{{\"component\":\"demo\",\"outcome\":{outcome}{evidence},\
+             \"passed_over\":[],\"failures\":[],\"warnings\":[]}}],\"merged\":null}}\n"
+        )
+    };
+    let installed = r#""updated","version":"1.10","previous":null"#;
+    let evidence = site.expect(r#","evidence":"signed by KEY in serial 1 of example""#)?;
+    site.run(&["update", "-C", "demo", "--json"])?.well()?.prints(&report(installed, &evidence))?;
+    site.run(&["update", "-C", "demo", "--json"])?.well()?.says("")?.prints(&report("\"up-to-date\"", ""))?;
+    let seen = site.run(&["update", "-C", "demo", "--json", "7"])?.ended(1)?;
+    seen.says("")?.prints(
+        "{\"components\":[{\"component\":\"demo\",\"outcome\":\"undecided\",\"passed_over\":[],\
+         \"failures\":[{\"error\":\"7 is neither here nor offered\"}],\"warnings\":[]}],\"merged\":null}\n",
+    )?;
+    Ok(())
+}
+
+fn help() -> Result<()> {
+    let node = Node::new(program("sysupdate")?)?;
+    node.run(&["--help"])?.well()?.says("")?.prints(
+        r#"Downloads, verifies and merges system extensions, checks that they work, and takes them back when
+they do not
+
+Usage: sysupdate [OPTIONS] [COMMAND]
+
+Commands:
+  list       Show the versions that are here and that are offered (what happens without a verb)
+  check-new  Print the version an update would bring; the exit status is 1 if there is none
+  plan       Show what an update would do, and why
+  update     Bring the newest version, or the one named, and put it in use if it passes its checks
+  sysext     Merge system extensions into /usr and /opt
+  help       Print this message or the help of the given subcommand(s)
+
+Options:
+  -C, --component <NAME>   Work on this component: /etc/sysupdate.NAME.d and its likes
+  -A, --component-all      Work on every component there is
+      --definitions <DIR>  Read definitions from this directory instead
+      --root <DIR>         Work on the system below this directory [default: /]
+      --verify <BOOL>      Whether a manifest without a repository must be signed with OpenPGP;
+                           overrides Verify=
+      --json[=<MODE>]      Print JSON [default: off] [possible values: off, short, pretty]
+      --no-legend          Print no headings and footings
+      --no-pager           Accepted for compatibility: output is never sent through a pager
+  -h, --help               Print help
+  -V, --version            Print version
+"#,
+    )?;
+    let version = format!("sysupdate {}\n", env!("CARGO_PKG_VERSION"));
+    node.run(&["--version"])?.well()?.says("")?.prints(&version)?;
+    Ok(())
+}
+
+/// Whatever is wrong, the status is 1, as that of systemd's tools.
+fn mistakes() -> Result<()> {
+    let node = Node::new(program("sysupdate")?)?;
+    node.run(&["--frobnicate"])?.ended(1)?.prints("")?.says(
+        "error: unexpected argument '--frobnicate' found\n\n\
+         Usage: sysupdate --root <DIR>\n\nFor more information, try '--help'.\n",
+    )?;
+    let mistakes = [
+        (&["frobnicate"][..], "error: unrecognized subcommand 'frobnicate'\n"),
+        (&["list", "--json=yaml"], "error: invalid value 'yaml' for '--json[=<MODE>]'\n"),
+        (
+            &["list", "--verify=perhaps"],
+            "error: invalid value 'perhaps' for '--verify <BOOL>': say yes or no\n",
+        ),
+        (
+            &["update", "-C", "a", "-A"],
+            "error: the argument '--component <NAME>' cannot be used with '--component-all'\n",
+        ),
+        (&["update", "1", "2"], "error: unexpected argument '2' found\n"),
+        (&["list", "-C", "a/b"], "error: component name \"a/b\" is not valid\n"),
+    ];
+    for (arguments, first) in mistakes {
+        let seen = node.run(arguments)?.ended(1)?.prints("")?;
+        ensure!(seen.stderr.starts_with(first), "{arguments:?}: {seen}");
+    }
+    Ok(())
+}
+
+fn readers_write_nothing() -> Result<()> {
+    let site = Site::new()?;
+    site.run(&["update", "-C", "demo", "1.9"])?.well()?;
+    let before = Snapshot::take(&site.node.root)?;
+    for verb in ["list", "check-new", "plan"] {
+        site.run(&[verb, "-C", "demo"])?.well()?;
+    }
+    site.run(&["sysext", "status"])?.well()?;
+    let after = Snapshot::take(&site.node.root)?;
+    ensure!(after == before, "{}", before.difference(&after));
+    Ok(())
+}

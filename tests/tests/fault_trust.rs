@@ -1,0 +1,127 @@
+//! What a node believes, whom, and what it does when it must not: through the real program, with a
+//! clock that shows what the test says.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+use tests::needs::{Need, Suite};
+use tests::node::{Node, Publisher, Seen, Snapshot, image};
+
+#[path = "fault_trust/bytes.rs"]
+mod bytes;
+#[path = "fault_trust/catalog.rs"]
+mod catalog;
+#[path = "fault_trust/choice.rs"]
+mod choice;
+#[path = "fault_trust/definitions.rs"]
+mod definitions;
+#[path = "fault_trust/judged.rs"]
+mod judged;
+#[path = "fault_trust/memory.rs"]
+mod memory;
+#[path = "fault_trust/sources.rs"]
+mod sources;
+
+/// The real program, with a clock to set.
+const SYSUPDATE: &str = env!("CARGO_BIN_EXE_interrupted");
+
+/// Nothing is merged: most of what is trusted or not is decided before that.
+const UNMERGED: &str = "Activate=none\n";
+
+type Trial = (&'static str, fn() -> Result<()>);
+
+fn main() -> ExitCode {
+    let mut suite = Suite::new();
+    let unprivileged = [
+        catalog::TRIALS,
+        bytes::TRIALS,
+        memory::TRIALS,
+        choice::TRIALS,
+        sources::TRIALS,
+        definitions::TRIALS,
+    ];
+    for (name, body) in unprivileged.concat() {
+        suite.trial(name, &[], body);
+    }
+    let merging = [Need::Filesystem("erofs"), Need::Filesystem("overlay")];
+    for (name, body) in judged::TRIALS {
+        suite.isolated(name, &merging, *body);
+    }
+    suite.run()
+}
+
+/// A publisher with one extension, and a node that wants it.
+struct Site {
+    publisher: Publisher,
+    node: Node,
+}
+
+impl Site {
+    /// Version 1 is on offer, and nothing is installed.
+    fn new() -> Result<Self> {
+        Self::with(UNMERGED)
+    }
+
+    /// The same with these lines in `[X-Sysupdate]`.
+    fn with(more: &str) -> Result<Self> {
+        let publisher = Publisher::new("example")?;
+        let node = Node::new(SYSUPDATE)?;
+        node.trust(&publisher)?;
+        node.define("demo", &publisher.transfer("demo", more))?;
+        let mut site = Self { publisher, node };
+        site.offer("1")?;
+        Ok(site)
+    }
+
+    /// Publishes another version.
+    fn offer(&mut self, version: &str) -> Result<()> {
+        self.publisher.offer("demo", version, image::data("demo", version)?)?;
+        self.publisher.issue()
+    }
+
+    fn update(&self) -> Result<Seen> {
+        self.node.run(&["update", "-C", "demo"])
+    }
+
+    fn update_to(&self, version: &str) -> Result<Seen> {
+        self.node.run(&["update", "-C", "demo", version])
+    }
+
+    /// Changes the definition.
+    fn redefine(&self, change: impl Fn(&str) -> String) -> Result<()> {
+        self.node.define("demo", &change(&self.publisher.transfer("demo", UNMERGED)))
+    }
+
+    /// Asserts that this version is in use, and no other bytes than the published ones are.
+    fn uses(&self, version: &str) -> Result<()> {
+        let expected = Publisher::file("demo", version)?;
+        let found = self.node.in_use("demo")?;
+        ensure!(found.as_deref() == Some(expected.as_str()), "{found:?} is in use");
+        let image = std::fs::read(self.node.path("var/lib/extensions/demo.raw"))?;
+        ensure!(image == std::fs::read(self.publisher.path(format!("demo/{expected}")))?, "other bytes");
+        Ok(())
+    }
+
+    /// Asserts that exactly these versions are installed and nothing else lies beside them.
+    fn has(&self, versions: &[&str]) -> Result<()> {
+        let expected: Vec<_> =
+            versions.iter().map(|version| Publisher::file("demo", version)).collect::<Result<_>>()?;
+        let found = self.node.names("var/lib/sysupdate/images/demo")?;
+        ensure!(found == expected, "{found:?} instead of {expected:?}");
+        Ok(())
+    }
+
+    /// Runs an update that must fail, say exactly this of the component, and change nothing.
+    fn refuses(&self, expected: &str) -> Result<()> {
+        let before = Snapshot::take(&self.node.root)?;
+        self.update()?.ended(1)?.prints(expected)?;
+        let after = Snapshot::take(&self.node.root)?;
+        ensure!(after == before, "the node changed:\n{}", before.difference(&after));
+        Ok(())
+    }
+}
+
+/// A program cannot know who it was signed for: keys are new in each run.
+fn with_key(expected: &str, key: &str) -> String {
+    expected.replace("KEY", key)
+}

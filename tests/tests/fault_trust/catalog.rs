@@ -1,0 +1,182 @@
+//! Catalogs that are believed, and those that are not.
+
+use anyhow::{Result, ensure};
+use minisign::KeyPair;
+use tests::node::Publisher;
+use tests::server::{Fault, Times};
+
+use crate::{Site, Trial, with_key};
+
+pub(crate) const TRIALS: &[Trial] = &[
+    ("fault_wrong_root_key", wrong_root_key),
+    ("fault_wrong_catalog_key", wrong_catalog_key),
+    ("fault_older_serial", older_serial),
+    ("fault_expired_catalog", expired),
+    ("fault_catalog_expired_by_what_was_seen", expired_by_what_was_seen),
+    ("fault_catalog_is_not_there", not_there),
+    ("fault_clock_in_1970", clock_in_1970),
+    ("fault_clock_in_2038", clock_in_2038),
+    ("fault_other_repositorys_catalog", other_repository),
+    ("fault_repository_is_not_described", not_described),
+    ("fault_old_catalog_is_about_to_expire", about_to_expire),
+];
+
+fn wrong_root_key() -> Result<()> {
+    let site = Site::new()?;
+    let stranger = KeyPair::generate_unencrypted_keypair()?.pk.to_base64();
+    site.node.write("etc/sysupdate/repositories/example.toml", site.publisher.description(&[stranger]))?;
+    site.refuses(
+        "demo: nothing was changed\n  \
+         error: none of the 1 roots of example is signed by the keys in this node's configuration\n  \
+         hint: compare keys= in /etc/sysupdate/repositories/example.toml with the publisher's\n",
+    )?;
+    site.node.trust(&site.publisher)?;
+    site.update()?.well()?;
+    site.uses("1")
+}
+
+fn wrong_catalog_key() -> Result<()> {
+    let mut site = Site::new()?;
+    site.publisher.keys.catalog = KeyPair::generate_unencrypted_keypair()?;
+    site.publisher.issue()?;
+    let expected = "demo: nothing was changed\n  \
+         error: the catalog of example is not believed under its root 1: signed by KEY, and none of these keys \
+         is trusted here\n  \
+         hint: the publisher's files do not fit together, or someone altered them\n";
+    site.refuses(&with_key(expected, &site.publisher.keys.catalog.pk.to_base64()))
+}
+
+fn older_serial() -> Result<()> {
+    let mut site = Site::new()?;
+    let old = std::fs::read(site.publisher.path("catalog/catalog.json"))?;
+    site.update()?.well()?;
+    site.offer("2")?;
+    site.update()?.well()?;
+    std::fs::write(site.publisher.path("catalog/catalog.json"), &old)?;
+    site.refuses(
+        "demo: nothing was changed\n  \
+         error: the catalog of example has serial 1, this node has already seen 2\n  \
+         hint: a server or mirror offers an old copy; nothing older than what was seen is installed\n",
+    )?;
+    site.uses("2")?;
+    site.offer("3")?;
+    site.update()?.well()?;
+    site.uses("3")
+}
+
+fn expired() -> Result<()> {
+    let mut site = Site::new()?;
+    site.node.clock = Some("2026-12-09T10:00:00Z".to_owned());
+    site.refuses(
+        "demo: nothing was changed\n  \
+         error: the catalog of example expired at 2026-12-09T10:00:00Z (it is 2026-12-09T10:00:00Z here)\n  \
+         hint: check this node's clock; if it is right, the publisher has to sign again\n",
+    )?;
+    site.node.clock = Some("2026-12-09T09:59:59Z".to_owned());
+    site.update()?.well()?;
+    site.uses("1")
+}
+
+/// A node whose clock stands still knows from what it has seen that time went on.
+fn expired_by_what_was_seen() -> Result<()> {
+    let mut site = Site::new()?;
+    site.node.clock = Some("1970-01-01T00:00:00Z".to_owned());
+    site.publisher.catalog.issued = "2027-06-01T00:00:00Z".parse()?;
+    site.publisher.catalog.expires = "2027-06-15T00:00:00Z".parse()?;
+    site.publisher.issue()?;
+    site.update()?.well()?;
+    site.publisher.catalog.issued = "2026-12-01T00:00:00Z".parse()?;
+    site.publisher.catalog.expires = "2026-12-15T00:00:00Z".parse()?;
+    site.offer("2")?;
+    site.update()?.ended(1)?.mentions(
+        "error: the catalog of example expired at 2026-12-15T00:00:00Z (it is 2027-06-01T00:00:00Z here)\n",
+    )?;
+    site.uses("1")
+}
+
+fn not_there() -> Result<()> {
+    let site = Site::new()?;
+    std::fs::remove_file(site.publisher.path("catalog/catalog.json"))?;
+    ensure!(site.publisher.path("demo/SHA256SUMS").is_file());
+    site.refuses(
+        "demo: nothing was changed\n  \
+         error: not there: SERVER/catalog/catalog.json\n  \
+         hint: the version may have been withdrawn, or a mirror has not caught up\n",
+    )?;
+    // Not even with the flag that says that signatures do not matter.
+    let seen = site.node.run(&["update", "-C", "demo", "--verify=no"])?.ended(1)?;
+    seen.mentions("error: not there: SERVER/catalog/catalog.json\n")?;
+    site.has(&[])?;
+    let asked: Vec<_> = site.publisher.server.requests().into_iter().map(|request| request.path).collect();
+    ensure!(asked.iter().all(|path| path == "/catalog/catalog.json"), "{asked:?}");
+    Ok(())
+}
+
+fn clock_in_1970() -> Result<()> {
+    let mut site = Site::new()?;
+    site.node.clock = Some("1970-01-01T00:00:05Z".to_owned());
+    site.update()?.well()?.prints(
+        "demo: installed 1\n  \
+         warning: example: the clock shows 1970-01-01T00:00:05Z, but the catalog was signed at \
+         2026-11-25T10:00:00Z: the clock runs behind\n",
+    )?;
+    site.uses("1")
+}
+
+fn clock_in_2038() -> Result<()> {
+    let mut site = Site::new()?;
+    site.update()?.well()?;
+    site.offer("2")?;
+    let right = site.node.clock.replace("2038-01-19T03:14:07Z".to_owned());
+    site.refuses(
+        "demo: nothing was changed\n  \
+         error: the catalog of example expired at 2026-12-09T10:00:00Z (it is 2038-01-19T03:14:07Z here)\n  \
+         hint: check this node's clock; if it is right, the publisher has to sign again\n",
+    )?;
+    site.node.clock = right;
+    site.update()?.well()?.prints("demo: updated from 1 to 2\n")?;
+    site.uses("2")
+}
+
+fn other_repository() -> Result<()> {
+    let mut site = Site::new()?;
+    site.publisher.catalog.repository = "elsewhere".to_owned();
+    site.publisher.issue()?;
+    site.refuses(
+        "demo: nothing was changed\n  \
+         error: the catalog is signed for repository \"elsewhere\", this is \"example\"\n  \
+         hint: the file in /etc/sysupdate/repositories must be called elsewhere.toml\n",
+    )?;
+    // Another's catalog under another's keys is not even looked into.
+    let mut other = Publisher::new("example")?;
+    other.issue()?;
+    std::fs::copy(other.path("catalog/catalog.json"), site.publisher.path("catalog/catalog.json"))?;
+    site.update()?.ended(1)?.mentions("error: none of the 1 roots of example is signed by the keys")?;
+    Ok(())
+}
+
+fn not_described() -> Result<()> {
+    let site = Site::new()?;
+    std::fs::remove_file(site.node.path("etc/sysupdate/repositories/example.toml"))?;
+    site.refuses(
+        "demo: nothing was changed\n  \
+         error: ROOT/etc/sysupdate/repositories/example.toml: no such file, but a transfer says Repository=example\n  \
+         hint: put the publisher's example.toml there: it holds the URL and the keys\n",
+    )?;
+    ensure!(site.publisher.server.requests().is_empty());
+    Ok(())
+}
+
+fn about_to_expire() -> Result<()> {
+    let mut site = Site::new()?;
+    // Two thirds of fourteen days are over on the fourth of December.
+    site.node.clock = Some("2026-12-04T23:00:00Z".to_owned());
+    site.update()?.well()?.prints(
+        "demo: installed 1\n  \
+         warning: example: the catalog expires at 2026-12-09T10:00:00Z and has not been renewed\n",
+    )?;
+    // A mirror is asked where the first place has none.
+    site.publisher.server.fault("/catalog/catalog.json", Fault::Status(404), Times::Always);
+    site.update()?.ended(1)?;
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! Which version is chosen, and which ones stay.
+
+use std::fs;
+
+use anyhow::{Result, ensure};
+use tests::node::image;
+use tests::server::{Fault, Times};
+
+use crate::{Site, Trial, UNMERGED};
+
+pub(crate) const TRIALS: &[Trial] = &[
+    ("fault_withdrawn_version", withdrawn),
+    ("fault_one_component_fails_and_another_updates", one_fails),
+    ("fault_version_below_the_minimum", minimum),
+    ("fault_held_component", held),
+    ("fault_surplus_versions_go_but_not_those_in_use", surplus),
+    ("fault_protected_version_stays", protected),
+    ("fault_downgrade_and_back", downgrade),
+];
+
+fn withdrawn() -> Result<()> {
+    let mut site = Site::new()?;
+    site.publisher.offer("demo", "2", image::data("demo", "2")?)?.withdrawn =
+        Some("it eats disks".to_owned());
+    site.publisher.issue()?;
+    let expected = "demo: installed 1\n  not 2: its publisher took it back: it eats disks\n";
+    site.update()?.well()?.prints(expected)?;
+    site.has(&["1"])?;
+    // One that is in use already stays until something newer comes.
+    site.offer("3")?;
+    site.update()?.well()?;
+    site.publisher.offer("demo", "3", image::data("demo", "3")?)?.withdrawn = Some("so does this".to_owned());
+    site.publisher.issue()?;
+    site.update()?.well()?.prints("demo: up to date\n")?;
+    site.uses("3")
+}
+
+fn one_fails() -> Result<()> {
+    let mut site = Site::new()?;
+    site.publisher.offer("other", "7", image::data("other", "7")?)?;
+    site.publisher.issue()?;
+    site.node.define("other", &site.publisher.transfer("other", UNMERGED))?;
+    site.node.define("unreadable", "[Source]\nType=tape\n")?;
+    site.publisher.server.fault(
+        &format!("/demo/{}", tests::node::Publisher::file("demo", "1")?),
+        Fault::Status(403),
+        Times::Always,
+    );
+    let seen = site.node.run(&["update", "-A"])?.ended(1)?;
+    let seen = seen.mentions("demo: nothing was changed\n  error: demo: gave up after 1 attempt: ")?;
+    let seen = seen.mentions("\nother: installed 7\n")?;
+    seen.mentions("\nunreadable: nothing was changed\n  error: ROOT/etc/sysupdate.unreadable.d: ")?;
+    site.has(&[])?;
+    ensure!(site.node.in_use("other")?.is_some());
+    Ok(())
+}
+
+fn minimum() -> Result<()> {
+    let mut site = Site::new()?;
+    let with_minimum = |text: &str| text.replace("[Transfer]\n", "[Transfer]\nMinVersion=2\n");
+    site.redefine(with_minimum)?;
+    site.update()?.well()?.prints("demo: nothing to install\n  not 1: it is below MinVersion=2\n")?;
+    site.update_to("1")?.ended(1)?.prints("demo: nothing was changed\n  error: 1 is below MinVersion=2\n")?;
+    site.has(&[])?;
+    site.offer("2")?;
+    site.update()?.well()?;
+    site.has(&["2"])
+}
+
+fn held() -> Result<()> {
+    let mut site = Site::new()?;
+    site.update()?.well()?;
+    site.offer("2")?;
+    site.redefine(|text| format!("{text}Hold=yes\n"))?;
+    site.update()?.well()?.prints("demo: held; 2 would be next\n")?;
+    site.has(&["1"])?;
+    // Who asks for a version by its name means it.
+    site.update_to("2")?.well()?.prints("demo: updated from 1 to 2\n")?;
+    site.uses("2")
+}
+
+fn surplus() -> Result<()> {
+    let mut site = Site::new()?;
+    site.redefine(|text| text.replace("[Target]\n", "[Target]\nInstancesMax=2\n"))?;
+    for version in ["1", "2", "3"] {
+        site.offer(version)?;
+        site.update()?.well()?;
+    }
+    // With three and room for two, the oldest went.
+    site.has(&["2", "3"])?;
+    // The one in use is the older one now, and the other one goes in its place.
+    site.update_to("2")?.well()?;
+    site.offer("4")?;
+    site.update()?.well()?;
+    site.has(&["2", "4"])?;
+    site.uses("4")
+}
+
+fn protected() -> Result<()> {
+    let mut site = Site::new()?;
+    site.redefine(|text| {
+        let text = text.replace("[Transfer]\n", "[Transfer]\nProtectVersion=1\n");
+        text.replace("[Target]\n", "[Target]\nInstancesMax=2\n")
+    })?;
+    for version in ["1", "2", "3", "4"] {
+        site.offer(version)?;
+        site.update()?.well()?;
+    }
+    // The protected one and the one that was in use stay, however many may.
+    site.has(&["1", "3", "4"])
+}
+
+fn downgrade() -> Result<()> {
+    let mut site = Site::new()?;
+    site.offer("2")?;
+    site.update()?.well()?.prints("demo: installed 2\n")?;
+    site.update_to("1")?.well()?.prints("demo: updated from 2 to 1\n")?;
+    site.uses("1")?;
+    ensure!(site.node.record("demo")?["last_good"] == "1");
+    site.publisher.server.forget();
+    site.update()?.well()?.prints("demo: updated from 1 to 2\n")?;
+    site.uses("2")?;
+    let paths: Vec<_> = site.publisher.server.requests().into_iter().map(|request| request.path).collect();
+    ensure!(paths == ["/catalog/catalog.json"], "what was here was fetched again: {paths:?}");
+    site.update_to("3")?
+        .ended(1)?
+        .prints("demo: nothing was changed\n  error: 3 is neither here nor offered\n")?;
+    site.uses("2")?;
+    // What is offered no more can still be gone back to, as long as it is here.
+    fs::remove_file(site.publisher.path(format!("demo/{}", tests::node::Publisher::file("demo", "1")?)))?;
+    site.publisher.catalog.extensions.entry("demo".to_owned()).or_default().instances.remove(0);
+    site.publisher.issue()?;
+    site.update_to("1")?.well()?;
+    ensure!(site.node.in_use("demo")? == Some(tests::node::Publisher::file("demo", "1")?));
+    Ok(())
+}

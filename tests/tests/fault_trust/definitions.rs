@@ -1,0 +1,92 @@
+//! Definitions as operators spread them over directories.
+
+use std::os::unix::fs::symlink;
+
+use anyhow::{Result, ensure};
+
+use crate::{Site, Trial, UNMERGED};
+
+pub(crate) const TRIALS: &[Trial] = &[
+    ("fault_drop_ins_apply_in_their_order", drop_ins),
+    ("fault_stronger_directory_wins_and_masks", directories),
+    ("fault_conf_files_are_read_where_there_is_nothing_else", conf),
+    ("fault_component_without_definitions", nothing),
+    ("fault_definition_with_a_mistake", mistake),
+];
+
+fn drop_ins() -> Result<()> {
+    let mut site = Site::new()?;
+    site.offer("2")?;
+    let directory = "sysupdate.demo.d/demo.transfer.d";
+    site.node.write(&format!("usr/lib/{directory}/10-min.conf"), "[Transfer]\nMinVersion=3\n")?;
+    let expected =
+        "demo: nothing to install\n  not 2: it is below MinVersion=3\n  not 1: it is below MinVersion=3\n";
+    site.update()?.well()?.prints(expected)?;
+    // A later name wins, wherever it lies; the same name in a stronger directory replaces.
+    site.node.write(&format!("run/{directory}/20-min.conf"), "[Transfer]\nMinVersion=2\n")?;
+    site.update()?.well()?.prints("demo: installed 2\n")?;
+    symlink("/dev/null", {
+        site.node.write(&format!("etc/{directory}/x"), "")?;
+        site.node.path(&format!("etc/{directory}/20-min.conf"))
+    })?;
+    site.node.run(&["update", "-C", "demo", "1"])?.ended(1)?.mentions("1 is below MinVersion=3")?;
+    site.node.write(&format!("etc/{directory}/10-min.conf"), "")?;
+    site.update_to("1")?.well()?;
+    site.uses("1")
+}
+
+fn directories() -> Result<()> {
+    let site = Site::new()?;
+    // The weaker one would be wrong.
+    site.node.write("usr/lib/sysupdate.demo.d/demo.transfer", "[Source]\nType=tape\n")?;
+    site.node.write("usr/lib/sysupdate.demo.d/masked.transfer", "[Source]\nType=tape\n")?;
+    site.update()?.ended(1)?.mentions("error: ROOT/usr/lib/sysupdate.demo.d: masked.transfer:")?;
+    symlink("/dev/null", site.node.path("etc/sysupdate.demo.d/masked.transfer"))?;
+    site.update()?.well()?.prints("demo: installed 1\n")?;
+    site.uses("1")
+}
+
+fn conf() -> Result<()> {
+    let mut site = Site::new()?;
+    let transfer = site.node.path("etc/sysupdate.demo.d/demo.transfer");
+    std::fs::rename(&transfer, transfer.with_extension("conf"))?;
+    site.update()?.well()?.prints(
+        "demo: installed 1\n  \
+         warning: demo has only .conf files; rename them to .transfer (systemd 257 or later)\n",
+    )?;
+    site.uses("1")?;
+    // Beside a .transfer file they are not definitions.
+    site.node.define("demo", &site.publisher.transfer("demo", &format!("{UNMERGED}Hold=yes\n")))?;
+    site.offer("2")?;
+    site.update()?.well()?.prints("demo: held; 2 would be next\n")?;
+    Ok(())
+}
+
+fn nothing() -> Result<()> {
+    let site = Site::new()?;
+    let seen = site.node.run(&["update", "-C", "absent"])?.ended(1)?;
+    seen.prints(
+        "absent: nothing was changed\n  \
+         error: no transfer definitions for absent in ROOT/etc/sysupdate.absent.d, ROOT/run/sysupdate.absent.d, \
+         ROOT/usr/local/lib/sysupdate.absent.d, ROOT/usr/lib/sysupdate.absent.d\n  \
+         hint: put the publisher's .transfer file into one of them\n",
+    )?;
+    site.node
+        .run(&["update", "-C", "../demo"])?
+        .ended(1)?
+        .says("error: component name \"../demo\" is not valid\n")?;
+    let seen = site.node.run(&["update"])?.ended(1)?;
+    seen.mentions("hint: name a component with --component=, or take all of them with --component-all\n")?;
+    Ok(())
+}
+
+fn mistake() -> Result<()> {
+    let site = Site::new()?;
+    site.redefine(|text| format!("{text}Colour=blue\n"))?;
+    // An unknown key is a warning, as everywhere.
+    let seen = site.update()?.well()?;
+    ensure!(seen.stdout.starts_with("demo: installed 1\n  warning: demo.transfer:"), "{seen}");
+    site.redefine(|text| text.replace("MatchPattern=demo-@v-%a.raw", "MatchPattern=demo.raw"))?;
+    site.update()?.ended(1)?.mentions("\n  error: ROOT/etc/sysupdate.demo.d: demo.transfer:")?;
+    site.uses("1")
+}

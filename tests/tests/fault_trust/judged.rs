@@ -1,0 +1,216 @@
+//! Versions that are merged and judged.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use sysext_image::tree::Metadata;
+use tests::node::{Publisher, Seen, image, leftovers, merged};
+
+use crate::{Site, Trial};
+
+pub(crate) const TRIALS: &[Trial] = &[
+    ("fault_sick_version_is_taken_back_and_remembered", sick),
+    ("fault_check_of_a_program_outside_the_extension", outside),
+    ("fault_check_of_a_link_out_of_the_extension", link_out),
+    ("fault_check_of_the_operator", operator),
+    ("fault_image_that_does_not_fit_is_taken_back", does_not_fit),
+    ("fault_one_of_two_is_sick", one_of_two),
+    ("fault_update_while_opt_is_merged", opt_is_merged),
+];
+
+const CHECK: &str = "exec:/usr/bin/demo-check";
+
+fn offer(site: &mut Site, version: &str, image: Vec<u8>, check: &str) -> Result<()> {
+    site.publisher.offer("demo", version, image)?.health = vec![check.to_owned()];
+    site.publisher.issue()
+}
+
+fn is_merged(site: &Site, version: Option<&str>) -> Result<()> {
+    let found = merged(&site.node.root, "demo")?;
+    ensure!(found.as_deref() == version, "{found:?} is merged, not {version:?}");
+    ensure!(site.node.path("usr/lib/os-release").is_file(), "the host's own files are gone");
+    Ok(())
+}
+
+/// A site with version 1, which works.
+fn well() -> Result<Site> {
+    let mut site = Site::with("HealthTimeout=3s\n")?;
+    offer(&mut site, "1", image::with_check("demo", "1", 0)?, CHECK)?;
+    site.update()?.well()?.prints("demo: installed 1\n")?;
+    is_merged(&site, Some("1"))?;
+    Ok(site)
+}
+
+fn sick() -> Result<()> {
+    let mut site = well()?;
+    offer(&mut site, "2", image::with_check("demo", "2", 3)?, CHECK)?;
+    let expected = "demo: 2 was taken back, 1 is in use again: exec:/usr/bin/demo-check did not pass in 3s: exit status 3\n";
+    site.update()?.ended(1)?.prints(expected)?;
+    is_merged(&site, Some("1"))?;
+    site.uses("1")?;
+    site.has(&["1"])?;
+    ensure!(site.node.record("demo")?["last_good"] == "1");
+    // It is not tried again, and the server is not asked for it.
+    site.publisher.server.forget();
+    let passed_over = "demo: up to date\n  not 2: it did not pass its checks here: \
+         exec:/usr/bin/demo-check did not pass in 3s: exit status 3\n";
+    site.update()?.well()?.prints(passed_over)?;
+    ensure!(site.publisher.server.requests().len() == 1);
+    // The same version with other bytes may be tried.
+    offer(&mut site, "2", image::with_check("demo", "2", 0)?, CHECK)?;
+    site.update()?.well()?.prints("demo: updated from 1 to 2\n")?;
+    is_merged(&site, Some("2"))?;
+    ensure!(site.node.record("demo")?["bad"] == serde_json::json!([]));
+    // The one after a return is compared with what is in use.
+    offer(&mut site, "3", image::with_check("demo", "3", 1)?, CHECK)?;
+    site.update()?.ended(1)?;
+    offer(&mut site, "4", image::with_check("demo", "4", 0)?, CHECK)?;
+    site.update()?.well()?.prints("demo: updated from 2 to 4\n")?;
+    is_merged(&site, Some("4"))
+}
+
+/// The host's programs are not a publisher's to run.
+fn outside() -> Result<()> {
+    let mut site = well()?;
+    let program = image::program_that_exits(0)?;
+    site.node.write("opt/tool", &program)?;
+    site.node.write("bin/tool", &program)?;
+    for (version, path) in ["/opt/tool", "/bin/tool", "/usr/../bin/tool", "/usr/bin"].into_iter().enumerate()
+    {
+        let version = (version + 2).to_string();
+        let image = image::with_check("demo", &version, 0)?;
+        offer(&mut site, &version, image, &format!("exec:{path}"))?;
+        site.update()?.ended(1)?.mentions(&format!(
+            "demo: {version} was taken back, 1 is in use again: the catalog asks to run {path}, which is not in the \
+             extension\n"
+        ))?;
+        is_merged(&site, Some("1"))?;
+    }
+    offer(&mut site, "9", image::with_check("demo", "9", 0)?, "unit:demo.service")?;
+    let seen = site.update()?.ended(1)?;
+    seen.mentions("demo: 9 was taken back, 1 is in use again: the catalog's health check \"unit:demo.service\" is of a kind")?;
+    is_merged(&site, Some("1"))
+}
+
+/// Neither through a link in the image, nor through a directory that is one.
+fn link_out() -> Result<()> {
+    let mut site = well()?;
+    let marker = site.node.path("ran");
+    site.node.write("bin/tool", image::program_that_exits(0)?)?;
+    let link = Metadata::new(0o777);
+    let mut tree = image::tree("demo", "2")?;
+    tree.insert_symlink("usr/share/demo/tool", "/bin/tool", link.clone())?;
+    tree.insert_symlink("usr/share/demo/directory", "/bin", link.clone())?;
+    tree.insert_symlink("usr/share/demo/up", "../../../bin", link)?;
+    tree.insert_bytes("bin/tool", image::program_that_exits(0)?, Metadata::new(0o755))?;
+    for (version, path) in ["tool", "directory/tool", "up/tool"].into_iter().enumerate() {
+        let version = (version + 2).to_string();
+        tree.insert_bytes("usr/share/demo/version", version.as_bytes(), Metadata::new(0o644))?;
+        offer(&mut site, &version, image::bytes(&tree)?, &format!("exec:/usr/share/demo/{path}"))?;
+        site.update()?.ended(1)?.mentions(&format!(
+            "demo: {version} was taken back, 1 is in use again: the catalog asks to run /usr/share/demo/{path}, which \
+             is not in the extension\n"
+        ))?;
+        is_merged(&site, Some("1"))?;
+    }
+    ensure!(!marker.exists());
+    Ok(())
+}
+
+/// What the operator asks for counts beside what the catalog does, and may be any program.
+fn operator() -> Result<()> {
+    let mut site = well()?;
+    site.node.write("bin/tool", image::program_that_exits(4)?)?;
+    chmod(&site.node.path("bin/tool"))?;
+    let definition = site.publisher.transfer("demo", "HealthTimeout=2s\nHealthCheck=exec:/bin/tool --now\n");
+    site.node.define("demo", &definition)?;
+    offer(&mut site, "2", image::with_check("demo", "2", 0)?, CHECK)?;
+    let seen = site.update()?.ended(1)?;
+    seen.mentions("exec:/bin/tool --now did not pass in 2s: exit status 4\n")?;
+    is_merged(&site, Some("1"))?;
+    site.node.write("bin/tool", image::program_that_exits(0)?)?;
+    offer(&mut site, "3", image::with_check("demo", "3", 1)?, CHECK)?;
+    site.update()?.ended(1)?.mentions("exec:/usr/bin/demo-check did not pass in 2s: exit status 1\n")?;
+    is_merged(&site, Some("1"))?;
+    offer(&mut site, "4", image::with_check("demo", "4", 0)?, CHECK)?;
+    site.update()?.well()?;
+    is_merged(&site, Some("4"))
+}
+
+/// An image that the merge leaves out did not pass, whatever its checks would say.
+fn does_not_fit() -> Result<()> {
+    let mut site = well()?;
+    let mut tree = image::tree("demo", "2")?;
+    let release = "usr/lib/extension-release.d/extension-release.demo";
+    tree.insert_bytes(release, "ID=another\n", Metadata::new(0o644))?;
+    site.publisher.offer("demo", "2", image::bytes(&tree)?)?;
+    site.publisher.offer("demo", "3", "no file system at all")?;
+    site.publisher.issue()?;
+    let taken_back = |seen: Seen, version: &str| {
+        seen.ended(1)?
+            .mentions(&format!("demo: {version} was taken back, 1 is in use again: demo (/var/lib/"))
+    };
+    taken_back(site.update()?, "3")?.mentions("is neither erofs nor squashfs")?;
+    is_merged(&site, Some("1"))?;
+    taken_back(site.update()?, "2")?;
+    is_merged(&site, Some("1"))?;
+    site.has(&["1"])?;
+    site.update()?.well()?;
+    Ok(())
+}
+
+fn one_of_two() -> Result<()> {
+    let mut site = well()?;
+    site.node.define("other", &site.publisher.transfer("other", ""))?;
+    site.publisher.offer("other", "1", image::data("other", "1")?)?;
+    offer(&mut site, "2", image::with_broken_check("demo", "2")?, CHECK)?;
+    let seen = site.node.run(&["update", "-A"])?.ended(1)?;
+    seen.mentions("demo: 2 was taken back, 1 is in use again: ")?.mentions("\nother: installed 1\n")?;
+    is_merged(&site, Some("1"))?;
+    ensure!(merged(&site.node.root, "other")?.as_deref() == Some("1"));
+    Ok(())
+}
+
+/// Flatcar's layout, and an extension that makes all of `/opt` read-only.
+fn opt_is_merged() -> Result<()> {
+    let mut site = Site::new()?;
+    let definition = site.publisher.transfer_into("demo", "/opt/extensions/demo", "");
+    let definition = definition.replace("/var/lib/extensions/demo.raw", "/etc/extensions/demo.raw");
+    site.node.define("demo", &definition)?;
+    offer(&mut site, "1", image::with_check("demo", "1", 0)?, CHECK)?;
+    site.update()?.well()?;
+    is_merged(&site, Some("1"))?;
+
+    let mut tree = image::tree("tools", "1")?;
+    tree.insert_bytes("opt/tools/word", "tools", Metadata::new(0o644))?;
+    site.node.write("var/lib/extensions/tools.raw", image::bytes(&tree)?)?;
+    site.node.run(&["sysext", "refresh"])?.well()?;
+    ensure!(fs::read_to_string(site.node.path("opt/tools/word"))? == "tools");
+    ensure!(fs::write(site.node.path("opt/extensions/demo/probe"), "").is_err(), "/opt can still be written");
+
+    for version in ["2", "3"] {
+        offer(&mut site, version, image::with_check("demo", version, 0)?, CHECK)?;
+        site.update()?.well()?.mentions(&format!(" to {version}\n"))?;
+        is_merged(&site, Some(version))?;
+        ensure!(fs::read_to_string(site.node.path("opt/tools/word"))? == "tools");
+        site.node.run(&["list", "-C", "demo"])?.well()?.mentions(&format!("● {version}"))?;
+    }
+    offer(&mut site, "4", image::with_broken_check("demo", "4")?, CHECK)?;
+    site.update()?.ended(1)?;
+    is_merged(&site, Some("3"))?;
+    ensure!(leftovers(&site.node.root)?.is_empty(), "{:?}", leftovers(&site.node.root)?);
+    let link = fs::read_link(site.node.path("etc/extensions/demo.raw"))?;
+    ensure!(link == Path::new("../../opt/extensions/demo").join(Publisher::file("demo", "3")?), "{link:?}");
+    site.node.run(&["sysext", "unmerge"])?.well()?;
+    let names = site.node.names("opt/extensions/demo")?;
+    let expected: Vec<_> =
+        ["2", "3"].map(|version| Publisher::file("demo", version)).into_iter().collect::<Result<_>>()?;
+    ensure!(names == expected, "{names:?}");
+    Ok(())
+}
+
+fn chmod(path: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o755))?)
+}
