@@ -86,7 +86,7 @@ impl Host {
             }
         }
         if !detours.is_empty() {
-            self.store = Box::new(Files::with_detours(detours));
+            self.store.detour(detours);
         }
         Ok(())
     }

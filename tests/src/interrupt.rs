@@ -186,6 +186,10 @@ impl Store for Counted<Files> {
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.points.around(&format!("remove {}", name(path)), || self.inner.remove(path))
     }
+
+    fn detour(&mut self, detours: Vec<(PathBuf, OwnedFd)>) {
+        self.inner.detour(detours);
+    }
 }
 
 /// A download whose effects are counted.

@@ -1,6 +1,7 @@
 //! Files: the effects on them that the program needs, each either done or not done after a crash.
 
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 mod files;
@@ -69,6 +70,10 @@ pub trait Store: Send + Sync {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file or link; fine where there is none.
     fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Puts other directories in the place of some: what lies below a prefix is looked up below its file
+    /// descriptor. So a hierarchy that a merged extension covers read-only can still be written.
+    fn detour(&mut self, detours: Vec<(PathBuf, OwnedFd)>);
 
     /// Replaces a small file so that a crash leaves the old or the new one.
     fn save(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -25,14 +25,6 @@ impl Files {
         Self::default()
     }
 
-    /// The files, with other directories in the place of some: what lies below a prefix is looked up below
-    /// its file descriptor. So a hierarchy that a merged extension covers read-only can still be written.
-    /// The longest prefix wins. Absolute symbolic links inside a detour lead where they always do.
-    pub fn with_detours(mut detours: Vec<(PathBuf, OwnedFd)>) -> Self {
-        detours.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.components().count()));
-        Self { detours }
-    }
-
     /// Where a path really is. `..` is refused: it could lead out of a detour.
     fn locate(&self, path: &Path) -> io::Result<PathBuf> {
         if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
@@ -195,6 +187,12 @@ impl Store for Files {
             Some(()) => self.sync_parent(path),
             None => Ok(()),
         }
+    }
+
+    /// The longest prefix wins. Absolute symbolic links inside a detour lead where they always do.
+    fn detour(&mut self, mut detours: Vec<(PathBuf, OwnedFd)>) {
+        detours.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.components().count()));
+        self.detours = detours;
     }
 }
 

@@ -158,7 +158,8 @@ fn a_path_below_a_detour_goes_through_its_descriptor() {
     let descriptor = |path: &Path| OwnedFd::from(File::open(path).unwrap());
     // The nested detour is named last and wins all the same
     let detours = vec![(covered.clone(), descriptor(&bare)), (covered.join("inner"), descriptor(&elsewhere))];
-    let files = Files::with_detours(detours);
+    let mut files = Files::new();
+    files.detour(detours);
 
     files.make_directory(&covered.join("images/x")).unwrap();
     files.save(&covered.join("images/x/state"), b"1").unwrap();
