@@ -2,9 +2,9 @@
 //!
 //! Each stage of the life is run once to the end, which names its points. Then, for every point, the
 //! same start is laid out anew, the program is killed there, what is left is looked at as it is, and
-//! the real program, run plainly, must arrive where the uninterrupted run did.
+//! the real program, run plainly, must arrive where the uninterrupted run did. A second round kills
+//! the run afterwards as well, somewhere else.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt as _;
@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
 use nix::mount::{MntFlags, umount2};
+use sysext_image::tree::Metadata;
 use sysext_manifests::digest::Sha256;
 use sysupdate::host::mounts::kernel::Kernel;
 use sysupdate::merge;
@@ -24,11 +25,11 @@ use tests::programs::program;
 
 const INTERRUPTED: &str = env!("CARGO_BIN_EXE_interrupted");
 
-/// The extension whose life is lived.
+/// The component whose life is lived.
 const NAME: &str = "demo";
 
-/// More points than this are sampled: every distinct one, and of the others each so many-th.
-const POINTS_MAX: usize = 150;
+/// Of how many points one is killed at in the round that kills twice.
+const TWICE_STRIDE: usize = 3;
 
 fn main() -> ExitCode {
     let needs = [Need::Filesystem("erofs"), Need::Filesystem("overlay"), Need::Kernel(6, 5)];
@@ -39,9 +40,12 @@ fn main() -> ExitCode {
     suite.run()
 }
 
-/// One stage of an extension's life.
+/// One stage of a component's life.
 struct Stage {
     name: &'static str,
+    /// What the component consists of.
+    extensions: &'static [&'static str],
+    layout: Layout,
     /// Versions that are installed, one after the other, before the stage begins.
     before: &'static [&'static str],
     /// The version that comes.
@@ -50,6 +54,15 @@ struct Stage {
     activate: Activate,
     /// The least number of points there must be: fewer would mean that some are not seen.
     points_min: usize,
+}
+
+/// Where things are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    /// Our default.
+    Ours,
+    /// In `/opt` with links in `/etc`, while another extension covers `/opt`.
+    Opt,
 }
 
 /// How the version that comes is.
@@ -66,46 +79,63 @@ enum Activate {
     None,
 }
 
-static STAGES: [Stage; 5] = [
-    Stage {
-        name: "fault_kill_in_first_install",
-        before: &[],
-        coming: "1",
-        health: Health::Well,
-        activate: Activate::Refresh,
-        points_min: 60,
-    },
-    Stage {
-        name: "fault_kill_in_update",
-        before: &["1"],
-        coming: "2",
-        health: Health::Well,
-        activate: Activate::Refresh,
-        points_min: 60,
-    },
+const UPDATE: Stage = Stage {
+    name: "fault_kill_in_update",
+    extensions: &[NAME],
+    layout: Layout::Ours,
+    before: &["1"],
+    coming: "2",
+    health: Health::Well,
+    activate: Activate::Refresh,
+    points_min: 80,
+};
+
+static STAGES: [Stage; 8] = [
+    Stage { name: "fault_kill_in_first_install", before: &[], coming: "1", ..UPDATE },
+    UPDATE,
     Stage {
         name: "fault_kill_in_update_with_return",
         before: &["1", "2"],
         coming: "3",
         health: Health::Sick,
-        activate: Activate::Refresh,
-        points_min: 80,
+        points_min: 100,
+        ..UPDATE
     },
     Stage {
         name: "fault_kill_in_first_install_with_return",
         before: &[],
         coming: "1",
         health: Health::Sick,
-        activate: Activate::Refresh,
-        points_min: 80,
+        points_min: 90,
+        ..UPDATE
     },
     Stage {
         name: "fault_kill_in_download_only",
         before: &["1", "2", "3"],
         coming: "4",
-        health: Health::Well,
         activate: Activate::None,
-        points_min: 40,
+        points_min: 70,
+        ..UPDATE
+    },
+    Stage {
+        name: "fault_kill_in_update_of_two_files",
+        extensions: &[NAME, "notes"],
+        points_min: 120,
+        ..UPDATE
+    },
+    Stage {
+        name: "fault_kill_in_return_of_two_files",
+        extensions: &[NAME, "notes"],
+        health: Health::Sick,
+        points_min: 140,
+        ..UPDATE
+    },
+    Stage {
+        name: "fault_kill_in_update_while_opt_is_merged",
+        layout: Layout::Opt,
+        health: Health::Sick,
+        points_min: 100,
+        ..UPDATE
     },
 ];
 
@@ -136,20 +166,30 @@ impl Stage {
         let points = scene.points()?;
         ensure!(points.len() >= self.points_min, "only {} points: {points:#?}", points.len());
 
-        let chosen = choose(&points);
-        for &number in &chosen {
-            scene.kill(number, &points[number], &end).with_context(|| {
-                format!("killed {} (point {} of {})", points[number], number + 1, points.len())
-            })?;
+        for number in 0..points.len() {
+            let context = || format!("killed {} (point {} of {})", points[number], number + 1, points.len());
+            scene.kill(number, &points[number], None, &end).with_context(context)?;
+        }
+        let twice: Vec<_> = (0..points.len()).step_by(TWICE_STRIDE).collect();
+        for &number in &twice {
+            // Strides through all points, however many there are.
+            let second = number * 7 % points.len();
+            let context = || format!("killed {} and then at point {}", points[number], second + 1);
+            scene.kill(number, &points[number], Some(second), &end).with_context(context)?;
         }
         scene.clear()?;
-        println!("{}: {} points, {} killed at", self.name, points.len(), chosen.len());
+        println!("{}: killed at {} points, and at {} twice", self.name, points.len(), twice.len());
         Ok(())
     }
 
     /// The version that is in use before.
     fn old(&self) -> Option<&'static str> {
         self.before.last().copied()
+    }
+
+    /// The version that is merged before.
+    fn merged_before(&self) -> Option<&'static str> {
+        self.old().filter(|_| self.activate == Activate::Refresh)
     }
 
     /// The version that is merged in the end.
@@ -160,15 +200,43 @@ impl Stage {
             (Activate::Refresh, Health::Sick) => self.old(),
         }
     }
-}
 
-/// Every point, or, of too many, every one that is named only here and a share of the rest.
-fn choose(points: &[String]) -> Vec<usize> {
-    let stride = points.len().div_ceil(POINTS_MAX);
-    let mut seen = BTreeSet::new();
-    let first = |number: &usize| seen.insert(&points[*number]);
-    let distinct: BTreeSet<usize> = (0..points.len()).filter(first).collect();
-    (0..points.len()).filter(|number| number % stride == 0 || distinct.contains(number)).collect()
+    /// The directory of an extension's images, below the root.
+    fn images(&self, name: &str) -> String {
+        match self.layout {
+            Layout::Ours => format!("var/lib/sysupdate/images/{name}"),
+            Layout::Opt => format!("opt/extensions/{name}"),
+        }
+    }
+
+    /// The link to the image in use, below the root.
+    fn link(&self, name: &str) -> String {
+        match self.layout {
+            Layout::Ours => format!("var/lib/extensions/{name}.raw"),
+            Layout::Opt => format!("etc/extensions/{name}.raw"),
+        }
+    }
+
+    fn definition(&self, publisher: &Publisher, name: &str) -> String {
+        let activate = match self.activate {
+            Activate::Refresh => "Activate=refresh\n",
+            Activate::None => "Activate=none\n",
+        };
+        let definition = publisher.transfer_into(name, &format!("/{}", self.images(name)), activate);
+        definition.replace(&format!("/var/lib/extensions/{name}.raw"), &format!("/{}", self.link(name)))
+    }
+
+    fn offer(&self, publisher: &mut Publisher, version: &str, health: Health) -> Result<()> {
+        for name in self.extensions {
+            let image = match health {
+                Health::Well => image::with_check(name, version, 0)?,
+                // One that fails would be tried again and again; this one is judged at once.
+                Health::Sick => image::with_broken_check(name, version)?,
+            };
+            publisher.offer(name, version, image)?.health = vec![format!("exec:/usr/bin/{name}-check")];
+        }
+        publisher.issue()
+    }
 }
 
 impl<'a> Scene<'a> {
@@ -178,22 +246,26 @@ impl<'a> Scene<'a> {
         let real = program("sysupdate")?;
         let node = Node::at(&root, INTERRUPTED)?;
         node.trust(&publisher)?;
-        let activate = match stage.activate {
-            Activate::Refresh => "refresh",
-            Activate::None => "none",
-        };
-        node.define(NAME, &publisher.transfer(NAME, &format!("Activate={activate}\n")))?;
+        for name in stage.extensions {
+            let definition = stage.definition(&publisher, name);
+            node.write(&format!("etc/sysupdate.{NAME}.d/{name}.transfer"), definition)?;
+        }
+        if stage.layout == Layout::Opt {
+            let mut tree = image::tree("tools", "1")?;
+            tree.insert_bytes("opt/tools/word", "tools", Metadata::new(0o644))?;
+            node.write("var/lib/extensions/tools.raw", image::bytes(&tree)?)?;
+        }
         for version in stage.before {
-            offer(&mut publisher, version, Health::Well)?;
+            stage.offer(&mut publisher, version, Health::Well)?;
             node.run_with(&real, &["update", "-C", NAME])?.well()?;
         }
         let scene =
             Self { stage, publisher, node, start: scratch.join("start"), log: scratch.join("log"), real };
-        ensure!(scene.merged()?.is_some() == (stage.activate == Activate::Refresh && stage.old().is_some()));
+        ensure!(scene.merged()?.as_deref() == stage.merged_before());
         unmount(&scene.node.root)?;
         fs::rename(&root, &scene.start)?;
         let mut scene = scene;
-        offer(&mut scene.publisher, stage.coming, stage.health)?;
+        stage.offer(&mut scene.publisher, stage.coming, stage.health)?;
         Ok(scene)
     }
 
@@ -201,13 +273,10 @@ impl<'a> Scene<'a> {
     fn reset(&self) -> Result<()> {
         self.clear()?;
         copy(&self.start, &self.node.root)?;
-        if self.stage.activate == Activate::Refresh && self.stage.old().is_some() {
+        if self.stage.merged_before().is_some() {
             merge::merge(&Kernel, &Paths::new(&self.node.root), &merge::Options::default())?;
         }
-        ensure!(
-            self.merged()?.is_some()
-                == (self.stage.activate == Activate::Refresh && self.stage.old().is_some())
-        );
+        ensure!(self.merged()?.as_deref() == self.stage.merged_before());
         Ok(())
     }
 
@@ -237,12 +306,18 @@ impl<'a> Scene<'a> {
         Ok(fs::read_to_string(&self.log)?.lines().map(str::to_owned).collect())
     }
 
+    /// The version that is merged, of all extensions the same.
     fn merged(&self) -> Result<Option<String>> {
-        merged(&self.node.root, NAME)
+        let version = merged(&self.node.root, NAME)?;
+        for name in self.stage.extensions {
+            let other = merged(&self.node.root, name)?;
+            ensure!(other == version, "{version:?} of {NAME} is merged with {other:?} of {name}");
+        }
+        Ok(version)
     }
 
-    /// Kills at a point, looks, and runs again.
-    fn kill(&self, number: usize, point: &str, end: &Snapshot) -> Result<()> {
+    /// Kills at a point, looks, perhaps kills the next run too, and runs again.
+    fn kill(&self, number: usize, point: &str, second: Option<usize>, end: &Snapshot) -> Result<()> {
         self.reset()?;
         let killed = self.run(Some(number))?;
         ensure!(killed.status.signal() == Some(9), "it was not killed: {killed}");
@@ -252,6 +327,11 @@ impl<'a> Scene<'a> {
             "{passed:#?}"
         );
         self.is_sound()?;
+        if let Some(second) = second {
+            // It may have less to do than the whole, and then comes to its end.
+            self.run(Some(second))?;
+            self.is_sound()?;
+        }
 
         let again = self.node.run_with(&self.real, &["update", "-C", NAME])?;
         // Whether the sick version was judged before the kill or only now is all that may differ.
@@ -265,43 +345,57 @@ impl<'a> Scene<'a> {
 
     /// What holds at every instant.
     fn is_sound(&self) -> Result<()> {
-        let Stage { coming, activate, .. } = self.stage;
-        let old = self.stage.old();
         let root = &self.node.root;
-
         let now = self.merged()?;
-        let allowed = match activate {
+        let allowed = match self.stage.activate {
             Activate::None => [None, None],
-            Activate::Refresh => [old, Some(*coming)],
+            Activate::Refresh => [self.stage.old(), Some(self.stage.coming)],
         };
         ensure!(allowed.contains(&now.as_deref()), "{now:?} is merged");
         ensure!(root.join("usr/lib/os-release").is_file(), "the host's own files are gone");
-        if let Some(version) = &now {
-            let ballast = fs::read(root.join("usr/share").join(NAME).join("ballast"))?;
-            ensure!(ballast.iter().all(|byte| version.as_bytes().contains(byte)), "of two versions");
-            ensure!(root.join("usr/bin").join(format!("{NAME}-check")).is_file(), "only half is merged");
-        }
+        let tools = fs::read_to_string(root.join("opt/tools/word")).is_ok();
+        ensure!(tools == (self.stage.layout == Layout::Opt), "the other extension is gone");
+        self.stage.extensions.iter().try_for_each(|name| {
+            self.is_whole(name, now.as_deref())
+                .and_then(|()| self.is_kept(name))
+                .with_context(|| (*name).to_owned())
+        })
+    }
 
-        let images = root.join("var/lib/sysupdate/images").join(NAME);
-        for name in self.node.names(&format!("var/lib/sysupdate/images/{NAME}"))? {
-            if !name.starts_with('.') {
-                let genuine = Sha256::of(&fs::read(self.publisher.path(NAME).join(&name))?);
+    /// What is merged of an extension is of one version.
+    fn is_whole(&self, name: &str, version: Option<&str>) -> Result<()> {
+        let Some(version) = version else { return Ok(()) };
+        let usr = self.node.path("usr");
+        let ballast = fs::read(usr.join("share").join(name).join("ballast"))?;
+        ensure!(ballast.iter().all(|byte| version.as_bytes().contains(byte)), "of two versions");
+        ensure!(usr.join("bin").join(format!("{name}-check")).is_file(), "only half is merged");
+        Ok(())
+    }
+
+    /// What lies under a final name is what was published, and what was in use is there.
+    fn is_kept(&self, name: &str) -> Result<()> {
+        let (images, published) = (self.node.path(&self.stage.images(name)), self.publisher.path(name));
+        for file in self.node.names(&self.stage.images(name))? {
+            if !file.starts_with('.') {
+                let genuine = Sha256::of(&fs::read(published.join(&file))?);
                 ensure!(
-                    Sha256::of(&fs::read(images.join(&name))?) == genuine,
-                    "{name} is not what it should be"
+                    Sha256::of(&fs::read(images.join(&file))?) == genuine,
+                    "{file} is not what it should be"
                 );
             }
         }
-        // The active version is the last good one in every stage.
-        let in_use = self.node.in_use(NAME)?;
-        if let Some(old) = old {
-            ensure!(images.join(Publisher::file(NAME, old)?).is_file(), "{old}, the last good one, is gone");
-            ensure!(in_use.is_some(), "no version is in use");
+        // The version that was in use is the last good one in every stage.
+        let link = self.node.path(&self.stage.link(name));
+        if let Some(old) = self.stage.old() {
+            ensure!(images.join(Publisher::file(name, old)?).is_file(), "{old}, the last good one, is gone");
+            ensure!(link.is_symlink(), "no version is in use");
         }
-        if let Some(name) = in_use {
-            let mut known = [old, Some(*coming)].into_iter().flatten();
-            let known = known.any(|version| Publisher::file(NAME, version).is_ok_and(|file| file == name));
-            ensure!(known, "{name} is in use");
+        if link.is_symlink() {
+            let file = fs::canonicalize(&link).context("the link leads nowhere")?;
+            let file = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let mut known = [self.stage.old(), Some(self.stage.coming)].into_iter().flatten();
+            let known = known.any(|version| Publisher::file(name, version).is_ok_and(|known| known == file));
+            ensure!(known, "{file} is in use");
         }
         Ok(())
     }
@@ -312,16 +406,6 @@ impl<'a> Scene<'a> {
         ensure!(left.is_empty(), "left over: {left:?}");
         Ok(())
     }
-}
-
-fn offer(publisher: &mut Publisher, version: &str, health: Health) -> Result<()> {
-    let image = match health {
-        Health::Well => image::with_check(NAME, version, 0)?,
-        // One that fails would be tried again and again; this one is judged at once.
-        Health::Sick => image::with_broken_check(NAME, version)?,
-    };
-    publisher.offer(NAME, version, image)?.health = vec![format!("exec:/usr/bin/{NAME}-check")];
-    publisher.issue()
 }
 
 /// Takes away whatever is mounted at the hierarchies, however much it is.
