@@ -5,6 +5,7 @@ mod isolation;
 pub mod licences;
 pub mod needs;
 pub mod node;
+pub mod pages;
 pub mod peer;
 pub mod programs;
 pub mod quickstart;

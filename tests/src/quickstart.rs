@@ -17,6 +17,7 @@ mod publisher;
 mod slide;
 mod sweeper;
 
+pub use keeper::copy_program;
 pub use play::Way;
 
 /// What was wrong has been said already, by another process of the story.

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+pub mod machine;
+
 /// What such a host says of itself.
 const OS_RELEASE: &str = "ID=scratch\nNAME=\"A scratch root\"\nVERSION_ID=1\n";
 

@@ -90,9 +90,9 @@ fn prepare(directory: &Path, options: &Options, slide: &Slide) -> Result<()> {
     copy_tree(&recipe, &directory.join(RECIPE))
 }
 
-/// Without its symbols, which are most of a development build and take long to compress, where the C
-/// compiler's `strip` is there.
-fn copy_program(from: &Path, to: &Path) -> Result<()> {
+/// Copies a program; without its symbols, which are most of a development build and take long to compress,
+/// where the C compiler's `strip` is there.
+pub fn copy_program(from: &Path, to: &Path) -> Result<()> {
     let stripped = Command::new("strip").arg("-o").arg(to).arg(from).stderr(Stdio::null()).status();
     if stripped.is_ok_and(|status| status.success()) {
         return Ok(());

@@ -1,0 +1,228 @@
+//! The README and the pages below `docs/`: every command is run as it is written, what they show is what
+//! is printed, and every link leads somewhere.
+//!
+//! A block tagged `sh` is run, on a machine made for it; all pages are one story, told in the order in
+//! which the index lists them. A block tagged `output` behind it is what it prints, where `…` stands for
+//! anything. What cannot be run is tagged `console`, and listed here with the reason.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, ensure};
+use sysext_manifests::architecture::Architecture;
+use tests::needs::{Need, Suite};
+use tests::pages::{Block, Page, is_like};
+use tests::programs::program;
+use tests::scratch::machine::{self, Shown};
+use tests::server::Server;
+use tests::{quickstart, workspace};
+
+/// Where the pages say that the repository is. A server of the test stands in for it.
+const ADDRESS: &str = "https://extensions.example.org";
+
+/// The architecture that the pages are written for. On another one, that stands in for it; nothing but this
+/// and the address is replaced.
+const ARCHITECTURE: &str = "x86-64";
+
+/// What that server serves, and where the pages publish to.
+const PUBLIC: &str = "/srv/www";
+
+/// Where the machine sees what cargo built.
+const BUILT: &str = "/opt/built";
+
+/// Where the two programs are.
+const PROGRAMS: &str = "/opt/bakery/bin";
+
+/// Where every block begins: as in a checkout, with `recipes/`.
+const HOME: &str = "/root";
+
+/// The page that lists the others.
+const INDEX: &str = "docs/index.md";
+
+/// Commands that no block can run, and who runs them instead or why nobody can.
+const CONSOLE: [(&str, &str); 6] = [
+    ("cargo quickstart", "tests/tests/quickstart.rs"),
+    ("cargo test", "the command that runs this"),
+    ("cargo build --release", "takes minutes; .ci/run and the tests build the same in another profile"),
+    ("sudo .ci/run", "the workflow; it runs this test"),
+    ("systemctl list-timers sysupdate-update.timer", "no service manager runs here"),
+    ("systemd-sysupdate --component=hello update", "tests/tests/peer_published.rs, with the real one"),
+];
+
+fn main() -> ExitCode {
+    let mounting = [Need::Filesystem("erofs"), Need::Filesystem("overlay")];
+    let mut suite = Suite::new();
+    suite.isolated("cli_commands_of_the_pages", &mounting, commands);
+    suite.trial("cli_commands_that_are_not_run_have_a_reason", &[], reasons);
+    suite.trial("cli_links_of_the_pages_lead_somewhere", &[], links);
+    suite.trial("cli_every_page_is_in_the_index", &[], index);
+    suite.run()
+}
+
+fn commands() -> Result<()> {
+    let pages: Vec<Page> = story()?;
+    let programs = program("bakery")?;
+    let programs = programs.parent().context("a program is in a directory")?;
+    let recipes = Shown { here: workspace::root().join("recipes"), there: Path::new(HOME).join("recipes") };
+    machine::enter(&[Shown { here: programs.to_owned(), there: BUILT.into() }, recipes])?;
+    fs::create_dir_all(PROGRAMS)?;
+    for name in ["bakery", "sysupdate"] {
+        quickstart::copy_program(&Path::new(BUILT).join(name), &Path::new(PROGRAMS).join(name))?;
+    }
+    fs::create_dir_all(PUBLIC)?;
+    let server = Server::serve(Path::new(PUBLIC))?;
+    let mut ran = 0;
+    for page in &pages {
+        let mut printed: Option<String> = None;
+        for block in &page.blocks {
+            let place = page.at(block.line);
+            match block.tag.as_str() {
+                "sh" => {
+                    printed = Some(run(block, &server.url()).with_context(|| place)?);
+                    ran += 1;
+                }
+                "output" => {
+                    let printed = printed.take().with_context(|| format!("{place}: output of nothing"))?;
+                    compare(&printed, &block.text).with_context(|| place)?;
+                }
+                _ => {}
+            }
+        }
+    }
+    ensure!(ran > 0, "no page has a command");
+    Ok(())
+}
+
+/// What a block prints, on standard output and standard error.
+fn run(block: &Block, url: &str) -> Result<String> {
+    let architecture = Architecture::of_machine(std::env::consts::ARCH);
+    let architecture = architecture.context("systemd has no name for this machine")?.to_string();
+    let text = block.text.replace(ADDRESS, url).replace(ARCHITECTURE, &architecture);
+    let script = format!("exec 2>&1\n{text}");
+    let mut command = Command::new("/bin/sh");
+    command.args(["-eu", "-c", &script]).env_clear().current_dir(HOME);
+    command.env("PATH", format!("{PROGRAMS}:/usr/sbin:/usr/bin:/sbin:/bin"));
+    command.env("HOME", HOME).env("LC_ALL", "C.UTF-8");
+    let output = command.output().context("cannot run /bin/sh")?;
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let printed = printed.replace(url, ADDRESS).replace(&architecture, ARCHITECTURE);
+    ensure!(output.status.success(), "{}\n{}\n{printed}", output.status, block.text);
+    Ok(printed)
+}
+
+/// Every line that a page shows is printed, in that order. Others may be printed between them.
+fn compare(printed: &str, shown: &str) -> Result<()> {
+    let mut lines = printed.lines();
+    for expected in shown.lines() {
+        let found = lines.any(|line| is_like(line, expected));
+        ensure!(found, "this is not printed, or not there:\n{expected}\nbut this is:\n{printed}");
+    }
+    Ok(())
+}
+
+fn reasons() -> Result<()> {
+    let mut unused: BTreeMap<_, _> = CONSOLE.into();
+    for page in pages()? {
+        for block in &page.blocks {
+            let place = page.at(block.line);
+            ensure!(
+                ["console", "output", "sh", "text", "toml", "ini", "yaml"].contains(&block.tag.as_str()),
+                "{place}: a block tagged {:?}",
+                block.tag
+            );
+            if block.tag != "console" {
+                continue;
+            }
+            for line in block.text.lines() {
+                let command = line.split(" #").next().unwrap_or_default().trim();
+                ensure!(
+                    CONSOLE.iter().any(|(known, _)| *known == command),
+                    "{place}: who runs {command:?}? Tag it sh, or say in {} why not",
+                    file!()
+                );
+                unused.remove(command);
+            }
+        }
+    }
+    ensure!(unused.is_empty(), "no page has these: {unused:?}");
+    Ok(())
+}
+
+fn links() -> Result<()> {
+    let pages = pages()?;
+    let mut seen = 0;
+    for page in &pages {
+        for link in &page.links {
+            let place = page.at(link.line);
+            if link.target.starts_with("https://") {
+                continue;
+            }
+            let (path, anchor) = link.target.split_once('#').unwrap_or((&link.target, ""));
+            let target =
+                if path.is_empty() { page.path.clone() } else { resolve(&page.path, Path::new(path)) };
+            ensure!(workspace::root().join(&target).exists(), "{place}: {} does not exist", target.display());
+            if !anchor.is_empty() {
+                let page = pages.iter().find(|page| page.path == target);
+                let found = page.is_some_and(|page| page.anchors.iter().any(|known| known == anchor));
+                ensure!(found, "{place}: {} has no heading #{anchor}", target.display());
+            }
+            seen += 1;
+        }
+    }
+    ensure!(seen > 0, "no page has a link");
+    Ok(())
+}
+
+fn index() -> Result<()> {
+    let told: Vec<PathBuf> = story()?.into_iter().map(|page| page.path).collect();
+    for page in pages()?.into_iter().filter(|page| page.path.starts_with("docs")) {
+        ensure!(told.contains(&page.path), "{INDEX} does not list {}", page.path.display());
+    }
+    Ok(())
+}
+
+/// Every page: those below `docs/`, and those beside it.
+fn pages() -> Result<Vec<Page>> {
+    let mut paths = Vec::new();
+    for directory in ["", "docs"] {
+        for entry in fs::read_dir(workspace::root().join(directory))? {
+            let path = Path::new(directory).join(entry?.file_name());
+            if path.extension().is_some_and(|extension| extension == "md") {
+                paths.push(path);
+            }
+        }
+    }
+    paths.sort();
+    paths.iter().map(|path| Page::read(path)).collect()
+}
+
+/// The README, the index, and the pages below `docs/` in the order in which the index first names them.
+fn story() -> Result<Vec<Page>> {
+    let index = Page::read(Path::new(INDEX))?;
+    let mut paths = vec![PathBuf::from("README.md"), PathBuf::from(INDEX)];
+    for link in &index.links {
+        let path = link.target.split('#').next().unwrap_or_default();
+        let path = resolve(&index.path, Path::new(path));
+        if path.starts_with("docs") && path.extension().is_some() && !paths.contains(&path) {
+            paths.push(path);
+        }
+    }
+    paths.iter().map(|path| Page::read(path)).collect()
+}
+
+/// Where a relative link of a page leads, relative to the checkout.
+fn resolve(page: &Path, link: &Path) -> PathBuf {
+    let mut path = page.parent().unwrap_or(page).to_owned();
+    for part in link.components() {
+        match part {
+            Component::ParentDir => {
+                path.pop();
+            }
+            Component::Normal(name) => path.push(name),
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    path
+}
