@@ -80,9 +80,10 @@ fn as_ordinary_user() -> Result<()> {
     says(
         &text,
         &[
+            "The kernel lets this user have no mounts (",
             "root/var/lib/sysupdate/images/sysupdate/sysupdate-1-",
             "The merge was refused by the kernel: sysupdate ",
-            "Verified and installed is as far as an ordinary user gets: mounting needs root.",
+            "Verified and installed is as far as it gets here: mounting needs root and CAP_SYS_ADMIN.",
             "  stop ",
             "  remove ",
         ],

@@ -30,7 +30,7 @@ pub(super) fn keep(options: &Options) -> Result<()> {
     let sweeper = if options.keep { None } else { Some(start_sweeper(&directory)?) };
     slide.line("A system extension from a recipe to a running program, a newer one, a sick one, and back.");
     slide.line(&format!("All of it happens in {}.", directory.display()));
-    let played = prepare(&directory, options, &slide).and_then(|()| play(&directory));
+    let played = prepare(&directory, options, &slide).and_then(|()| play(&directory, &slide));
     if options.keep {
         slide.line(&format!("\nKept, as you asked: {}", directory.display()));
         return played;
@@ -121,11 +121,16 @@ pub(super) fn copy_tree(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-fn play(directory: &Path) -> Result<()> {
+fn play(directory: &Path, slide: &Slide) -> Result<()> {
     let mut command = Command::new(this_program()?);
     match private::refusal() {
         None => command.arg("door").arg(directory),
-        Some(_) => command.arg("play").arg(directory).arg(Way::Confined.as_str()),
+        Some(reason) => {
+            slide.line(&format!(
+                "\nThe kernel lets this user have no mounts ({reason}), so the merge will be the end."
+            ));
+            command.arg("play").arg(directory).arg(Way::Confined.as_str())
+        }
     };
     let status = command.status().context("cannot run the quickstart again")?;
     ensure!(status.success(), Said);

@@ -67,8 +67,10 @@ pub(super) fn play(directory: &Path, way: Way) -> Result<()> {
         Way::Confined => {
             let reason = node.refused()?;
             slide.refusal(&format!("The merge was refused by the kernel: {reason}"));
-            slide.line("  Verified and installed is as far as an ordinary user gets: mounting needs root.");
-            slide.line("  As root, the merge, the health checks and the automatic return follow.");
+            slide.line(
+                "  Verified and installed is as far as it gets here: mounting needs root and CAP_SYS_ADMIN.",
+            );
+            slide.line("  With these, the merge, the health checks and the automatic return follow.");
             slide.heading("Nothing stays");
         }
     }
