@@ -265,7 +265,7 @@ fn update_json() -> Result<()> {
     let report = |outcome: &str, evidence: &str| {
         format!(
             "{{\"components\":[{{\"component\":\"demo\",\"outcome\":{outcome}{evidence},\
-             \"passed_over\":[],\"failures\":[],\"warnings\":[]}}],\"merged\":null}}\n"
+             \"passed_over\":[],\"failures\":[],\"warnings\":[]}}],\"merged\":null,\"warnings\":[]}}\n"
         )
     };
     let installed = r#""updated","version":"1.10","previous":null"#;
@@ -275,7 +275,7 @@ fn update_json() -> Result<()> {
     let seen = site.run(&["update", "-C", "demo", "--json", "7"])?.ended(1)?;
     seen.says("")?.prints(
         "{\"components\":[{\"component\":\"demo\",\"outcome\":\"undecided\",\"passed_over\":[],\
-         \"failures\":[{\"error\":\"7 is neither here nor offered\"}],\"warnings\":[]}],\"merged\":null}\n",
+         \"failures\":[{\"error\":\"7 is neither here nor offered\"}],\"warnings\":[]}],\"merged\":null,\"warnings\":[]}\n",
     )?;
     Ok(())
 }
