@@ -151,7 +151,11 @@ impl Context {
     fn choice(&self) -> Choice {
         match (&self.global.component, &self.global.definitions) {
             (Some(name), _) => Choice::Component(name.clone()),
-            (None, Some(directory)) => Choice::Definitions(directory.clone()),
+            (None, Some(directory)) => {
+                // Files of the system are looked up by absolute paths only.
+                let absolute = std::path::absolute(directory).unwrap_or(directory.clone());
+                Choice::Definitions(absolute)
+            }
             (None, None) if self.global.component_all => Choice::All,
             (None, None) => Choice::Default,
         }

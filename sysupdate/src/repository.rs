@@ -86,6 +86,9 @@ impl RepositoryFailure {
     /// What the operator can do.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Fetch(AcquireError::NotFound { .. }) => {
+                Some("a repository without a catalog is not believed; check url= in its file".to_owned())
+            }
             Self::Fetch(error) => error.hint(),
             Self::Trust(error) => error.hint(),
             Self::Memory { path, .. } => Some(format!(

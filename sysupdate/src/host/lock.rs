@@ -21,7 +21,15 @@ pub struct Holder {
 /// The lock, held until dropped. The kernel lets go of it when the process dies, however it dies.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing alone would leave it to a child that is just being started and has the file too. If this
+        // fails, closing still lets go of it, only later.
+        let _closing_does = flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 /// Why the lock was not taken.
@@ -84,7 +92,7 @@ impl Lock {
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(&text))
             .map_err(unusable)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 

@@ -76,6 +76,14 @@ pub enum MergeError {
         /// The hierarchy.
         hierarchy: PathBuf,
     },
+    /// This machine could not mount anything now. The images are not judged by that.
+    #[error("cannot mount {path}: {source}")]
+    Mount {
+        /// The image or directory that was tried.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// The overlay could not be assembled.
     #[error(transparent)]
     Stage(#[from] StageError),
@@ -112,6 +120,7 @@ impl MergeError {
             }
             Self::Changed { .. } => Some("run it again".into()),
             Self::Stage(StageError::Private(source))
+            | Self::Mount { source, .. }
             | Self::Attach { source, .. }
             | Self::Detach { source, .. }
                 if denied(source) =>

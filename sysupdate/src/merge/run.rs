@@ -65,7 +65,7 @@ impl<'a> Run<'a> {
             return Ok(self.report(Outcome::Unchanged, &record.extensions, hierarchies, record.quarantined));
         }
 
-        let (examined, mut opened) = self.examine(&found);
+        let (examined, mut opened) = self.examine(&found)?;
         let facts = host.facts(look_at_host(&bare, &examined));
         let (layers, quarantined) = admit(&examined, &facts);
         if layers.is_empty() {
@@ -114,18 +114,22 @@ impl<'a> Run<'a> {
     }
 
     /// Opens each image and looks into it.
-    fn examine(&self, found: &[Found]) -> (Vec<Examined>, HashMap<String, OwnedFd>) {
+    fn examine(&self, found: &[Found]) -> Result<(Vec<Examined>, HashMap<String, OwnedFd>), MergeError> {
         let mut opened = HashMap::new();
-        let examined = found.iter().map(|found| {
-            let outcome = found.source.as_ref().map_err(Clone::clone).and_then(|source| {
-                let mount = open(self.mounts, source)?;
+        let mut examined = Vec::new();
+        for found in found {
+            let mount = match &found.source {
+                Ok(source) => open(self.mounts, source)?,
+                Err(reason) => Err(reason.clone()),
+            };
+            let outcome = mount.and_then(|mount| {
                 let content = examine::examine(&mount)?;
                 opened.insert(found.name.clone(), mount);
                 Ok(content)
             });
-            Examined { name: found.name.clone(), path: found.path().to_owned(), outcome }
-        });
-        (examined.collect(), opened)
+            examined.push(Examined { name: found.name.clone(), path: found.path().to_owned(), outcome });
+        }
+        Ok((examined, opened))
     }
 
     fn swap(
@@ -258,18 +262,28 @@ fn apply_policy(found: &mut Found, options: &Options) {
     }
 }
 
-fn open(mounts: &dyn Mounts, source: &Source) -> Result<OwnedFd, QuarantineReason> {
-    match source.kind {
-        SourceKind::Directory => mounts
-            .open_directory(&source.real)
-            .map_err(|error| QuarantineReason::Unreadable { error: error.to_string() }),
-        SourceKind::Image => mounts.open_image(&source.real).map_err(|error| match error {
-            ImageError::Read(error) => QuarantineReason::Unreadable { error: error.to_string() },
-            ImageError::Partitioned => QuarantineReason::NotReadYet { what: Unread::PartitionTable },
-            ImageError::Unknown => QuarantineReason::Superblock,
-            ImageError::Mount { filesystem, message } => {
-                QuarantineReason::Mount { error: format!("{}: {message}", filesystem.name()) }
-            }
-        }),
-    }
+/// Opens an image or directory; the inner error is its own fault, the outer one this machine's.
+fn open(mounts: &dyn Mounts, source: &Source) -> Result<Result<OwnedFd, QuarantineReason>, MergeError> {
+    let error = match source.kind {
+        SourceKind::Directory => match mounts.open_directory(&source.real) {
+            Ok(mount) => return Ok(Ok(mount)),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => ImageError::Host(error),
+            Err(error) => ImageError::Read(error),
+        },
+        SourceKind::Image => match mounts.open_image(&source.real) {
+            Ok(mount) => return Ok(Ok(mount)),
+            Err(error) => error,
+        },
+    };
+    Ok(Err(match error {
+        ImageError::Host(error) => {
+            return Err(MergeError::Mount { path: source.path.clone(), source: error });
+        }
+        ImageError::Read(error) => QuarantineReason::Unreadable { error: error.to_string() },
+        ImageError::Partitioned => QuarantineReason::NotReadYet { what: Unread::PartitionTable },
+        ImageError::Unknown => QuarantineReason::Superblock,
+        ImageError::Mount { filesystem, message } => {
+            QuarantineReason::Mount { error: format!("{}: {message}", filesystem.name()) }
+        }
+    }))
 }

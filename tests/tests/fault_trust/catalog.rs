@@ -101,7 +101,7 @@ fn not_there() -> Result<()> {
     site.refuses(
         "demo: nothing was changed\n  \
          error: not there: SERVER/catalog/catalog.json\n  \
-         hint: the version may have been withdrawn, or a mirror has not caught up\n",
+         hint: a repository without a catalog is not believed; check url= in its file\n",
     )?;
     // Not even with the flag that says that signatures do not matter.
     let seen = site.node.run(&["update", "-C", "demo", "--verify=no"])?.ended(1)?;

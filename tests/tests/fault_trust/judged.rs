@@ -1,11 +1,13 @@
 //! Versions that are merged and judged.
 
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use sysext_image::tree::Metadata;
 use tests::node::{Publisher, Seen, image, leftovers, merged};
+use tests::peer::run;
 
 use crate::{Site, Trial};
 
@@ -17,6 +19,7 @@ pub(crate) const TRIALS: &[Trial] = &[
     ("fault_image_that_does_not_fit_is_taken_back", does_not_fit),
     ("fault_one_of_two_is_sick", one_of_two),
     ("fault_update_while_opt_is_merged", opt_is_merged),
+    ("fault_merge_without_privilege_judges_nothing", without_privilege),
 ];
 
 const CHECK: &str = "exec:/usr/bin/demo-check";
@@ -208,6 +211,29 @@ fn opt_is_merged() -> Result<()> {
         ["2", "3"].map(|version| Publisher::file("demo", version)).into_iter().collect::<Result<_>>()?;
     ensure!(names == expected, "{names:?}");
     Ok(())
+}
+
+/// That nobody may mount says nothing about an image: it is judged by the next run that may.
+fn without_privilege() -> Result<()> {
+    const NOBODY: u32 = 65_534;
+    let mut site = Site::with("HealthTimeout=3s\n")?;
+    offer(&mut site, "1", image::with_check("demo", "1", 0)?, CHECK)?;
+    let scratch = site.node.root.parent().context("a root is in a scratch directory")?;
+    run("chown", &["-R", "65534:65534", &scratch.to_string_lossy()])?;
+    let mut command = site.node.command(&["update", "-C", "demo"]);
+    command.uid(NOBODY).gid(NOBODY);
+    let seen = site.node.see(command)?.ended(1)?;
+    ensure!(
+        seen.stdout
+            .starts_with("demo: 1 is here, but not merged and not judged; the next update goes on there\n"),
+        "{}",
+        seen.stdout
+    );
+    ensure!(seen.stdout.contains("hint: merging needs root and CAP_SYS_ADMIN\n"), "{}", seen.stdout);
+    ensure!(site.node.record("demo")?["bad"] == serde_json::json!([]));
+    is_merged(&site, None)?;
+    site.update()?.well()?.prints("demo: installed 1\n")?;
+    is_merged(&site, Some("1"))
 }
 
 fn chmod(path: &Path) -> Result<()> {

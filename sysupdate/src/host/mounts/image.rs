@@ -50,6 +50,9 @@ pub enum ImageError {
     /// Its first bytes are of no file system that is merged.
     #[error("is neither erofs nor squashfs")]
     Unknown,
+    /// This machine could not mount anything now; nothing is said about the image.
+    #[error("cannot be mounted now: {0}")]
+    Host(#[source] io::Error),
     /// The kernel refused it.
     #[error("the kernel does not mount it as {}: {message}", .filesystem.name())]
     Mount {
@@ -80,21 +83,33 @@ pub(super) fn open(image: &Path) -> Result<OwnedFd, ImageError> {
     let mut head = Vec::with_capacity(HEAD);
     (&file).take(HEAD as u64).read_to_end(&mut head).map_err(ImageError::Read)?;
     let filesystem = identify(&head)?;
-    let failed = |message| ImageError::Mount { filesystem, message };
+    let failed = |(errno, message): (Errno, String)| {
+        if is_of_the_host(errno) {
+            ImageError::Host(errno.into())
+        } else {
+            ImageError::Mount { filesystem, message }
+        }
+    };
     if filesystem == Filesystem::Erofs {
         match mount_source(filesystem, image) {
             // Before 6.12, or where that is configured away, erofs wants a block device.
             Err((Errno::NOTBLK, _)) => {}
-            result => return result.map_err(|(_, message)| failed(message)),
+            result => return result.map_err(failed),
         }
     }
     let name = image.file_name().unwrap_or_default().to_string_lossy();
-    let (device, path) =
-        attach_loop(&file, &name).map_err(|error| failed(format!("loop device: {error}")))?;
-    let mounted = mount_source(filesystem, Path::new(&path)).map_err(|(_, message)| failed(message));
+    let (device, path) = attach_loop(&file, &name).map_err(|error| {
+        ImageError::Host(io::Error::new(error.kind(), format!("no loop device: {error}")))
+    })?;
+    let mounted = mount_source(filesystem, Path::new(&path)).map_err(failed);
     // Until here it kept the device from being freed; from here on the mount does.
     drop(device);
     mounted
+}
+
+/// Whether an error says more about this process, or this moment, than about the image.
+fn is_of_the_host(errno: Errno) -> bool {
+    matches!(errno, Errno::PERM | Errno::ACCESS | Errno::NOMEM | Errno::MFILE | Errno::NFILE | Errno::AGAIN)
 }
 
 fn mount_source(filesystem: Filesystem, source: &Path) -> Result<OwnedFd, (Errno, String)> {
@@ -153,6 +168,12 @@ fn attach_loop(file: &File, name: &str) -> io::Result<(File, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lack_of_privilege_or_memory_is_not_the_images_fault() {
+        assert!([Errno::PERM, Errno::NOMEM, Errno::MFILE].into_iter().all(is_of_the_host));
+        assert!(![Errno::INVAL, Errno::IO, Errno::UCLEAN, Errno::NODEV].into_iter().any(is_of_the_host));
+    }
 
     fn head_with(offset: usize, magic: &[u8]) -> Vec<u8> {
         let mut head = vec![0; HEAD];
