@@ -91,8 +91,23 @@ impl OnTrial {
             let bad = Bad { version: version.clone(), sha256: sha256.clone(), output };
             self.record.bad.push(bad);
         }
+        self.go_back(host, paths)
+    }
+
+    /// Puts back what was in use before, and leaves open whether that speaks against the version: either
+    /// an earlier run wrote that down, or its files are gone.
+    pub fn go_back(&mut self, host: &Host, paths: &Paths) -> Result<(), ActivateError> {
         self.write(host, Stage::Returning)?;
         point(host, paths, &self.activation.back)
+    }
+
+    /// Why a version goes that an earlier run put in use.
+    pub fn reason_to_return(&self) -> String {
+        let Activation { version, sha256, .. } = &self.activation;
+        match self.record.judged_bad(version, sha256) {
+            Some(bad) => bad.output.clone(),
+            None => "its files are gone".to_owned(),
+        }
     }
 
     /// Removes the files of a version that was taken back and is no longer merged, and ends its trial.

@@ -160,6 +160,9 @@ impl Update<'_> {
                 let Decision::Settle { stage, activation } = decision else { continue };
                 let path = component.name.record(self.paths);
                 let record = situation.record.clone();
+                // What is not there whole cannot be judged.
+                let whole = situation.is_installed(&activation.version);
+                let stage = if whole { stage } else { Stage::Returning };
                 match OnTrial::resume(self.host, self.paths, path, record, activation, stage) {
                     Ok(trial) => tried.push(Tried { index, trial, stage }),
                     Err(error) => report.fail(Failure::new(&error, None)),
@@ -211,6 +214,8 @@ impl Update<'_> {
         watch: Watch<'_>,
     ) -> Result<Option<OnTrial>, Failure> {
         let activation = match decision {
+            // What an interrupted run began and this one ended is the greater news.
+            Decision::Keep { .. } if report.outcome != Outcome::Undecided => return Ok(None),
             Decision::Keep { reason } => {
                 report.outcome = match (reason, &situation.offers) {
                     (Keep::Held { candidate }, _) => Outcome::Held { candidate },
@@ -273,7 +278,7 @@ impl Update<'_> {
             let Work { component, report } = &mut work[index];
             let verdict = match stage {
                 Stage::Checking => self.verdict(component, &trial.activation, merges.last.as_ref(), watch),
-                Stage::Returning => Verdict::Sick { output: "an earlier run found it sick".to_owned() },
+                Stage::Returning => Verdict::Sick { output: trial.reason_to_return() },
             };
             let Activation { version, previous, .. } = trial.activation.clone();
             let result = match verdict {
@@ -284,7 +289,11 @@ impl Update<'_> {
                 Verdict::Sick { output } => {
                     report.outcome =
                         Outcome::TakenBack { version, returned_to: previous, output: output.clone() };
-                    trial.take_back(self.host, self.paths, output).map(|()| returning.push((index, trial)))
+                    let back = match stage {
+                        Stage::Checking => trial.take_back(self.host, self.paths, output),
+                        Stage::Returning => trial.go_back(self.host, self.paths),
+                    };
+                    back.map(|()| returning.push((index, trial)))
                 }
             };
             if let Err(error) = result {

@@ -333,14 +333,30 @@ impl<'a> Scene<'a> {
             self.is_sound()?;
         }
 
+        let judged = self.is_judged()?;
         let again = self.node.run_with(&self.real, &["update", "-C", NAME])?;
-        // Whether the sick version was judged before the kill or only now is all that may differ.
-        let fine = again.status.code() == Some(0)
-            || self.stage.health == Health::Sick && again.status.code() == Some(1);
-        ensure!(fine && !again.stdout.contains("error: "), "the run afterwards: {again}");
+        // The run that takes a version back says so, whoever put it in use.
+        let status = i32::from(self.stage.health == Health::Sick && !judged);
+        let again = again.ended(status).context("the run afterwards")?;
+        let news = if status == 0 { "" } else { " was taken back, " };
+        ensure!(
+            again.stdout.contains(news) && !again.stdout.contains("error: "),
+            "the run afterwards: {again}"
+        );
         let found = Snapshot::take(&self.node.root)?;
         ensure!(found == *end, "not where the uninterrupted run ended:\n{}{again}", end.difference(&found));
         self.is_tidy()
+    }
+
+    /// Whether the record says that the sick version came and went.
+    fn is_judged(&self) -> Result<bool> {
+        let path = self.node.path(&format!("var/lib/sysupdate/extensions/{NAME}.json"));
+        if !path.exists() {
+            return Ok(false);
+        }
+        let record = self.node.record(NAME)?;
+        let history = record["history"].as_array().context("no history")?;
+        Ok(history.iter().any(|event| event["what"] == "taken-back"))
     }
 
     /// What holds at every instant.

@@ -14,6 +14,7 @@ pub(crate) const TRIALS: &[Trial] = &[
     ("fault_version_below_the_minimum", minimum),
     ("fault_held_component", held),
     ("fault_surplus_versions_go_but_not_those_in_use", surplus),
+    ("fault_active_and_last_good_versions_stay", active_and_last_good),
     ("fault_protected_version_stays", protected),
     ("fault_downgrade_and_back", downgrade),
 ];
@@ -93,6 +94,26 @@ fn surplus() -> Result<()> {
     site.offer("4")?;
     site.update()?.well()?;
     site.has(&["2", "4"])?;
+    site.uses("4")
+}
+
+/// Someone may have pointed the link elsewhere: then they are two.
+fn active_and_last_good() -> Result<()> {
+    let mut site = Site::new()?;
+    site.redefine(|text| text.replace("[Target]\n", "[Target]\nInstancesMax=2\n"))?;
+    for version in ["1", "2", "3"] {
+        site.offer(version)?;
+        site.update()?.well()?;
+    }
+    let link = site.node.path("var/lib/extensions/demo.raw");
+    fs::remove_file(&link)?;
+    let older = format!("../sysupdate/images/demo/{}", tests::node::Publisher::file("demo", "2")?);
+    std::os::unix::fs::symlink(older, &link)?;
+    site.uses("2")?;
+    ensure!(site.node.record("demo")?["last_good"] == "3");
+    site.offer("4")?;
+    site.update()?.well()?.prints("demo: updated from 2 to 4\n")?;
+    site.has(&["2", "3", "4"])?;
     site.uses("4")
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use sysext_image::tree::Metadata;
+use tests::interrupt;
 use tests::node::{Publisher, Seen, image, leftovers, merged};
 use tests::peer::run;
 
@@ -18,6 +19,7 @@ pub(crate) const TRIALS: &[Trial] = &[
     ("fault_check_of_the_operator", operator),
     ("fault_image_that_does_not_fit_is_taken_back", does_not_fit),
     ("fault_one_of_two_is_sick", one_of_two),
+    ("fault_image_on_trial_is_gone", gone_on_trial),
     ("fault_update_while_opt_is_merged", opt_is_merged),
     ("fault_merge_without_privilege_judges_nothing", without_privilege),
 ];
@@ -173,6 +175,36 @@ fn one_of_two() -> Result<()> {
     is_merged(&site, Some("1"))?;
     ensure!(merged(&site.node.root, "other")?.as_deref() == Some("1"));
     Ok(())
+}
+
+/// Killed while it is judged, and then its image goes: nothing speaks for it, and nothing against it.
+fn gone_on_trial() -> Result<()> {
+    let mut site = Site::with("")?;
+    site.update()?.well()?;
+    site.offer("2")?;
+    let file = Publisher::file("demo", "2")?;
+    // Each run comes further than the one before.
+    for at in 1.. {
+        let mut command = site.node.command(&["update", "-C", "demo"]);
+        command.env(interrupt::AT, at.to_string());
+        let seen = site.node.see(command)?;
+        ensure!(!seen.status.success(), "it came to its end: {seen}");
+        if site.node.in_use("demo")?.as_ref() == Some(&file) {
+            break;
+        }
+    }
+    ensure!(site.node.record("demo")?["trial"]["stage"] == "checking");
+    let image = site.node.path("var/lib/sysupdate/images/demo").join(file);
+    fs::remove_file(image)?;
+    fs::rename(site.publisher.path("catalog"), site.publisher.path("hidden"))?;
+    let seen = site.update()?.ended(1)?;
+    seen.mentions("demo: 2 was taken back, 1 is in use again: its files are gone\n")?;
+    is_merged(&site, Some("1"))?;
+    site.uses("1")?;
+    ensure!(site.node.record("demo")?["bad"] == serde_json::json!([]));
+    fs::rename(site.publisher.path("hidden"), site.publisher.path("catalog"))?;
+    site.update()?.well()?.prints("demo: updated from 1 to 2\n")?;
+    is_merged(&site, Some("2"))
 }
 
 /// Flatcar's layout, and an extension that makes all of `/opt` read-only.
