@@ -9,12 +9,10 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use crate::architecture::Architecture;
-use crate::catalog::{Catalog, CatalogFile, FORMAT, Resource, Root};
+use crate::catalog::{Catalog, CatalogFile, FORMAT, Instance, Resource, Root};
 use crate::digest::Sha256;
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::repository::{Marks, Repository};
-use crate::version::Version;
 
 /// Why something is believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,20 +87,20 @@ impl Verified<PathBuf> {
 }
 
 impl Verified<Catalog> {
-    /// What the catalog says about the image of one version of an extension.
-    pub fn claim(
-        &self,
-        repository: &Repository,
-        extension: &str,
-        version: &Version,
-        architecture: Architecture,
-    ) -> Option<Verified<Claim>> {
-        let offered = self.value.extensions.get(extension)?;
-        let instance = offered.instances.iter().find(|i| i.arch == architecture && i.version == *version)?;
-        let Resource { url, size, sha256 } = &instance.image;
+    /// Every instance on offer.
+    pub fn instances(&self) -> impl Iterator<Item = Verified<&Instance>> {
+        let instances = self.value.extensions.values().flat_map(|extension| &extension.instances);
+        instances.map(|instance| Verified { value: instance, evidence: self.evidence.clone() })
+    }
+}
+
+impl Verified<&Instance> {
+    /// What the catalog says about its image.
+    pub fn claim(&self, repository: &Repository) -> Verified<Claim> {
+        let Resource { url, size, sha256 } = &self.value.image;
         let name = url.rsplit('/').next().unwrap_or(url).to_owned();
         let claim = Claim { name, urls: repository.urls(url), sha256: *sha256, size: Some(*size) };
-        Some(Verified { value: claim, evidence: self.evidence.clone() })
+        Verified { value: claim, evidence: self.evidence.clone() }
     }
 }
 

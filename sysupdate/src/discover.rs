@@ -155,17 +155,15 @@ impl<'a> Discovery<'a> {
     /// What a component's sources have. One source that fails makes the whole unknown: half a version
     /// must never look whole.
     pub fn offers(&mut self, component: &Component) -> Result<Offers, Rc<DiscoverError>> {
-        let mut offers: Vec<Offer> = Vec::new();
+        let mut offers: BTreeMap<Version, Offer> = BTreeMap::new();
         let count = component.transfers.len();
         for (index, transfer) in component.transfers.iter().enumerate() {
             for Found { version, source, withdrawn, health } in self.found(transfer)? {
-                let position = offers.iter().position(|offer| offer.version == version);
-                let position = position.unwrap_or_else(|| {
-                    let sources = vec![None; count];
-                    offers.push(Offer { version, sources, withdrawn: None, health: Vec::new() });
-                    offers.len() - 1
+                let offer = offers.entry(version).or_insert_with(|| Offer {
+                    sources: vec![None; count],
+                    withdrawn: None,
+                    health: Vec::new(),
                 });
-                let offer = &mut offers[position];
                 offer.sources[index].get_or_insert(source);
                 offer.withdrawn = offer.withdrawn.take().or(withdrawn);
                 offer.health.extend(health);
@@ -196,18 +194,16 @@ impl<'a> Discovery<'a> {
         }
         let opened = self.repositories[id].clone()?;
         let mut found = Vec::new();
-        for (name, extension) in &opened.catalog.get().extensions {
-            for instance in &extension.instances {
-                let Some(captures) = self.wanted(transfer, instance) else { continue };
-                let claim = opened.catalog.claim(&opened.repository, name, &instance.version, instance.arch);
-                let Some(claim) = claim else { continue };
-                found.push(Found {
-                    source: self.source(transfer, &captures, Origin::Claimed(claim))?,
-                    version: captures.version,
-                    withdrawn: instance.withdrawn.clone(),
-                    health: instance.health.clone(),
-                });
-            }
+        for verified in opened.catalog.instances() {
+            let instance = *verified.get();
+            let Some(captures) = self.wanted(transfer, instance) else { continue };
+            let claim = verified.claim(&opened.repository);
+            found.push(Found {
+                source: self.source(transfer, &captures, Origin::Claimed(claim))?,
+                version: captures.version,
+                withdrawn: instance.withdrawn.clone(),
+                health: instance.health.clone(),
+            });
         }
         Ok(found)
     }

@@ -3,6 +3,7 @@
 //! No component's failure stops another. All that were changed are merged in one swap and judged one by
 //! one; those that do not pass go back in one more swap.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
@@ -138,7 +139,7 @@ impl Update<'_> {
     fn resume(&self, work: &mut [Work]) -> Vec<Tried> {
         let mut tried = Vec::new();
         for (index, Work { component, report }) in work.iter_mut().enumerate() {
-            let (situation, unreadable) = match self.situation(component, Offers::Known(Vec::new())) {
+            let (situation, unreadable) = match self.situation(component, Offers::Known(BTreeMap::new())) {
                 Ok(found) => found,
                 Err(failure) => {
                     report.fail(failure);

@@ -1,5 +1,6 @@
 //! What the planner knows: the rules, what is here, what is offered, what is remembered.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use sysext_manifests::digest::Sha256;
@@ -82,8 +83,8 @@ pub enum State {
 /// What the sources have.
 #[derive(Debug)]
 pub enum Offers {
-    /// These versions.
-    Known(Vec<Offer>),
+    /// These versions. A catalog may have many: each is found without a look at the others.
+    Known(BTreeMap<Version, Offer>),
     /// Nobody knows: the source failed.
     Unknown {
         /// Why.
@@ -91,11 +92,9 @@ pub enum Offers {
     },
 }
 
-/// A version that sources have.
+/// What sources have of a version.
 #[derive(Clone, Debug)]
 pub struct Offer {
-    /// The version.
-    pub version: Version,
     /// For each transfer, where to get it from.
     pub sources: Vec<Option<Source>>,
     /// Why nobody should install it any more.
@@ -159,22 +158,22 @@ impl Situation {
         }
     }
 
-    fn offers(&self) -> &[Offer] {
+    fn offers(&self) -> Option<&BTreeMap<Version, Offer>> {
         match &self.offers {
-            Offers::Known(offers) => offers,
-            Offers::Unknown { .. } => &[],
+            Offers::Known(offers) => Some(offers),
+            Offers::Unknown { .. } => None,
         }
     }
 
     pub(super) fn offer(&self, version: &Version) -> Option<&Offer> {
-        self.offers().iter().find(|offer| offer.version == *version)
+        self.offers()?.get(version)
     }
 
     /// Every version that is here or offered, newest first.
     pub fn versions(&self) -> Vec<Version> {
         let here = self.lines.iter().flat_map(|line| &line.local).map(|local| &local.version);
         let mut versions: Vec<Version> =
-            here.chain(self.offers().iter().map(|offer| &offer.version)).cloned().collect();
+            here.chain(self.offers().into_iter().flat_map(BTreeMap::keys)).cloned().collect();
         versions.sort_by(|a, b| b.cmp(a));
         versions.dedup();
         versions
