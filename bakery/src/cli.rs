@@ -60,9 +60,9 @@ impl Cli {
         match outcome {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("error: {error:#}");
+                say(format_args!("error: {error:#}"));
                 if let Some(hint) = hint(&error) {
-                    eprintln!("hint: {hint}");
+                    say(format_args!("hint: {hint}"));
                 }
                 ExitCode::FAILURE
             }
@@ -115,6 +115,11 @@ fn print(lines: impl IntoIterator<Item = String>) -> Result<()> {
         .try_for_each(|line| writeln!(stdout, "{line}"))
         .and_then(|()| stdout.flush())
         .context("cannot write to the standard output")
+}
+
+/// Says something on standard error. Nobody to read it is no reason to stop.
+fn say(text: impl std::fmt::Display) {
+    let _unread = writeln!(io::stderr(), "{text}");
 }
 
 /// A number of bytes for people.

@@ -1,6 +1,8 @@
 //! The command line: verbs and flags as systemd-sysupdate has them, and what goes beyond.
 
 use std::ffi::OsString;
+use std::fmt;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -138,9 +140,9 @@ where
         Ok(Ended::Well) => ExitCode::SUCCESS,
         Ok(Ended::No) => ExitCode::FAILURE,
         Err(Failure { error, hint }) => {
-            eprintln!("error: {error}");
+            say(format_args!("error: {error}"));
             if let Some(hint) = hint {
-                eprintln!("hint: {hint}");
+                say(format_args!("hint: {hint}"));
             }
             ExitCode::FAILURE
         }
@@ -197,16 +199,16 @@ impl Context {
                     continue;
                 }
             };
-            component.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+            component.warnings.iter().for_each(warn);
             let offers = discovery.offers(&component).unwrap_or_else(|error| {
                 complain(&name, &Failure::new(&*error, error.hint()));
                 all_well = false;
                 Offers::Unknown { reason: error.to_string() }
             });
-            discovery.take_warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
+            discovery.take_warnings().iter().for_each(warn);
             match crate::update::situation(&self.host, &self.paths, &component, offers, request.clone()) {
                 Ok((situation, unreadable)) => {
-                    unreadable.iter().for_each(|unreadable| eprintln!("warning: {unreadable}"));
+                    unreadable.iter().for_each(warn);
                     situations.push((name, situation));
                 }
                 Err(failure) => {
@@ -220,24 +222,36 @@ impl Context {
 
     /// Prints data: as JSON if that is wanted, else as the text.
     fn print<T: Serialize>(&self, data: &T, text: impl FnOnce() -> String) -> Result<(), Failure> {
-        let json = match self.global.json {
-            Json::Off => None,
-            Json::Short => Some(serde_json::to_string(data)),
-            Json::Pretty => Some(serde_json::to_string_pretty(data)),
+        let json = |result: serde_json::Result<String>| match result {
+            Ok(json) => Ok(format!("{json}\n")),
+            Err(error) => Err(Failure::new(&error, None)),
         };
-        match json {
-            None => print!("{}", text()),
-            Some(Ok(json)) => println!("{json}"),
-            Some(Err(error)) => return Err(Failure::new(&error, None)),
-        }
-        Ok(())
+        let text = match self.global.json {
+            Json::Off => text(),
+            Json::Short => json(serde_json::to_string(data))?,
+            Json::Pretty => json(serde_json::to_string_pretty(data))?,
+        };
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| Failure {
+            error: format!("cannot write to the standard output: {error}"),
+            hint: None,
+        })
     }
 }
 
+/// Says something on standard error. Nobody to read it is no reason to stop, least of all in mid-update.
+fn say(text: impl fmt::Display) {
+    let _unread = writeln!(io::stderr(), "{text}");
+}
+
+fn warn(warning: impl fmt::Display) {
+    say(format_args!("warning: {warning}"));
+}
+
 fn complain(name: &ComponentName, failure: &Failure) {
-    eprintln!("error: {name}: {}", failure.error);
+    say(format_args!("error: {name}: {}", failure.error));
     if let Some(hint) = &failure.hint {
-        eprintln!("hint: {hint}");
+        say(format_args!("hint: {hint}"));
     }
 }
 

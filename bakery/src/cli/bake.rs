@@ -96,14 +96,14 @@ impl Args {
             }
         }
 
-        eprintln!("staging {} {} for {architecture}", recipe.name, recipe.version);
+        super::say(format_args!("staging {} {} for {architecture}", recipe.name, recipe.version));
         let staged = stage(&stage::Request {
             recipe: &recipe,
             files: files.as_deref(),
             inputs: &inputs,
             architecture,
         })?;
-        eprintln!("baking with {}", recipe.image.codec);
+        super::say(format_args!("baking with {}", recipe.image.codec));
         let baked = bake(&bake::Request {
             recipe: &recipe,
             staged: &staged,
@@ -113,10 +113,10 @@ impl Args {
             replaced: if self.replace { Replaced::Accept } else { Replaced::Refuse },
         })?;
         if !baked.version.is_seen_by_stock() {
-            eprintln!(
+            super::say(format_args!(
                 "warning: sysupdate installs {}, but stock systemd-sysupdate passes over versions with ~ or ^",
                 baked.version
-            );
+            ));
         }
         if self.json {
             return super::print_json(&baked);

@@ -62,7 +62,7 @@ impl Args {
             replaced: if self.replace { Replaced::Accept } else { Replaced::Refuse },
         })?;
         for note in &indexed.notes {
-            eprintln!("warning: {note}");
+            super::say(format_args!("warning: {note}"));
         }
         if self.json {
             return super::print_json(&indexed);

@@ -66,8 +66,13 @@ impl Args {
             ("root expires", made.expires.to_string()),
         ])?;
         super::print(made.files.iter().map(|file| file.display().to_string()))?;
-        eprintln!("Keep root.key offline. `bakery index --keys` needs catalog.key and roots.json.");
-        eprintln!("Nodes need {0}.toml as /etc/sysupdate/repositories/{0}.toml.", self.repository);
+        super::say(format_args!(
+            "Keep root.key offline. `bakery index --keys` needs catalog.key and roots.json."
+        ));
+        super::say(format_args!(
+            "Nodes need {0}.toml as /etc/sysupdate/repositories/{0}.toml.",
+            self.repository
+        ));
         Ok(())
     }
 }

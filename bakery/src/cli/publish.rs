@@ -34,7 +34,7 @@ impl Args {
             obsolete: if self.prune { Obsolete::Remove } else { Obsolete::Keep },
         })?;
         for note in &published.notes {
-            eprintln!("warning: {note}");
+            super::say(format_args!("warning: {note}"));
         }
         if self.json {
             return super::print_json(&published);

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::{Context, Ended};
+use super::{Context, Ended, warn};
 use crate::merge::report::Report;
 use crate::merge::{self, MergeError, When};
 use crate::report::Failure;
@@ -60,7 +60,7 @@ impl Args {
         let report: Report = report.map_err(failure)?;
         if !self.no_reload {
             let warning = services::reload(&context.host, paths, &report);
-            warning.iter().for_each(|warning| eprintln!("warning: {warning}"));
+            warning.iter().for_each(warn);
         }
         context.print(&report, || report.to_string())?;
         Ok(Ended::Well)

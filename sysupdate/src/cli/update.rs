@@ -3,7 +3,7 @@
 use sysext_manifests::version::Version;
 
 use super::progress::Display;
-use super::{Context, Ended};
+use super::{Context, Ended, warn};
 use crate::plan::Request;
 use crate::report::Failure;
 use crate::update::Update;
@@ -36,7 +36,7 @@ impl Args {
         };
         let mut display = Display::on_stderr();
         let report = update.run(components, &mut |step| display.show(&step));
-        report.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        report.warnings.iter().for_each(warn);
         context.print(&report, || {
             let lines = report.components.iter().map(|component| format!("{component}\n"));
             lines.collect()
