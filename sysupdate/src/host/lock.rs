@@ -1,11 +1,15 @@
 //! One writer at a time. Readers never take the lock.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
+
+/// The permission bits of the lock: whoever can open it, if only for reading, can hold it for ever.
+const MODE: u32 = 0o600;
 
 /// Who holds the lock, written into it for whoever finds it taken.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
@@ -72,8 +76,11 @@ impl Lock {
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(MODE)
             .open(path)
             .map_err(unusable)?;
+        // Another umask, or an earlier version of this program, may have made it readable.
+        file.set_permissions(Permissions::from_mode(MODE)).map_err(unusable)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
@@ -112,6 +119,16 @@ mod tests {
         assert!(message.contains(&expected), "{message}");
         drop(first);
         Lock::take(&path, "vacuum", since).unwrap();
+    }
+
+    #[test]
+    fn nobody_else_can_open_and_hold_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        std::fs::write(&path, b"{}").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+        let _held = Lock::take(&path, "update", jiff::Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
     }
 
     #[test]
