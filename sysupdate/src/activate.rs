@@ -3,11 +3,16 @@
 
 use std::path::{Path, PathBuf};
 
+use sysext_manifests::version::Version;
+
 use crate::host::Host;
 use crate::inventory;
 use crate::paths::Paths;
 use crate::plan::{Activation, Link};
 use crate::record::{Bad, Event, Record, RecordError, Stage, Trial, What};
+
+/// How long the checks of a catalog may be, in bytes: they are written into the record of a trial.
+const CHECKS_LIMIT: usize = 64 << 10;
 
 /// Why a version could not be put in use or taken back.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +32,14 @@ pub enum ActivateError {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// The catalog asks for more than can be remembered.
+    #[error("the catalog's checks of {version} have {length} bytes, at most {CHECKS_LIMIT} are run")]
+    Checks {
+        /// The version.
+        version: Version,
+        /// How many bytes its checks have.
+        length: usize,
     },
     /// The record could not be written.
     #[error(transparent)]
@@ -53,6 +66,10 @@ impl OnTrial {
         record: Record,
         activation: Activation,
     ) -> Result<Self, ActivateError> {
+        let length = activation.health.iter().map(String::len).sum();
+        if length > CHECKS_LIMIT {
+            return Err(ActivateError::Checks { version: activation.version, length });
+        }
         let mut trial = Self { activation, record, record_path };
         trial.write(host, Stage::Checking)?;
         point(host, paths, &trial.activation.links)?;
@@ -89,7 +106,7 @@ impl OnTrial {
         let Activation { version, sha256, .. } = &self.activation;
         if self.record.judged_bad(version, sha256).is_none() {
             let bad = Bad { version: version.clone(), sha256: sha256.clone(), output };
-            self.record.bad.push(bad);
+            self.record.condemn(bad);
         }
         self.go_back(host, paths)
     }

@@ -15,7 +15,13 @@ const FORMAT: u32 = 1;
 /// How many past changes are kept.
 const HISTORY_LENGTH: usize = 50;
 
-/// More than any record has, in bytes.
+/// How many versions that did not pass are kept, newest last.
+const BAD_LENGTH: usize = 100;
+
+/// How much of what a check said is kept, in bytes.
+const OUTPUT_LIMIT: usize = 8 << 10;
+
+/// More than any record has, in bytes: the limits above and that on checks leave it far away.
 const SIZE_LIMIT: u64 = 4 << 20;
 
 /// The memory of one component.
@@ -159,16 +165,21 @@ impl Unreadable {
 impl Record {
     /// Reads a component's record.
     pub fn recall(store: &dyn Store, path: &Path) -> Result<Recalled, RecordError> {
-        let bytes = store
-            .read(path, SIZE_LIMIT)
-            .map_err(|source| RecordError::Read { path: path.to_owned(), source })?;
-        let Some(bytes) = bytes else { return Ok(Recalled::Record(Self::default())) };
+        let unreadable = |reason| Recalled::Unreadable(Unreadable { path: path.to_owned(), reason });
+        let bytes = match store.read(path, SIZE_LIMIT) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Ok(Recalled::Record(Self::default())),
+            Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
+                return Ok(unreadable(format!("it has more than {SIZE_LIMIT} bytes")));
+            }
+            Err(source) => return Err(RecordError::Read { path: path.to_owned(), source }),
+        };
         let reason = match serde_json::from_slice::<Self>(&bytes) {
             Ok(record) if record.version == FORMAT => return Ok(Recalled::Record(record)),
             Ok(record) => format!("it has format {}, this program reads {FORMAT}", record.version),
             Err(error) => error.to_string(),
         };
-        Ok(Recalled::Unreadable(Unreadable { path: path.to_owned(), reason }))
+        Ok(unreadable(reason))
     }
 
     /// Writes it so that a crash leaves the old or the new one.
@@ -179,6 +190,18 @@ impl Record {
             store.make_directory(directory).map_err(failed)?;
         }
         store.save(path, &bytes).map_err(failed)
+    }
+
+    /// Adds a version that did not pass.
+    pub fn condemn(&mut self, mut bad: Bad) {
+        if bad.output.len() > OUTPUT_LIMIT {
+            // Programs say last what went wrong.
+            let start = bad.output.ceil_char_boundary(bad.output.len() - OUTPUT_LIMIT);
+            bad.output.replace_range(..start, "…");
+        }
+        self.bad.push(bad);
+        let surplus = self.bad.len().saturating_sub(BAD_LENGTH);
+        self.bad.drain(..surplus);
     }
 
     /// Adds to the history.
@@ -194,5 +217,40 @@ impl Record {
         self.bad.iter().find(|bad| {
             bad.version == *version && (bad.sha256.is_empty() || sha256.is_empty() || bad.sha256 == sha256)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::fake::FakeStore;
+
+    const PATH: &str = "/var/lib/sysupdate/extensions/x.json";
+
+    #[test]
+    fn whatever_checks_say_the_record_stays_readable() {
+        let (store, mut record) = (FakeStore::default(), Record::default());
+        for number in 0..300 {
+            let version = format!("1.{number}").parse().unwrap();
+            record.condemn(Bad { version, sha256: Vec::new(), output: "\u{1}é".repeat(200_000) });
+        }
+        record.save(&store, Path::new(PATH)).unwrap();
+        let Recalled::Record(recalled) = Record::recall(&store, Path::new(PATH)).unwrap() else {
+            panic!("not readable")
+        };
+        assert_eq!(recalled.bad.len(), BAD_LENGTH);
+        assert_eq!(recalled.bad.last().unwrap().version.as_str(), "1.299");
+    }
+
+    #[test]
+    fn a_record_that_is_too_long_is_set_aside_like_any_other() {
+        let store = FakeStore::default();
+        store.make_directory(Path::new("/var/lib/sysupdate/extensions")).unwrap();
+        store.save(Path::new(PATH), &vec![b' '; 5 << 20]).unwrap();
+        let Recalled::Unreadable(unreadable) = Record::recall(&store, Path::new(PATH)).unwrap() else {
+            panic!("readable")
+        };
+        unreadable.set_aside(&store).unwrap();
+        assert!(matches!(Record::recall(&store, Path::new(PATH)), Ok(Recalled::Record(_))));
     }
 }

@@ -261,8 +261,14 @@ impl Line {
             self.local.iter().filter(|local| local.state == State::Installed).collect();
         installed.sort_by(|a, b| a.version.cmp(&b.version));
         let surplus = (installed.len() + 1).saturating_sub(self.instances_max);
+        // Where links disagree, no version is active as a whole; what this line's link shows stays all the same.
+        let linked = match &self.active {
+            Active::Linked { version, .. } => version.as_ref(),
+            Active::Newest => None,
+        };
         let keep = |version: &Version| {
             active == Some(version)
+                || linked == Some(version)
                 || record.last_good.as_ref() == Some(version)
                 || self.protected.contains(version)
         };

@@ -346,3 +346,12 @@ fn a_plan_over_very_many_versions_is_made_in_seconds() {
     assert_eq!(plan.components[0].passed_over.len(), 30_000);
     assert!(start.elapsed() < std::time::Duration::from_secs(30), "{:?}", start.elapsed());
 }
+
+#[test]
+fn what_one_link_shows_stays_even_if_the_links_disagree() {
+    let first = Case { here: "1 2", link: "1", offered: "3", instances_max: 2, ..Case::default() };
+    let second = Case { here: "1 2", link: "2", offered: "3", instances_max: 2, ..Case::default() };
+    let plan = plan(&[two_lines(first, second)]);
+    let Decision::Install { remove, .. } = &plan.components[0].decision else { panic!("{plan}") };
+    assert_eq!(remove, &[PathBuf::from("/images/a-2.raw"), PathBuf::from("/images/b-1.raw")]);
+}
