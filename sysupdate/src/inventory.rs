@@ -62,7 +62,13 @@ fn linked(
     transfer: &Transfer,
     link: PathBuf,
 ) -> Result<Active, InventoryError> {
-    let target = store.read_link(&link).map_err(|source| InventoryError { path: link.clone(), source })?;
+    let failed = |source| InventoryError { path: link.clone(), source };
+    let target = store.read_link(&link).map_err(failed)?;
+    if target.is_none() && is_something_else(store, &link).map_err(failed)? {
+        // It was not put there by an updater: pointing the link would destroy it.
+        let message = "CurrentSymlink= names it, and it is no symbolic link; move it away";
+        return Err(failed(std::io::Error::new(std::io::ErrorKind::AlreadyExists, message)));
+    }
     let version = target.and_then(|target| {
         let inside = resolve(&paths.as_seen_inside(&link), &target);
         let directory = Path::new(&transfer.target.path);
@@ -70,6 +76,13 @@ fn linked(
         Some(transfer.target.patterns.matches(name)?.version)
     });
     Ok(Active::Linked { link, version })
+}
+
+/// Whether a name stands for anything but a link.
+fn is_something_else(store: &dyn Store, path: &Path) -> std::io::Result<bool> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let entries = store.list(path.parent().unwrap_or(path))?;
+    Ok(entries.iter().any(|entry| Some(&*entry.name) == name && !matches!(entry.kind, EntryKind::Link(_))))
 }
 
 /// Where a link's text leads, by its words alone.
@@ -100,6 +113,31 @@ pub fn relative(link: &Path, target: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_link_or_nothing_may_stand_where_the_link_goes() {
+        use crate::host::fake::FakeStore;
+
+        let text = "[Source]\nType=url-file\nPath=https://example.org/\nMatchPattern=x-@v.raw\n\
+                    [Target]\nType=regular-file\nPath=/var/lib/images\nMatchPattern=x-@v.raw\n\
+                    CurrentSymlink=/var/lib/extensions/x.raw\n";
+        let store = FakeStore::default();
+        let identity = crate::identity::identify(&store, &Paths::new(Path::new("/"))).unwrap();
+        let transfer = Transfer::parse("x.transfer", text, &[], &identity).unwrap().transfer;
+        let take = || take(&store, &Paths::new(Path::new("/")), &transfer);
+        let link = Path::new("/var/lib/extensions/x.raw");
+        assert!(take().is_ok());
+        store.make_directory(link).unwrap();
+        assert!(take().unwrap_err().to_string().contains("/var/lib/extensions/x.raw: CurrentSymlink= names"));
+        let store = FakeStore::default();
+        let take = || super::take(&store, &Paths::new(Path::new("/")), &transfer);
+        store.make_directory(link.parent().unwrap()).unwrap();
+        store.save(link, b"precious").unwrap();
+        assert!(take().is_err());
+        store.point(link, Path::new("../images/x-1.raw")).unwrap();
+        let Active::Linked { version, .. } = take().unwrap().active else { panic!("no link") };
+        assert_eq!(version.unwrap().as_str(), "1");
+    }
 
     #[test]
     fn a_relative_link_leads_where_it_was_made_for() {

@@ -90,6 +90,14 @@ pub enum SettingsError {
         /// What is wrong, with file, line and key.
         source: Box<TransferError>,
     },
+    /// Several transfers write one thing.
+    #[error("{} is what {} write", path.display(), transfers.join(" and "))]
+    Rivals {
+        /// The link, or the directory with the pattern.
+        path: PathBuf,
+        /// The transfers, each behind its component.
+        transfers: Vec<String>,
+    },
     /// A repository that a transfer names is not described.
     #[error("{}: no such file, but a transfer says Repository={id}", path.display())]
     NoRepository {
@@ -124,6 +132,9 @@ impl SettingsError {
             }
             Self::NoRepository { id, .. } => {
                 Some(format!("put the publisher's {id}.toml there: it holds the URL and the keys"))
+            }
+            Self::Rivals { .. } => {
+                Some("keep one of them, or give each its own CurrentSymlink= and Path=".to_owned())
             }
             Self::Transfer { source, .. } => source.hint(),
             _ => None,
@@ -197,14 +208,43 @@ pub fn load(
         Choice::All => names(store, paths)?,
         Choice::Definitions(directory) => {
             let component = read(store, identity, ComponentName::Default, vec![directory.clone()]);
-            return Ok(vec![(ComponentName::Default, component)]);
+            return Ok(without_rivals(vec![(ComponentName::Default, component)]));
         }
     };
     let read = |name: ComponentName| {
         let directories = paths.definitions.iter().map(|path| path.join(name.directory())).collect();
         (name.clone(), read(store, identity, name, directories))
     };
-    Ok(names.into_iter().map(read).collect())
+    Ok(without_rivals(names.into_iter().map(read).collect()))
+}
+
+/// Leaves out components with a transfer that writes what another one writes as well: each would undo what
+/// the other did, in every run.
+fn without_rivals(mut loaded: Loaded) -> Loaded {
+    let mut writers: BTreeMap<PathBuf, Vec<(ComponentName, String)>> = BTreeMap::new();
+    for (name, component) in &loaded {
+        for transfer in component.iter().flat_map(|component| &component.transfers) {
+            let target = &transfer.target;
+            let link = target.current_symlink.as_ref().map(PathBuf::from);
+            let files = Path::new(&target.path).join(target.patterns.first().as_str());
+            for written in link.into_iter().chain([files]) {
+                // Collected, `//` and `/./` are gone.
+                let written = written.components().collect();
+                writers.entry(written).or_default().push((name.clone(), transfer.id.clone()));
+            }
+        }
+    }
+    for (name, component) in &mut loaded {
+        let rivals = writers
+            .iter()
+            .find(|(_, writers)| writers.len() > 1 && writers.iter().any(|(component, _)| component == name));
+        if let (Some((path, writers)), Ok(_)) = (rivals, &component) {
+            let transfers = writers.iter().map(|(component, transfer)| format!("{component}/{transfer}"));
+            let transfers = transfers.collect();
+            *component = Err(SettingsError::Rivals { path: path.clone(), transfers });
+        }
+    }
+    loaded
 }
 
 /// Every component that has a directory with something in it.
@@ -347,3 +387,6 @@ pub fn repository(store: &dyn Store, paths: &Paths, id: &str) -> Result<Reposito
     Repository::parse(id, &format!("{id}.toml"), &text)
         .map_err(|source| SettingsError::Repository { directory: paths.repositories.clone(), source })
 }
+
+#[cfg(test)]
+mod tests;

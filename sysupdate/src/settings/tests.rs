@@ -1,0 +1,55 @@
+//! Definitions that do not fit together.
+
+use super::*;
+use crate::host::fake::FakeStore;
+
+/// Loads components, each with one transfer of that name: a target directory and a link.
+fn load_all(components: &[(&str, &str, &str)]) -> Loaded {
+    let (store, paths) = (FakeStore::default(), Paths::new(Path::new("/")));
+    for (name, directory, link) in components {
+        let text = format!(
+            "[Source]\nType=url-file\nPath=https://example.org/\nMatchPattern=x-@v.raw\n\
+             [Target]\nType=regular-file\nPath={directory}\nMatchPattern=x-@v.raw\nCurrentSymlink={link}\n"
+        );
+        let (component, file) = name.split_once('/').unwrap();
+        let definitions = PathBuf::from(format!("/etc/sysupdate.{component}.d"));
+        store.make_directory(&definitions).unwrap();
+        store.save(&definitions.join(format!("{file}.transfer")), text.as_bytes()).unwrap();
+    }
+    let identity = crate::identity::identify(&store, &paths).unwrap();
+    load(&store, &paths, &identity, &Choice::All).unwrap()
+}
+
+fn faults(components: &[(&str, &str, &str)]) -> Vec<String> {
+    let loaded = load_all(components);
+    let errors = loaded.iter().filter_map(|(name, component)| {
+        let error = component.as_ref().err()?;
+        Some(format!("{name}: {error}"))
+    });
+    errors.collect()
+}
+
+#[test]
+fn two_components_with_one_link_are_both_left_out_and_a_third_is_not() {
+    let found = faults(&[
+        ("a/a", "/images/a", "/extensions/x.raw"),
+        ("b/b", "/images/b", "/extensions//x.raw"),
+        ("c/c", "/images/c", "/extensions/c.raw"),
+    ]);
+    let message = "/extensions/x.raw is what a/a and b/b write";
+    assert_eq!(found, [format!("a: {message}"), format!("b: {message}")]);
+}
+
+#[test]
+fn two_transfers_with_one_target_are_left_out() {
+    let found =
+        faults(&[("a/a", "/images/a", "/extensions/a.raw"), ("a/z", "/images/a/", "/extensions/z.raw")]);
+    assert_eq!(found, ["a: /images/a/x-@v.raw is what a/a and a/z write"]);
+}
+
+#[test]
+fn what_differs_in_link_and_target_gets_along() {
+    let found =
+        faults(&[("a/a", "/images/a", "/extensions/a.raw"), ("a/z", "/images/z", "/extensions/z.raw")]);
+    assert_eq!(found, [""; 0]);
+}
