@@ -1,7 +1,8 @@
 //! Match patterns of systemd-sysupdate: `kubernetes-@v-x86-64.raw` names instances and recognises them.
 //!
 //! A wildcard ends at the first occurrence of the literal text that follows it; there is no going
-//! back. The whole name must match, as in systemd 262 (257 is content with a prefix).
+//! back. The whole name must match, as in systemd 262 (257 is content with a prefix). A pattern may lead
+//! into subdirectories (`@v/image.raw`) or look at any depth (`**/image-@v.raw`).
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,14 +14,40 @@ mod wildcard;
 
 pub use wildcard::{Captures, PartitionUuid, Wildcard};
 
-/// The longest pattern and the longest name, in bytes: `NAME_MAX`.
+/// The longest pattern and the longest name in a directory, in bytes: `NAME_MAX`.
 const LENGTH_MAX: usize = 255;
+
+/// What a pattern starts with that matches names at any depth.
+const ANY_DEPTH: &str = "**/";
 
 /// One pattern, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     text: String,
+    depth: Depth,
     elements: Vec<Element>,
+}
+
+/// How deep the names lie that a pattern matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Depth {
+    /// Where its slashes say.
+    Fixed,
+    /// Anywhere: only the last part of a path counts.
+    Any,
+}
+
+/// What patterns say about a path: systemd's NO, YES, RETRY, and YES_AND_RETRY.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Match {
+    /// It is no instance, and nothing below it is one.
+    Nothing,
+    /// It is an instance.
+    Instance(Captures),
+    /// It is no instance; if it is a directory, there may be some below it.
+    Leads,
+    /// It is an instance to one pattern, and to another there may be some below it.
+    InstanceAndLeads(Captures),
 }
 
 /// One or more patterns: the first one names new instances, each of them recognises existing ones.
@@ -34,6 +61,7 @@ pub struct Patterns {
 enum Element {
     Literal(String),
     Wildcard(Wildcard),
+    Slash,
 }
 
 /// Why a text is not a pattern.
@@ -78,9 +106,17 @@ pub enum PatternError {
         /// Where it stands, counted in characters from 1.
         position: usize,
     },
-    /// A directory in the pattern.
-    #[error("pattern {pattern:?} has a '/', and subdirectories are not supported yet")]
-    Subdirectory {
+    /// A path that no walk through directories makes.
+    #[error("{part:?} in pattern {pattern:?} cannot be the name of a directory or file")]
+    Part {
+        /// The pattern.
+        pattern: String,
+        /// What stands between two slashes.
+        part: String,
+    },
+    /// A pattern for any depth that also names directories.
+    #[error("pattern {pattern:?} has a '/' after **/, which already stands for all directories")]
+    DepthTwice {
         /// The pattern.
         pattern: String,
     },
@@ -114,11 +150,13 @@ impl PatternError {
                 Some("printable ASCII is allowed, except $ * ? [ ] ! \\ | which are reserved".to_owned())
             }
             Self::NoVersion { .. } => Some("write @v where the version stands in the name".to_owned()),
-            Self::Empty
-            | Self::Repeated { .. }
-            | Self::Adjacent { .. }
-            | Self::Subdirectory { .. }
-            | Self::Length { .. } => None,
+            Self::Part { .. } => Some(
+                "a pattern is relative to Path=: no '/' at its ends, no '//', no '.' and no '..'".to_owned(),
+            ),
+            Self::DepthTwice { .. } => {
+                Some("leave **/ away, or everything between it and the last '/'".to_owned())
+            }
+            Self::Empty | Self::Repeated { .. } | Self::Adjacent { .. } | Self::Length { .. } => None,
         }
     }
 }
@@ -167,17 +205,50 @@ impl Pattern {
         self.elements.contains(&Element::Wildcard(wildcard))
     }
 
-    /// What the wildcards stand for in a name, if the pattern matches all of it.
-    pub fn matches(&self, name: &str) -> Option<Captures> {
+    /// What the wildcards stand for in a path, if the pattern matches all of it.
+    pub fn matches(&self, path: &str) -> Option<Captures> {
+        self.look(path).instance()
+    }
+
+    /// What the pattern says about a path relative to the directory that is walked.
+    pub fn look(&self, path: &str) -> Match {
+        match self.depth {
+            Depth::Fixed => self.compare(path),
+            Depth::Any => {
+                let name = path.rsplit('/').next().unwrap_or(path);
+                // Whatever it is, something may lie below it
+                Match::Leads.or(self.compare(name))
+            }
+        }
+    }
+
+    /// The pattern that names instances in a target's directory: without the search at any depth.
+    #[must_use]
+    pub fn of_target(&self) -> Self {
+        let text = self.text.strip_prefix(ANY_DEPTH).unwrap_or(&self.text).to_owned();
+        Self { text, depth: Depth::Fixed, elements: self.elements.clone() }
+    }
+
+    fn compare(&self, path: &str) -> Match {
+        self.walk(path).unwrap_or(Match::Nothing)
+    }
+
+    fn walk(&self, path: &str) -> Option<Match> {
         let mut captures = wildcard::Partial::default();
-        let mut left = name;
+        let mut left = path;
         let mut elements = self.elements.iter().peekable();
         while let Some(element) = elements.next() {
             match element {
                 Element::Literal(literal) => left = left.strip_prefix(literal.as_str())?,
+                Element::Slash if left.is_empty() => {
+                    // What was read so far must make sense, or nothing below it ever will
+                    return captures.are_valid().then_some(Match::Leads);
+                }
+                Element::Slash => left = left.strip_prefix('/')?,
                 Element::Wildcard(wildcard) => {
                     let end = match elements.peek() {
                         Some(Element::Literal(literal)) => left.find(literal.as_str())?,
+                        Some(Element::Slash) => left.find('/').unwrap_or(left.len()),
                         _ => left.len(),
                     };
                     let (value, rest) = left.split_at(end);
@@ -186,7 +257,7 @@ impl Pattern {
                 }
             }
         }
-        if left.is_empty() { captures.complete() } else { None }
+        if left.is_empty() { captures.complete().map(Match::Instance) } else { None }
     }
 
     /// The name of an instance. What it makes, [`Pattern::matches`] recognises.
@@ -195,6 +266,7 @@ impl Pattern {
         for element in &self.elements {
             match element {
                 Element::Literal(literal) => name.push_str(literal),
+                Element::Slash => name.push('/'),
                 Element::Wildcard(wildcard) => {
                     name.push_str(&captures.value(*wildcard).ok_or_else(|| FormatError::Missing {
                         pattern: self.text.clone(),
@@ -204,8 +276,8 @@ impl Pattern {
                 }
             }
         }
-        if name.len() > LENGTH_MAX {
-            return Err(FormatError::Length { pattern: self.text.clone(), length: name.len() });
+        if let Some(part) = name.split('/').find(|part| part.len() > LENGTH_MAX) {
+            return Err(FormatError::Length { pattern: self.text.clone(), length: part.len() });
         }
         // A version may contain the text that ends it: `x-@v-y` and the version `1-y`
         match self.matches(&name) {
@@ -219,6 +291,31 @@ impl Pattern {
     }
 }
 
+impl Match {
+    /// The instance, if it is one.
+    pub fn instance(self) -> Option<Captures> {
+        match self {
+            Self::Instance(captures) | Self::InstanceAndLeads(captures) => Some(captures),
+            Self::Nothing | Self::Leads => None,
+        }
+    }
+
+    /// Whether there may be instances below it.
+    pub fn leads(&self) -> bool {
+        matches!(self, Self::Leads | Self::InstanceAndLeads(_))
+    }
+
+    fn or(self, other: Self) -> Self {
+        let leads = self.leads() || other.leads();
+        match (self.instance().or(other.instance()), leads) {
+            (None, false) => Self::Nothing,
+            (None, true) => Self::Leads,
+            (Some(captures), false) => Self::Instance(captures),
+            (Some(captures), true) => Self::InstanceAndLeads(captures),
+        }
+    }
+}
+
 impl FromStr for Pattern {
     type Err = PatternError;
 
@@ -227,11 +324,20 @@ impl FromStr for Pattern {
             return Err(PatternError::Length { length: text.len() });
         }
         let pattern = || text.to_owned();
-        if text.contains('/') {
-            return Err(PatternError::Subdirectory { pattern: pattern() });
+        let (depth, names) = match text.strip_prefix(ANY_DEPTH) {
+            Some(names) => (Depth::Any, names),
+            None => (Depth::Fixed, text),
+        };
+        if depth == Depth::Any && names.contains('/') {
+            return Err(PatternError::DepthTwice { pattern: pattern() });
         }
+        let is_name = |part: &&str| !matches!(*part, "" | "." | "..");
+        if let Some(part) = names.split('/').find(|part| names.contains('/') && !is_name(part)) {
+            return Err(PatternError::Part { pattern: pattern(), part: part.to_owned() });
+        }
+        let skipped = text.len() - names.len();
         let mut elements: Vec<Element> = Vec::new();
-        let mut characters = text.chars().enumerate();
+        let mut characters = names.chars().enumerate();
         while let Some((index, character)) = characters.next() {
             let literal = if character == '@' {
                 match characters.next() {
@@ -251,11 +357,14 @@ impl FromStr for Pattern {
                         continue;
                     }
                 }
+            } else if character == '/' {
+                elements.push(Element::Slash);
+                continue;
             } else {
                 character
             };
             if !is_literal(literal) {
-                let position = index + 1;
+                let position = skipped + index + 1;
                 return Err(PatternError::Character { pattern: pattern(), character, position });
             }
             match elements.last_mut() {
@@ -266,7 +375,7 @@ impl FromStr for Pattern {
         if !elements.contains(&Element::Wildcard(Wildcard::Version)) {
             return Err(PatternError::NoVersion { pattern: pattern() });
         }
-        Ok(Self { text: pattern(), elements })
+        Ok(Self { text: pattern(), depth, elements })
     }
 }
 
@@ -305,9 +414,29 @@ impl Patterns {
         self.iter().any(|pattern| pattern.uses(wildcard))
     }
 
-    /// What the first pattern that matches reads in a name.
-    pub fn matches(&self, name: &str) -> Option<Captures> {
-        self.iter().find_map(|pattern| pattern.matches(name))
+    /// What the first pattern that matches reads in a path.
+    pub fn matches(&self, path: &str) -> Option<Captures> {
+        self.iter().find_map(|pattern| pattern.matches(path))
+    }
+
+    /// What all patterns together say about a path. Whether it is an instance and whether it leads to some
+    /// does not depend on their order; of several that match, the first one reads the values.
+    pub fn look(&self, path: &str) -> Match {
+        self.iter().fold(Match::Nothing, |found, pattern| found.or(pattern.look(path)))
+    }
+
+    /// The patterns that name instances in a target's directory.
+    #[must_use]
+    pub fn of_target(&self) -> Self {
+        let others = self.others.iter().map(Pattern::of_target);
+        let first = self.first.of_target();
+        let mut kept: Vec<Pattern> = Vec::new();
+        for other in others {
+            if other != first && !kept.contains(&other) {
+                kept.push(other);
+            }
+        }
+        Self { first, others: kept }
     }
 
     /// The name of a new instance.

@@ -16,11 +16,11 @@ use sysext_manifests::trust::{Claim, Verified};
 use sysext_manifests::version::Version;
 
 use crate::acquire::{self, AcquireError, Small};
-use crate::host::store::EntryKind;
 use crate::host::{Host, transport};
 use crate::paths::Paths;
 use crate::plan::{Offer, Offers, Origin, Source};
 use crate::repository::{self, Opened, RepositoryFailure};
+use crate::scan::{self, Name, ScanError, Scanned};
 use crate::settings::{Component, SettingsError};
 
 /// How long a `SHA256SUMS` may be, in bytes: 20,000 lines are 1.6 MB.
@@ -297,10 +297,11 @@ impl<'a> Discovery<'a> {
             return self.listed(transfer, &manifest, &url, &base);
         }
         let mut found = Vec::new();
-        for entry in self.host.store.list(&directory).map_err(failed)? {
-            let EntryKind::File(_) = entry.kind else { continue };
-            let Some(captures) = transfer.source.patterns.matches(&entry.name) else { continue };
-            let origin = Origin::File(directory.join(&entry.name));
+        let files = scan::files(&*self.host.store, &directory, &transfer.source.patterns)
+            .map_err(|ScanError { path, source }| DiscoverError::Directory { path, source })?;
+        for file in files {
+            let Scanned { path, name: Name::Plain, captures } = file else { continue };
+            let origin = Origin::File(path);
             found.push(Found {
                 source: self.source(transfer, &captures, origin)?,
                 version: captures.version,

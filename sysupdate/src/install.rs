@@ -7,8 +7,8 @@ use sysext_manifests::trust::{Claim, Verified, VerifyError};
 
 use crate::acquire::{self, AcquireError, Progress};
 use crate::host::{Host, transport};
-use crate::inventory::{PARTIAL, PENDING};
 use crate::plan::{Acquire, Origin};
+use crate::scan::{PARTIAL, PENDING};
 
 /// The permission bits of a new file, unless its definition says otherwise.
 const MODE: u32 = 0o644;

@@ -4,16 +4,10 @@ use std::path::{Path, PathBuf};
 
 use sysext_manifests::transfer::Transfer;
 
-use crate::host::store::{EntryKind, Store};
+use crate::host::store::Store;
 use crate::paths::Paths;
 use crate::plan::{Active, Line, Local, State};
-
-/// What a file is called while it is begun. systemd's names, so that either tool understands what the
-/// other left.
-pub const PARTIAL: &str = ".sysupdate.partial.";
-
-/// What a file is called when it is whole and not yet installed.
-pub const PENDING: &str = ".sysupdate.pending.";
+use crate::scan::{self, Name, ScanError};
 
 /// A directory cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -25,20 +19,22 @@ pub struct InventoryError {
     source: std::io::Error,
 }
 
+impl From<ScanError> for InventoryError {
+    fn from(ScanError { path, source }: ScanError) -> Self {
+        Self { path, source }
+    }
+}
+
 /// Looks at one transfer's target.
 pub fn take(store: &dyn Store, paths: &Paths, transfer: &Transfer) -> Result<Line, InventoryError> {
     let directory = paths.below_root(Path::new(&transfer.target.path));
-    let entries =
-        store.list(&directory).map_err(|source| InventoryError { path: directory.clone(), source })?;
-    let files = entries.into_iter().filter(|entry| matches!(entry.kind, EntryKind::File(_)));
-    let local = files.filter_map(|entry| {
-        let (name, state) = match (entry.name.strip_prefix(PARTIAL), entry.name.strip_prefix(PENDING)) {
-            (Some(name), _) => (name, State::Partial),
-            (_, Some(name)) => (name, State::Pending),
-            _ => (entry.name.as_str(), State::Installed),
+    let local = scan::files(store, &directory, &transfer.target.patterns)?.into_iter().map(|found| {
+        let state = match found.name {
+            Name::Plain => State::Installed,
+            Name::Pending => State::Pending,
+            Name::Partial => State::Partial,
         };
-        let captures = transfer.target.patterns.matches(name)?;
-        Some(Local { version: captures.version, path: directory.join(&entry.name), state })
+        Local { version: found.captures.version, path: found.path, state }
     });
     let local = local.collect();
     let active = match &transfer.target.current_symlink {

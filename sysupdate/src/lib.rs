@@ -18,6 +18,7 @@ pub mod plan;
 pub mod record;
 pub mod report;
 pub mod repository;
+pub mod scan;
 pub mod services;
 pub mod settings;
 pub mod update;

@@ -167,10 +167,19 @@ fn what_is_no_pattern_says_why() {
     assert_eq!(message("x*-@v"), "character 2 of pattern \"x*-@v\" is '*', which patterns may not have");
     assert_eq!(message("é@v"), "character 1 of pattern \"é@v\" is 'é', which patterns may not have");
     assert_eq!(message("@v\t"), "character 3 of pattern \"@v\\t\" is '\\t', which patterns may not have");
+    assert_eq!(message("**/x*@v"), "character 5 of pattern \"**/x*@v\" is '*', which patterns may not have");
+    assert_eq!(message("a/**/@v"), "character 3 of pattern \"a/**/@v\" is '*', which patterns may not have");
+    for (text, part) in
+        [("/@v", ""), ("@v/", ""), ("a//@v", ""), ("../@v", ".."), ("@v/..", ".."), ("a/./@v", ".")]
+    {
+        let expected = format!("{part:?} in pattern {text:?} cannot be the name of a directory or file");
+        assert_eq!(message(text), expected);
+    }
     assert_eq!(
-        message("@v/x.raw"),
-        "pattern \"@v/x.raw\" has a '/', and subdirectories are not supported yet"
+        message("**/a/@v"),
+        "pattern \"**/a/@v\" has a '/' after **/, which already stands for all directories"
     );
+    assert_eq!(message("**/"), "pattern \"**/\" lacks @v, the version");
     assert_eq!(message(&"a".repeat(300)), "the pattern has 300 bytes, a file name has at most 255");
 }
 
@@ -180,5 +189,100 @@ fn hints_tell_what_to_write() {
     assert!(hint("@v-@z").unwrap().contains("@v @u @f @a @g @r @t @m @s @d @l @h; write @@"));
     assert!(hint("x*@v").unwrap().contains("reserved"));
     assert!(hint("x").unwrap().contains("@v"));
-    assert_eq!(hint("@v/x"), None);
+    assert!(hint("../@v").unwrap().contains("relative to Path="));
+    assert!(hint("**/a/@v").unwrap().contains("leave **/ away"));
+    assert_eq!(hint("@v@m"), None);
+}
+
+/// How a look at a path is told in a table.
+fn told(patterns: &str, path: &str) -> String {
+    let patterns: Patterns = patterns.parse().unwrap();
+    match patterns.look(path) {
+        Match::Nothing => "no".to_owned(),
+        Match::Instance(captures) => format!("yes {}", captures.version),
+        Match::Leads => "retry".to_owned(),
+        Match::InstanceAndLeads(captures) => format!("yes {} and retry", captures.version),
+    }
+}
+
+#[test]
+fn subdirectories_are_walked_only_where_they_lead_somewhere() {
+    let table = [
+        ("a/@v/b.raw", "a", "retry"),
+        ("a/@v/b.raw", "b", "no"),
+        ("a/@v/b.raw", "a/1", "retry"),
+        ("a/@v/b.raw", "a/1 2", "no"),
+        ("a/@v/b.raw", "a/1/b.raw", "yes 1"),
+        ("a/@v/b.raw", "a/1/c.raw", "no"),
+        ("a/@v/b.raw", "a/1/b.raw/c", "no"),
+        ("a/@v/b.raw", "ab/1/b.raw", "no"),
+        ("x_@v/b.raw", "x", "no"),
+        ("x_@v/b.raw", "x_7", "retry"),
+        ("x_@v/b.raw", "x_7/b.raw", "yes 7"),
+        ("@v-k/@s.raw", "1-k", "retry"),
+        ("@v-k/@s.raw", "1-k/4096.raw", "yes 1"),
+        ("@s/@v.raw", "big", "no"),
+        ("@s/@v.raw", "4096", "retry"),
+        ("@v", "a/1", "no"),
+        ("@v-k.raw", "a/1-k.raw", "no"),
+    ];
+    for (patterns, path, expected) in table {
+        assert_eq!(told(patterns, path), expected, "{patterns} at {path}");
+    }
+}
+
+#[test]
+fn any_depth_looks_at_the_last_part_alone() {
+    let table = [
+        ("k-1.raw", "yes 1 and retry"),
+        ("a/b/k-1.raw", "yes 1 and retry"),
+        ("a", "retry"),
+        ("k-1.raw/a", "retry"),
+        ("", "retry"),
+    ];
+    for (path, expected) in table {
+        assert_eq!(told("**/k-@v.raw", path), expected, "{path}");
+    }
+}
+
+#[test]
+fn the_order_of_patterns_does_not_matter() {
+    let table = [
+        ("@v", "@v/b.raw", "1", "yes 1 and retry"),
+        ("@v", "x@v/b.raw", "1", "yes 1"),
+        ("a@v", "@v/b.raw", "1", "retry"),
+        ("a@v", "b@v/c", "1", "no"),
+        ("@v/b.raw", "@v/c.raw", "1", "retry"),
+        ("@v/b.raw", "@v/c.raw", "1/c.raw", "yes 1"),
+        ("**/k@v", "@v", "1", "yes 1 and retry"),
+    ];
+    for (one, other, path, expected) in table {
+        assert_eq!(told(&format!("{one} {other}"), path), expected);
+        assert_eq!(told(&format!("{other} {one}"), path), expected);
+    }
+}
+
+#[test]
+fn what_a_pattern_names_in_subdirectories_it_recognises() {
+    for text in ["a/@v/b.raw", "x_@v/b", "@v/k.raw", "k/@v"] {
+        let name = pattern(text).format(&captures("1.2~rc1")).unwrap();
+        assert_eq!(pattern(text).matches(&name).unwrap().version.as_str(), "1.2~rc1", "{name}");
+        // And every directory on the way leads there
+        for (end, _) in name.match_indices('/') {
+            assert_eq!(pattern(text).look(&name[..end]), Match::Leads, "{name}");
+        }
+    }
+    let error = pattern("a/@v").format(&captures(&"1".repeat(255))).map(|name| name.len());
+    assert_eq!(error, Ok(257), "each part may be as long as a name");
+    assert!(pattern("a/@v.raw").format(&captures(&"1".repeat(255))).is_err());
+}
+
+#[test]
+fn targets_are_not_searched_at_any_depth() {
+    let patterns: Patterns = "**/k-@v.raw k-@v.raw a/@v".parse().unwrap();
+    assert_eq!(patterns.to_string(), "**/k-@v.raw k-@v.raw a/@v");
+    let target = patterns.of_target();
+    assert_eq!(target.to_string(), "k-@v.raw a/@v");
+    assert_eq!(target.look("b/k-1.raw"), Match::Nothing);
+    assert_eq!(patterns.format(&captures("1")).unwrap(), "k-1.raw");
 }

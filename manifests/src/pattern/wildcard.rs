@@ -201,25 +201,37 @@ impl Partial {
     /// All of it, once the version is there.
     pub(super) fn complete(self) -> Option<Captures> {
         let mut captures = self.0?;
-        for (wildcard, value) in self.1 {
-            let value = value.as_str();
-            match wildcard {
-                Wildcard::Version => {}
-                Wildcard::PartitionUuid => captures.partition_uuid = Some(uuid(value)?),
-                Wildcard::PartitionFlags => captures.partition_flags = Some(hexadecimal(value)?),
-                Wildcard::NoAuto => captures.no_auto = Some(ini::boolean(value)?),
-                Wildcard::GrowFileSystem => captures.grow_file_system = Some(ini::boolean(value)?),
-                Wildcard::ReadOnly => captures.read_only = Some(ini::boolean(value)?),
-                Wildcard::ModifiedTime => captures.mtime = Some(number(value)?),
-                Wildcard::Mode => captures.mode = Some(mode(value)?),
-                Wildcard::Size => captures.size = Some(number(value)?),
-                Wildcard::TriesDone => captures.tries_done = Some(number(value)?),
-                Wildcard::TriesLeft => captures.tries_left = Some(number(value)?),
-                Wildcard::Sha256 => captures.sha256 = Some(Sha256::from_hex(value).ok()?),
-            }
-        }
+        fill(&mut captures, &self.1)?;
         Some(captures)
     }
+
+    /// Whether what was taken so far can be values of its wildcards.
+    pub(super) fn are_valid(&self) -> bool {
+        // Any version will do to hold the others
+        let known = self.0.clone().or_else(|| "0".parse().ok().map(Captures::of));
+        known.is_some_and(|mut captures| fill(&mut captures, &self.1).is_some())
+    }
+}
+
+fn fill(captures: &mut Captures, values: &[(Wildcard, String)]) -> Option<()> {
+    for (wildcard, value) in values {
+        let value = value.as_str();
+        match wildcard {
+            Wildcard::Version => {}
+            Wildcard::PartitionUuid => captures.partition_uuid = Some(uuid(value)?),
+            Wildcard::PartitionFlags => captures.partition_flags = Some(hexadecimal(value)?),
+            Wildcard::NoAuto => captures.no_auto = Some(ini::boolean(value)?),
+            Wildcard::GrowFileSystem => captures.grow_file_system = Some(ini::boolean(value)?),
+            Wildcard::ReadOnly => captures.read_only = Some(ini::boolean(value)?),
+            Wildcard::ModifiedTime => captures.mtime = Some(number(value)?),
+            Wildcard::Mode => captures.mode = Some(mode(value)?),
+            Wildcard::Size => captures.size = Some(number(value)?),
+            Wildcard::TriesDone => captures.tries_done = Some(number(value)?),
+            Wildcard::TriesLeft => captures.tries_left = Some(number(value)?),
+            Wildcard::Sha256 => captures.sha256 = Some(Sha256::from_hex(value).ok()?),
+        }
+    }
+    Some(())
 }
 
 /// A number as systemd reads it: a plus sign is allowed, `0x`, `0o`, `0b` and a leading zero set the base.

@@ -64,7 +64,8 @@ impl Draft {
         let target_path = directory(place, path)?;
         let source_patterns =
             Patterns::new(self.source_patterns).map_err(|_| missing("Source", "MatchPattern"))?;
-        let target_patterns = Patterns::new(self.target_patterns).unwrap_or_else(|_| source_patterns.clone());
+        let target_patterns =
+            Patterns::new(self.target_patterns).unwrap_or_else(|_| source_patterns.of_target());
 
         for (value, wildcard) in
             [(&self.tries_left, Wildcard::TriesLeft), (&self.tries_done, Wildcard::TriesDone)]

@@ -1,0 +1,144 @@
+//! Walking a directory for the files that patterns match. No symbolic link is followed, and no directory is
+//! entered that no pattern leads into.
+
+use std::path::{Path, PathBuf};
+
+use sysext_manifests::pattern::{Captures, Patterns};
+
+use crate::host::store::{EntryKind, Store};
+
+/// What a file is called while it is begun. systemd's names, so that either tool understands what the
+/// other left.
+pub const PARTIAL: &str = ".sysupdate.partial.";
+
+/// What a file is called when it is whole and not yet installed.
+pub const PENDING: &str = ".sysupdate.pending.";
+
+/// A directory cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {}: {source}", path.display())]
+pub struct ScanError {
+    /// Which.
+    pub path: PathBuf,
+    /// Why.
+    pub source: std::io::Error,
+}
+
+/// A file that a pattern matches.
+#[derive(Debug)]
+pub struct Scanned {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Under which kind of name.
+    pub name: Name,
+    /// What its name says.
+    pub captures: Captures,
+}
+
+/// Which kind of name a file has; the name without the prefix is what patterns see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// The final one.
+    Plain,
+    /// The one of a file that is whole and not installed.
+    Pending,
+    /// The one of a file that is begun.
+    Partial,
+}
+
+impl Name {
+    fn of(name: &str) -> (Self, &str) {
+        match (name.strip_prefix(PARTIAL), name.strip_prefix(PENDING)) {
+            (Some(name), _) => (Self::Partial, name),
+            (_, Some(name)) => (Self::Pending, name),
+            _ => (Self::Plain, name),
+        }
+    }
+}
+
+/// The regular files below a directory that patterns match, in the order of their paths.
+pub fn files(store: &dyn Store, directory: &Path, patterns: &Patterns) -> Result<Vec<Scanned>, ScanError> {
+    let mut found = Vec::new();
+    let mut left = vec![(directory.to_owned(), String::new())];
+    while let Some((directory, relative)) = left.pop() {
+        let entries =
+            store.list(&directory).map_err(|source| ScanError { path: directory.clone(), source })?;
+        for entry in entries {
+            let path = directory.join(&entry.name);
+            let (name, plain) = Name::of(&entry.name);
+            let below = format!("{relative}{plain}");
+            let look = || patterns.look(&below);
+            match entry.kind {
+                EntryKind::File(_) => {
+                    if let Some(captures) = look().instance() {
+                        found.push(Scanned { path, name, captures });
+                    }
+                }
+                // What is begun or pending as a directory is another kind of target's
+                EntryKind::Directory if name == Name::Plain && look().leads() => {
+                    left.push((path, format!("{below}/")));
+                }
+                EntryKind::Directory | EntryKind::Link(_) | EntryKind::Other => {}
+            }
+        }
+    }
+    found.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::host::store::Files;
+
+    fn found(root: &Path, patterns: &str) -> Vec<String> {
+        let found = files(&Files::new(), root, &patterns.parse().unwrap()).unwrap();
+        found
+            .iter()
+            .map(|found| {
+                let path = found.path.strip_prefix(root).unwrap().display();
+                format!("{path} {:?} {}", found.name, found.captures.version)
+            })
+            .collect()
+    }
+
+    fn tree() -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for file in
+            ["a/1/b.raw", "a/2/.sysupdate.pending.b.raw", "a/x 2/b.raw", "b.raw", "c/d/k-3.raw", "k-4.raw"]
+        {
+            let path = root.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        fs::create_dir_all(root.path().join("a/.sysupdate.partial.5/b.raw")).unwrap();
+        symlink(root.path().join("a/1"), root.path().join("a/9")).unwrap();
+        symlink(root.path().join("b.raw"), root.path().join("k-5.raw")).unwrap();
+        fs::create_dir(root.path().join("k-6.raw")).unwrap();
+        root
+    }
+
+    #[test]
+    fn subdirectories_are_entered_where_a_pattern_leads() {
+        let root = tree();
+        assert_eq!(
+            found(root.path(), "a/@v/b.raw"),
+            ["a/1/b.raw Plain 1", "a/2/.sysupdate.pending.b.raw Pending 2"]
+        );
+        assert_eq!(found(root.path(), "k-@v.raw"), ["k-4.raw Plain 4"], "links and directories are no files");
+        assert_eq!(found(root.path(), "k-@v.raw c/d/k-@v.raw"), ["c/d/k-3.raw Plain 3", "k-4.raw Plain 4"]);
+    }
+
+    #[test]
+    fn any_depth_is_any_depth() {
+        assert_eq!(found(tree().path(), "**/k-@v.raw"), ["c/d/k-3.raw Plain 3", "k-4.raw Plain 4"]);
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_holds_nothing() {
+        assert_eq!(found(Path::new("/nowhere/at/all"), "@v"), [""; 0]);
+    }
+}
