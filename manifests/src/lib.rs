@@ -12,6 +12,7 @@ pub mod ini;
 pub mod os_release;
 pub mod pattern;
 pub mod repository;
+pub mod requirement;
 pub mod specifier;
 pub mod transfer;
 pub mod trust;
