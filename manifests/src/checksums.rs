@@ -3,6 +3,7 @@
 //! As strict as systemd 262: one bad line spoils the whole file, since nobody can tell what a file that
 //! was cut short or rewritten on its way still says.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use jiff::civil::Date;
@@ -173,14 +174,18 @@ impl Checksums {
             .map_err(|error| ChecksumsError::NotText { line: line_at(error.valid_up_to()) })?;
         let mut checksums = Self::default();
         let mut warnings = Vec::new();
-        let mut seen = std::collections::HashMap::new();
+        // More lines than this there cannot be, as each has a digest; nodes read 20,000 of them at once
+        let lines_max = bytes.len() / DIGEST_LENGTH;
+        let mut seen = HashMap::with_capacity(lines_max);
+        checksums.entries.reserve(lines_max);
         for (index, line) in text.split_inclusive('\n').enumerate() {
             let number = index + 1;
-            let entry = Entry::parse(number, line)?;
-            if *seen.entry(entry.name.clone()).or_insert(entry.sha256) != entry.sha256 {
-                return Err(ChecksumsError::Contradiction { line: number, name: entry.name });
+            let (name, sha256) = parse_line(number, line)?;
+            if *seen.entry(name).or_insert(sha256) != sha256 {
+                return Err(ChecksumsError::Contradiction { line: number, name: name.to_owned() });
             }
-            match entry.name.strip_prefix(BEST_BEFORE) {
+            let entry = Entry { name: name.to_owned(), sha256 };
+            match name.strip_prefix(BEST_BEFORE) {
                 None => checksums.entries.push(entry),
                 Some(date) => {
                     let name = entry.name.clone();
@@ -237,37 +242,36 @@ impl Checksums {
     }
 }
 
-impl Entry {
-    fn parse(number: usize, line: &str) -> Result<Self, ChecksumsError> {
-        let Some(line) = line.strip_suffix('\n') else {
-            return Err(ChecksumsError::Truncated { line: number });
-        };
-        if line.is_empty() {
-            return Err(ChecksumsError::Blank { line: number });
-        }
-        if line.starts_with('\\') {
-            return Err(ChecksumsError::Escaped { line: number });
-        }
-        let (digest, rest) = line.split_at_checked(DIGEST_LENGTH).unwrap_or((line, ""));
-        let sha256 =
-            Sha256::from_hex(digest).map_err(|reason| ChecksumsError::Digest { line: number, reason })?;
-        let name = rest
-            .strip_prefix("  ")
-            .or_else(|| rest.strip_prefix(" *"))
-            .ok_or(ChecksumsError::Separator { line: number })?;
-        if name.is_empty() {
-            return Err(ChecksumsError::NoName { line: number });
-        }
-        // What systemd calls a control character: ASCII only
-        if name.bytes().any(|byte| byte.is_ascii_control()) {
-            return Err(ChecksumsError::Control { line: number, name: name.to_owned() });
-        }
-        // A `%` would be decoded when the name becomes a URL, and name another file there
-        if name.contains('%') || name.split('/').any(|part| matches!(part, "" | "." | "..")) {
-            return Err(ChecksumsError::Path { line: number, name: name.to_owned() });
-        }
-        Ok(Self { name: name.to_owned(), sha256 })
+/// A line's name and digest.
+fn parse_line(number: usize, line: &str) -> Result<(&str, Sha256), ChecksumsError> {
+    let Some(line) = line.strip_suffix('\n') else {
+        return Err(ChecksumsError::Truncated { line: number });
+    };
+    if line.is_empty() {
+        return Err(ChecksumsError::Blank { line: number });
     }
+    if line.starts_with('\\') {
+        return Err(ChecksumsError::Escaped { line: number });
+    }
+    let (digest, rest) = line.split_at_checked(DIGEST_LENGTH).unwrap_or((line, ""));
+    let sha256 =
+        Sha256::from_hex(digest).map_err(|reason| ChecksumsError::Digest { line: number, reason })?;
+    let name = rest
+        .strip_prefix("  ")
+        .or_else(|| rest.strip_prefix(" *"))
+        .ok_or(ChecksumsError::Separator { line: number })?;
+    if name.is_empty() {
+        return Err(ChecksumsError::NoName { line: number });
+    }
+    // What systemd calls a control character: ASCII only
+    if name.bytes().any(|byte| byte.is_ascii_control()) {
+        return Err(ChecksumsError::Control { line: number, name: name.to_owned() });
+    }
+    // A `%` would be decoded when the name becomes a URL, and name another file there
+    if name.bytes().any(|byte| byte == b'%') || name.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err(ChecksumsError::Path { line: number, name: name.to_owned() });
+    }
+    Ok((name, sha256))
 }
 
 /// `YYYY-MM-DD` and nothing else; jiff alone would take years with signs and times.

@@ -49,8 +49,13 @@ impl Sha256 {
         }
         let mut bytes = [0; 32];
         for (position, character) in text.bytes().enumerate() {
-            let digit = char::from(character).to_digit(16).ok_or(DigestError::Digit { position })?;
-            bytes[position / 2] = bytes[position / 2] << 4 | u8::try_from(digit).unwrap_or(0);
+            let digit = match character {
+                b'0'..=b'9' => character - b'0',
+                b'a'..=b'f' => character - b'a' + 10,
+                b'A'..=b'F' => character - b'A' + 10,
+                _ => return Err(DigestError::Digit { position }),
+            };
+            bytes[position / 2] = bytes[position / 2] << 4 | digit;
         }
         Ok(Self(bytes))
     }

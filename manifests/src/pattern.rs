@@ -207,6 +207,13 @@ impl Pattern {
 
     /// What the wildcards stand for in a path, if the pattern matches all of it.
     pub fn matches(&self, path: &str) -> Option<Captures> {
+        // A manifest has thousands of names, and most belong to other patterns
+        if self.depth == Depth::Fixed
+            && let Some(Element::Literal(first)) = self.elements.first()
+            && !path.starts_with(first.as_str())
+        {
+            return None;
+        }
         self.look(path).instance()
     }
 

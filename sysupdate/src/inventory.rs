@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use sysext_manifests::transfer::Transfer;
 
-use crate::host::store::Store;
+use crate::host::store::{EntryKind, Store};
 use crate::paths::Paths;
 use crate::plan::{Active, Line, Local, State};
 use crate::scan::{self, Name, ScanError};
