@@ -24,6 +24,7 @@ mod list;
 mod plan;
 mod progress;
 mod sysext;
+mod trust;
 mod update;
 
 /// Downloads, verifies and merges system extensions, checks that they work, and takes them back when they
@@ -49,6 +50,8 @@ enum Verb {
     Update(update::Args),
     /// Merge system extensions into /usr and /opt
     Sysext(sysext::Args),
+    /// Show what this node believes of its repositories, or make it start afresh
+    Trust(trust::Args),
 }
 
 #[derive(Debug, Args)]
@@ -135,6 +138,7 @@ where
         Verb::Plan(args) => args.run(&context),
         Verb::Update(args) => args.run(context),
         Verb::Sysext(args) => args.run(&context),
+        Verb::Trust(args) => args.run(&context),
     };
     match ended {
         Ok(Ended::Well) => ExitCode::SUCCESS,

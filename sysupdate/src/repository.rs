@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use sysext_manifests::catalog::Catalog;
-use sysext_manifests::repository::{Marks, Repository};
+use sysext_manifests::repository::Repository;
 use sysext_manifests::trust::{self, Clock, Note, TrustError, Verified};
 
 use crate::acquire::{self, AcquireError, Seen, Small};
@@ -14,14 +13,18 @@ use crate::host::Host;
 use crate::paths::Paths;
 use crate::settings::{self, SettingsError};
 
+mod memory;
+pub mod standing;
+
+pub use memory::{Forgotten, forget};
+
+use memory::{FORMAT, State, recall, remember};
+
 /// Where a repository keeps its catalog.
 const CATALOG: &str = "catalog/catalog.json";
 
 /// How long a catalog file may be, in bytes: 35 extensions with 20 versions each are under 100 kB.
 const CATALOG_LIMIT: u64 = 16 << 20;
-
-/// The format of the memory this program writes.
-const FORMAT: u32 = 1;
 
 /// No clock on a node that runs this program can rightly show an earlier time.
 pub const RELEASED: &str = "2026-11-20T00:00:00Z";
@@ -67,6 +70,8 @@ pub enum RepositoryFailure {
     /// what was seen.
     #[error("{} is not readable: {reason}", path.display())]
     Memory {
+        /// The repository.
+        id: String,
         /// The file.
         path: PathBuf,
         /// Why.
@@ -75,6 +80,14 @@ pub enum RepositoryFailure {
     /// What was seen cannot be remembered.
     #[error("cannot write {}: {source}", path.display())]
     Remember {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// What was seen cannot be forgotten.
+    #[error("cannot remove {}: {source}", path.display())]
+    Forget {
         /// The file.
         path: PathBuf,
         /// Why.
@@ -91,22 +104,12 @@ impl RepositoryFailure {
             }
             Self::Fetch(error) => error.hint(),
             Self::Trust(error) => error.hint(),
-            Self::Memory { path, .. } => Some(format!(
-                "if you accept that an older catalog may be believed once, remove {}",
-                path.display()
+            Self::Memory { id, .. } => Some(format!(
+                "if you accept that an older catalog may be believed once: `sysupdate trust reset {id}`"
             )),
-            Self::NotSent { .. } | Self::Remember { .. } => None,
+            Self::NotSent { .. } | Self::Remember { .. } | Self::Forget { .. } => None,
         }
     }
-}
-
-/// What is remembered between runs.
-#[derive(Debug, Serialize, Deserialize)]
-struct State {
-    version: u32,
-    marks: Marks,
-    /// Which version of the catalog the copy beside is.
-    seen: Option<Seen>,
 }
 
 /// Fetches a repository's catalog and decides whether it is believed.
@@ -121,12 +124,8 @@ fn open_described(
     repository: Repository,
     memory: Memory,
 ) -> Result<Opened, RepositoryFailure> {
-    let (state_path, copy_path) = (directory.join("state.json"), directory.join("catalog.json"));
-    let state = recall(host, &state_path)?;
-    let copy = host
-        .store
-        .read(&copy_path, CATALOG_LIMIT)
-        .map_err(|error| RepositoryFailure::Memory { path: copy_path.clone(), reason: error.to_string() })?;
+    let state = recall(&*host.store, directory, &repository.id)?;
+    let copy = memory::copy(&*host.store, directory, &repository.id)?;
     let copy = copy.zip(state.as_ref().and_then(|state| state.seen.clone()));
     let fetch = |unless: Option<&Seen>| {
         let urls = repository.urls(CATALOG);
@@ -155,7 +154,7 @@ fn open_described(
     };
     if memory == Memory::Keep {
         let state = State { version: FORMAT, marks: admitted.marks, seen };
-        remember(host, directory, &state_path, &copy_path, &state, &document)?;
+        remember(&*host.store, directory, &state, &document)?;
     }
     Ok(Opened { repository, catalog: admitted.catalog, notes: admitted.notes })
 }
@@ -163,38 +162,6 @@ fn open_described(
 /// The release of this program as a time.
 fn released() -> Timestamp {
     RELEASED.parse().unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
-fn recall(host: &Host, path: &Path) -> Result<Option<State>, RepositoryFailure> {
-    let unreadable = |reason: String| RepositoryFailure::Memory { path: path.to_owned(), reason };
-    let bytes = host.store.read(path, CATALOG_LIMIT).map_err(|error| unreadable(error.to_string()))?;
-    let Some(bytes) = bytes else { return Ok(None) };
-    let state: State = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
-    if state.version != FORMAT {
-        let reason = format!("it has format {}, this program reads {FORMAT}", state.version);
-        return Err(unreadable(reason));
-    }
-    Ok(Some(state))
-}
-
-/// The marks go first: a copy without them would be a catalog that nothing holds to.
-fn remember(
-    host: &Host,
-    directory: &Path,
-    state_path: &Path,
-    copy_path: &Path,
-    state: &State,
-    document: &[u8],
-) -> Result<(), RepositoryFailure> {
-    let failed = |path: &Path, source| RepositoryFailure::Remember { path: path.to_owned(), source };
-    let bytes = serde_json::to_vec_pretty(state).map_err(|error| failed(state_path, error.into()))?;
-    host.store.make_directory(directory).map_err(|source| failed(directory, source))?;
-    // The tag belongs to the copy: without the copy it must not be there, so it is written last.
-    let without_tag = State { version: FORMAT, marks: state.marks.clone(), seen: None };
-    let first = serde_json::to_vec_pretty(&without_tag).map_err(|error| failed(state_path, error.into()))?;
-    host.store.save(state_path, &first).map_err(|source| failed(state_path, source))?;
-    host.store.save(copy_path, document).map_err(|source| failed(copy_path, source))?;
-    host.store.save(state_path, &bytes).map_err(|source| failed(state_path, source))
 }
 
 #[cfg(test)]

@@ -275,7 +275,7 @@ pub fn names(store: &dyn Store, paths: &Paths) -> Result<Vec<ComponentName>, Set
 }
 
 /// A safe part of a file name, and no metadata file's.
-fn valid_name(name: &str) -> bool {
+pub(crate) fn valid_name(name: &str) -> bool {
     let safe = |c: char| c.is_ascii_graphic() && c != '/';
     !name.is_empty() && name.chars().all(safe) && !name.starts_with('.') && !name.ends_with(".component")
 }

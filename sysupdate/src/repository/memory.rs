@@ -1,0 +1,125 @@
+//! What is remembered of a repository between runs: the marks, and the last catalog as it came.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sysext_manifests::repository::Marks;
+
+use super::{CATALOG_LIMIT, RepositoryFailure};
+use crate::acquire::Seen;
+use crate::host::store::{EntryKind, Store};
+use crate::paths::Paths;
+
+/// The format of the memory this program writes.
+pub(super) const FORMAT: u32 = 1;
+
+/// The marks.
+const STATE: &str = "state.json";
+
+/// The last catalog.
+const COPY: &str = "catalog.json";
+
+/// The marks, and what belongs to the copy beside them.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct State {
+    pub(super) version: u32,
+    pub(super) marks: Marks,
+    /// Which version of the catalog the copy beside is.
+    pub(super) seen: Option<Seen>,
+}
+
+/// What there was to forget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "forgotten", rename_all = "kebab-case")]
+pub enum Forgotten {
+    /// Marks.
+    Marks {
+        /// The number of the last root believed.
+        root: u64,
+        /// The highest serial believed under it.
+        serial: u64,
+    },
+    /// Something that could not be read.
+    Unreadable,
+    /// Nothing was remembered.
+    Nothing,
+}
+
+/// What is remembered, if anything is.
+pub(super) fn recall(
+    store: &dyn Store,
+    directory: &Path,
+    id: &str,
+) -> Result<Option<State>, RepositoryFailure> {
+    let path = directory.join(STATE);
+    let unreadable =
+        |reason: String| RepositoryFailure::Memory { id: id.to_owned(), path: path.clone(), reason };
+    let bytes = store.read(&path, CATALOG_LIMIT).map_err(|error| unreadable(error.to_string()))?;
+    let Some(bytes) = bytes else { return Ok(None) };
+    let state: State = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
+    if state.version != FORMAT {
+        let reason = format!("it has format {}, this program reads {FORMAT}", state.version);
+        return Err(unreadable(reason));
+    }
+    Ok(Some(state))
+}
+
+/// The last catalog, if it was kept.
+pub(super) fn copy(
+    store: &dyn Store,
+    directory: &Path,
+    id: &str,
+) -> Result<Option<Vec<u8>>, RepositoryFailure> {
+    let path = directory.join(COPY);
+    store.read(&path, CATALOG_LIMIT).map_err(|error| RepositoryFailure::Memory {
+        id: id.to_owned(),
+        path,
+        reason: error.to_string(),
+    })
+}
+
+/// The marks go first: a copy without them would be a catalog that nothing holds to.
+pub(super) fn remember(
+    store: &dyn Store,
+    directory: &Path,
+    state: &State,
+    document: &[u8],
+) -> Result<(), RepositoryFailure> {
+    let (state_path, copy_path) = (directory.join(STATE), directory.join(COPY));
+    let failed = |path: &Path, source| RepositoryFailure::Remember { path: path.to_owned(), source };
+    let bytes = serde_json::to_vec_pretty(state).map_err(|error| failed(&state_path, error.into()))?;
+    store.make_directory(directory).map_err(|source| failed(directory, source))?;
+    // The tag belongs to the copy: without the copy it must not be there, so it is written last.
+    let without_tag = State { version: FORMAT, marks: state.marks.clone(), seen: None };
+    let first = serde_json::to_vec_pretty(&without_tag).map_err(|error| failed(&state_path, error.into()))?;
+    store.save(&state_path, &first).map_err(|source| failed(&state_path, source))?;
+    store.save(&copy_path, document).map_err(|source| failed(&copy_path, source))?;
+    store.save(&state_path, &bytes).map_err(|source| failed(&state_path, source))
+}
+
+/// Forgets all that is remembered of a repository, readable or not. Needs the lock.
+pub fn forget(store: &dyn Store, paths: &Paths, id: &str) -> Result<Forgotten, RepositoryFailure> {
+    let directory = paths.repository_state.join(id);
+    let forgotten = match recall(store, &directory, id) {
+        Ok(Some(state)) => Forgotten::Marks { root: state.marks.root.number, serial: state.marks.serial },
+        Ok(None) => Forgotten::Nothing,
+        Err(_) => Forgotten::Unreadable,
+    };
+    // The copy goes first: marks without it are whole, and a crash in between has forgotten nothing.
+    for path in [directory.join(COPY), directory.join(STATE)] {
+        store.remove(&path).map_err(|source| RepositoryFailure::Forget { path, source })?;
+    }
+    Ok(forgotten)
+}
+
+/// The repositories of which marks are remembered.
+pub(super) fn remembered(store: &dyn Store, paths: &Paths) -> std::io::Result<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in store.list(&paths.repository_state)? {
+        if entry.kind == EntryKind::Directory {
+            let inside = store.list(&paths.repository_state.join(&entry.name))?;
+            found.extend(inside.iter().any(|file| file.name == STATE).then_some(entry.name));
+        }
+    }
+    Ok(found)
+}

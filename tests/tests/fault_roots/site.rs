@@ -1,0 +1,164 @@
+//! A publisher with keys, a store and a served directory, and a node beside it, through the real programs.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Output};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+use tests::programs::program;
+use tests::scratch::Root;
+
+/// The publisher's directory and the node's root.
+pub(crate) struct Site {
+    directory: TempDir,
+    bakery: PathBuf,
+    sysupdate: PathBuf,
+    pub(crate) node: Root,
+}
+
+/// What a run left on the terminal.
+#[derive(Debug)]
+pub(crate) struct Run {
+    status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Site {
+    /// Neither keys nor releases yet; the node trusts nobody.
+    pub(crate) fn bare() -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let node = Root::lay(&directory.path().join("node"))?;
+        let site = Self { bakery: program("bakery")?, sysupdate: program("sysupdate")?, node, directory };
+        let tool = site.path("tree/usr/bin/x");
+        fs::create_dir_all(tool.parent().context("no parent")?)?;
+        fs::write(&tool, "#!/bin/sh\necho one\n")?;
+        fs::set_permissions(&tool, fs::Permissions::from_mode(0o755))?;
+        Ok(site)
+    }
+
+    /// One root key and one catalog key in `keys/`, version 1.0 released, and a node that trusts the root key.
+    pub(crate) fn open() -> Result<Self> {
+        let site = Self::bare()?;
+        site.bakery(&["keygen", "keys", "--repository", "example", "--url", &site.url(), "--unencrypted"])?
+            .succeeds()?;
+        site.bake("1.0")?;
+        site.index(&[])?.succeeds()?;
+        site.publish()?;
+        site.node.trust(&site.path("keys/example.toml"))?;
+        site.define()?;
+        Ok(site)
+    }
+
+    /// Makes the node follow the extension; nothing is merged, since trust is the matter here.
+    pub(crate) fn define(&self) -> Result<()> {
+        self.node.define("x", &self.path("served/x/x.transfer"))?;
+        self.node.drop_in("x", "x", "10-none", "[X-Sysupdate]\nActivate=none\n")
+    }
+
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.directory.path().join(path)
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("file://{}", self.path("served").display())
+    }
+
+    pub(crate) fn read(&self, path: &str) -> Result<String> {
+        fs::read_to_string(self.path(path)).with_context(|| path.to_owned())
+    }
+
+    pub(crate) fn write(&self, path: &str, text: &str) -> Result<()> {
+        fs::write(self.path(path), text).with_context(|| path.to_owned())
+    }
+
+    pub(crate) fn bakery(&self, arguments: &[&str]) -> Result<Run> {
+        self.run(&self.bakery, arguments)
+    }
+
+    fn run(&self, program: &Path, arguments: &[&str]) -> Result<Run> {
+        let mut command = Command::new(program);
+        command.current_dir(self.directory.path()).env_remove("BAKERY_PASSWORD").args(arguments);
+        let Output { status, stdout, stderr } =
+            command.output().with_context(|| format!("cannot run {command:?}"))?;
+        Ok(Run { status, stdout: String::from_utf8(stdout)?, stderr: String::from_utf8(stderr)? })
+    }
+
+    pub(crate) fn bake(&self, version: &str) -> Result<()> {
+        let tree = ["bake", "--tree", "tree", "--name", "x", "--version", version, "--codec", "none"];
+        self.bakery(&[&tree[..], &["--out", "store"]].concat())?.succeeds()?;
+        Ok(())
+    }
+
+    pub(crate) fn index(&self, arguments: &[&str]) -> Result<Run> {
+        let index = ["index", "store", "--repository", "example", "--url", &self.url(), "--keys", "keys"];
+        self.bakery(&[&index[..], arguments].concat())
+    }
+
+    pub(crate) fn publish(&self) -> Result<()> {
+        self.bakery(&["publish", "store", "--to", "served"])?.succeeds()?;
+        Ok(())
+    }
+
+    /// Bakes, signs and publishes a version.
+    pub(crate) fn release(&self, version: &str) -> Result<()> {
+        self.bake(version)?;
+        self.index(&[])?.succeeds()?;
+        self.publish()
+    }
+
+    pub(crate) fn sysupdate(&self, arguments: &[&str]) -> Result<Run> {
+        let root = format!("--root={}", self.node.path().display());
+        self.run(&self.sysupdate, &[&[root.as_str()], arguments].concat())
+    }
+
+    pub(crate) fn update(&self) -> Result<Run> {
+        self.sysupdate(&["-C", "x", "update"])
+    }
+
+    /// What the node says of the repository.
+    pub(crate) fn trust(&self) -> Result<Value> {
+        let stdout = self.sysupdate(&["trust", "show", "example", "--json"])?.succeeds()?;
+        Ok(serde_json::from_str::<Value>(&stdout)?[0].take())
+    }
+
+    /// The number of the root and the serial that the node remembers.
+    pub(crate) fn marks(&self) -> Result<(u64, u64)> {
+        let remembered = self.trust()?["remembered"].take();
+        let number = |value: &Value| value.as_u64().with_context(|| remembered.to_string());
+        Ok((number(&remembered["root"]["number"])?, number(&remembered["serial"])?))
+    }
+
+    /// Whether the node has the image of a version.
+    pub(crate) fn has(&self, version: &str) -> Result<bool> {
+        let directory = self.node.below("var/lib/sysupdate/images/x");
+        let prefix = format!("x-{version}-");
+        let names = fs::read_dir(directory).into_iter().flatten();
+        let names = names.collect::<Result<Vec<_>, _>>()?;
+        Ok(names.iter().any(|name| name.file_name().to_string_lossy().starts_with(&prefix)))
+    }
+
+    /// The node refuses what is served, for this reason, and goes on with what it has.
+    pub(crate) fn refuses(&self, version: &str, reason: &str) -> Result<()> {
+        let error = self.update()?.fails()?;
+        ensure!(error.contains(reason), "{error}\nbut expected: {reason}");
+        ensure!(!self.has(version)?, "{version} was installed all the same");
+        Ok(())
+    }
+}
+
+impl Run {
+    pub(crate) fn succeeds(self) -> Result<String> {
+        ensure!(self.status.success(), "{}\n{}", self.status, self.stderr);
+        Ok(self.stdout)
+    }
+
+    /// What it said: `update` reports on the standard output, where each part of it failed.
+    pub(crate) fn fails(self) -> Result<String> {
+        ensure!(self.status.code() == Some(1), "{}\n{}{}", self.status, self.stdout, self.stderr);
+        Ok(self.stderr + &self.stdout)
+    }
+}
