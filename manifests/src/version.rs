@@ -63,10 +63,15 @@ impl Version {
         &self.0
     }
 
-    /// Whether `@v` of stock systemd-sysupdate matches it. 257 orders `~` and `^`, and yet passes over
-    /// names whose version has one of them.
-    pub fn is_seen_by_stock(&self) -> bool {
+    /// Whether `@v` of systemd-sysupdate 257 matches it. It orders `~` and `^`, and yet passes over names
+    /// whose version has one of them.
+    pub fn is_seen_by_257(&self) -> bool {
         !self.0.contains(['~', '^'])
+    }
+
+    /// Whether `@v` of systemd-sysupdate 262 matches it: it has learnt `~` and `^`, and unlearnt `,`.
+    pub fn is_seen_by_262(&self) -> bool {
+        !self.0.contains(',')
     }
 }
 
@@ -155,7 +160,7 @@ impl<'de> Deserialize<'de> for Version {
 }
 
 /// The characters of a version: those that take part in the order, and `+`, `_` and `,`, which only separate.
-/// Stock sees versions with a comma, so they are ours to see too.
+/// systemd 257 sees versions with a comma, so they are ours to see too.
 fn is_allowed(character: char) -> bool {
     u8::try_from(character).is_ok_and(|byte| is_compared(byte) || matches!(byte, b'+' | b'_' | b','))
 }
@@ -396,9 +401,16 @@ mod tests {
     }
 
     #[test]
-    fn stock_passes_over_tilde_and_caret() {
-        assert!(["1.32.1-2", "1+k3s1", "1_2", "1,2"].iter().all(|text| version(text).is_seen_by_stock()));
-        assert!(!version("1.33.0~rc.1").is_seen_by_stock() && !version("1^post").is_seen_by_stock());
+    fn systemd_257_passes_over_tilde_and_caret() {
+        assert!(["1.32.1-2", "1+k3s1", "1_2", "1,2"].iter().all(|text| version(text).is_seen_by_257()));
+        assert!(!version("1.33.0~rc.1").is_seen_by_257() && !version("1^post").is_seen_by_257());
+    }
+
+    #[test]
+    fn systemd_262_passes_over_a_comma() {
+        let seen = ["1.32.1-2", "1+k3s1", "1_2", "1.33.0~rc.1", "1^post"];
+        assert!(seen.iter().all(|text| version(text).is_seen_by_262()));
+        assert!(!version("1,2").is_seen_by_262());
     }
 
     #[test]

@@ -112,9 +112,9 @@ impl Args {
             store: &Store::new(&self.out),
             replaced: if self.replace { Replaced::Accept } else { Replaced::Refuse },
         })?;
-        if !baked.version.is_seen_by_stock() {
+        if !baked.version.is_seen_by_257() {
             super::say(format_args!(
-                "warning: sysupdate installs {}, but stock systemd-sysupdate passes over versions with ~ or ^",
+                "warning: sysupdate and systemd-sysupdate 262 install {}, but 257 passes over versions with ~ or ^",
                 baked.version
             ));
         }
