@@ -17,6 +17,8 @@ use crate::{isolation, workspace};
 pub enum Peer {
     /// Debian trixie: systemd 257.
     Trixie,
+    /// Debian sid: systemd 262.
+    Sid,
 }
 
 /// A directory of the host that is seen in the peer as well, writable.
@@ -29,6 +31,17 @@ pub struct Shared<'a> {
 }
 
 impl Peer {
+    /// All of them, the oldest first.
+    pub const ALL: [Self; 2] = [Self::Trixie, Self::Sid];
+
+    /// The systemd it has, as `--version` begins.
+    pub const fn systemd(self) -> u32 {
+        match self {
+            Self::Trixie => 257,
+            Self::Sid => 262,
+        }
+    }
+
     /// Where it was unpacked, below `$PEERS_DIR` or `.cache/peers` of the checkout.
     pub fn root(self) -> PathBuf {
         let peers = std::env::var_os("PEERS_DIR").filter(|dir| !dir.is_empty());
@@ -101,6 +114,7 @@ impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Trixie => "trixie",
+            Self::Sid => "sid",
         })
     }
 }
@@ -118,13 +132,18 @@ fn show_this_program(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What `systemd-sysext status` says is merged into `/usr`: a list, or 257's word for nothing.
-pub fn merged_into_usr() -> Result<serde_json::Value> {
+/// What `systemd-sysext status` says is merged into `/usr`.
+pub fn merged_into_usr() -> Result<Vec<String>> {
     let status: serde_json::Value =
         serde_json::from_str(&run("systemd-sysext", &["status", "--json=short"])?)?;
     let rows = status.as_array().context("status is not a list")?;
     let usr = rows.iter().find(|row| row["hierarchy"] == "/usr").context("no row for /usr")?;
-    Ok(usr["extensions"].clone())
+    match &usr["extensions"] {
+        // 257's word for an empty list.
+        serde_json::Value::String(word) if word == "none" => Ok(Vec::new()),
+        extensions => serde_json::from_value(extensions.clone())
+            .with_context(|| format!("{extensions} is no list of extensions")),
+    }
 }
 
 /// Runs a program to its end and returns what it printed; what it complained about is in the error.
