@@ -28,6 +28,7 @@ mod submounts;
 mod swap;
 
 use bare::Bare;
+pub use discover::extension_name;
 pub use error::MergeError;
 use hierarchy::{Hierarchy, State, inspect};
 use report::{HierarchyStatus, Report, Status};

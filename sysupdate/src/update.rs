@@ -4,7 +4,7 @@
 //! one; those that do not pass go back in one more swap.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -440,9 +440,47 @@ fn refreshes(component: &Component) -> bool {
 /// Why the merge left out a version, if it did.
 fn left_out(activation: &Activation, merged: Option<&merge::report::Report>) -> Option<String> {
     let merged = merged?;
-    let stem = |path: &PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    activation.links.iter().filter_map(|link| stem(&link.path)).find_map(|name| {
+    activation.links.iter().filter_map(|link| merge::extension_name(&link.path)).find_map(|name| {
         let quarantined = merged.quarantined.iter().find(|quarantined| quarantined.name == name)?;
         Some(quarantined.to_string())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::merge::quarantine::{QuarantineReason, Quarantined};
+    use crate::plan::Link;
+
+    #[test]
+    fn what_the_merge_left_out_is_found_under_either_ending() {
+        let quarantined = Quarantined {
+            name: "x".to_owned(),
+            path: "/images/x-1.raw".into(),
+            reason: QuarantineReason::ReleaseMissing,
+        };
+        let merged = merge::report::Report {
+            outcome: merge::report::Outcome::Merged,
+            hierarchies: Vec::new(),
+            extensions: Vec::new(),
+            quarantined: vec![quarantined],
+            reload: Vec::new(),
+            warnings: Vec::new(),
+            took: Duration::ZERO,
+        };
+        for (link, expected) in [("x.raw", true), ("x.sysext.raw", true), ("y.raw", false)] {
+            let activation = Activation {
+                version: "1".parse().unwrap(),
+                previous: None,
+                links: vec![Link { path: Path::new("/var/lib/extensions").join(link), target: None }],
+                back: Vec::new(),
+                files: Vec::new(),
+                sha256: Vec::new(),
+                health: Vec::new(),
+            };
+            assert_eq!(left_out(&activation, Some(&merged)).is_some(), expected, "{link}");
+        }
+    }
 }

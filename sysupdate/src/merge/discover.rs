@@ -208,6 +208,11 @@ fn resolve(bare: &Bare, entry: &Path) -> io::Result<(PathBuf, PathBuf, fs::Metad
     Ok((path, real, metadata))
 }
 
+/// The name under which an image in an extension directory is merged.
+pub fn extension_name(image: &Path) -> Option<&str> {
+    image_name(image.file_name()?.to_str()?)
+}
+
 fn image_name(file_name: &str) -> Option<&str> {
     let name = file_name.strip_suffix(".raw")?;
     let name = name.strip_suffix(".sysext").unwrap_or(name);
