@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -129,9 +129,9 @@ where
             return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
         }
     };
-    let root = std::path::absolute(&cli.global.root).unwrap_or(cli.global.root.clone());
-    let paths = Paths::new(&root);
-    let context = Context { host: open(), paths, global: cli.global };
+    let paths = Paths::new(&absolute(&cli.global.root));
+    let definitions = cli.global.definitions.as_deref().map(absolute);
+    let context = Context { host: open(), paths, global: Global { definitions, ..cli.global } };
     let ended = match cli.verb.unwrap_or(Verb::List(list::Args {})) {
         Verb::List(args) => args.run(&context),
         Verb::CheckNew(args) => args.run(&context),
@@ -151,6 +151,12 @@ where
             ExitCode::FAILURE
         }
     }
+}
+
+/// A path from the command line as everything behind it needs it: absolute and without `..`.
+fn absolute(path: &Path) -> PathBuf {
+    // What is not there cannot be resolved; whoever reads it says so.
+    std::fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
 }
 
 impl Context {
@@ -261,7 +267,16 @@ fn complain(name: &ComponentName, failure: &Failure) {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use clap::CommandFactory as _;
+
+    #[test]
+    fn paths_may_be_relative_and_have_dots() {
+        let here = std::env::current_dir().unwrap().canonicalize().unwrap();
+        assert_eq!(super::absolute(Path::new("./src/..")), here);
+        assert_eq!(super::absolute(Path::new("not-there")), here.join("not-there"));
+    }
 
     #[test]
     fn the_command_line_is_consistent() {
