@@ -5,14 +5,14 @@
 //! the real program, run plainly, must arrive where the uninterrupted run did. A second round kills
 //! the run afterwards as well, somewhere else.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
-use nix::mount::{MntFlags, umount2};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use sysext_image::tree::Metadata;
 use sysext_manifests::digest::Sha256;
 use sysupdate::host::mounts::kernel::Kernel;
@@ -154,7 +154,22 @@ struct Scene<'a> {
 impl Stage {
     fn live(&'static self) -> Result<()> {
         let scratch = tempfile::tempdir()?;
-        let scene = Scene::new(self, scratch.path())?;
+        // Most of the time would go into making bytes survive a power cut, which no kill is. What lies in
+        // memory is mounted through loop devices.
+        let in_memory = File::options().write(true).open("/dev/loop-control").is_ok();
+        if in_memory {
+            let none = None::<&str>;
+            mount(Some("tmpfs"), scratch.path(), Some("tmpfs"), MsFlags::empty(), none)?;
+        }
+        let lived = self.live_in(scratch.path());
+        if in_memory {
+            umount2(scratch.path(), MntFlags::MNT_DETACH)?;
+        }
+        lived
+    }
+
+    fn live_in(&'static self, scratch: &Path) -> Result<()> {
+        let scene = Scene::new(self, scratch)?;
 
         scene.reset()?;
         let uninterrupted = scene.run(None)?;
