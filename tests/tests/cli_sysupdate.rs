@@ -294,6 +294,7 @@ Commands:
   plan       Show what an update would do, and why
   update     Bring the newest version, or the one named, and put it in use if it passes its checks
   sysext     Merge system extensions into /usr and /opt
+  trust      Show what this node believes of its repositories, or make it start afresh
   help       Print this message or the help of the given subcommand(s)
 
 Options:
