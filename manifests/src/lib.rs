@@ -13,6 +13,7 @@ pub mod os_release;
 pub mod pattern;
 pub mod repository;
 pub mod requirement;
+pub mod selection;
 pub mod specifier;
 pub mod transfer;
 pub mod trust;
