@@ -9,6 +9,8 @@ pub mod digest;
 pub mod envelope;
 pub mod extension_release;
 pub mod ini;
+#[cfg(feature = "openpgp")]
+pub mod openpgp;
 pub mod os_release;
 pub mod pattern;
 pub mod repository;

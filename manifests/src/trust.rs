@@ -12,6 +12,8 @@ use jiff::Timestamp;
 use crate::catalog::{Catalog, CatalogFile, FORMAT, Instance, Resource, Root};
 use crate::digest::Sha256;
 use crate::envelope::{Envelope, EnvelopeError};
+#[cfg(feature = "openpgp")]
+use crate::openpgp::SignedChecksums;
 use crate::repository::{Marks, Repository};
 
 /// Why something is believed.
@@ -30,6 +32,13 @@ pub enum Evidence {
     Manifest {
         /// Where it was fetched.
         url: String,
+    },
+    /// A `SHA256SUMS` with an OpenPGP signature by a key of this node's keyring.
+    OpenPgp {
+        /// Where it was fetched.
+        url: String,
+        /// The fingerprint of the certificate that signed.
+        fingerprint: String,
     },
     /// It lay on the node already, and a rule admits that.
     Policy {
@@ -54,6 +63,9 @@ impl fmt::Display for Evidence {
                 write!(f, "signed by {key} in serial {serial} of {repository}")
             }
             Self::Manifest { url } => write!(f, "listed in {url}, which is not signed"),
+            Self::OpenPgp { url, fingerprint } => {
+                write!(f, "listed in {url}, signed by OpenPGP key {fingerprint}")
+            }
             Self::Policy { rule: Policy::Any } => f.write_str("placed on this node"),
             Self::Policy { rule: Policy::LocalSource } => f.write_str("copied from a directory of this node"),
         }
@@ -108,6 +120,15 @@ impl Verified<Claim> {
     /// What a `SHA256SUMS` without a signature says about a file beside it.
     pub fn listed(manifest_url: &str, claim: Claim) -> Self {
         Self { value: claim, evidence: Evidence::Manifest { url: manifest_url.to_owned() } }
+    }
+
+    /// What a `SHA256SUMS` whose OpenPGP signature holds says about a file: nothing, if it does not list it.
+    #[cfg(feature = "openpgp")]
+    pub fn signed_list(list: &SignedChecksums, claim: Claim) -> Option<Self> {
+        let url = list.url().to_owned();
+        let fingerprint = list.signer().certificate.clone();
+        (list.checksums().find(&claim.name) == Some(claim.sha256))
+            .then_some(Self { value: claim, evidence: Evidence::OpenPgp { url, fingerprint } })
     }
 
     /// What was read of a file in a directory of this node that a definition names.
