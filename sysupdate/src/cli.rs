@@ -106,6 +106,9 @@ struct Context {
     global: Global,
 }
 
+/// The environment variable of systemd that names the only OpenPGP keyring to use.
+const KEYRING_VARIABLE: &str = "SYSTEMD_OPENPGP_KEYRING";
+
 /// How a verb ended, if nothing went wrong.
 enum Ended {
     /// All is well.
@@ -129,7 +132,10 @@ where
             return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
         }
     };
-    let paths = Paths::new(&absolute(&cli.global.root));
+    let mut paths = Paths::new(&absolute(&cli.global.root));
+    if let Some(keyring) = std::env::var_os(KEYRING_VARIABLE).filter(|path| !path.is_empty()) {
+        paths = paths.with_keyring(absolute(Path::new(&keyring)));
+    }
     let definitions = cli.global.definitions.as_deref().map(absolute);
     let context = Context { host: open(), paths, global: Global { definitions, ..cli.global } };
     let ended = match cli.verb.unwrap_or(Verb::List(list::Args {})) {

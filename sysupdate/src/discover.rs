@@ -9,6 +9,8 @@ use std::rc::Rc;
 
 use sysext_manifests::catalog::Instance;
 use sysext_manifests::checksums::{Checksums, ChecksumsError, Stale};
+#[cfg(feature = "openpgp")]
+use sysext_manifests::openpgp::{Keyring, SignedChecksums};
 use sysext_manifests::pattern::{Captures, FormatError};
 use sysext_manifests::specifier::Identity;
 use sysext_manifests::transfer::{SourceType, Transfer};
@@ -22,6 +24,8 @@ use crate::plan::{Offer, Offers, Origin, Source};
 use crate::repository::{self, Opened, RepositoryFailure};
 use crate::scan::{self, Name, ScanError, Scanned};
 use crate::settings::{Component, SettingsError};
+#[cfg(feature = "openpgp")]
+use crate::signature::{self, SignatureFailure};
 
 /// How long a `SHA256SUMS` may be, in bytes: 20,000 lines are 1.6 MB.
 const MANIFEST_LIMIT: u64 = 16 << 20;
@@ -69,11 +73,14 @@ pub enum DiscoverError {
         /// How old.
         source: Stale,
     },
-    /// A manifest would have to be signed with OpenPGP.
-    #[error("{transfer}: {url} would have to carry an OpenPGP signature, which this version cannot check")]
-    Unsigned {
-        /// The transfer.
-        transfer: String,
+    /// A manifest's OpenPGP signature is missing, or not believed.
+    #[cfg(feature = "openpgp")]
+    #[error(transparent)]
+    Signature(SignatureFailure),
+    /// A manifest must be signed with OpenPGP.
+    #[cfg(not(feature = "openpgp"))]
+    #[error("{url} must carry an OpenPGP signature, and this build of sysupdate can check none")]
+    Unchecked {
         /// The manifest.
         url: String,
     },
@@ -102,7 +109,10 @@ impl DiscoverError {
             Self::Settings(error) => error.hint(),
             Self::Repository(error) => error.hint(),
             Self::Fetch(error) => error.hint(),
-            Self::Unsigned { .. } => Some(
+            #[cfg(feature = "openpgp")]
+            Self::Signature(error) => error.hint(),
+            #[cfg(not(feature = "openpgp"))]
+            Self::Unchecked { .. } => Some(
                 "say Repository= to trust a signed catalog, or Verify=no to take the manifest as it comes"
                     .to_owned(),
             ),
@@ -121,8 +131,40 @@ pub struct Discovery<'a> {
     identity: &'a Identity,
     memory: Memory,
     repositories: BTreeMap<String, Result<Rc<Opened>, Rc<DiscoverError>>>,
-    manifests: BTreeMap<String, Result<Rc<Checksums>, Rc<DiscoverError>>>,
+    /// By URL, and by whether they must be signed.
+    manifests: BTreeMap<(String, bool), Result<Rc<Manifest>, Rc<DiscoverError>>>,
+    #[cfg(feature = "openpgp")]
+    keyring: Option<Rc<Keyring>>,
     warnings: Vec<String>,
+}
+
+/// A manifest, and what makes it believed.
+#[derive(Debug)]
+enum Manifest {
+    /// Nothing but where it was found.
+    Plain { url: String, checksums: Checksums },
+    /// The signature of a key on this node.
+    #[cfg(feature = "openpgp")]
+    Signed(SignedChecksums),
+}
+
+impl Manifest {
+    fn checksums(&self) -> &Checksums {
+        match self {
+            Self::Plain { checksums, .. } => checksums,
+            #[cfg(feature = "openpgp")]
+            Self::Signed(list) => list.checksums(),
+        }
+    }
+
+    /// What it says about a file, on its evidence.
+    fn claim(&self, claim: Claim) -> Option<Verified<Claim>> {
+        match self {
+            Self::Plain { url, .. } => Some(Verified::listed(url, claim)),
+            #[cfg(feature = "openpgp")]
+            Self::Signed(list) => Verified::signed_list(list, claim),
+        }
+    }
 }
 
 /// One version a transfer's source has.
@@ -143,6 +185,8 @@ impl<'a> Discovery<'a> {
             memory,
             repositories: BTreeMap::new(),
             manifests: BTreeMap::new(),
+            #[cfg(feature = "openpgp")]
+            keyring: None,
             warnings: Vec::new(),
         }
     }
@@ -222,21 +266,23 @@ impl<'a> Discovery<'a> {
     fn in_manifest(&mut self, transfer: &Transfer) -> Result<Vec<Found>, Rc<DiscoverError>> {
         let base = transfer.source.path.trim_end_matches('/');
         let url = format!("{base}/SHA256SUMS");
-        if transfer.verify {
-            return Err(Rc::new(DiscoverError::Unsigned { transfer: transfer.id.clone(), url }));
-        }
-        let manifest = match self.manifests.get(&url) {
+        let key = (url.clone(), transfer.verify);
+        let manifest = match self.manifests.get(&key) {
             Some(manifest) => manifest.clone(),
             None => {
-                let manifest = self.fetch_manifest(&url).map(Rc::new).map_err(Rc::new);
-                self.manifests.insert(url.clone(), manifest.clone());
+                let manifest = match transfer.verify {
+                    true => self.fetch_signed(&url),
+                    false => self.fetch_plain(&url),
+                };
+                let manifest = manifest.map(Rc::new).map_err(Rc::new);
+                self.manifests.insert(key, manifest.clone());
                 manifest
             }
         }?;
-        self.listed(transfer, &manifest, &url, base).map_err(Rc::new)
+        self.listed(transfer, &manifest, base).map_err(Rc::new)
     }
 
-    fn fetch_manifest(&mut self, url: &str) -> Result<Checksums, DiscoverError> {
+    fn fetch_plain(&mut self, url: &str) -> Result<Manifest, DiscoverError> {
         let host = self.host;
         let urls = [url.to_owned()];
         let small =
@@ -247,26 +293,52 @@ impl<'a> Discovery<'a> {
         }
     }
 
-    fn read_manifest(&mut self, url: &str, bytes: &[u8]) -> Result<Checksums, DiscoverError> {
+    #[cfg(feature = "openpgp")]
+    fn fetch_signed(&mut self, url: &str) -> Result<Manifest, DiscoverError> {
+        let keyring = match &self.keyring {
+            Some(keyring) => keyring.clone(),
+            None => {
+                let (keyring, warnings) =
+                    signature::keyring(self.host, self.paths).map_err(DiscoverError::Signature)?;
+                self.warnings.extend(warnings);
+                self.keyring.insert(Rc::new(keyring)).clone()
+            }
+        };
+        let (list, warnings) =
+            signature::fetch(self.host, &keyring, url, MANIFEST_LIMIT).map_err(DiscoverError::Signature)?;
+        self.warnings.extend(warnings.iter().map(|warning| format!("{url}: {warning}")));
+        self.check_freshness(url, list.checksums())?;
+        Ok(Manifest::Signed(list))
+    }
+
+    #[cfg(not(feature = "openpgp"))]
+    fn fetch_signed(&mut self, url: &str) -> Result<Manifest, DiscoverError> {
+        Err(DiscoverError::Unchecked { url: url.to_owned() })
+    }
+
+    fn read_manifest(&mut self, url: &str, bytes: &[u8]) -> Result<Manifest, DiscoverError> {
         let (checksums, warnings) = Checksums::parse(bytes)
             .map_err(|source| DiscoverError::Manifest { url: url.to_owned(), source })?;
         self.warnings.extend(warnings.iter().map(|warning| format!("{url}: {warning}")));
-        match checksums.check_freshness(self.host.clock.now()) {
-            Ok(()) => Ok(checksums),
-            Err(source) => Err(DiscoverError::Stale { url: url.to_owned(), source }),
-        }
+        self.check_freshness(url, &checksums)?;
+        Ok(Manifest::Plain { url: url.to_owned(), checksums })
+    }
+
+    fn check_freshness(&self, url: &str, checksums: &Checksums) -> Result<(), DiscoverError> {
+        checksums
+            .check_freshness(self.host.clock.now())
+            .map_err(|source| DiscoverError::Stale { url: url.to_owned(), source })
     }
 
     /// The versions that a manifest lists for a transfer.
     fn listed(
         &self,
         transfer: &Transfer,
-        manifest: &Checksums,
-        manifest_url: &str,
+        manifest: &Manifest,
         base: &str,
     ) -> Result<Vec<Found>, DiscoverError> {
         let mut found = Vec::new();
-        for entry in &manifest.entries {
+        for entry in &manifest.checksums().entries {
             let Some(captures) = transfer.source.patterns.matches(&entry.name) else { continue };
             let claim = Claim {
                 urls: vec![format!("{base}/{}", transport::as_url_path(&entry.name))],
@@ -274,7 +346,8 @@ impl<'a> Discovery<'a> {
                 sha256: entry.sha256,
                 size: captures.size,
             };
-            let origin = Origin::Claimed(Verified::listed(manifest_url, claim));
+            let Some(claim) = manifest.claim(claim) else { continue };
+            let origin = Origin::Claimed(claim);
             found.push(Found {
                 source: self.source(transfer, &captures, origin)?,
                 version: captures.version,
@@ -294,7 +367,7 @@ impl<'a> Discovery<'a> {
         if let Some(bytes) = self.host.store.read(&manifest, MANIFEST_LIMIT).map_err(failed)? {
             let url = format!("{base}/SHA256SUMS");
             let manifest = self.read_manifest(&url, &bytes)?;
-            return self.listed(transfer, &manifest, &url, &base);
+            return self.listed(transfer, &manifest, &base);
         }
         let mut found = Vec::new();
         let files = scan::files(&*self.host.store, &directory, &transfer.source.patterns)

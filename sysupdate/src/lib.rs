@@ -21,4 +21,6 @@ pub mod repository;
 pub mod scan;
 pub mod services;
 pub mod settings;
+#[cfg(feature = "openpgp")]
+pub mod signature;
 pub mod update;

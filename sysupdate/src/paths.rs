@@ -11,6 +11,9 @@ pub struct Paths {
     pub definitions: [PathBuf; 4],
     /// `REPOSITORY.toml`: the keys, which are the operator's.
     pub repositories: PathBuf,
+    /// The OpenPGP keys of those who may sign manifests: places that are merged, each with the names of
+    /// which the first that is there counts. The later names are those of systemd before 258.
+    pub keyrings: Vec<Vec<PathBuf>>,
     /// What outlives a boot.
     pub state: PathBuf,
     /// Marks of each repository: root, serial, issued.
@@ -35,6 +38,13 @@ impl Paths {
             root: root.to_owned(),
             definitions: ["etc", "run", "usr/local/lib", "usr/lib"].map(below),
             repositories: below("etc/sysupdate/repositories"),
+            keyrings: ["etc/systemd", "usr/lib/systemd"]
+                .map(|directory| {
+                    ["pgp", "gpg"]
+                        .map(|ending| below(&format!("{directory}/import-pubring.{ending}")))
+                        .to_vec()
+                })
+                .to_vec(),
             state: below("var/lib/sysupdate"),
             repository_state: below("var/lib/sysupdate/repositories"),
             component_state: below("var/lib/sysupdate/extensions"),
@@ -43,6 +53,11 @@ impl Paths {
             run: below("run/sysupdate"),
             lock: below("run/sysupdate/lock"),
         }
+    }
+
+    /// The same with this keyring alone, wherever it lies: what `$SYSTEMD_OPENPGP_KEYRING` asks for.
+    pub fn with_keyring(self, keyring: PathBuf) -> Self {
+        Self { keyrings: vec![vec![keyring]], ..self }
     }
 
     /// Where an absolute path of the target system lies on the running one. `..` never leaves the root.
@@ -66,6 +81,16 @@ mod tests {
     fn a_root_holds_every_path() {
         let paths = Paths::new(Path::new("/scratch"));
         assert_eq!(paths.lock, Path::new("/scratch/run/sysupdate/lock"));
+        assert_eq!(
+            paths.keyrings.concat(),
+            [
+                "/scratch/etc/systemd/import-pubring.pgp",
+                "/scratch/etc/systemd/import-pubring.gpg",
+                "/scratch/usr/lib/systemd/import-pubring.pgp",
+                "/scratch/usr/lib/systemd/import-pubring.gpg",
+            ]
+            .map(PathBuf::from)
+        );
         assert_eq!(paths.below_root(Path::new("/opt/x")), Path::new("/scratch/opt/x"));
         assert_eq!(paths.below_root(Path::new("/../../etc")), Path::new("/scratch/etc"));
         assert_eq!(paths.as_seen_inside(Path::new("/scratch/opt/x")), Path::new("/opt/x"));
