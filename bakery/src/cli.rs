@@ -18,6 +18,7 @@ use crate::index::IndexError;
 use crate::keys::{KeyError, Password};
 use crate::naming::NamingError;
 use crate::offer::OfferError;
+use crate::openpgp::OpenPgpKeyError;
 use crate::publish::PublishError;
 use crate::recipe::RecipeError;
 use crate::stage::StageError;
@@ -82,6 +83,7 @@ fn hint(error: &anyhow::Error) -> Option<String> {
             PublishError,
             KeyError,
             OfferError,
+            OpenPgpKeyError,
             RecipeError,
             StageError,
             NamingError,

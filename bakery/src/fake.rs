@@ -15,6 +15,7 @@ use crate::index::{self, IndexError, Indexed, Replaced, index};
 use crate::keys::{self, SigningKey};
 use crate::naming;
 use crate::offer::{self, Validity};
+use crate::openpgp::OpenPgpKey;
 use crate::publish::{self, Obsolete, PublishError, Published, publish};
 use crate::record::{self, Record};
 use crate::store::{self, Store};
@@ -34,6 +35,7 @@ pub(crate) struct Desk {
     pub(crate) roots: Vec<Envelope>,
     pub(crate) root: Root,
     pub(crate) now: Timestamp,
+    pub(crate) openpgp: Option<OpenPgpKey>,
     pub(crate) valid_for: Option<u32>,
     pub(crate) replaced: Replaced,
     pub(crate) obsolete: Obsolete,
@@ -59,6 +61,7 @@ impl Desk {
             roots,
             root,
             now: time(NOW),
+            openpgp: None,
             valid_for: None,
             replaced: Replaced::Refuse,
             obsolete: Obsolete::Keep,
@@ -81,6 +84,7 @@ impl Desk {
             repository: "example",
             url: "https://example.org/r/",
             key: &self.key,
+            openpgp: self.openpgp.as_ref(),
             roots: &self.roots,
             root: &self.root,
             valid_for: self.valid_for,

@@ -15,6 +15,7 @@ use sysext_manifests::envelope::Envelope;
 use crate::keys::SigningKey;
 use crate::naming;
 use crate::offer::{self, Validity};
+use crate::openpgp::{self, OpenPgpKey};
 use crate::store::{self, Pending, Store};
 
 mod collect;
@@ -39,6 +40,8 @@ pub struct Request<'a> {
     pub url: &'a str,
     /// The key that signs.
     pub key: &'a SigningKey,
+    /// The key that signs what stock tools read, if they are to check that.
+    pub openpgp: Option<&'a OpenPgpKey>,
     /// The chain of roots.
     pub roots: &'a [Envelope],
     /// The newest root.
@@ -75,6 +78,8 @@ pub struct Indexed {
     pub expires: Timestamp,
     /// The key that signed.
     pub key: String,
+    /// The OpenPGP certificate that signed the stock manifests, by its fingerprint.
+    pub openpgp: Option<String>,
     /// The digest of `catalog.json`.
     pub sha256: Sha256,
     /// How many images of each extension are on offer.
@@ -108,10 +113,10 @@ pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
         extension.manifests = listed
             .iter()
             .filter(|(file, _)| file != checksums::FILE_NAME)
-            .map(|(file, text)| (file.clone(), Sha256::of(text.as_bytes())))
+            .map(|(file, bytes)| (file.clone(), Sha256::of(bytes)))
             .collect();
         check_names(extension)?;
-        files.extend(listed.into_iter().map(|(file, text)| (store.file(name, &file), text)));
+        files.extend(listed.into_iter().map(|(file, bytes)| (store.file(name, &file), bytes)));
     }
     if last_roots.is_some_and(|last| last.first() != request.roots.first()) {
         notes.push(Note::OtherRoot);
@@ -137,8 +142,13 @@ pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
     offer::check(&path, &document, &file.roots, request.repository, Validity::At(*now))
         .map_err(IndexError::Offer)?;
 
-    for (path, text) in files {
-        store::write(&path, text.as_bytes()).map_err(IndexError::File)?;
+    if request.openpgp.is_none() {
+        for name in catalog.extensions.keys() {
+            remove_signatures(store, name)?;
+        }
+    }
+    for (path, bytes) in files {
+        store::write(&path, &bytes).map_err(IndexError::File)?;
     }
     pending.write(&document).map_err(IndexError::File)?;
     pending.commit().map_err(IndexError::File)?;
@@ -148,6 +158,7 @@ pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
         issued: catalog.issued,
         expires: catalog.expires,
         key: request.key.public(),
+        openpgp: request.openpgp.map(OpenPgpKey::fingerprint),
         sha256: Sha256::of(&document),
         extensions: catalog.extensions.iter().map(|(name, e)| (name.clone(), e.instances.len())).collect(),
         notes,
@@ -187,10 +198,27 @@ fn expiry(now: Timestamp, valid_for: Option<u32>) -> Result<Timestamp, IndexErro
     midnight(date.tomorrow().map_err(|_| beyond())?)
 }
 
-/// No published name of an extension may extend another.
+/// Signatures of an earlier release would not fit this one.
+fn remove_signatures(store: &Store, name: &str) -> Result<(), IndexError> {
+    for file in [openpgp::ARMORED, openpgp::BINARY] {
+        let path = store.file(name, file);
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(IndexError::File(store::FileError::Write { path, source }));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// No published name of an extension may extend another. Signatures are not listed in the manifest, so
+/// that nothing can be installed under their names.
 fn check_names(extension: &Extension) -> Result<(), IndexError> {
     let images = extension.instances.iter().map(|instance| collect::file_name(&instance.image.url));
-    let names = images.chain(extension.manifests.keys().map(String::as_str)).chain([checksums::FILE_NAME]);
+    let is_signature = |name: &&str| matches!(*name, openpgp::ARMORED | openpgp::BINARY);
+    let manifests = extension.manifests.keys().map(String::as_str).filter(|name| !is_signature(name));
+    let names = images.chain(manifests).chain([checksums::FILE_NAME]);
     match naming::extended(names) {
         None => Ok(()),
         Some((shorter, longer)) => {

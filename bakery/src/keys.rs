@@ -146,6 +146,12 @@ impl Password {
         }
     }
 
+    /// What it is, for those who unlock a key with it.
+    #[cfg(feature = "openpgp")]
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+
     fn checked(text: &str, origin: String) -> Result<Self, KeyError> {
         if text.is_empty() {
             return Err(KeyError::Password { origin, defect: "empty" });
@@ -212,20 +218,26 @@ impl SigningKey {
     }
 }
 
-/// Reads a small file that nobody else may read.
+/// Reads a small text that nobody else may read.
 fn read_secret(path: &Path) -> Result<String, KeyError> {
+    let invalid = |_| KeyError::Read { path: path.to_owned(), source: io::ErrorKind::InvalidData.into() };
+    String::from_utf8(read_secret_bytes(path, SECRET_MAX)?).map_err(invalid)
+}
+
+/// Reads a file of at most `limit` bytes that nobody else may read.
+pub(crate) fn read_secret_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, KeyError> {
     let read = |source| KeyError::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(read)?;
     let mode = file.metadata().map_err(read)?.permissions().mode() & 0o7777;
     if mode & OTHERS != 0 {
         return Err(KeyError::Exposed { path: path.to_owned(), mode });
     }
-    let mut text = String::new();
-    file.take(SECRET_MAX + 1).read_to_string(&mut text).map_err(read)?;
-    if text.len() as u64 > SECRET_MAX {
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(read)?;
+    if bytes.len() as u64 > limit {
         return Err(read(io::ErrorKind::FileTooLarge.into()));
     }
-    Ok(text)
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub mod kernel;
 pub mod keys;
 pub mod naming;
 pub mod offer;
+pub mod openpgp;
 pub mod publish;
 pub mod recipe;
 pub mod record;

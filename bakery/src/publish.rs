@@ -1,5 +1,10 @@
 //! Copies a release into a directory that a server serves: payloads first, the catalog last, so that
 //! whoever fetches meanwhile finds everything that is named.
+//!
+//! A `SHA256SUMS` and its OpenPGP signatures cannot be replaced at once. All are laid beside first, and then
+//! renamed one right after the other, the manifest first: stock systemd-sysupdate fetches in that order, so
+//! that it finds two that do not fit only if its two requests fall on either side of the renames. With the
+//! signature first it would also fail in between. It fails then, and succeeds when it tries again.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,12 +13,13 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use sysext_manifests::catalog::Catalog;
+use sysext_manifests::catalog::{Catalog, Extension};
 use sysext_manifests::checksums::{self, Checksums};
 use sysext_manifests::digest::Sha256;
 
 use crate::naming;
 use crate::offer::{self, Validity};
+use crate::openpgp;
 use crate::store::{self, FileError, Pending, Store};
 
 mod error;
@@ -70,6 +76,8 @@ pub struct Published {
 pub enum Note {
     /// Stock systemd-sysupdate is told not to ask for an OpenPGP signature.
     Unsigned,
+    /// Stock systemd-sysupdate was told to ask for an OpenPGP signature, and there is none any more.
+    SignatureGone,
     /// A directory of an extension that is not on offer any more.
     Left {
         /// The extension.
@@ -83,6 +91,10 @@ impl fmt::Display for Note {
             Self::Unsigned => f.write_str(
                 "the transfer files say Verify=no: sysupdate checks the signed catalog, but stock \
                  systemd-sysupdate trusts the server alone",
+            ),
+            Self::SignatureGone => f.write_str(
+                "the last release was signed with OpenPGP and this one is not: nodes whose transfer files say \
+                 Verify=yes and name no repository will fail",
             ),
             Self::Left { name } => {
                 write!(
@@ -107,15 +119,27 @@ pub fn publish(request: &Request<'_>) -> Result<Published, PublishError> {
     let pending = Pending::create(&target.catalog()).map_err(PublishError::File)?;
     check_served(request, &catalog)?;
 
+    let mut unsigned = Vec::new();
     let mut copying = Copying { store, target, copied: Vec::new(), bytes: 0, unchanged: 0 };
-    for file in &plan {
-        copying.file(&file.path, file.sha256)?;
+    for file in &plan.files {
+        copying.file(file)?;
+    }
+    for (name, list) in &plan.lists {
+        copying.at_once(list)?;
+        if list.len() == 1 {
+            unsigned.extend(remove_signatures(target, name)?);
+        }
     }
     copying.catalog(pending)?;
-    let removed = match request.obsolete {
+    let mut removed = match request.obsolete {
         Obsolete::Keep => Vec::new(),
         Obsolete::Remove => remove_obsolete(target, &catalog)?,
     };
+    let mut notes = notes(target, &catalog)?;
+    if !unsigned.is_empty() {
+        notes.push(Note::SignatureGone);
+    }
+    removed.extend(unsigned);
     Ok(Published {
         repository: catalog.repository.clone(),
         serial: catalog.serial,
@@ -124,7 +148,7 @@ pub fn publish(request: &Request<'_>) -> Result<Published, PublishError> {
         bytes: copying.bytes,
         unchanged: copying.unchanged,
         removed,
-        notes: notes(target, &catalog)?,
+        notes,
     })
 }
 
@@ -136,8 +160,15 @@ struct File {
 }
 
 /// All files but the catalog in the order to copy them, each found to have the digest it must have.
-fn plan(store: &Store, catalog: &Catalog) -> Result<Vec<File>, PublishError> {
-    let (mut payloads, mut manifests) = (Vec::new(), Vec::new());
+struct Plan {
+    /// Payloads, then transfer files.
+    files: Vec<File>,
+    /// For each extension its stock manifest with its signatures, if it has any.
+    lists: Vec<(String, Vec<File>)>,
+}
+
+fn plan(store: &Store, catalog: &Catalog) -> Result<Plan, PublishError> {
+    let (mut payloads, mut manifests, mut lists) = (Vec::new(), Vec::new(), Vec::new());
     for (name, extension) in &catalog.extensions {
         naming::check_extension(name)
             .map_err(|_| PublishError::Url { name: name.clone(), url: name.clone() })?;
@@ -151,16 +182,23 @@ fn plan(store: &Store, catalog: &Catalog) -> Result<Vec<File>, PublishError> {
             }
             payloads.push(checked(store, resource.url.clone(), resource.sha256)?);
         }
+        let mut list = vec![checksums(store, name, catalog)?];
         for (file, sha256) in &extension.manifests {
             if !is_file_name(file) {
                 return Err(PublishError::Url { name: name.clone(), url: file.clone() });
             }
-            manifests.push(checked(store, format!("{name}/{file}"), *sha256)?);
+            let checked = checked(store, format!("{name}/{file}"), *sha256)?;
+            match file.as_str() {
+                // Asked for first by stock tools: nothing may come between it and the manifest
+                openpgp::ARMORED => list.insert(1, checked),
+                openpgp::BINARY => list.push(checked),
+                _ => manifests.push(checked),
+            }
         }
-        manifests.push(checksums(store, name, catalog)?);
+        lists.push((name.clone(), list));
     }
     payloads.append(&mut manifests);
-    Ok(payloads)
+    Ok(Plan { files: payloads, lists })
 }
 
 fn is_file_name(name: &str) -> bool {
@@ -241,11 +279,32 @@ struct Copying<'a> {
 }
 
 impl Copying<'_> {
-    fn file(&mut self, path: &str, expected: Sha256) -> Result<(), PublishError> {
+    fn file(&mut self, file: &File) -> Result<(), PublishError> {
+        self.at_once(std::slice::from_ref(file))
+    }
+
+    /// Copies files and lets them appear one right after the other.
+    fn at_once(&mut self, files: &[File]) -> Result<(), PublishError> {
+        let pending = files.iter().map(|file| self.prepare(file)).collect::<Result<Vec<_>, _>>()?;
+        for (file, pending) in files.iter().zip(pending) {
+            let Some((pending, length)) = pending else {
+                self.unchanged += 1;
+                continue;
+            };
+            pending.commit().map_err(PublishError::File)?;
+            self.copied.push(file.path.clone());
+            self.bytes += length;
+        }
+        Ok(())
+    }
+
+    /// A copy that has yet to appear, and its length; nothing if it is there already.
+    fn prepare(&self, file: &File) -> Result<Option<(Pending, u64)>, PublishError> {
+        let File { path, sha256: expected } = file;
+        let expected = *expected;
         let (from, to) = (self.store.root().join(path), self.target.root().join(path));
         if has_digest(&to, expected)? {
-            self.unchanged += 1;
-            return Ok(());
+            return Ok(None);
         }
         let mut pending = Pending::create(&to).map_err(PublishError::File)?;
         let (found, length) =
@@ -254,10 +313,7 @@ impl Copying<'_> {
             // It changed since it was looked at.
             return Err(PublishError::Damaged { path: from, expected, found });
         }
-        pending.commit().map_err(PublishError::File)?;
-        self.copied.push(path.to_owned());
-        self.bytes += length;
-        Ok(())
+        Ok(Some((pending, length)))
     }
 
     fn catalog(&mut self, mut pending: Pending) -> Result<(), PublishError> {
@@ -282,6 +338,20 @@ fn has_digest(path: &Path, expected: Sha256) -> Result<bool, PublishError> {
     store::digest(path).map(|(found, _)| found == expected).map_err(PublishError::File)
 }
 
+/// Signatures of an earlier release, which fit nothing any more.
+fn remove_signatures(target: &Store, name: &str) -> Result<Vec<String>, PublishError> {
+    let mut removed = Vec::new();
+    for file in [openpgp::ARMORED, openpgp::BINARY] {
+        let path = target.file(name, file);
+        match fs::remove_file(&path) {
+            Ok(()) => removed.push(format!("{name}/{file}")),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => return Err(PublishError::File(FileError::Write { path, source })),
+        }
+    }
+    Ok(removed)
+}
+
 /// Images in the directories of extensions on offer, which nothing names any more.
 fn remove_obsolete(target: &Store, catalog: &Catalog) -> Result<Vec<String>, PublishError> {
     let mut removed = Vec::new();
@@ -302,7 +372,8 @@ fn remove_obsolete(target: &Store, catalog: &Catalog) -> Result<Vec<String>, Pub
 
 fn notes(target: &Store, catalog: &Catalog) -> Result<Vec<Note>, PublishError> {
     let mut notes = Vec::new();
-    if !catalog.extensions.is_empty() {
+    let signed = |extension: &Extension| extension.manifests.contains_key(openpgp::BINARY);
+    if !catalog.extensions.values().all(signed) {
         notes.push(Note::Unsigned);
     }
     for name in target.extensions().map_err(PublishError::File)? {

@@ -6,8 +6,9 @@ use anyhow::Result;
 use jiff::Timestamp;
 
 use crate::index::{Replaced, Request, index};
-use crate::keys::SigningKey;
+use crate::keys::{Password, SigningKey};
 use crate::offer;
+use crate::openpgp::OpenPgpKey;
 use crate::store::Store;
 
 /// Make a signed release of everything in a store.
@@ -30,6 +31,13 @@ pub(super) struct Args {
     /// The file with the catalog key's password (or set BAKERY_PASSWORD)
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
+    /// Sign each SHA256SUMS for stock systemd-sysupdate with this OpenPGP secret key (`gpg --export-secret-keys`);
+    /// transfer files then say Verify=yes
+    #[arg(long, value_name = "FILE")]
+    openpgp_key: Option<PathBuf>,
+    /// The file with the OpenPGP key's password
+    #[arg(long, value_name = "FILE", requires = "openpgp_key")]
+    openpgp_password_file: Option<PathBuf>,
     /// Vouch for that many days, also towards stock systemd-sysupdate, which fails afterwards; without it the
     /// catalog lives 30 days and stock tools are told no date
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
@@ -46,15 +54,23 @@ pub(super) struct Args {
 }
 
 impl Args {
+    fn openpgp(&self) -> Result<Option<OpenPgpKey>> {
+        let Some(path) = &self.openpgp_key else { return Ok(None) };
+        let password = self.openpgp_password_file.as_deref().map(Password::from_file).transpose()?;
+        Ok(Some(OpenPgpKey::read(path, password.as_ref())?))
+    }
+
     pub(super) fn run(self) -> Result<()> {
         let password = super::password(self.password_file.as_deref())?;
         let key = SigningKey::read(&self.keys.join("catalog.key"), password.as_ref())?;
         let (roots, root) = offer::read_roots(&self.keys.join("roots.json"))?;
+        let openpgp = self.openpgp()?;
         let indexed = index(&Request {
             store: &Store::new(&self.store),
             repository: &self.repository,
             url: &self.url,
             key: &key,
+            openpgp: openpgp.as_ref(),
             roots: &roots,
             root: &root,
             valid_for: self.valid_for,
@@ -68,12 +84,14 @@ impl Args {
             return super::print_json(&indexed);
         }
         let offered = indexed.extensions.iter().map(|(name, images)| format!("{name} ({images})"));
+        let openpgp = indexed.openpgp.clone().unwrap_or_else(|| "nobody".to_owned());
         super::print_fields(&[
             ("repository", indexed.repository.clone()),
             ("serial", indexed.serial.to_string()),
             ("issued", indexed.issued.to_string()),
             ("expires", indexed.expires.to_string()),
             ("signed by", indexed.key.clone()),
+            ("OpenPGP", openpgp),
             ("sha256", indexed.sha256.to_string()),
             ("extensions", offered.collect::<Vec<_>>().join(", ")),
         ])

@@ -9,6 +9,7 @@ use sysext_manifests::transfer::TextError;
 use crate::keys::KeyError;
 use crate::naming::NamingError;
 use crate::offer::OfferError;
+use crate::openpgp::OpenPgpKeyError;
 use crate::record::RecordError;
 use crate::store::FileError;
 
@@ -30,6 +31,9 @@ pub enum IndexError {
     /// Signing.
     #[error(transparent)]
     Key(KeyError),
+    /// Signing for stock tools.
+    #[error(transparent)]
+    OpenPgp(OpenPgpKeyError),
     /// An image that is not what its record says.
     #[error("{path} has {found}, its record says {expected}", path = .path.display())]
     Damaged {
@@ -120,6 +124,7 @@ impl IndexError {
             Self::Naming(error) => error.hint(),
             Self::Offer(error) => error.hint(),
             Self::Key(error) => error.hint(),
+            Self::OpenPgp(error) => error.hint(),
             Self::Damaged { .. } => Some("bake it again".to_owned()),
             Self::Replaced { .. } => Some(
                 "bake it with the next --revision, so that nodes see it; if nobody has the old bytes, --replace"

@@ -9,11 +9,14 @@ use sysext_manifests::transfer::{Activate, TransferText, VerifyText};
 
 use super::{IndexError, Request, collect};
 use crate::naming;
+use crate::openpgp::{self, Signatures};
 
 /// How many versions a node keeps: the one in use, the one before it, and the next.
 const INSTANCES_MAX: u64 = 3;
 
-/// The names and texts of an extension's manifests, in the order in which they have to appear.
+/// The names and bytes of an extension's manifests, in the order in which they have to appear: the
+/// catalog names the digests of the signatures, so that a release which was cut off after the first of
+/// them no longer fits the catalog of the last one, and is not published.
 ///
 /// A stream has no transfer file of its own: systemd takes what `@v` stands for as the version, so
 /// that `NAME-v1.32.@v` would call a version `1` which everything else calls `v1.32.1`.
@@ -22,31 +25,49 @@ pub(super) fn files(
     name: &str,
     extension: &Extension,
     expires: Timestamp,
-) -> Result<Vec<(String, String)>, IndexError> {
+) -> Result<Vec<(String, Vec<u8>)>, IndexError> {
     let transfer = transfer(request, name, extension)
         .render()
-        .map_err(|source| IndexError::Transfer { name: name.to_owned(), source })?;
+        .map_err(|source| IndexError::Transfer { name: name.to_owned(), source })?
+        .into_bytes();
     let sums = checksums(extension, request.valid_for.map(|_| expires))
         .render()
-        .map_err(|source| IndexError::Checksums { name: name.to_owned(), source })?;
-    Ok(vec![
+        .map_err(|source| IndexError::Checksums { name: name.to_owned(), source })?
+        .into_bytes();
+    let mut files = Vec::new();
+    if let Some(key) = request.openpgp {
+        let Signatures { armored, binary } = key.sign(&sums, request.now).map_err(IndexError::OpenPgp)?;
+        files.push((openpgp::ARMORED.to_owned(), armored));
+        files.push((openpgp::BINARY.to_owned(), binary));
+    }
+    files.extend([
         (format!("{name}.transfer"), transfer.clone()),
         // Hosts before systemd 257 read only this name.
         (format!("{name}.conf"), transfer),
         (checksums::FILE_NAME.to_owned(), sums),
-    ])
+    ]);
+    Ok(files)
 }
 
 fn transfer(request: &Request<'_>, name: &str, extension: &Extension) -> TransferText {
     let url = format!("{}/{name}/", request.url.trim_end_matches('/'));
     let pattern = naming::match_pattern(name, "%a");
     let images = format!("/var/lib/sysupdate/images/{name}");
+    let verify = if request.openpgp.is_some() { VerifyText::OpenPgp } else { VerifyText::Unsigned };
     let what = if extension.description.is_empty() { name } else { &extension.description };
-    let mut text = TransferText::new(specifier::escape(&url), pattern, images.as_str(), VerifyText::Unsigned);
+    let mut text = TransferText::new(specifier::escape(&url), pattern, images.as_str(), verify);
+    let keyring = match request.openpgp {
+        None => String::new(),
+        Some(key) => format!(
+            "\nStock systemd-sysupdate needs the public key {} in /etc/systemd/import-pubring.pgp\n\
+             (import-pubring.gpg for systemd before 258), written with `gpg --export`.",
+            key.fingerprint()
+        ),
+    };
     text.comment = format!(
         "{what}\n\
          Put this file into /etc/sysupdate.{name}.d/ (or /etc/sysupdate.d/) of a node.\n\
-         With stock systemd-sysupdate, make sure that {images} and /var/lib/extensions exist."
+         With stock systemd-sysupdate, make sure that {images} and /var/lib/extensions exist.{keyring}"
     );
     text.current_symlink = Some(format!("/var/lib/extensions/{name}.raw"));
     text.instances_max = Some(INSTANCES_MAX);

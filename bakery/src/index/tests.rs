@@ -202,6 +202,7 @@ fn request(desk: &Desk) -> Request<'_> {
         repository: "example",
         url: "https://example.org/r/",
         key: &desk.key,
+        openpgp: None,
         roots: &desk.roots,
         root: &desk.root,
         valid_for: None,

@@ -15,9 +15,9 @@ fn payloads_come_first_and_the_catalog_last() {
         "y/y-1.0-x86-64.raw",
         "x/x.conf",
         "x/x.transfer",
-        "x/SHA256SUMS",
         "y/y.conf",
         "y/y.transfer",
+        "x/SHA256SUMS",
         "y/SHA256SUMS",
         "catalog/catalog.json",
     ];
