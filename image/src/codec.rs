@@ -184,6 +184,20 @@ mod tests {
     }
 
     #[test]
+    fn every_codec_reads_as_it_is_shown_and_no_other_level_does() {
+        let at = |level| [Codec::Lz4hc { level }, Codec::Zstd { level }];
+        let (valid, invalid): (Vec<Codec>, Vec<Codec>) =
+            (0..=u8::MAX).flat_map(at).partition(|codec| codec.checked().is_ok());
+        assert_eq!(valid.len(), 10 + 19);
+        for codec in valid.into_iter().chain([Codec::None]) {
+            assert_eq!(codec.to_string().parse(), Ok(codec));
+        }
+        for codec in invalid {
+            assert!(codec.to_string().parse::<Codec>().is_err(), "{codec} was accepted");
+        }
+    }
+
+    #[test]
     fn what_does_not_exist_is_refused() {
         for text in ["", "None", "none:1", "lz4", "xz", "zstd:", "zstd:0", "zstd:+3", "zstd:03", "zstd:20"] {
             assert!(text.parse::<Codec>().is_err(), "{text:?} was accepted");

@@ -1,0 +1,121 @@
+//! Catalogs, through the envelope and past the judge.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use minisign::KeyPair;
+use sysext_manifests::architecture::Architecture;
+use sysext_manifests::catalog::{
+    Catalog, CatalogFile, Delta, Extension, FORMAT, Instance, Resource, Root, Units, Wave,
+};
+use sysext_manifests::envelope::{Envelope, Role, Signature};
+use sysext_manifests::repository::Repository;
+use sysext_manifests::trust::{Clock, admit};
+
+use super::random::{Random, cases};
+use super::{ANYTHING, sha256, version};
+
+fn text(random: &mut Random) -> String {
+    random.text(ANYTHING, 0, 8)
+}
+
+fn map(random: &mut Random) -> BTreeMap<String, String> {
+    random.some(3, |random| (text(random), text(random))).into_iter().collect()
+}
+
+fn resource(random: &mut Random) -> Resource {
+    Resource { url: text(random), size: random.next(), sha256: sha256(random) }
+}
+
+fn instance(random: &mut Random) -> Instance {
+    Instance {
+        version: version(random),
+        upstream: text(random),
+        revision: u32::try_from(random.next() >> 32).expect("32 bits are left"),
+        stream: random.maybe(text),
+        channel: text(random),
+        arch: *random.pick(Architecture::ALL),
+        image: resource(random),
+        format: text(random),
+        codec: text(random),
+        kernel: text(random),
+        writer: text(random),
+        verity: random.maybe(text),
+        transport: random.some(2, resource),
+        deltas: random.some(2, |random| Delta {
+            from: version(random),
+            from_sha256: sha256(random),
+            resource: resource(random),
+        }),
+        release: map(random),
+        requires: map(random),
+        conflicts: random.some(2, text),
+        units: Units { restart: random.some(2, text) },
+        health: random.some(2, text),
+        waves: random.some(2, |random| Wave { percent: 5, at: time(random) }),
+        withdrawn: random.maybe(text),
+    }
+}
+
+fn extension(random: &mut Random) -> Extension {
+    Extension {
+        description: text(random),
+        homepage: random.maybe(text),
+        license: random.maybe(text),
+        manifests: random.some(2, |random| (text(random), sha256(random))).into_iter().collect(),
+        instances: random.some(4, instance),
+    }
+}
+
+/// To the nanosecond, in this century.
+fn time(random: &mut Random) -> Timestamp {
+    let nanoseconds = i128::from(random.next() % 4_000_000_000_000_000_000);
+    Timestamp::from_nanosecond(nanoseconds).expect("it is before 2100")
+}
+
+#[test]
+fn a_catalog_that_is_signed_is_admitted_as_the_same() {
+    let (root_key, catalog_key) = (key(), key());
+    let role = |pair: &KeyPair| Role { threshold: 1, keys: vec![pair.pk.to_base64()] };
+    let Role { threshold, keys } = role(&root_key);
+    let root = Root { number: 7, threshold, keys, catalog: role(&catalog_key), expires: Timestamp::MAX };
+    let roots = vec![sign(&root, &root_key)];
+    let repository = Repository {
+        id: "example".to_owned(),
+        url: "https://example.org/".to_owned(),
+        mirrors: Vec::new(),
+        root: root.role(),
+    };
+    let clock = Clock { shows: Timestamp::UNIX_EPOCH, released: Timestamp::UNIX_EPOCH };
+    cases(60, |random| {
+        let written = Catalog {
+            version: FORMAT,
+            repository: "example".to_owned(),
+            root: 7,
+            serial: random.next(),
+            issued: time(random),
+            expires: Timestamp::MAX,
+            extensions: random.some(4, |random| (text(random), extension(random))).into_iter().collect(),
+        };
+        let file =
+            CatalogFile { version: FORMAT, roots: roots.clone(), catalog: sign(&written, &catalog_key) };
+        let document = serde_json::to_vec(&file).expect("it is plain data");
+        let admitted = admit(&document, &repository, None, clock).expect("it is signed");
+        assert_eq!(*admitted.catalog.get(), written);
+        let marks = serde_json::to_string(&admitted.marks).expect("they are plain data");
+        assert_eq!(
+            serde_json::from_str::<sysext_manifests::repository::Marks>(&marks).ok(),
+            Some(admitted.marks)
+        );
+    });
+}
+
+fn key() -> KeyPair {
+    KeyPair::generate_unencrypted_keypair().expect("there is randomness")
+}
+
+fn sign<T: serde::Serialize>(document: &T, pair: &KeyPair) -> Envelope {
+    let packed = Envelope::pack(document).expect("it is plain data");
+    let minisig = minisign::sign(None, &pair.sk, packed.as_slice(), None, None).expect("the key is whole");
+    Envelope::seal(&packed, vec![Signature { key: pair.pk.to_base64(), minisig: minisig.into_string() }])
+}
