@@ -91,5 +91,6 @@ impl OpenPgpKeyError {
     }
 }
 
-#[cfg(all(test, feature = "openpgp"))]
+#[cfg(test)]
+#[cfg(feature = "openpgp")]
 mod tests;
