@@ -16,9 +16,9 @@ pub use absent::OpenPgpKey;
 #[cfg(feature = "openpgp")]
 pub use key::OpenPgpKey;
 
-/// The armoured signature's name: the first that systemd-sysupdate asks for.
+/// The armoured signature's name: the first that systemd-sysupdate 262 asks for, which saves it two requests.
 pub const ARMORED: &str = "SHA256SUMS.sha256.asc";
-/// The binary signature's name, which everything else knows.
+/// The binary signature's name, which systemd-sysupdate 257 asks for.
 pub const BINARY: &str = "SHA256SUMS.gpg";
 
 /// One signature in both of its forms.

@@ -189,7 +189,7 @@ fn plan(store: &Store, catalog: &Catalog) -> Result<Plan, PublishError> {
             }
             let checked = checked(store, format!("{name}/{file}"), *sha256)?;
             match file.as_str() {
-                // Asked for first by stock tools: nothing may come between it and the manifest
+                // Asked for first by systemd 262: nothing comes between it and the manifest
                 openpgp::ARMORED => list.insert(1, checked),
                 openpgp::BINARY => list.push(checked),
                 _ => manifests.push(checked),

@@ -52,9 +52,11 @@ fn must_be_signed() -> Result<()> {
         let site = site(verify)?;
         site.refuses(
             "demo: nothing was changed\n  \
-             error: demo: SERVER/demo/SHA256SUMS would have to carry an OpenPGP signature, which this version \
-             cannot check\n  \
-             hint: say Repository= to trust a signed catalog, or Verify=no to take the manifest as it comes\n",
+             error: there is no OpenPGP keyring on this node: ROOT/etc/systemd/import-pubring.pgp, \
+             ROOT/etc/systemd/import-pubring.gpg, ROOT/usr/lib/systemd/import-pubring.pgp, \
+             ROOT/usr/lib/systemd/import-pubring.gpg\n  \
+             hint: put the publisher's public key into ROOT/etc/systemd/import-pubring.pgp (`gpg --export KEY`), \
+             or say Repository= to trust a signed catalog instead\n",
         )?;
         ensure!(site.publisher.server.requests().is_empty());
         site.node.run(&["update", "-C", "demo", "--verify=no"])?.well()?;
