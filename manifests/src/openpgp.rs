@@ -4,8 +4,6 @@
 //! of an expired or revoked key too: here a key must hold at the time that is passed in. MD5, SHA-1 and
 //! RIPEMD-160 count nowhere but in a revocation. What is dated in the future is accepted: a clock that
 //! runs behind must not lock a node out, and would gain an attacker nothing.
-//!
-//! What it costs, in the stripped release build of `sysupdate` for x86-64: see CHANGELOG.md.
 
 use jiff::Timestamp;
 
