@@ -15,7 +15,8 @@ mod situation;
 #[cfg(test)]
 mod tests;
 
-pub use situation::{Active, Hold, Line, Local, Offer, Offers, Origin, Request, Situation, Source, State};
+pub use situation::{Active, Hold, Line, Local, Offer, Offers, Origin, Request, Situation, Source};
+pub use sysext_manifests::selection::State;
 
 /// Decides for every component by itself: none depends on what happens to another.
 pub fn plan(situations: &[Situation]) -> Plan {

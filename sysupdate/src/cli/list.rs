@@ -1,6 +1,7 @@
 //! `list`: the versions that are here and that are offered.
 
 use serde::Serialize;
+use sysext_manifests::selection::{Selection, UpdateSet};
 use sysext_manifests::version::Version;
 
 use super::{Context, Ended};
@@ -74,12 +75,12 @@ impl Listing {
                 Decision::Settle { .. } | Decision::Keep { .. } | Decision::Refuse { .. } => None,
             }
         });
-        let all = situation.versions();
-        let row = |version: &Version| Row::of(situation, version, current.as_ref(), candidate.as_ref());
+        let sets = situation.update_sets();
+        let row = |set: &UpdateSet| Row::of(situation, set, current.as_ref(), candidate.as_ref());
         Self {
-            versions: all.iter().map(row).collect(),
+            versions: sets.iter().map(row).collect(),
             current,
-            all,
+            all: Selection::of(&sets).listed.into_iter().map(|listed| listed.version).collect(),
             appstream_urls: Vec::new(),
             component: name.clone(),
         }
@@ -111,17 +112,13 @@ impl Listing {
 impl Row {
     fn of(
         situation: &Situation,
-        version: &Version,
+        set: &UpdateSet,
         current: Option<&Version>,
         candidate: Option<&Version>,
     ) -> Self {
-        let installed = situation.is_installed(version);
-        let here = |state| {
-            let mut locals = situation.lines.iter().flat_map(|line| &line.local);
-            locals.any(|local| local.version == *version && local.state == state)
-        };
-        let protected = situation.lines.iter().any(|line| line.protected.contains(version));
-        let objection = situation.objection(version);
+        let version = &set.version;
+        let installed = set.is_installed();
+        let objection = situation.objection(set);
         let (assessment, reason) = if current == Some(version) {
             (Assessment::Current, None)
         } else if candidate == Some(version) {
@@ -132,21 +129,15 @@ impl Row {
                 Some(Objection::Bad { .. }) => (Assessment::Bad, reason),
                 Some(Objection::Obsolete { .. }) => (Assessment::Obsolete, reason),
                 Some(Objection::Withdrawn { .. }) => (Assessment::Withdrawn, reason),
-                Some(Objection::Incomplete { .. }) if here(State::Pending) => (Assessment::Pending, None),
-                Some(Objection::Incomplete { .. }) if here(State::Partial) => (Assessment::Partial, None),
+                Some(Objection::Incomplete { .. }) if set.has(State::Pending) => (Assessment::Pending, None),
+                Some(Objection::Incomplete { .. }) if set.has(State::Partial) => (Assessment::Partial, None),
                 Some(Objection::Incomplete { .. }) => (Assessment::Incomplete, reason),
-                None if installed && protected => (Assessment::Protected, None),
+                None if installed && set.protected => (Assessment::Protected, None),
                 None if installed => (Assessment::Installed, None),
                 None => (Assessment::Available, None),
             }
         };
-        Self {
-            version: version.clone(),
-            installed,
-            available: situation.is_available(version),
-            assessment,
-            reason,
-        }
+        Self { version: version.clone(), installed, available: set.is_available(), assessment, reason }
     }
 }
 

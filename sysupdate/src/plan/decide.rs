@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use sysext_manifests::selection::UpdateSet;
 use sysext_manifests::version::Version;
 
 use super::situation::{Active, Hold, Line, Offer, Offers, Request, Situation};
@@ -10,13 +11,14 @@ use crate::record::Trial;
 
 pub(super) fn decide(situation: &Situation) -> ComponentPlan {
     let active = situation.active();
+    let sets = situation.update_sets();
     let (decision, passed_over) = match (&situation.record.trial, &situation.request) {
         (Some(trial), _) => {
             let activation = situation.trial(trial);
             (Decision::Settle { stage: trial.stage, activation }, Vec::new())
         }
-        (None, Request::Exactly(version)) => (situation.exactly(version, active.as_ref()), Vec::new()),
-        (None, Request::Newest) => situation.newest(active.as_ref()),
+        (None, Request::Exactly(version)) => (situation.exactly(version, active.as_ref(), &sets), Vec::new()),
+        (None, Request::Newest) => situation.newest(active.as_ref(), &sets),
     };
     let source_failure = match &situation.offers {
         Offers::Known(_) => None,
@@ -26,26 +28,28 @@ pub(super) fn decide(situation: &Situation) -> ComponentPlan {
 }
 
 impl Situation {
-    fn newest(&self, active: Option<&Version>) -> (Decision, Vec<PassedOver>) {
+    fn newest(&self, active: Option<&Version>, sets: &[UpdateSet]) -> (Decision, Vec<PassedOver>) {
         let mut passed_over = Vec::new();
-        for version in self.versions() {
+        for set in sets {
+            let version = set.version.clone();
             if active.is_some_and(|active| version <= *active) {
                 break;
             }
-            if let Some(reason) = self.objection(&version) {
+            if let Some(reason) = self.objection(set) {
                 passed_over.push(PassedOver { version, reason });
                 continue;
             }
             let decision = match self.hold {
                 Hold::Held => Decision::Keep { reason: Keep::Held { candidate: version } },
-                Hold::Free => self.use_version(version, active),
+                Hold::Free => self.use_version(version, active, sets),
             };
             return (decision, passed_over);
         }
+        let mendable = |set: &UpdateSet| !set.is_installed() && self.missing(set).is_empty();
         let reason = match active {
-            Some(version) if !self.is_installed(version) && self.missing(version).is_empty() => {
+            Some(version) if find(sets, version).is_some_and(mendable) => {
                 // Something of the version in use is gone, and can be had again.
-                return (self.use_version(version.clone(), active), passed_over);
+                return (self.use_version(version.clone(), active, sets), passed_over);
             }
             Some(_) => Keep::UpToDate,
             None => Keep::Nothing,
@@ -53,28 +57,28 @@ impl Situation {
         (Decision::Keep { reason }, passed_over)
     }
 
-    fn exactly(&self, version: &Version, active: Option<&Version>) -> Decision {
+    fn exactly(&self, version: &Version, active: Option<&Version>, sets: &[UpdateSet]) -> Decision {
         let version = version.clone();
-        if active == Some(&version) && self.is_installed(&version) {
+        let Some(set) = find(sets, &version) else {
+            return Decision::Refuse { reason: Refusal::NotOffered { version } };
+        };
+        if active == Some(&version) && set.is_installed() {
             return Decision::Keep { reason: Keep::UpToDate };
         }
-        if !self.versions().contains(&version) {
-            return Decision::Refuse { reason: Refusal::NotOffered { version } };
-        }
-        if let Some(minimum) = self.obsolete(&version) {
+        if let Some(minimum) = set.obsolete.clone() {
             return Decision::Refuse { reason: Refusal::Obsolete { version, minimum } };
         }
-        let missing = self.missing(&version);
+        let missing = self.missing(set);
         if !missing.is_empty() {
             return Decision::Refuse { reason: Refusal::Incomplete { version, missing } };
         }
-        self.use_version(version, active)
+        self.use_version(version, active, sets)
     }
 
     /// A version that every transfer has or can get.
-    fn use_version(&self, version: Version, active: Option<&Version>) -> Decision {
+    fn use_version(&self, version: Version, active: Option<&Version>, sets: &[UpdateSet]) -> Decision {
         let offer = self.offer(&version);
-        let last_good = || self.record.last_good.clone().filter(|good| self.is_installed(good));
+        let last_good = || self.record.last_good.clone().filter(|good| is_installed(sets, good));
         let previous = active.cloned().or_else(last_good).filter(|previous| *previous != version);
         let mut acquire = Vec::new();
         let mut remove = Vec::new();
@@ -142,4 +146,12 @@ impl Situation {
         });
         linked.collect()
     }
+}
+
+fn find<'a>(sets: &'a [UpdateSet], version: &Version) -> Option<&'a UpdateSet> {
+    sets.iter().find(|set| set.version == *version)
+}
+
+fn is_installed(sets: &[UpdateSet], version: &Version) -> bool {
+    find(sets, version).is_some_and(UpdateSet::is_installed)
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use sysext_manifests::digest::Sha256;
+use sysext_manifests::selection::{self, Instances, UpdateSet};
 use sysext_manifests::trust::{Claim, Verified};
 use sysext_manifests::version::Version;
 
-use super::Objection;
+use super::{Objection, State};
 use crate::record::Record;
 
 /// Everything the planner knows about one component.
@@ -67,17 +68,6 @@ pub struct Local {
     pub path: PathBuf,
     /// How far it came.
     pub state: State,
-}
-
-/// How far a file came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Under its final name.
-    Installed,
-    /// Complete, under the pending name.
-    Pending,
-    /// Begun.
-    Partial,
 }
 
 /// What the sources have.
@@ -154,7 +144,7 @@ impl Situation {
             .collect();
         match links.split_first() {
             Some((first, others)) => others.iter().all(|other| other == first).then(|| (*first).clone())?,
-            None => self.versions().into_iter().find(|version| self.is_installed(version)),
+            None => self.update_sets().into_iter().find(UpdateSet::is_installed).map(|set| set.version),
         }
     }
 
@@ -169,50 +159,44 @@ impl Situation {
         self.offers()?.get(version)
     }
 
-    /// Every version that is here or offered, newest first.
-    pub fn versions(&self) -> Vec<Version> {
-        let here = self.lines.iter().flat_map(|line| &line.local).map(|local| &local.version);
-        let mut versions: Vec<Version> =
-            here.chain(self.offers().into_iter().flat_map(BTreeMap::keys)).cloned().collect();
-        versions.sort_by(|a, b| b.cmp(a));
-        versions.dedup();
-        versions
+    /// What there is of every version that is here or offered, newest first.
+    pub fn update_sets(&self) -> Vec<UpdateSet> {
+        let transfers: Vec<_> =
+            self.lines.iter().enumerate().map(|(index, line)| self.instances(index, line)).collect();
+        selection::update_sets(&transfers)
     }
 
-    /// Whether every transfer has it under its final name.
+    /// Whether every transfer has a version under its final name.
     pub fn is_installed(&self, version: &Version) -> bool {
-        !self.lines.is_empty() && self.lines.iter().all(|line| line.installed(version).is_some())
+        self.update_sets().iter().any(|set| set.version == *version && set.is_installed())
     }
 
-    /// Whether every transfer that does not have it can get it.
-    pub fn is_available(&self, version: &Version) -> bool {
-        self.offer(version).is_some_and(|offer| offer.sources.iter().all(Option::is_some))
+    fn instances<'a>(&'a self, index: usize, line: &'a Line) -> Instances<'a> {
+        let has = |offer: &Offer| matches!(offer.sources.get(index), Some(Some(_)));
+        let offers = self.offers().into_iter().flatten();
+        Instances {
+            minimum: line.minimum.as_ref(),
+            protected: &line.protected,
+            local: line.local.iter().map(|local| (&local.version, local.state)).collect(),
+            offered: offers.filter(|(_, offer)| has(offer)).map(|(version, _)| version).collect(),
+        }
     }
 
-    pub(super) fn missing(&self, version: &Version) -> Vec<String> {
-        let offer = self.offer(version);
-        let has = |index: usize| offer.is_some_and(|offer| matches!(offer.sources.get(index), Some(Some(_))));
-        let lines = self.lines.iter().enumerate();
-        lines
-            .filter(|(index, line)| line.installed(version).is_none() && !has(*index))
-            .map(|(_, line)| line.transfer.clone())
-            .collect()
-    }
-
-    /// The least version the transfers agree to, if this one is below.
-    pub fn obsolete(&self, version: &Version) -> Option<Version> {
-        self.lines.iter().filter_map(|line| line.minimum.clone()).max().filter(|minimum| version < minimum)
+    /// The names of the transfers that neither have a version nor can get it.
+    pub(super) fn missing(&self, set: &UpdateSet) -> Vec<String> {
+        set.missing().filter_map(|index| Some(self.lines.get(index)?.transfer.clone())).collect()
     }
 
     /// Why the newest-version rule may not use a version.
-    pub fn objection(&self, version: &Version) -> Option<Objection> {
-        let missing = self.missing(version);
+    pub fn objection(&self, set: &UpdateSet) -> Option<Objection> {
+        let missing = self.missing(set);
         if !missing.is_empty() {
             return Some(Objection::Incomplete { missing });
         }
-        if let Some(minimum) = self.obsolete(version) {
+        if let Some(minimum) = set.obsolete.clone() {
             return Some(Objection::Obsolete { minimum });
         }
+        let version = &set.version;
         let offer = self.offer(version);
         if let Some(message) = offer.and_then(|offer| offer.withdrawn.clone()) {
             return Some(Objection::Withdrawn { message });
