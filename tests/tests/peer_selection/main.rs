@@ -1,0 +1,290 @@
+//! What the real systemd-sysupdate lists and chooses in a hundred generated situations, against what
+//! `manifests::selection` says it does. Definitions are written by our writer, everything is read by our
+//! updater's own code. Features are left out: nothing here is ever disabled.
+//!
+//! Of several files of one version in one directory (pending *and* installed), 262 takes the one that its
+//! binary search happens to hit, so there are none; `manifests::selection` takes the one that came farthest.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::{Value, json};
+use sysext_manifests::selection::{Current, Listed, Selection, State};
+use sysext_manifests::specifier::Identity;
+use sysext_manifests::version::Version;
+use sysupdate::discover::{Discovery, Memory};
+use sysupdate::host::Host;
+use sysupdate::paths::Paths;
+use sysupdate::plan::{self, Offers, Request};
+use sysupdate::settings::{self, Choice};
+use tests::needs::{Need, Suite};
+use tests::peer::Peer;
+
+use situation::Situation;
+
+mod situation;
+
+const STOCK_SYSUPDATE: &str = "/usr/lib/systemd/systemd-sysupdate";
+
+const SITUATIONS: u64 = 100;
+
+fn main() -> ExitCode {
+    let mut suite = Suite::new();
+    for peer in Peer::ALL {
+        let name = format!("peer_systemd_{}_selects_as_we_say", peer.systemd());
+        suite.isolated(&name, &[Need::Peer(peer)], move || agrees(peer));
+    }
+    suite.run()
+}
+
+/// Where a peer sees something else than `manifests::selection` decides on. Each is met in the trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Divergence {
+    /// 257 passes over versions with `~` or `^`, also in `MinVersion=`: they are not in its alphabet.
+    Carets,
+    /// 262 passes over versions with `,`, which it took out of the alphabet.
+    Commas,
+    /// 257 sees nothing in files that are begun or pending, since it writes none under such names.
+    States,
+    /// 257 does not reach some incomplete versions: it mixes two orders, see [`reached_by_257`].
+    Reach,
+    /// 257 spells a version as the transfer that spells it greatest in that other order; we and 262 as
+    /// the first one does. Not compared.
+    Spelling,
+}
+
+impl Divergence {
+    fn of(peer: Peer) -> BTreeSet<Self> {
+        match peer {
+            Peer::Trixie => [Self::Carets, Self::States, Self::Reach, Self::Spelling].into(),
+            Peer::Sid => [Self::Commas].into(),
+        }
+    }
+}
+
+fn agrees(peer: Peer) -> Result<()> {
+    peer.enter(&[])?;
+    let node = Node::open()?;
+    let mut met = BTreeSet::new();
+    let mut occurred = BTreeSet::new();
+    let mut differences = Vec::new();
+    for number in 0..SITUATIONS {
+        let situation = Situation::generate(number)?;
+        if peer == Peer::Trixie && situation.has_spellings() {
+            met.insert(Divergence::Spelling);
+            continue;
+        }
+        situation.lay_out()?;
+        let definitions = situation.root().join("definitions");
+        let seen = through_eyes_of(peer, node.look(&definitions)?, &mut met);
+        let selection = Selection::of(&seen.update_sets());
+        occurred.extend(kinds(&selection)?);
+        let before = differences.len();
+        compare(peer, &definitions, situation.pool, &selection, &mut differences)?;
+        if differences.len() > before {
+            differences.push(format!("  in {situation:?}"));
+        }
+    }
+    ensure!(differences.is_empty(), "{}", differences.join("\n"));
+    ensure!(met == Divergence::of(peer), "not all divergences were met, only {met:?}");
+    ensure!(occurred.len() == kinds_of(peer), "not every kind of answer occurred, only {occurred:?}");
+    Ok(())
+}
+
+/// Our updater's reading of a node.
+struct Node {
+    host: Host,
+    paths: Paths,
+    identity: Identity,
+}
+
+impl Node {
+    fn open() -> Result<Self> {
+        let (host, paths) = (Host::of_this_machine(), Paths::new(Path::new("/")));
+        let identity = sysupdate::identity::identify(&*host.store, &paths)?;
+        Ok(Self { host, paths, identity })
+    }
+
+    fn look(&self, definitions: &Path) -> Result<plan::Situation> {
+        let choice = Choice::Definitions(definitions.to_owned());
+        let loaded = settings::load(&*self.host.store, &self.paths, &self.identity, &choice)?;
+        let (_, component) = loaded.into_iter().next().context("no component")?;
+        let component = component?;
+        ensure!(component.warnings.is_empty(), "{:?}", component.warnings);
+        let mut discovery = Discovery::new(&self.host, &self.paths, &self.identity, Memory::Leave);
+        let offers = discovery.offers(&component).map_err(|error| anyhow::anyhow!("{error}"))?;
+        let found =
+            sysupdate::update::situation(&self.host, &self.paths, &component, offers, Request::Newest);
+        let (situation, _) = found.map_err(|failure| anyhow::anyhow!("{}", failure.error))?;
+        Ok(situation)
+    }
+}
+
+/// What a peer makes of the same files, and which of its divergences that takes.
+fn through_eyes_of(
+    peer: Peer,
+    mut situation: plan::Situation,
+    met: &mut BTreeSet<Divergence>,
+) -> plan::Situation {
+    let mut hidden = BTreeSet::new();
+    let mut seen = |version: &Version| {
+        let (seen, why) = match peer {
+            Peer::Trixie => (version.is_seen_by_257(), Divergence::Carets),
+            Peer::Sid => (version.is_seen_by_262(), Divergence::Commas),
+        };
+        hidden.extend((!seen).then_some(why));
+        seen
+    };
+    for line in &mut situation.lines {
+        line.local.retain(|local| seen(&local.version));
+        line.minimum.take_if(|minimum| !seen(minimum));
+        line.protected.retain(&mut seen);
+    }
+    if let Offers::Known(offers) = &mut situation.offers {
+        offers.retain(|version, _| seen(version));
+    }
+    if peer == Peer::Trixie {
+        let mut keep = |situation: &mut plan::Situation, why, keep: &dyn Fn(&plan::Local) -> bool| {
+            for line in &mut situation.lines {
+                let before = line.local.len();
+                line.local.retain(keep);
+                hidden.extend((line.local.len() < before).then_some(why));
+            }
+        };
+        keep(&mut situation, Divergence::States, &|local| local.state == State::Installed);
+        let reached = reached_by_257(&situation.lines);
+        keep(&mut situation, Divergence::Reach, &|local| reached.contains(&local.version));
+    }
+    met.extend(hidden);
+    situation
+}
+
+/// 257 walks down from version to version. For the next one it takes the newest that each transfer has left,
+/// and of these the greatest in another order than that of versions: what lies above, it never reaches.
+fn reached_by_257(lines: &[plan::Line]) -> Vec<Version> {
+    let mut reached: Vec<Version> = Vec::new();
+    loop {
+        let next = lines.iter().filter_map(|line| {
+            let versions = line.local.iter().map(|local| &local.version);
+            versions.filter(|version| reached.last().is_none_or(|last| *version < last)).max()
+        });
+        match next.max_by(|a, b| strverscmp(a.as_str(), b.as_str())) {
+            Some(next) => reached.push(next.clone()),
+            None => return reached,
+        }
+    }
+}
+
+/// The order of the C library's function of that name, for numbers without leading zeros: bytes count, but
+/// of two numbers the longer one is the greater.
+fn strverscmp(a: &str, b: &str) -> Ordering {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let same = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    let digits = |text: &[u8]| text[same..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let in_number = same > 0 && a[same - 1].is_ascii_digit();
+    let lengths =
+        if in_number || digits(a) > 0 && digits(b) > 0 { digits(a).cmp(&digits(b)) } else { Ordering::Equal };
+    lengths.then_with(|| a[same..].cmp(&b[same..]))
+}
+
+/// What occurs in an answer: each flag with its value, and what there is to choose.
+fn kinds(selection: &Selection) -> Result<BTreeSet<String>> {
+    let current = match selection.current() {
+        Current::Nothing => "nothing",
+        Current::Installed(_) => "installed",
+        Current::Pending(_) => "pending",
+    };
+    let mut kinds = BTreeSet::from([
+        format!("current: {current}"),
+        format!("candidate: {}", selection.candidate.is_some()),
+    ]);
+    for listed in &selection.listed {
+        let flags: BTreeMap<String, Value> = serde_json::from_value(serde_json::to_value(listed)?)?;
+        let flags = flags.iter().filter(|(flag, _)| *flag != "version");
+        kinds.extend(flags.map(|(flag, value)| format!("{flag}: {value}")));
+    }
+    Ok(kinds)
+}
+
+/// How many kinds a peer's answers can be of.
+const fn kinds_of(peer: Peer) -> usize {
+    match peer {
+        // Eight flags, three kinds of current, with and without a candidate.
+        Peer::Sid => 8 * 2 + 3 + 2,
+        // Nothing is ever partial or pending.
+        Peer::Trixie => 6 * 2 + 2 + 2 + 2,
+    }
+}
+
+/// Asks stock, and notes where it answers something else.
+fn compare(
+    peer: Peer,
+    definitions: &Path,
+    pool: &[&str],
+    selection: &Selection,
+    differences: &mut Vec<String>,
+) -> Result<()> {
+    let mut check = |asked: &[&str], expected: Option<Value>| -> Result<()> {
+        let answer = ask(definitions, asked)?;
+        let answer = answer.map(|mut answer| {
+            if let Value::Object(fields) = &mut answer {
+                for beyond in ["appstreamUrls", "changelogUrls", "contents"] {
+                    fields.remove(beyond);
+                }
+            }
+            answer
+        });
+        if answer != expected {
+            let show = |value: Option<Value>| value.map_or("an error".to_owned(), |value| value.to_string());
+            differences.push(format!(
+                "{} {}: stock says {}, we say {}",
+                definitions.display(),
+                asked.join(" "),
+                show(answer),
+                show(expected)
+            ));
+        }
+        Ok(())
+    };
+    let (key, current) = match selection.current() {
+        Current::Nothing => ("current", None),
+        Current::Installed(version) => ("current", Some(version)),
+        Current::Pending(version) => ("current+pending", Some(version)),
+    };
+    let all: Vec<_> = selection.listed.iter().map(|listed| &listed.version).collect();
+    check(&["list"], Some(json!({ key: current, "all": all })))?;
+    check(&["check-new"], Some(json!({ "available": selection.candidate })))?;
+    for version in pool {
+        let listed = selection.listed.iter().find(|listed| listed.version.as_str() == *version);
+        check(&["list", version], listed.map(|listed| shown(peer, listed)).transpose()?)?;
+    }
+    Ok(())
+}
+
+/// How a peer shows a version.
+fn shown(peer: Peer, listed: &Listed) -> Result<Value> {
+    let mut shown = serde_json::to_value(listed)?;
+    if peer == Peer::Trixie
+        && let Value::Object(fields) = &mut shown
+    {
+        fields.remove("partial");
+        fields.remove("pending");
+    }
+    Ok(shown)
+}
+
+/// Stock's answer; nothing where it fails without one.
+fn ask(definitions: &Path, asked: &[&str]) -> Result<Option<Value>> {
+    let definitions = format!("--definitions={}", definitions.display());
+    let output = Command::new(STOCK_SYSUPDATE).arg(definitions).args(asked).arg("--json=short").output()?;
+    if output.stdout.is_empty() {
+        if output.status.success() {
+            bail!("{asked:?}: neither an answer nor a failure");
+        }
+        return Ok(None);
+    }
+    serde_json::from_slice(&output.stdout).map(Some).with_context(|| format!("{asked:?}: {output:?}"))
+}

@@ -1,0 +1,182 @@
+//! Generated situations: pseudo random, the same on every machine.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use sysext_manifests::selection::State;
+use sysext_manifests::transfer::{TransferText, VerifyText};
+use sysext_manifests::version::Version;
+
+/// Versions that go together, each with its traps: numbers that are no decimals, separators that make older
+/// or newer, letters against digits, spellings of one version.
+const POOLS: [&[&str]; 7] = [
+    &["1", "2", "3", "4", "5"],
+    &["1.9", "1.10", "1.10-2", "1.10+k3s1", "1.11", "1.11.0"],
+    &["1.33.0~rc.1", "1.33.0", "1.33.0-rc.1", "1.33.0^post1", "1.33.1"],
+    &["122.1", "123~rc1-1", "123", "123-a", "123-1.1", "123.a-1", "123a-1"],
+    &["v1.2", "1.2", "v1.10", "1.2.0", "V1.2", "1,5"],
+    &["a", "B", "0", "1.a", "1-", "1."],
+    SPELLINGS,
+];
+
+/// Two versions, each in three spellings.
+const SPELLINGS: &[&str] = &["1", "01", "1_", "2", "2+", "02"];
+
+/// What one transfer has, and its rules.
+#[derive(Debug)]
+struct Line {
+    name: &'static str,
+    minimum: Option<Version>,
+    protected: Vec<Version>,
+    instances_max: u64,
+    here: Vec<(Version, State)>,
+    offered: Vec<Version>,
+}
+
+/// A component with everything that is there of it.
+#[derive(Debug)]
+pub(crate) struct Situation {
+    pub(crate) number: u64,
+    /// The versions that may occur.
+    pub(crate) pool: &'static [&'static str],
+    lines: Vec<Line>,
+}
+
+impl Situation {
+    /// The situation of that number.
+    pub(crate) fn generate(number: u64) -> Result<Self> {
+        let mut chance = Chance(number);
+        let pool = chance.one_of(&POOLS);
+        let mut lines = Vec::new();
+        for name in &["a", "b", "c"][..1 + chance.below(3)] {
+            let mut some = |percent| -> Result<Option<Version>> {
+                let version = chance.one_of(pool).parse().context("the pool has a version that is none")?;
+                Ok((chance.below(100) < percent).then_some(version))
+            };
+            let minimum = some(25)?;
+            let protected = some(30)?.into_iter().chain(some(10)?).collect();
+            let instances_max = 2 + u64::try_from(chance.below(3))?;
+            lines.push(Line { name, minimum, protected, instances_max, here: vec![], offered: vec![] });
+        }
+        for version in pool {
+            let version: Version = version.parse()?;
+            // All transfers mostly agree, as after runs that went well.
+            let common = Fate::draw(&mut chance);
+            for line in &mut lines {
+                let fate = if chance.below(100) < 20 { Fate::draw(&mut chance) } else { common };
+                // Of several files of one version in one directory stock takes any.
+                if let Some(state) = fate.here
+                    && line.here.iter().all(|(other, _)| *other != version)
+                {
+                    line.here.push((version.clone(), state));
+                }
+                if fate.offered && !line.offered.contains(&version) {
+                    line.offered.push(version.clone());
+                }
+            }
+        }
+        Ok(Self { number, pool, lines })
+    }
+
+    /// Whether versions occur in several spellings.
+    pub(crate) fn has_spellings(&self) -> bool {
+        self.pool == SPELLINGS
+    }
+
+    /// Its directory; the definitions lie in `definitions`.
+    pub(crate) fn root(&self) -> PathBuf {
+        Path::new("/srv").join(self.number.to_string())
+    }
+
+    /// Writes it all down.
+    pub(crate) fn lay_out(&self) -> Result<()> {
+        self.lines.iter().try_for_each(|line| line.lay_out(&self.root()))
+    }
+}
+
+impl Line {
+    fn lay_out(&self, root: &Path) -> Result<()> {
+        let place = |what: &str| root.join(what).join(self.name);
+        let (source, target) = (place("source"), place("target"));
+        let file = format!("{}.transfer", self.name);
+        let definitions = root.join("definitions");
+        let beside = definitions.join(format!("{file}.d"));
+        for directory in [&source, &target, &beside] {
+            fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        }
+        for version in &self.offered {
+            fs::write(source.join(self.file(version.as_str())), "")?;
+        }
+        for (version, state) in &self.here {
+            fs::write(target.join(format!("{}{}", prefix(*state), self.file(version.as_str()))), "")?;
+        }
+        let mut text = TransferText::new(
+            format!("file://{}/", source.display()),
+            self.file("@v"),
+            target.display().to_string(),
+            VerifyText::Unsigned,
+        );
+        text.min_version = self.minimum.clone();
+        text.protect_versions = self.protected.iter().map(Version::to_string).collect();
+        text.instances_max = Some(self.instances_max);
+        let text = text.render()?;
+        // What we write comes from a URL; a directory answers faster, and needs no manifest.
+        let local = format!("[Source]\nType=regular-file\nPath={}\n", source.display());
+        fs::write(definitions.join(&file), &text)?;
+        fs::write(beside.join("local.conf"), &local)?;
+        Ok(())
+    }
+
+    fn file(&self, version: &str) -> String {
+        format!("{}-{version}.raw", self.name)
+    }
+}
+
+fn prefix(state: State) -> &'static str {
+    match state {
+        State::Partial => ".sysupdate.partial.",
+        State::Pending => ".sysupdate.pending.",
+        State::Installed => "",
+    }
+}
+
+/// What became of a version.
+#[derive(Clone, Copy)]
+struct Fate {
+    here: Option<State>,
+    offered: bool,
+}
+
+impl Fate {
+    fn draw(chance: &mut Chance) -> Self {
+        let here = match chance.below(10) {
+            0..=4 => None,
+            5..=7 => Some(State::Installed),
+            8 => Some(State::Pending),
+            _ => Some(State::Partial),
+        };
+        Self { here, offered: chance.below(2) == 0 }
+    }
+}
+
+/// SplitMix64: small, and its first values from neighbouring seeds have nothing in common.
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.next() >> 40).map_or(0, |value| value % bound)
+    }
+
+    fn one_of<T: Copy>(&mut self, items: &[T]) -> T {
+        items[self.below(items.len())]
+    }
+}
