@@ -25,6 +25,7 @@ use tests::peer::Peer;
 
 use situation::Situation;
 
+mod ours;
 mod situation;
 
 const STOCK_SYSUPDATE: &str = "/usr/lib/systemd/systemd-sysupdate";
@@ -37,6 +38,8 @@ fn main() -> ExitCode {
         let name = format!("peer_systemd_{}_selects_as_we_say", peer.systemd());
         suite.isolated(&name, &[Need::Peer(peer)], move || agrees(peer));
     }
+    let needs = [Need::Peer(Peer::Sid)];
+    suite.isolated("peer_systemd_262_and_ours_print_the_same", &needs, ours::prints_as_stock);
     suite.run()
 }
 
@@ -228,7 +231,7 @@ fn compare(
     differences: &mut Vec<String>,
 ) -> Result<()> {
     let mut check = |asked: &[&str], expected: Option<Value>| -> Result<()> {
-        let answer = ask(definitions, asked)?;
+        let answer = ask(STOCK_SYSUPDATE, definitions, asked)?;
         let answer = answer.map(|mut answer| {
             if let Value::Object(fields) = &mut answer {
                 for beyond in ["appstreamUrls", "changelogUrls", "contents"] {
@@ -276,10 +279,10 @@ fn shown(peer: Peer, listed: &Listed) -> Result<Value> {
     Ok(shown)
 }
 
-/// Stock's answer; nothing where it fails without one.
-fn ask(definitions: &Path, asked: &[&str]) -> Result<Option<Value>> {
+/// A program's answer; nothing where it fails without one.
+fn ask(program: &str, definitions: &Path, asked: &[&str]) -> Result<Option<Value>> {
     let definitions = format!("--definitions={}", definitions.display());
-    let output = Command::new(STOCK_SYSUPDATE).arg(definitions).args(asked).arg("--json=short").output()?;
+    let output = Command::new(program).arg(definitions).args(asked).arg("--json=short").output()?;
     if output.stdout.is_empty() {
         if output.status.success() {
             bail!("{asked:?}: neither an answer nor a failure");

@@ -84,6 +84,11 @@ impl Situation {
         self.pool == SPELLINGS
     }
 
+    /// Whether 262 sees every version that may occur.
+    pub(crate) fn is_seen_by_262(&self) -> bool {
+        self.pool.iter().all(|text| text.parse::<Version>().is_ok_and(|version| version.is_seen_by_262()))
+    }
+
     /// Its directory; the definitions lie in `definitions`.
     pub(crate) fn root(&self) -> PathBuf {
         Path::new("/srv").join(self.number.to_string())
