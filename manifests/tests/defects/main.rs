@@ -76,6 +76,15 @@ fn the_same_files_without_a_defect_are_believed() {
     assert_eq!((admitted.marks.serial, admitted.marks.root.number), (5, 1));
 }
 
+/// The way out of `fixtures/defects/serial-after-2-63`.
+#[test]
+fn a_new_root_heals_what_a_stolen_catalog_key_did() {
+    let (_, repository) = published::good();
+    let (marks, file) = published::healed();
+    let admitted = admit(&file, &repository, Some(&marks), clock(published::NOW)).expect("the root is new");
+    assert_eq!((admitted.marks.serial, admitted.marks.root.number), (1, 2));
+}
+
 /// Published by 0.1.0, signed by the keys in `fixtures/keys`. Never to be made anew: every later reader has to
 /// read it, as nodes and repositories are not updated together.
 #[test]

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sysext_manifests::catalog::{CatalogFile, FORMAT};
 use sysext_manifests::envelope::{Envelope, Role, Signature};
-use sysext_manifests::repository::Repository;
+use sysext_manifests::repository::{Marks, Repository};
 
 use super::FIXTURES;
 
@@ -37,7 +37,7 @@ pub(crate) fn role(threshold: usize, keys: &[&Key]) -> Role {
 
 pub(crate) fn seal(packed: &[u8], keys: &[&Key]) -> Envelope {
     let sign = |key: &&Key| {
-        // The comment would hold the time otherwise, and each blessing would change all files
+        // The comment would hold the time otherwise
         let signed = minisign::sign(None, &key.secret, packed, Some("fixture"), None);
         Signature { key: key.public.clone(), minisig: signed.expect("the key is whole").into_string() }
     };
@@ -108,14 +108,55 @@ pub(crate) fn good() -> (Vec<u8>, Repository) {
     (serde_json::to_vec(&publisher.file(&catalog(1, 5))).expect("it is plain data"), repository)
 }
 
+/// What a node remembers that a stolen catalog key has told the largest serial, and what is published then: a
+/// root that names another catalog key, and serial 1.
+pub(crate) fn healed() -> (Marks, Vec<u8>) {
+    let publisher = Publisher::new();
+    let Publisher { root: own, stranger: fresh, .. } = &publisher;
+    let second = root(2, &role(1, &[own]), &role(1, &[fresh]));
+    let file = CatalogFile {
+        version: FORMAT,
+        roots: [publisher.roots(), vec![sign(&second, &[own])]].concat(),
+        catalog: sign(&catalog(2, 1), &[fresh]),
+    };
+    let marks = serde_json::from_value(publisher.marks(1 << 63)).expect("the marks are valid");
+    (marks, serde_json::to_vec(&file).expect("it is plain data"))
+}
+
 fn repository(key: &Key) -> String {
     format!("url = \"https://example.org/\"\nkeys = [\"{}\"]\n", key.public)
 }
 
 /// Writes a catalog with a defect, and the repository of a node that was given `root-1`.
+///
+/// There is randomness in a signature: a file that would differ in nothing else stays as it is.
 fn write(defect: &str, file: &impl Serialize) {
-    let text = serde_json::to_string_pretty(file).expect("it is plain data");
-    write_text(defect, "catalog.json", &text);
+    let file = serde_json::to_value(file).expect("it is plain data");
+    let stored = fs::read(Path::new(FIXTURES).join("defects").join(defect).join("catalog.json")).ok();
+    let stored: Option<Value> = stored.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    if stored.map(without_signatures).as_ref() != Some(&without_signatures(file.clone())) {
+        write_text(defect, "catalog.json", &format!("{file:#}"));
+    }
+    write_text(defect, "example.toml", &repository(&key("root-1")));
+}
+
+fn without_signatures(mut document: Value) -> Value {
+    match &mut document {
+        Value::Object(fields) => {
+            fields.entry("minisig").and_modify(|minisig| *minisig = "left out".into());
+            fields.values_mut().for_each(|value| *value = without_signatures(value.take()));
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| *value = without_signatures(value.take())),
+        _ => {}
+    }
+    document
+}
+
+/// Writes a file that is no JSON, made of one that is.
+fn write_broken(defect: &str, file: &CatalogFile, broken: impl FnOnce(&str) -> String) {
+    // Reading stops before any signature
+    let whole = without_signatures(serde_json::to_value(file).expect("it is plain data"));
+    write_text(defect, "catalog.json", &broken(&format!("{whole:#}")));
     write_text(defect, "example.toml", &repository(&key("root-1")));
 }
 
@@ -137,15 +178,10 @@ pub(crate) fn write_all() {
 fn catalogs(publisher: &Publisher) {
     let Publisher { catalog: online, stranger, .. } = publisher;
     let good = catalog(1, 5);
-    let text = serde_json::to_string_pretty(&publisher.file(&good)).expect("it is plain data");
-    write("truncated-catalog", &0);
-    write_text("truncated-catalog", "catalog.json", &text[..text.len() / 2]);
-    write("duplicate-field", &0);
-    write_text(
-        "duplicate-field",
-        "catalog.json",
-        &text.replacen("\"version\": 1,", "\"version\": 1, \"version\": 1,", 1),
-    );
+    let file = publisher.file(&good);
+    write_broken("truncated-catalog", &file, |text| text[..text.len() / 2].to_owned());
+    let twice = "\"version\": 1,\n  \"version\": 1";
+    write_broken("duplicate-field", &file, |text| text.replacen("\"version\": 1", twice, 1));
     write("later-format", &CatalogFile { version: FORMAT + 1, ..publisher.file(&good) });
     write("later-format-inside", &publisher.file(&with(good.clone(), "version", FORMAT + 1)));
     write("other-repository", &publisher.file(&with(good.clone(), "repository", "elsewhere")));
@@ -162,6 +198,10 @@ fn catalogs(publisher: &Publisher) {
     write_text("expired", "now", "2026-12-04T00:00:00Z");
     write("clock-in-2038", &publisher.file(&good));
     write_text("clock-in-2038", "now", "2038-01-19T03:14:07Z");
+
+    // It cannot be earlier than the release of the program that looks
+    write("clock-in-1970", &publisher.file(&with(good.clone(), "expires", "2026-10-31T00:00:00Z")));
+    write_text("clock-in-1970", "now", "1970-01-01T00:00:00Z");
 
     let mut forged = publisher.file(&good);
     forged.catalog.signed = Envelope::seal(b"something else", Vec::new()).signed;
