@@ -30,6 +30,12 @@ pub(crate) static TARGETS: &[Target] = &[
         seeds: || words(&["1.32.1-2 v1.33.0~rc.1", "1+k3s1 01"]),
         memory: TEXT,
     },
+    Target {
+        name: "requirement",
+        run: of_text!(reads::requirement),
+        seeds: || words(&[">=1.30, <1.33\nv1.32.4", "^1.2\n1.2.3-2", "~1.2.*\n1.3.0~rc.1"]),
+        memory: TEXT,
+    },
     Target { name: "pattern", run: of_text!(reads::pattern), seeds: || words(&PATTERNS), memory: TEXT },
     Target { name: "ini", run: of_text!(reads::ini), seeds: transfers, memory: TEXT },
     Target { name: "transfer", run: of_text!(reads::transfer), seeds: transfers, memory: TEXT },

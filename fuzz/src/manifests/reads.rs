@@ -7,6 +7,7 @@ use sysext_manifests::ini;
 use sysext_manifests::os_release::{OsRelease, quote};
 use sysext_manifests::pattern::{Pattern, Patterns};
 use sysext_manifests::repository::Repository;
+use sysext_manifests::requirement::{self, Requirement};
 use sysext_manifests::specifier::{self, Identity};
 use sysext_manifests::transfer::Transfer;
 use sysext_manifests::version::{self, Version};
@@ -21,6 +22,20 @@ pub(super) fn version(text: &str) {
             Ok(version) => assert_eq!(version.as_str(), text),
             Err(error) => assert!(error.to_string().len() < 1024, "a message is no copy of the input"),
         }
+    }
+}
+
+/// A requirement and, after a newline, a version.
+pub(super) fn requirement(text: &str) {
+    let (requirement, version) = text.split_once('\n').unwrap_or((text, "1.32.1-2"));
+    match requirement.parse::<Requirement>() {
+        Ok(requirement) => {
+            let again =
+                requirement.to_string().parse::<Requirement>().expect("what was read is shown as it was");
+            assert_eq!(requirement.matches(version), again.matches(version));
+            let _ = requirement::stream(version);
+        }
+        Err(error) => drop((error.to_string(), error.hint())),
     }
 }
 
