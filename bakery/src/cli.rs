@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -15,19 +15,22 @@ use sysext_manifests::transfer::HealthCheckError;
 
 use crate::bake::BakeError;
 use crate::index::IndexError;
-use crate::keys::{KeyError, Password};
+use crate::keys::{KeyError, PASSWORD_VARIABLE, Password};
 use crate::naming::NamingError;
 use crate::offer::OfferError;
 use crate::openpgp::OpenPgpKeyError;
 use crate::publish::PublishError;
 use crate::recipe::RecipeError;
+use crate::root::RootError;
 use crate::stage::StageError;
 use crate::store::FileError;
 
 mod bake;
 mod index;
+mod key;
 mod keygen;
 mod publish;
+mod root;
 
 /// Bakes signed, reproducible system extension images and publishes them.
 #[derive(Debug, Parser)]
@@ -41,6 +44,10 @@ pub struct Cli {
 enum Verb {
     /// Make the keys of a repository, and the file with which a node trusts it
     Keygen(keygen::Args),
+    /// Make one key pair, for one of several people who sign together
+    Key(key::Args),
+    /// Say who may sign a repository's catalogs, and change it
+    Root(root::Args),
     /// Bake a recipe or a directory tree into an image in a store
     Bake(bake::Args),
     /// Make a signed release of everything in a store
@@ -54,6 +61,8 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         let outcome = match self.verb {
             Verb::Keygen(args) => args.run(),
+            Verb::Key(args) => args.run(),
+            Verb::Root(args) => args.run(),
             Verb::Bake(args) => args.run(),
             Verb::Index(args) => args.run(),
             Verb::Publish(args) => args.run(),
@@ -83,6 +92,7 @@ fn hint(error: &anyhow::Error) -> Option<String> {
             PublishError,
             KeyError,
             OfferError,
+            RootError,
             OpenPgpKeyError,
             RecipeError,
             StageError,
@@ -153,6 +163,19 @@ fn password(file: Option<&std::path::Path>) -> Result<Option<Password>> {
         Some(file) => Some(Password::from_file(file)?),
         None => Password::from_environment()?,
     })
+}
+
+/// How new secret keys are protected: with a password unless the opposite was said.
+fn protection(unencrypted: bool, file: Option<&std::path::Path>) -> Result<Option<Password>> {
+    if unencrypted {
+        return Ok(None);
+    }
+    match password(file)? {
+        Some(password) => Ok(Some(password)),
+        None => bail!(
+            "nothing says how to protect the keys: give --password-file FILE, set {PASSWORD_VARIABLE}, or give --unencrypted"
+        ),
+    }
 }
 
 #[cfg(test)]

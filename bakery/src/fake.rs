@@ -18,6 +18,7 @@ use crate::offer::{self, Validity};
 use crate::openpgp::OpenPgpKey;
 use crate::publish::{self, Obsolete, PublishError, Published, publish};
 use crate::record::{self, Record};
+use crate::root::{Chain, Change};
 use crate::store::{self, Store};
 
 /// The time at which everything happens.
@@ -28,10 +29,10 @@ pub(crate) fn time(text: &str) -> Timestamp {
 }
 
 pub(crate) struct Desk {
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
     pub(crate) store: Store,
     pub(crate) served: Store,
-    pub(crate) key: SigningKey,
+    pub(crate) keys: Vec<SigningKey>,
     pub(crate) roots: Vec<Envelope>,
     pub(crate) root: Root,
     pub(crate) now: Timestamp,
@@ -57,7 +58,7 @@ impl Desk {
         Self {
             store: Store::new(directory.path().join("store")),
             served: Store::new(directory.path().join("served")),
-            key: SigningKey::read(&keys.join("catalog.key"), None).unwrap(),
+            keys: vec![SigningKey::read(&keys.join("catalog.key"), None).unwrap()],
             roots,
             root,
             now: time(NOW),
@@ -65,8 +66,30 @@ impl Desk {
             valid_for: None,
             replaced: Replaced::Refuse,
             obsolete: Obsolete::Keep,
-            _directory: directory,
+            directory,
         }
+    }
+
+    /// The first catalog key, read once more.
+    pub(crate) fn twin(&self) -> SigningKey {
+        SigningKey::read(&self.directory.path().join("keys/catalog.key"), None).unwrap()
+    }
+
+    /// Makes the next root, which says what the last one says.
+    pub(crate) fn rotate(&mut self) {
+        let keys = self.directory.path().join("keys");
+        let change = Change {
+            keys: None,
+            threshold: None,
+            catalog_keys: None,
+            catalog_threshold: None,
+            expires: self.root.expires,
+        };
+        let path = keys.join("roots.json");
+        let mut chain = Chain::read(&path).unwrap().next(&path, change).unwrap();
+        chain.sign(&SigningKey::read(&keys.join("root.key"), None).unwrap()).unwrap();
+        chain.finish(&path, self.now).unwrap();
+        (self.roots, self.root) = offer::read_roots(&path).unwrap();
     }
 
     /// Puts an image with these bytes and its record into the store.
@@ -83,7 +106,7 @@ impl Desk {
             store: &self.store,
             repository: "example",
             url: "https://example.org/r/",
-            key: &self.key,
+            keys: &self.keys,
             openpgp: self.openpgp.as_ref(),
             roots: &self.roots,
             root: &self.root,

@@ -10,9 +10,9 @@ use serde::Serialize;
 use sysext_manifests::catalog::{Catalog, CatalogFile, Extension, FORMAT, Root};
 use sysext_manifests::checksums;
 use sysext_manifests::digest::Sha256;
-use sysext_manifests::envelope::Envelope;
+use sysext_manifests::envelope::{Envelope, is_same_key};
 
-use crate::keys::SigningKey;
+use crate::keys::{KeyError, SigningKey};
 use crate::naming;
 use crate::offer::{self, Validity};
 use crate::openpgp::{self, OpenPgpKey};
@@ -38,8 +38,8 @@ pub struct Request<'a> {
     pub repository: &'a str,
     /// Where nodes will find the repository.
     pub url: &'a str,
-    /// The key that signs.
-    pub key: &'a SigningKey,
+    /// The keys that sign: at least as many as the newest root wants.
+    pub keys: &'a [SigningKey],
     /// The key that signs what stock tools read, if they are to check that.
     pub openpgp: Option<&'a OpenPgpKey>,
     /// The chain of roots.
@@ -76,8 +76,10 @@ pub struct Indexed {
     pub issued: Timestamp,
     /// When it ends.
     pub expires: Timestamp,
-    /// The key that signed.
+    /// The key that signed, or the first of them.
     pub key: String,
+    /// All keys that signed.
+    pub keys: Vec<String>,
     /// The OpenPGP certificate that signed the stock manifests, by its fingerprint.
     pub openpgp: Option<String>,
     /// The digest of `catalog.json`.
@@ -92,19 +94,20 @@ pub struct Indexed {
 pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
     let Request { store, now, root, .. } = request;
     naming::check_repository(request.repository).map_err(IndexError::Naming)?;
-    if root.catalog.threshold > 1 {
-        return Err(IndexError::Threshold { root: root.number, threshold: root.catalog.threshold });
-    }
+    check_keys(request)?;
     let expires = expiry(*now, request.valid_for)?;
 
     let path = store.catalog();
     // Held to the end: two releases at once would give out the same serial.
     let mut pending = Pending::create(&path).map_err(IndexError::File)?;
     let previous = offer::read(&path, Validity::Ended).map_err(IndexError::Offer)?;
-    let (last_roots, previous) = previous.map(|(file, catalog)| (file.roots, catalog)).unzip();
-    if let Some(last) = &previous {
+    if let Some((file, last)) = &previous {
         check_follows(request, last)?;
+        if last.root > root.number && file.roots.first() == request.roots.first() {
+            return Err(IndexError::OlderRoot { root: root.number, last: last.root });
+        }
     }
+    let (last_roots, previous) = previous.map(|(file, catalog)| (file.roots, catalog)).unzip();
 
     let (mut extensions, mut notes) = collect::collect(store, previous.as_ref(), request.replaced)?;
     let mut files = Vec::new();
@@ -129,13 +132,13 @@ pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
         version: FORMAT,
         repository: request.repository.to_owned(),
         root: root.number,
-        serial: previous.as_ref().map_or(1, |last| last.serial.saturating_add(1)),
+        serial: next_serial(root, previous.as_ref())?,
         issued: *now,
         expires,
         extensions,
     };
     let what = format!("catalog {} of {}", catalog.serial, catalog.repository);
-    let sealed = request.key.seal(&catalog, &what).map_err(IndexError::Key)?;
+    let sealed = seal(request.keys, &catalog, &what)?;
     let file = CatalogFile { version: FORMAT, roots: request.roots.to_vec(), catalog: sealed };
     let mut document = serde_json::to_vec_pretty(&file).map_err(IndexError::Json)?;
     document.push(b'\n');
@@ -157,7 +160,8 @@ pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
         serial: catalog.serial,
         issued: catalog.issued,
         expires: catalog.expires,
-        key: request.key.public(),
+        key: request.keys.first().map(SigningKey::public).unwrap_or_default(),
+        keys: request.keys.iter().map(SigningKey::public).collect(),
         openpgp: request.openpgp.map(OpenPgpKey::fingerprint),
         sha256: Sha256::of(&document),
         extensions: catalog.extensions.iter().map(|(name, e)| (name.clone(), e.instances.len())).collect(),
@@ -174,10 +178,44 @@ fn check_follows(request: &Request<'_>, last: &Catalog) -> Result<(), IndexError
             repository: request.repository.to_owned(),
         });
     }
-    if last.issued > request.now {
+    // What a thief signed with a key that the new root does not name binds nobody.
+    if last.issued > request.now && last.root == request.root.number {
         return Err(IndexError::ClockBehind { now: request.now, issued: last.issued });
     }
     Ok(())
+}
+
+/// Enough keys, each once.
+fn check_keys(request: &Request<'_>) -> Result<(), IndexError> {
+    let publics: Vec<String> = request.keys.iter().map(SigningKey::public).collect();
+    let twice = |(index, key): &(usize, &String)| publics[..*index].iter().any(|k| is_same_key(k, key));
+    if let Some((_, key)) = publics.iter().enumerate().find(twice) {
+        return Err(IndexError::KeyTwice { key: key.clone() });
+    }
+    let Root { number, catalog, .. } = request.root;
+    if publics.len() < catalog.threshold {
+        return Err(IndexError::Threshold {
+            root: *number,
+            threshold: catalog.threshold,
+            given: publics.len(),
+        });
+    }
+    Ok(())
+}
+
+/// Serials count under one root; a new root starts afresh, also from the last number there is, to which a
+/// thief may have driven it.
+fn next_serial(root: &Root, previous: Option<&Catalog>) -> Result<u64, IndexError> {
+    match previous.filter(|last| last.root == root.number) {
+        None => Ok(1),
+        Some(last) => last.serial.checked_add(1).ok_or(IndexError::LastSerial { root: root.number }),
+    }
+}
+
+fn seal(keys: &[SigningKey], catalog: &Catalog, what: &str) -> Result<Envelope, IndexError> {
+    let packed = Envelope::pack(catalog).map_err(|error| IndexError::Key(KeyError::Pack(error)))?;
+    let signatures = keys.iter().map(|key| key.sign(&packed, what)).collect::<Result<_, _>>();
+    Ok(Envelope::seal(&packed, signatures.map_err(IndexError::Key)?))
 }
 
 /// When the catalog ends. Stock tools know days only, so a life they are told ends at midnight UTC, and

@@ -11,11 +11,15 @@ use std::path::{Path, PathBuf};
 
 use minisign::{KeyPair, PublicKey, SecretKey, SecretKeyBox};
 use serde::Serialize;
-use sysext_manifests::envelope::{Envelope, Signature};
+use sysext_manifests::envelope::{Envelope, Role, Signature};
 
 mod generate;
+mod public;
 
-pub use generate::{Generated, Request, generate};
+pub use generate::{Generated, Request, generate, generate_single, node_configuration};
+pub use public::read_public;
+
+pub(crate) use generate::expiry;
 
 /// The environment variable that may hold the keys' password.
 pub const PASSWORD_VARIABLE: &str = "BAKERY_PASSWORD";
@@ -75,6 +79,12 @@ pub enum KeyError {
         /// What minisign says.
         source: minisign::PError,
     },
+    /// Not a minisign public key. What the file holds is not said: it may be a secret given by mistake.
+    #[error("{path} holds no minisign public key", path = .path.display())]
+    Public {
+        /// The file.
+        path: PathBuf,
+    },
     /// A key could not be made.
     #[error("cannot make a key")]
     Generate(#[source] minisign::PError),
@@ -112,6 +122,7 @@ impl KeyError {
             }
             Self::Unusable { .. } => "the password may be another one, or the file may be damaged".to_owned(),
             Self::Exists { .. } => "choose another directory".to_owned(),
+            Self::Public { .. } => "give a .pub file, or the line in it that begins with RW".to_owned(),
             Self::Password { .. } => "put the password into the file's first line".to_owned(),
             _ => return None,
         })
@@ -205,16 +216,16 @@ impl SigningKey {
     /// Packs a document and signs it; `what` becomes the trusted comment.
     pub fn seal<T: Serialize>(&self, document: &T, what: &str) -> Result<Envelope, KeyError> {
         let packed = Envelope::pack(document).map_err(KeyError::Pack)?;
-        let minisig = minisign::sign(
-            Some(&self.public),
-            &self.secret,
-            packed.as_slice(),
-            Some(what),
-            Some("signature made by bakery"),
-        )
-        .map_err(|source| KeyError::Sign { key: self.public(), source })?;
-        let signature = Signature { key: self.public(), minisig: minisig.into_string() };
+        let signature = self.sign(&packed, what)?;
         Ok(Envelope::seal(&packed, vec![signature]))
+    }
+
+    /// Signs packed bytes; `what` becomes the trusted comment.
+    pub fn sign(&self, packed: &[u8], what: &str) -> Result<Signature, KeyError> {
+        let comment = Some("signature made by bakery");
+        let minisig = minisign::sign(Some(&self.public), &self.secret, packed, Some(what), comment)
+            .map_err(|source| KeyError::Sign { key: self.public(), source })?;
+        Ok(Signature { key: self.public(), minisig: minisig.into_string() })
     }
 }
 

@@ -112,6 +112,15 @@ impl Role {
     }
 }
 
+/// Whether two texts are the same key. What identifier they carry does not matter: whoever makes a key
+/// chooses it. What is no key is the same as none.
+pub fn is_same_key(one: &str, other: &str) -> bool {
+    match (public_key(one), public_key(other)) {
+        (Ok((_, one)), Ok((_, other))) => one == other,
+        _ => false,
+    }
+}
+
 /// A parsed key, and the bytes that tell it from another: algorithm, identifier and key.
 fn public_key(text: &str) -> Result<(minisign_verify::PublicKey, Vec<u8>), EnvelopeError> {
     let wrong = || EnvelopeError::Key { key: text.to_owned() };
@@ -132,35 +141,57 @@ impl Envelope {
         Self { signed: STANDARD.encode(packed), signatures }
     }
 
-    /// Checks that at least the role's threshold of its distinct keys signed; returns the packed bytes and
-    /// the keys that signed them.
+    /// The bytes that signatures must cover.
+    pub fn bytes(&self) -> Result<Vec<u8>, EnvelopeError> {
+        STANDARD.decode(&self.signed).map_err(EnvelopeError::Base64)
+    }
+
+    /// What it says, whoever says it: to look at what is to be signed, never to act on it.
+    pub fn unpack_unverified<T: DeserializeOwned>(&self) -> Result<T, EnvelopeError> {
+        Packed { bytes: self.bytes()?, keys: Vec::new() }.unpack()
+    }
+
+    /// The role's keys that signed, each once, however few they are.
     ///
     /// A trusted key with a signature that does not fit fails the whole, since only tampering or damage
     /// explains it; signatures of unknown keys are passed over.
-    pub fn verify(&self, role: &Role) -> Result<Packed, EnvelopeError> {
-        role.check()?;
-        let bytes = STANDARD.decode(&self.signed).map_err(EnvelopeError::Base64)?;
-        let trusted = role.keys.iter().map(|key| public_key(key)).collect::<Result<Vec<_>, _>>()?;
+    pub fn signers(&self, role: &Role) -> Result<Vec<String>, EnvelopeError> {
+        self.signers_of(&self.bytes()?, role)
+    }
+
+    fn signers_of(&self, bytes: &[u8], role: &Role) -> Result<Vec<String>, EnvelopeError> {
+        let trusted = role.keys.iter().map(|key| Ok((key, public_key(key)?)));
+        let trusted = trusted.collect::<Result<Vec<_>, EnvelopeError>>()?;
         let mut signers = BTreeSet::new();
         let mut keys = Vec::new();
         for signature in &self.signatures {
             let Ok((_, claimed)) = public_key(&signature.key) else { continue };
-            let Some((key, identity)) = trusted.iter().find(|(_, identity)| *identity == claimed) else {
+            let Some((text, (key, identity))) = trusted.iter().find(|(_, (_, other))| *other == claimed)
+            else {
                 continue;
             };
             minisign_verify::Signature::decode(&signature.minisig)
-                .and_then(|decoded| key.verify(&bytes, &decoded, false))
+                .and_then(|decoded| key.verify(bytes, &decoded, false))
                 .map_err(|_| EnvelopeError::Forged { key: signature.key.clone() })?;
             if signers.insert(identity.clone()) {
-                keys.push(signature.key.clone());
+                keys.push((*text).clone());
             }
         }
-        if signers.is_empty() {
+        Ok(keys)
+    }
+
+    /// Checks that at least the role's threshold of its distinct keys signed, as [`Envelope::signers`] finds
+    /// them; returns the packed bytes and the keys that signed them.
+    pub fn verify(&self, role: &Role) -> Result<Packed, EnvelopeError> {
+        role.check()?;
+        let bytes = self.bytes()?;
+        let keys = self.signers_of(&bytes, role)?;
+        if keys.is_empty() {
             let found = self.signatures.iter().map(|signature| signature.key.clone()).collect();
             return Err(EnvelopeError::Stranger { found });
         }
-        if signers.len() < role.threshold {
-            return Err(EnvelopeError::BelowThreshold { valid: signers.len(), threshold: role.threshold });
+        if keys.len() < role.threshold {
+            return Err(EnvelopeError::BelowThreshold { valid: keys.len(), threshold: role.threshold });
         }
         Ok(Packed { bytes, keys })
     }

@@ -459,8 +459,9 @@ pub fn admit(
     Ok(Admitted { catalog: Verified { value: catalog, evidence }, marks, notes })
 }
 
-/// Walks the chain of roots as far as it holds.
-fn newest_root(
+/// Walks the chain of roots as far as it holds: from the root that `marks` name, or from the first that the
+/// operator's keys signed. What does not lead on is passed over; compare the number of what is returned.
+pub fn newest_root(
     chain: &[Envelope],
     repository: &Repository,
     marks: Option<&Marks>,

@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::{Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[path = "fault_roots/site.rs"]
 mod site;
@@ -101,5 +101,241 @@ fn fault_other_keys_in_etc_start_afresh() -> Result<()> {
     assert_eq!(site.marks()?, (1, 1));
     assert_eq!(site.trust()?["remembered"]["under"]["keys"], "the-same");
     ensure!(site.has("2.0")?);
+    Ok(())
+}
+
+#[test]
+fn fault_a_node_that_slept_through_two_rotations_follows() -> Result<()> {
+    let site = Site::open()?;
+    site.update()?.succeeds()?;
+    assert_eq!(site.marks()?, (1, 1));
+    site.keys(&["second", "third", "online"])?;
+    site.rotate(&["--key", "second.pub"], &["keys/root", "second"])?;
+    site.rotate(&["--key", "third.pub", "--catalog-key", "online.pub"], &["second", "third"])?;
+    let shown = site.bakery(&["root", "show", "keys/roots.json", "--json"])?.succeeds()?;
+    let shown: Value = serde_json::from_str(&shown)?;
+    assert_eq!((&shown[2]["number"], shown[2]["needs"].as_array().map(Vec::len)), (&json!(3), Some(2)));
+
+    site.bake("1.1")?;
+    let error = site.index(&[])?.fails()?;
+    ensure!(error.contains("sign with the catalog key that the newest root"), "{error}");
+    site.index(&["--key", "online.key"])?.succeeds()?;
+    site.publish()?;
+    site.update()?.succeeds()?;
+    assert_eq!(site.marks()?, (3, 1));
+    ensure!(site.has("1.1")?);
+    // A node that is new and was given the first key follows as well
+    site.sysupdate(&["trust", "reset", "example"])?.succeeds()?;
+    site.update()?.succeeds()?;
+    assert_eq!(site.marks()?, (3, 1));
+    Ok(())
+}
+
+#[test]
+fn fault_a_stolen_catalog_key_is_healed_by_a_new_root() -> Result<()> {
+    let site = Site::open()?;
+    site.update()?.succeeds()?;
+    let honest = site.served()?;
+    // The thief signs far ahead, in serial and in time
+    for _ in 0..4 {
+        site.index(&["--now", "2028-01-01T00:00:00Z"])?.succeeds()?;
+    }
+    site.publish()?;
+    let stolen = site.served()?;
+    let run = site.update()?;
+    ensure!(format!("{run:?}").contains("the clock runs behind"), "{run:?}");
+    run.succeeds()?;
+    assert_eq!(site.marks()?, (1, 5));
+    site.serve(&honest)?;
+    site.refuses("1.1", "has serial 1, this node has already seen 5")?;
+
+    site.keys(&["online"])?;
+    site.rotate(&["--catalog-key", "online.pub"], &["keys/root"])?;
+    site.bake("1.1")?;
+    site.index(&["--key", "online.key"])?.succeeds()?;
+    site.publish()?;
+    site.update()?.succeeds()?;
+    assert_eq!(site.marks()?, (2, 1));
+    ensure!(site.has("1.1")?);
+
+    // The thief's catalog leads nowhere any more, neither with the old chain nor with the new one
+    let mut mixed = stolen.clone();
+    mixed["roots"] = site.served()?["roots"].clone();
+    for catalog in [stolen, mixed] {
+        site.serve(&catalog)?;
+        let error = site.update()?.fails()?;
+        ensure!(error.contains("is not believed under its root 2"), "{error}");
+    }
+    assert_eq!(site.marks()?, (2, 1));
+    Ok(())
+}
+
+#[test]
+fn fault_a_rotation_signed_by_the_new_keys_alone_is_refused() -> Result<()> {
+    let site = Site::open()?;
+    site.update()?.succeeds()?;
+    site.keys(&["new"])?;
+    site.propose("next.json", &["--key", "new.pub", "--catalog-key", "new.pub"])?;
+    site.sign("next.json", &["new"])?;
+    let error = site.bakery(&["root", "finish", "next.json", "--to", "keys/roots.json"])?.fails()?;
+    ensure!(error.contains("0 of the keys of root 1 signed, 1 must"), "{error}");
+    // Nor does a release come of it by force
+    fs::rename(site.path("next.json"), site.path("keys/roots.json"))?;
+    let error = site.index(&["--key", "new.key"])?.fails()?;
+    ensure!(error.contains("no node would believe"), "{error}");
+
+    // Someone who owns a chain of their own puts its second root behind our first
+    let ours = site.served()?["roots"][0].clone();
+    fs::remove_dir_all(site.path("store"))?;
+    fs::remove_dir_all(site.path("keys"))?;
+    site.bakery(&["keygen", "keys", "--repository", "example", "--url", &site.url(), "--unencrypted"])?
+        .succeeds()?;
+    site.rotate(&[], &["keys/root"])?;
+    site.release("1.1")?;
+    let mut theirs = site.served()?;
+    for roots in [theirs["roots"].clone(), json!([ours, theirs["roots"][1]])] {
+        theirs["roots"] = roots;
+        site.serve(&theirs)?;
+        site.refuses("1.1", "is not believed under its root 1")?;
+    }
+    assert_eq!(site.marks()?, (1, 1));
+    Ok(())
+}
+
+#[test]
+fn fault_thresholds_of_roots_count_distinct_keys() -> Result<()> {
+    let site = Site::bare()?;
+    site.keys(&["a", "b", "c", "online"])?;
+    let three = ["--key", "a.pub", "--key", "b.pub", "--key", "c.pub", "--threshold", "2"];
+    site.init(&[&three[..], &["--catalog-key", "online.pub"]].concat(), &["a", "b"])?;
+    site.bake("1.0")?;
+    site.index(&["--key", "online.key"])?.succeeds()?;
+    site.publish()?;
+    site.define()?;
+    site.update()?.succeeds()?;
+
+    site.propose("next.json", &["--expires-in", "100"])?;
+    fs::copy(site.path("next.json"), site.path("apart.json"))?;
+    site.sign("next.json", &["a"])?;
+    let error = site.bakery(&["root", "finish", "next.json", "--to", "keys/roots.json"])?.fails()?;
+    ensure!(error.contains("1 of the keys of root 1 signed, 2 must"), "{error}");
+    let error = site.bakery(&["root", "sign", "next.json", "--key", "a.key"])?.fails()?;
+    ensure!(error.contains("has signed root 2 already, and counts once"), "{error}");
+    let error = site.bakery(&["root", "sign", "next.json", "--key", "online.key"])?.fails()?;
+    ensure!(error.contains("is neither among the keys of root 2"), "{error}");
+    // The other copy travelled apart
+    site.sign("apart.json", &["c"])?;
+    let join = ["root", "finish", "next.json", "apart.json", "--to", "keys/roots.json"];
+    site.bakery(&join)?.succeeds()?;
+    site.bake("1.1")?;
+    site.index(&["--key", "online.key"])?.succeeds()?;
+    site.publish()?;
+
+    let whole = site.served()?;
+    let signature = &whole["roots"][1]["signatures"][0];
+    for few in [json!([signature]), json!([signature, signature])] {
+        let mut below = whole.clone();
+        below["roots"][1]["signatures"] = few;
+        site.serve(&below)?;
+        site.refuses("1.1", "belongs to root 2, the newest root is 1")?;
+    }
+    site.serve(&whole)?;
+    site.update()?.succeeds()?;
+    assert_eq!(site.marks()?, (2, 1));
+    Ok(())
+}
+
+#[test]
+fn fault_a_key_twice_has_one_voice_whatever_its_identifier() -> Result<()> {
+    let site = Site::bare()?;
+    site.keys(&["a", "online"])?;
+    let key = site.read("a.pub")?.lines().nth(1).unwrap_or_default().to_owned();
+    // The same 32 bytes under another identifier, which is in the front of the text
+    let other = format!("{}AAAAAAA{}", &key[..4], &key[11..]);
+    ensure!(other != key && other.len() == key.len());
+    let url = site.url();
+    let init =
+        ["root", "init", "keys", "--repository", "example", "--url", &url, "--catalog-key", "online.pub"];
+    for second in ["a.pub", key.as_str(), other.as_str()] {
+        let keys = [&init[..], &["--key", "a.pub", "--key", second]].concat();
+        let error = site.bakery(&[&keys[..], &["--threshold", "2"]].concat())?.fails()?;
+        ensure!(error.contains("the threshold is 2 with 1 distinct keys"), "{error}");
+        let error = site.bakery(&keys)?.fails()?;
+        ensure!(error.contains("is twice among the root keys"), "{error}");
+    }
+    ensure!(!site.path("keys/roots.pending.json").exists());
+    Ok(())
+}
+
+#[test]
+fn fault_a_catalog_that_two_must_sign_needs_two() -> Result<()> {
+    let site = Site::bare()?;
+    site.keys(&["root", "a", "b"])?;
+    let catalog = ["--catalog-key", "a.pub", "--catalog-key", "b.pub", "--catalog-threshold", "2"];
+    site.init(&[&["--key", "root.pub"], &catalog[..]].concat(), &["root"])?;
+    site.bake("1.0")?;
+    let error = site.index(&["--key", "a.key"])?.fails()?;
+    ensure!(error.contains("root 1 wants 2 signatures under a catalog, and 1 keys were given"), "{error}");
+    let error = site.index(&["--key", "a.key", "--key", "a.key"])?.fails()?;
+    ensure!(error.contains("was given twice, and counts once"), "{error}");
+    site.index(&["--key", "a.key", "--key", "b.key"])?.succeeds()?;
+    site.publish()?;
+    site.define()?;
+
+    let whole = site.served()?;
+    let signature = &whole["signatures"][1];
+    for few in [json!([signature]), json!([signature, signature])] {
+        let mut below = whole.clone();
+        below["signatures"] = few;
+        site.serve(&below)?;
+        site.refuses("1.0", "1 of the trusted keys signed, 2 must")?;
+    }
+    site.serve(&whole)?;
+    site.update()?.succeeds()?;
+    ensure!(site.has("1.0")?);
+    Ok(())
+}
+
+#[test]
+fn fault_no_secret_is_shown_and_none_is_stored_in_the_clear() -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let site = Site::bare()?;
+    let error = site.bakery(&["key", "a"])?.fails()?;
+    ensure!(error.contains("nothing says how to protect the keys"), "{error}");
+    ensure!(!site.path("a.key").exists() && !site.path("a.pub").exists());
+
+    site.write("password", "correct horse\n")?;
+    fs::set_permissions(site.path("password"), fs::Permissions::from_mode(0o644))?;
+    let error = site.bakery(&["key", "a", "--password-file", "password"])?.fails()?;
+    ensure!(error.contains("others may read it"), "{error}");
+    fs::set_permissions(site.path("password"), fs::Permissions::from_mode(0o600))?;
+    let made = site.bakery(&["key", "a", "--password-file", "password"])?;
+    assert_eq!(fs::metadata(site.path("a.key"))?.permissions().mode() & 0o777, 0o600);
+    let error = site.bakery(&["key", "a", "--unencrypted"])?.fails()?;
+    ensure!(error.contains("keys are never overwritten"), "{error}");
+
+    site.keys(&["online"])?;
+    let url = site.url();
+    let init = ["root", "init", "keys", "--repository", "example", "--url", &url, "--key", "a.pub"];
+    site.bakery(&[&init[..], &["--catalog-key", "online.pub"]].concat())?.succeeds()?;
+    let sign = ["root", "sign", "keys/roots.pending.json", "--key", "a.key"];
+    let error = site.bakery(&sign)?.fails()?;
+    ensure!(error.contains("a.key is encrypted and no password was given"), "{error}");
+    let signed = site.bakery(&[&sign[..], &["--password-file", "password"]].concat())?;
+    for name in ["a.key", "online.key"] {
+        let text = site.read(name)?;
+        let secret = text.lines().nth(1).unwrap_or_default();
+        let mistaken = site.bakery(&[&init[..], &["--catalog-key", name]].concat())?;
+        for run in [&made, &signed, &mistaken] {
+            ensure!(!format!("{run:?}").contains(secret) && !format!("{run:?}").contains("correct horse"));
+        }
+        mistaken.fails()?;
+    }
+    signed.succeeds()?;
+    // The mode of a secret is checked on every use
+    fs::set_permissions(site.path("a.key"), fs::Permissions::from_mode(0o640))?;
+    let error = site.bakery(&[&sign[..], &["--password-file", "password"]].concat())?.fails()?;
+    ensure!(error.contains("a.key holds a secret and others may read it (mode 0640)"), "{error}");
     Ok(())
 }

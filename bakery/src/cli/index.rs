@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use jiff::Timestamp;
 
 use crate::index::{Replaced, Request, index};
@@ -28,9 +28,13 @@ pub(super) struct Args {
     /// The directory with catalog.key and roots.json
     #[arg(long, value_name = "DIR")]
     keys: PathBuf,
-    /// The file with the catalog key's password (or set BAKERY_PASSWORD)
+    /// Sign with this catalog key instead of the one in DIR; repeat it if the root wants several signatures
+    #[arg(long = "key", value_name = "FILE")]
+    key: Vec<PathBuf>,
+    /// The file with the catalog key's password (or set BAKERY_PASSWORD); given several times, one for each
+    /// --key in their order, else the same for all
     #[arg(long, value_name = "FILE")]
-    password_file: Option<PathBuf>,
+    password_file: Vec<PathBuf>,
     /// Sign each SHA256SUMS for stock systemd-sysupdate with this OpenPGP secret key (`gpg --export-secret-keys`);
     /// transfer files then say Verify=yes
     #[arg(long, value_name = "FILE")]
@@ -61,15 +65,14 @@ impl Args {
     }
 
     pub(super) fn run(self) -> Result<()> {
-        let password = super::password(self.password_file.as_deref())?;
-        let key = SigningKey::read(&self.keys.join("catalog.key"), password.as_ref())?;
+        let keys = self.signing_keys()?;
         let (roots, root) = offer::read_roots(&self.keys.join("roots.json"))?;
         let openpgp = self.openpgp()?;
         let indexed = index(&Request {
             store: &Store::new(&self.store),
             repository: &self.repository,
             url: &self.url,
-            key: &key,
+            keys: &keys,
             openpgp: openpgp.as_ref(),
             roots: &roots,
             root: &root,
@@ -90,10 +93,28 @@ impl Args {
             ("serial", indexed.serial.to_string()),
             ("issued", indexed.issued.to_string()),
             ("expires", indexed.expires.to_string()),
-            ("signed by", indexed.key.clone()),
+            ("signed by", indexed.keys.join(", ")),
             ("OpenPGP", openpgp),
             ("sha256", indexed.sha256.to_string()),
             ("extensions", offered.collect::<Vec<_>>().join(", ")),
         ])
+    }
+
+    fn signing_keys(&self) -> Result<Vec<SigningKey>> {
+        let own = [self.keys.join("catalog.key")];
+        let paths = if self.key.is_empty() { &own[..] } else { &self.key };
+        let files = &self.password_file;
+        ensure!(
+            files.len() <= 1 || files.len() == paths.len(),
+            "{} password files were given for {} keys",
+            files.len(),
+            paths.len()
+        );
+        let read = |(index, path): (usize, &PathBuf)| {
+            let file = files.get(index).or(files.first());
+            let password = super::password(file.map(PathBuf::as_path))?;
+            Ok(SigningKey::read(path, password.as_ref())?)
+        };
+        paths.iter().enumerate().map(read).collect()
     }
 }

@@ -2,15 +2,17 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
-use crate::keys::{PASSWORD_VARIABLE, Request, generate};
+use crate::keys::{Request, expiry, generate};
 use crate::naming;
 
 /// Make the keys of a repository, and the file with which a node trusts it.
 ///
 /// The root key says which keys may sign catalogs: keep it offline. The catalog key and roots.json are
 /// what `bakery index` needs. NAME.toml goes to the nodes.
+///
+/// Where several people hold root keys, each makes one with `bakery key`, and `bakery root init` binds them.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Where the keys go; made for you alone if it is missing
@@ -38,16 +40,8 @@ pub(super) struct Args {
 impl Args {
     pub(super) fn run(self) -> Result<()> {
         naming::check_repository(&self.repository)?;
-        let password = match self.unencrypted {
-            true => None,
-            false => match super::password(self.password_file.as_deref())? {
-                Some(password) => Some(password),
-                None => bail!(
-                    "nothing says how to protect the keys: give --password-file FILE, set {PASSWORD_VARIABLE}, or give --unencrypted"
-                ),
-            },
-        };
-        let expires = Request::expiry(super::now()?, self.root_expires_in)
+        let password = super::protection(self.unencrypted, self.password_file.as_deref())?;
+        let expires = expiry(super::now()?, self.root_expires_in)
             .with_context(|| format!("{} days from now is no date", self.root_expires_in))?;
         let made = generate(&Request {
             directory: &self.directory,

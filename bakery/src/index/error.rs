@@ -76,13 +76,35 @@ pub enum IndexError {
         /// Why not.
         source: ChecksumsError,
     },
-    /// The catalog role wants more signatures than one.
-    #[error("root {root} wants {threshold} signatures under a catalog, this makes one")]
+    /// Too few keys sign.
+    #[error("root {root} wants {threshold} signatures under a catalog, and {given} keys were given")]
     Threshold {
         /// The root's number.
         root: u64,
         /// How many it wants.
         threshold: usize,
+        /// How many there are.
+        given: usize,
+    },
+    /// One key counts once.
+    #[error("{key} was given twice, and counts once")]
+    KeyTwice {
+        /// The key.
+        key: String,
+    },
+    /// An older root than that of the last catalog: no node would believe it.
+    #[error("the newest root here is {root}, but the last catalog was signed under root {last}")]
+    OlderRoot {
+        /// The newest root's number.
+        root: u64,
+        /// The last catalog's.
+        last: u64,
+    },
+    /// There is no next serial.
+    #[error("the last catalog under root {root} has the last serial there is")]
+    LastSerial {
+        /// The root's number.
+        root: u64,
     },
     /// The store is another repository's.
     #[error("{store} is the store of the repository {found}, not of {repository}", store = .store.display())]
@@ -136,7 +158,16 @@ impl IndexError {
             }
             Self::ClockBehind { .. } => Some("correct this machine's clock".to_owned()),
             Self::Checksums { source, .. } => source.hint(),
-            Self::Transfer { .. } | Self::Threshold { .. } | Self::Lifetime { .. } | Self::Json(_) => None,
+            Self::Threshold { .. } => {
+                Some("give --key FILE for each catalog key that signs".to_owned())
+            }
+            Self::OlderRoot { .. } => {
+                Some("use the newest roots.json: `bakery root show` tells its number".to_owned())
+            }
+            Self::LastSerial { .. } => {
+                Some("somebody else may have signed it: make a new root, with new catalog keys (`bakery root rotate`)".to_owned())
+            }
+            Self::KeyTwice { .. } | Self::Transfer { .. } | Self::Lifetime { .. } | Self::Json(_) => None,
         }
     }
 }

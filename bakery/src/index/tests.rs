@@ -116,7 +116,7 @@ fn what_was_decided_about_an_image_stays_decided() {
     let file = CatalogFile {
         version: FORMAT,
         roots: desk.roots.clone(),
-        catalog: desk.key.seal(&catalog, "by hand").unwrap(),
+        catalog: desk.keys[0].seal(&catalog, "by hand").unwrap(),
     };
     fs::write(desk.store.catalog(), serde_json::to_vec(&file).unwrap()).unwrap();
     desk.index().unwrap();
@@ -162,14 +162,17 @@ fn an_ended_catalog_still_counts() {
 fn a_key_that_the_root_does_not_name_signs_nothing() {
     let mut desk = Desk::new();
     desk.put("x", "1.0", b"one");
-    desk.key = Desk::new().key;
+    desk.keys = Desk::new().keys;
     let error = desk.index().unwrap_err();
     assert!(error.hint().unwrap().contains("newest root"), "{error:?}");
     assert!(!desk.store.catalog().exists());
     assert!(!desk.store.file("x", "SHA256SUMS").exists());
 
-    desk.root.catalog = Role { threshold: 2, keys: vec![desk.key.public(), desk.root.keys[0].clone()] };
-    assert!(matches!(desk.index(), Err(IndexError::Threshold { root: 1, threshold: 2 })));
+    let keys = vec![desk.keys[0].public(), desk.root.keys[0].clone()];
+    desk.root.catalog = Role { threshold: 2, keys };
+    assert!(matches!(desk.index(), Err(IndexError::Threshold { root: 1, threshold: 2, given: 1 })));
+    desk.keys = vec![desk.twin(), desk.twin()];
+    assert!(matches!(desk.index(), Err(IndexError::KeyTwice { .. })));
 }
 
 #[test]
@@ -192,8 +195,32 @@ fn other_roots_than_those_of_the_last_release_are_said() {
     desk.put("x", "1.0", b"one");
     desk.index().unwrap();
     let other = Desk::new();
-    (desk.key, desk.roots, desk.root) = (other.key, other.roots, other.root);
+    (desk.keys, desk.roots, desk.root) = (other.keys, other.roots, other.root);
     assert_eq!(desk.index().unwrap().notes, [Note::OtherRoot]);
+}
+
+#[test]
+fn a_new_root_starts_the_serial_afresh_and_an_older_one_is_refused() {
+    let mut desk = Desk::new();
+    desk.put("x", "1.0", b"one");
+    desk.index().unwrap();
+    // As if a thief had signed: the last serial, years ahead
+    let mut stolen = desk.catalog();
+    (stolen.serial, stolen.issued) = (u64::MAX, time("2029-01-01T00:00:00Z"));
+    stolen.expires = time("2029-12-01T00:00:00Z");
+    let catalog = desk.keys[0].seal(&stolen, "stolen").unwrap();
+    let file = CatalogFile { version: FORMAT, roots: desk.roots.clone(), catalog };
+    fs::write(desk.store.catalog(), serde_json::to_vec(&file).unwrap()).unwrap();
+    assert!(matches!(desk.index(), Err(IndexError::ClockBehind { .. })));
+    desk.now = time("2029-01-01T00:00:00Z");
+    assert!(matches!(desk.index(), Err(IndexError::LastSerial { root: 1 })));
+
+    desk.now = time(NOW);
+    let old = (desk.roots.clone(), desk.root.clone());
+    desk.rotate();
+    assert_eq!((desk.index().unwrap().serial, desk.catalog().root), (1, 2));
+    (desk.roots, desk.root) = old;
+    assert!(matches!(desk.index(), Err(IndexError::OlderRoot { root: 1, last: 2 })));
 }
 
 fn request(desk: &Desk) -> Request<'_> {
@@ -201,7 +228,7 @@ fn request(desk: &Desk) -> Request<'_> {
         store: &desk.store,
         repository: "example",
         url: "https://example.org/r/",
-        key: &desk.key,
+        keys: &desk.keys,
         openpgp: None,
         roots: &desk.roots,
         root: &desk.root,

@@ -3,7 +3,6 @@
 
 use jiff::{SignedDuration, Timestamp};
 use sysext_manifests::catalog::Root;
-use sysext_manifests::envelope::Role;
 use sysext_manifests::repository::Repository;
 
 use super::*;
@@ -36,11 +35,9 @@ pub struct Generated {
     pub files: Vec<PathBuf>,
 }
 
-impl Request<'_> {
-    /// When a root ends that is made now and lives that many days.
-    pub fn expiry(now: Timestamp, days: u32) -> Option<Timestamp> {
-        now.checked_add(SignedDuration::from_hours(i64::from(days) * 24)).ok()
-    }
+/// When a root ends that is made now and lives that many days.
+pub(crate) fn expiry(now: Timestamp, days: u32) -> Option<Timestamp> {
+    now.checked_add(SignedDuration::from_hours(i64::from(days) * 24)).ok()
 }
 
 /// Makes the keys. Either all files are written, or none is left.
@@ -60,8 +57,7 @@ pub fn generate(request: &Request<'_>) -> Result<Generated, KeyError> {
     roots.push('\n');
 
     let node_file = format!("{}.toml", request.repository);
-    let node = node_configuration(request, &document.keys);
-    Repository::parse(request.repository, &node_file, &node).map_err(KeyError::Repository)?;
+    let node = node_configuration(request.repository, request.url, &document.role())?;
 
     let files = [
         ("root.key", &root.secret, 0o600),
@@ -72,13 +68,37 @@ pub fn generate(request: &Request<'_>) -> Result<Generated, KeyError> {
         (node_file.as_str(), &node, 0o644),
     ];
     let files = files.map(|(name, text, mode)| (directory.join(name), text.as_str(), mode));
+    Ok(Generated {
+        root: root.key.public(),
+        catalog: catalog.key.public(),
+        expires: request.expires,
+        files: write_all(directory, &files)?,
+    })
+}
+
+/// Makes one key pair, `PATH.key` and `PATH.pub`; returns the public key and the files.
+pub fn generate_single(path: &Path, password: Option<&Password>) -> Result<(String, Vec<PathBuf>), KeyError> {
+    let with = |ending: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        PathBuf::from(name)
+    };
+    let (secret, public) = (with(".key"), with(".pub"));
+    let pair = Pair::generate(password, &secret)?;
+    let files = [(secret, pair.secret.as_str(), 0o600), (public, pair.public.as_str(), 0o644)];
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    Ok((pair.key.public(), write_all(directory.unwrap_or(Path::new(".")), &files)?))
+}
+
+/// Writes new files into a directory: all of them, or none is left.
+fn write_all(directory: &Path, files: &[(PathBuf, &str, u32)]) -> Result<Vec<PathBuf>, KeyError> {
     if let Some((path, ..)) = files.iter().find(|(path, ..)| path.symlink_metadata().is_ok()) {
         return Err(KeyError::Exists { path: path.clone() });
     }
     make_directory(directory)?;
     let mut written: Vec<PathBuf> = Vec::new();
     for (path, text, mode) in files {
-        if let Err(error) = write_new(&path, text, mode) {
+        if let Err(error) = write_new(path, text, *mode) {
             // Half a set of keys would stop the next attempt; what was written here nobody has used yet.
             let unremoved = written.iter().find_map(|path| fs::remove_file(path).err().map(|e| (path, e)));
             return Err(match unremoved {
@@ -86,14 +106,9 @@ pub fn generate(request: &Request<'_>) -> Result<Generated, KeyError> {
                 None => error,
             });
         }
-        written.push(path);
+        written.push(path.clone());
     }
-    Ok(Generated {
-        root: root.key.public(),
-        catalog: catalog.key.public(),
-        expires: request.expires,
-        files: written,
-    })
+    Ok(written)
 }
 
 /// A key pair and the texts of its two files.
@@ -118,15 +133,18 @@ impl Pair {
     }
 }
 
-fn node_configuration(request: &Request<'_>, keys: &[String]) -> String {
+/// The text of the file that makes a node trust a repository.
+pub fn node_configuration(repository: &str, url: &str, root: &Role) -> Result<String, KeyError> {
     let mut table = toml::Table::new();
-    table.insert("url".to_owned(), request.url.into());
-    table.insert("keys".to_owned(), keys.to_vec().into());
-    table.insert("threshold".to_owned(), 1.into());
-    format!(
-        "# Makes a node trust the repository {0}: put this file into /etc/sysupdate/repositories/{0}.toml\n{table}",
-        request.repository
-    )
+    table.insert("url".to_owned(), url.into());
+    table.insert("keys".to_owned(), root.keys.clone().into());
+    table.insert("threshold".to_owned(), i64::try_from(root.threshold).unwrap_or(i64::MAX).into());
+    let text = format!(
+        "# Makes a node trust the repository {repository}: put this file into \
+         /etc/sysupdate/repositories/{repository}.toml\n{table}"
+    );
+    Repository::parse(repository, &format!("{repository}.toml"), &text).map_err(KeyError::Repository)?;
+    Ok(text)
 }
 
 fn make_directory(path: &Path) -> Result<(), KeyError> {

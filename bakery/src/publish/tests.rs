@@ -102,7 +102,7 @@ fn another_repositorys_directory_is_left_alone() {
     let file = sysext_manifests::catalog::CatalogFile {
         version: 1,
         roots: desk.roots.clone(),
-        catalog: desk.key.seal(&catalog, "test").unwrap(),
+        catalog: desk.keys[0].seal(&catalog, "test").unwrap(),
     };
     fs::write(desk.store.catalog(), serde_json::to_vec(&file).unwrap()).unwrap();
     assert!(matches!(desk.publish(), Err(PublishError::OtherRepository { .. })));

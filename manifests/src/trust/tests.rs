@@ -264,6 +264,42 @@ fn the_same_key_twice_does_not_reach_a_threshold_of_two() {
     world.admit(None, NOW).unwrap();
 }
 
+/// The pair with another key identifier: that of a minisign key is chosen by whoever makes it.
+fn renamed(pair: &KeyPair, identifier: [u8; 8]) -> KeyPair {
+    let rename = |mut bytes: Vec<u8>, at: usize| {
+        bytes[at..at + 8].copy_from_slice(&identifier);
+        bytes
+    };
+    // Algorithm, then the identifier; before that, a secret key has the parameters of its encryption
+    let sk = minisign::SecretKey::from_bytes(&rename(pair.sk.to_bytes(), 54)).unwrap();
+    let pk = minisign::PublicKey::from_bytes(&rename(pair.pk.to_bytes(), 2)).unwrap();
+    KeyPair { pk, sk }
+}
+
+#[test]
+fn two_keys_with_one_identifier_are_two_and_one_key_with_two_is_one() {
+    let mut world = World::new();
+    let [one, other] = [key(), key()].map(|pair| renamed(&pair, *b"the same"));
+    assert_eq!(one.pk.to_base64()[..13], other.pk.to_base64()[..13]);
+    let two = Root { catalog: role(&[&one, &other], 2), ..root(1, &[&world.root_key], &one) };
+    world.file.roots = vec![sign(&two, &[&world.root_key])];
+    for signers in [[&one, &other], [&other, &one]] {
+        world.file.catalog = sign(&catalog(1, 5), &signers);
+        world.admit(None, NOW).unwrap();
+    }
+    let alias = renamed(&one, *b"another!");
+    for signers in [[&one, &one], [&one, &alias]] {
+        world.file.catalog = sign(&catalog(1, 5), &signers);
+        let error = world.refused(None, NOW);
+        assert!(matches!(error, TrustError::Signature { .. }), "{error}");
+    }
+    // Claimed by the wrong one of the two, a signature fits neither
+    world.file.catalog = sign(&catalog(1, 5), &[&one, &other]);
+    world.file.catalog.signatures[0].key = other.pk.to_base64();
+    let error = world.refused(None, NOW);
+    assert!(matches!(error, TrustError::Signature { source: EnvelopeError::Forged { .. }, .. }), "{error}");
+}
+
 #[test]
 fn a_decompression_bomb_is_stopped_at_the_cap() {
     let mut world = World::new();

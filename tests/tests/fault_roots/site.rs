@@ -11,6 +11,9 @@ use tempfile::TempDir;
 use tests::programs::program;
 use tests::scratch::Root;
 
+/// The catalog that nodes fetch.
+const SERVED: &str = "served/catalog/catalog.json";
+
 /// The publisher's directory and the node's root.
 pub(crate) struct Site {
     directory: TempDir,
@@ -108,6 +111,55 @@ impl Site {
         self.bake(version)?;
         self.index(&[])?.succeeds()?;
         self.publish()
+    }
+
+    /// Makes `NAME.key` and `NAME.pub`.
+    pub(crate) fn keys(&self, names: &[&str]) -> Result<()> {
+        for name in names {
+            self.bakery(&["key", name, "--unencrypted"])?.succeeds()?;
+        }
+        Ok(())
+    }
+
+    /// A repository whose first root is this one; each of `signers` signs it.
+    pub(crate) fn init(&self, root: &[&str], signers: &[&str]) -> Result<()> {
+        let url = self.url();
+        let init = ["root", "init", "keys", "--repository", "example", "--url", &url];
+        self.bakery(&[&init[..], root].concat())?.succeeds()?;
+        self.sign("keys/roots.pending.json", signers)?;
+        self.bakery(&["root", "finish", "keys/roots.pending.json", "--to", "keys/roots.json"])?.succeeds()?;
+        self.node.trust(&self.path("keys/example.toml"))
+    }
+
+    pub(crate) fn propose(&self, out: &str, change: &[&str]) -> Result<()> {
+        self.bakery(&[&["root", "rotate", "keys/roots.json", "--out", out], change].concat())?.succeeds()?;
+        Ok(())
+    }
+
+    pub(crate) fn sign(&self, pending: &str, signers: &[&str]) -> Result<()> {
+        for signer in signers {
+            let key = format!("{signer}.key");
+            self.bakery(&["root", "sign", pending, "--key", &key])?.succeeds()?;
+        }
+        Ok(())
+    }
+
+    /// The next root, signed by each of `signers`.
+    pub(crate) fn rotate(&self, change: &[&str], signers: &[&str]) -> Result<()> {
+        self.propose("next.json", change)?;
+        self.sign("next.json", signers)?;
+        self.bakery(&["root", "finish", "next.json", "--to", "keys/roots.json"])?.succeeds()?;
+        Ok(fs::remove_file(self.path("next.json"))?)
+    }
+
+    /// What is served as the catalog.
+    pub(crate) fn served(&self) -> Result<Value> {
+        Ok(serde_json::from_str(&self.read(SERVED)?)?)
+    }
+
+    /// Serves something else as the catalog.
+    pub(crate) fn serve(&self, catalog: &Value) -> Result<()> {
+        self.write(SERVED, &serde_json::to_string(catalog)?)
     }
 
     pub(crate) fn sysupdate(&self, arguments: &[&str]) -> Result<Run> {

@@ -1,0 +1,278 @@
+//! The chain of roots: whose keys sign roots and catalogs, and how they change hands.
+//!
+//! From the first proposal to the finished `roots.json` it is the same file: the roots so far, and last the
+//! proposed one with the signatures it has. It travels from one holder of a key to the next, none of whom
+//! needs the others' keys or a network. A chain counts as finished when the walk that nodes make reaches its
+//! end.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sysext_manifests::catalog::Root;
+use sysext_manifests::envelope::{Envelope, Role, is_same_key};
+use sysext_manifests::repository::Repository;
+use sysext_manifests::trust;
+
+use crate::keys::SigningKey;
+use crate::store::{self, FileError};
+
+mod error;
+
+pub use error::RootError;
+
+/// The chain of roots in one file; the last may still be a proposal.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    path: PathBuf,
+    links: Vec<(Envelope, Root)>,
+}
+
+/// What the next root says otherwise than the last. What is not given stays.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// The keys that sign roots.
+    pub keys: Option<Vec<String>>,
+    /// How many of them must.
+    pub threshold: Option<usize>,
+    /// The keys that sign catalogs.
+    pub catalog_keys: Option<Vec<String>>,
+    /// How many of them must.
+    pub catalog_threshold: Option<usize>,
+    /// When it ends.
+    pub expires: Timestamp,
+}
+
+/// A root, and who signed it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Signed {
+    /// What it says.
+    #[serde(flatten)]
+    pub root: Root,
+    /// The signatures it needs: of its predecessor's keys, if it has one, and of its own.
+    pub needs: Vec<Need>,
+}
+
+/// Signatures that a root needs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Need {
+    /// The number of the root whose keys must sign.
+    pub of_root: u64,
+    /// How many of them must.
+    pub threshold: usize,
+    /// Those that did.
+    pub signed: Vec<String>,
+    /// Those that did not, any of which may.
+    pub unsigned: Vec<String>,
+}
+
+impl Need {
+    /// How many signatures are still missing.
+    pub fn missing(&self) -> usize {
+        self.threshold.saturating_sub(self.signed.len())
+    }
+}
+
+impl Chain {
+    /// Proposes the first root of a repository. Nothing is written yet.
+    pub fn begin(path: &Path, root: Root) -> Result<Self, RootError> {
+        Self { path: path.to_owned(), links: Vec::new() }.proposing(Root { number: 1, ..root })
+    }
+
+    /// Reads a chain, finished or not. That its documents are readable is all that is known then.
+    pub fn read(path: &Path) -> Result<Self, RootError> {
+        let bytes = std::fs::read(path)
+            .map_err(|source| RootError::File(FileError::Read { path: path.to_owned(), source }))?;
+        let envelopes: Vec<Envelope> = serde_json::from_slice(&bytes)
+            .map_err(|source| RootError::Json { path: path.to_owned(), source })?;
+        let link = |(index, envelope): (usize, Envelope)| {
+            let root = envelope.unpack_unverified().map_err(|source| RootError::Envelope {
+                path: path.to_owned(),
+                position: index + 1,
+                source,
+            })?;
+            Ok((envelope, root))
+        };
+        let links: Vec<_> = envelopes.into_iter().enumerate().map(link).collect::<Result<_, RootError>>()?;
+        if links.is_empty() {
+            return Err(RootError::Empty { path: path.to_owned() });
+        }
+        Ok(Self { path: path.to_owned(), links })
+    }
+
+    /// Proposes the next root of a finished chain, in another file. Nothing is written yet.
+    pub fn next(&self, path: &Path, change: Change) -> Result<Self, RootError> {
+        self.check()?;
+        let last = self.last();
+        let Change { keys, threshold, catalog_keys, catalog_threshold, expires } = change;
+        let root = Root {
+            number: last.number.checked_add(1).ok_or_else(|| RootError::End { path: self.path.clone() })?,
+            threshold: threshold.unwrap_or(last.threshold),
+            keys: keys.unwrap_or_else(|| last.keys.clone()),
+            catalog: Role {
+                threshold: catalog_threshold.unwrap_or(last.catalog.threshold),
+                keys: catalog_keys.unwrap_or_else(|| last.catalog.keys.clone()),
+            },
+            expires,
+        };
+        Self { path: path.to_owned(), links: self.links.clone() }.proposing(root)
+    }
+
+    fn proposing(mut self, root: Root) -> Result<Self, RootError> {
+        check_role("root", &root.role())?;
+        check_role("catalog", &root.catalog)?;
+        let packed = Envelope::pack(&root).map_err(RootError::Pack)?;
+        self.links.push((Envelope::seal(&packed, Vec::new()), root));
+        Ok(self)
+    }
+
+    /// The newest root, which may still be a proposal.
+    pub fn last(&self) -> &Root {
+        let (_, root) = self.links.last().expect("a chain has a root: `read` refuses an empty one");
+        root
+    }
+
+    /// Every root with its signatures, oldest first.
+    pub fn roots(&self) -> Result<Vec<Signed>, RootError> {
+        (0..self.links.len()).map(|index| self.signed(index)).collect()
+    }
+
+    fn signed(&self, index: usize) -> Result<Signed, RootError> {
+        let (envelope, root) = &self.links[index];
+        let before = index.checked_sub(1).map(|before| &self.links[before].1);
+        let need = |signer: &Root| {
+            let signed = envelope.signers(&signer.role()).map_err(|source| RootError::Envelope {
+                path: self.path.clone(),
+                position: index + 1,
+                source,
+            })?;
+            let unsigned = signer.keys.iter().filter(|key| !signed.contains(key)).cloned().collect();
+            Ok(Need { of_root: signer.number, threshold: signer.threshold, signed, unsigned })
+        };
+        let needs = before.into_iter().chain([root]).map(need).collect::<Result<_, RootError>>()?;
+        Ok(Signed { root: root.clone(), needs })
+    }
+
+    /// Adds a signature to the newest root. What is before it must be finished, and the key must be one whose
+    /// signature counts.
+    pub fn sign(&mut self, key: &SigningKey) -> Result<Signed, RootError> {
+        let index = self.links.len() - 1;
+        if index > 0 {
+            self.walk(index)?;
+        }
+        let number = self.last().number;
+        let Signed { needs, .. } = self.signed(index)?;
+        let public = key.public();
+        let is_ours = |other: &String| is_same_key(other, &public);
+        if needs.iter().any(|need| need.signed.iter().any(is_ours)) {
+            return Err(RootError::Again { number, key: public });
+        }
+        if !needs.iter().any(|need| need.unsigned.iter().any(is_ours)) {
+            return Err(RootError::Stranger { number, key: public });
+        }
+        let (envelope, _) = &mut self.links[index];
+        let packed = envelope.bytes().map_err(|source| RootError::Envelope {
+            path: self.path.clone(),
+            position: index + 1,
+            source,
+        })?;
+        let signature = key.sign(&packed, &format!("root {number}")).map_err(RootError::Key)?;
+        envelope.signatures.push(signature);
+        self.signed(index)
+    }
+
+    /// Adds the signatures that another copy of the same proposal got elsewhere.
+    pub fn join(&mut self, other: &Self) -> Result<(), RootError> {
+        let same = |(one, other): (&(Envelope, Root), &(Envelope, Root))| one.0.signed == other.0.signed;
+        if self.links.len() != other.links.len() || !self.links.iter().zip(&other.links).all(same) {
+            return Err(RootError::OtherProposal { path: self.path.clone(), other: other.path.clone() });
+        }
+        for ((envelope, _), (theirs, _)) in self.links.iter_mut().zip(&other.links) {
+            for signature in &theirs.signatures {
+                if !envelope.signatures.iter().any(|ours| is_same_key(&ours.key, &signature.key)) {
+                    envelope.signatures.push(signature.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that nodes reach the end of the chain.
+    pub fn check(&self) -> Result<(), RootError> {
+        let Signed { root, needs } = self.signed(self.links.len() - 1)?;
+        if needs.iter().any(|need| need.missing() > 0) {
+            return Err(RootError::Unsigned { path: self.path.clone(), number: root.number, needs });
+        }
+        self.walk(self.links.len())
+    }
+
+    /// Walks the first `length` roots as a node does that was given the keys of the first.
+    fn walk(&self, length: usize) -> Result<(), RootError> {
+        let (links, first) = (&self.links[..length], &self.links[0].1);
+        let envelopes: Vec<Envelope> = links.iter().map(|(envelope, _)| envelope.clone()).collect();
+        let node = Repository {
+            id: self.path.display().to_string(),
+            url: String::new(),
+            mirrors: Vec::new(),
+            root: first.role(),
+        };
+        let reached = trust::newest_root(&envelopes, &node, None).map_err(RootError::Trust)?;
+        let number = links[length - 1].1.number;
+        if reached != links[length - 1].1 {
+            return Err(RootError::Unreached { path: self.path.clone(), number, reached: reached.number });
+        }
+        Ok(())
+    }
+
+    /// Writes a proposal; what is there already is not overwritten.
+    pub fn write_new(&self) -> Result<(), RootError> {
+        if self.path.symlink_metadata().is_ok() {
+            return Err(RootError::Exists { path: self.path.clone() });
+        }
+        self.write(&self.path)
+    }
+
+    /// Writes a proposal that got a signature.
+    pub fn write_back(&self) -> Result<(), RootError> {
+        self.write(&self.path)
+    }
+
+    /// Makes a proposal the chain: `to` must hold the chain it goes on from, or nothing.
+    pub fn finish(&self, to: &Path, now: Timestamp) -> Result<(), RootError> {
+        self.check()?;
+        let last = self.last();
+        if last.expires <= now {
+            return Err(RootError::Expired { number: last.number, expires: last.expires, now });
+        }
+        if to.symlink_metadata().is_ok() {
+            let present = Self::read(to)?;
+            let begins = present.links.len() <= self.links.len()
+                && present.links.iter().zip(&self.links).all(|(one, other)| one.0.signed == other.0.signed);
+            if !begins {
+                return Err(RootError::OtherChain { path: self.path.clone(), to: to.to_owned() });
+            }
+        }
+        self.write(to)
+    }
+
+    fn write(&self, path: &Path) -> Result<(), RootError> {
+        let envelopes: Vec<&Envelope> = self.links.iter().map(|(envelope, _)| envelope).collect();
+        let mut text = serde_json::to_string_pretty(&envelopes)
+            .map_err(|source| RootError::Json { path: path.to_owned(), source })?;
+        text.push('\n');
+        store::write(path, text.as_bytes()).map(|_| ()).map_err(RootError::File)
+    }
+}
+
+/// A role that can be met, and in which nobody has two voices.
+fn check_role(role: &'static str, keys: &Role) -> Result<(), RootError> {
+    keys.check().map_err(|source| RootError::Role { role, source })?;
+    let twice = |(index, key): &(usize, &String)| keys.keys[..*index].iter().any(|k| is_same_key(k, key));
+    match keys.keys.iter().enumerate().find(twice) {
+        Some((_, key)) => Err(RootError::Twice { role, key: key.clone() }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
