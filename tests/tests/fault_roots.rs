@@ -5,6 +5,8 @@ use std::fs;
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
+#[path = "fault_roots/downgrade.rs"]
+mod downgrade;
 #[path = "fault_roots/site.rs"]
 mod site;
 

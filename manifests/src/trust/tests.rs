@@ -264,6 +264,23 @@ fn the_same_key_twice_does_not_reach_a_threshold_of_two() {
     world.admit(None, NOW).unwrap();
 }
 
+#[test]
+fn a_signature_over_the_bytes_themselves_is_refused_although_it_fits() {
+    // Minisign's first algorithm signed the bytes, not their digest; no program of ours ever did
+    const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+    const SIGNED: &[u8] = b"test";
+    const MINISIG: &str = "untrusted comment: signature from minisign secret key\n\
+        RWQf6LRCGA9i59SLOFxz6NxvASXDJeRtuZykwQepbDEGt87ig1BNpWaVWuNrm73YiIiJbq71Wi+dP9eKL8OC351vwIasSSbXxwA=\n\
+        trusted comment: timestamp:1555779966\tfile:test\n\
+        QtKMXWyYcwdpZAlPF7tE2ENJkRd1ujvKjlj1m9RtHTBnZPa5WKU5uWRs5GoP5M/VqE81QFuMKI5k/SfNQUaOAA==";
+    let key = minisign_verify::PublicKey::from_base64(KEY).unwrap();
+    key.verify(SIGNED, &minisign_verify::Signature::decode(MINISIG).unwrap(), true).unwrap();
+    let signature = Signature { key: KEY.to_owned(), minisig: MINISIG.to_owned() };
+    let envelope = Envelope::seal(SIGNED, vec![signature]);
+    let error = envelope.verify(&Role { threshold: 1, keys: vec![KEY.to_owned()] }).unwrap_err();
+    assert!(matches!(error, EnvelopeError::Forged { .. }), "{error}");
+}
+
 /// The pair with another key identifier: that of a minisign key is chosen by whoever makes it.
 fn renamed(pair: &KeyPair, identifier: [u8; 8]) -> KeyPair {
     let rename = |mut bytes: Vec<u8>, at: usize| {

@@ -1,0 +1,178 @@
+//! Each way of getting a node from a signed catalog down to no signature. The plain SHA256SUMS with the right
+//! digest lies beside all the while: nobody may fall back to it.
+
+use std::fs;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+
+use super::site::Site;
+
+/// How an operator, or someone who edits a transfer file, may say that signatures do not matter.
+const MODES: [(&[&str], &str); 4] = [
+    (&[], ""),
+    (&["--verify=no"], ""),
+    (&["--verify=yes"], ""),
+    (&["--verify=no"], "[Transfer]\nVerify=no\n"),
+];
+
+/// A node that has 1.0, and 1.1 is served.
+fn site() -> Result<Site> {
+    let site = Site::open()?;
+    site.update()?.succeeds()?;
+    site.release("1.1")?;
+    ensure!(site.read("served/x/SHA256SUMS")?.contains("x-1.1-"), "there is nothing to fall back to");
+    Ok(site)
+}
+
+/// In no mode is 1.1 installed, and each says why.
+fn is_refused(site: &Site, reason: &str) -> Result<()> {
+    for (arguments, drop_in) in MODES {
+        site.node.drop_in("x", "x", "20-verify", drop_in)?;
+        let run = site.sysupdate(&[arguments, &["-C", "x", "update"]].concat())?;
+        let error = run.fails()?;
+        ensure!(error.contains(reason), "{arguments:?} {drop_in:?}: {error}\nbut expected: {reason}");
+        ensure!(!site.has("1.1")?, "{arguments:?} {drop_in:?}: 1.1 was installed without a signature");
+    }
+    ensure!(site.has("1.0")?, "what was there is gone");
+    Ok(())
+}
+
+/// The same for an altered catalog; the honest one is believed afterwards.
+fn altered(alter: impl FnOnce(&mut Value) -> Result<()>, reason: &str) -> Result<()> {
+    let site = site()?;
+    let honest = site.served()?;
+    let mut catalog = honest.clone();
+    alter(&mut catalog)?;
+    ensure!(catalog != honest, "nothing was altered");
+    site.serve(&catalog)?;
+    is_refused(&site, reason)?;
+    assert_eq!(site.marks()?, (1, 1));
+    site.serve(&honest)?;
+    site.update()?.succeeds()?;
+    ensure!(site.has("1.1")?, "the honest catalog was refused as well");
+    Ok(())
+}
+
+/// The same for a catalog with other signatures.
+fn signed_with(signatures: &Value, reason: &str) -> Result<()> {
+    let alter = |catalog: &mut Value| {
+        catalog["signatures"] = signatures.clone();
+        Ok(())
+    };
+    altered(alter, reason)
+}
+
+/// Gives the signature another algorithm, which is in its first two bytes: `ED` in the beginning.
+fn with_algorithm(catalog: &mut Value, algorithm: impl Fn(&str) -> Option<String>) -> Result<()> {
+    let minisig = catalog["signatures"][0]["minisig"].as_str().context("no signature")?;
+    let mut lines: Vec<String> = minisig.lines().map(str::to_owned).collect();
+    lines[1] = algorithm(&lines[1]).with_context(|| format!("another algorithm already: {minisig}"))?;
+    catalog["signatures"][0]["minisig"] = json!(lines.join("\n"));
+    Ok(())
+}
+
+#[test]
+fn fault_downgrade_missing_signatures() -> Result<()> {
+    altered(
+        |catalog| {
+            catalog.as_object_mut().context("no object")?.remove("signatures");
+            Ok(())
+        },
+        "missing field `signatures`",
+    )
+}
+
+#[test]
+fn fault_downgrade_no_signatures() -> Result<()> {
+    let nobody = "signed by nobody, and none of these keys is trusted here";
+    signed_with(&json!([]), nobody)
+}
+
+#[test]
+fn fault_downgrade_null_signatures() -> Result<()> {
+    signed_with(&Value::Null, "is not readable: invalid type: null")
+}
+
+#[test]
+fn fault_downgrade_unknown_algorithm() -> Result<()> {
+    let unknown = |line: &str| {
+        // `XX`; the third character holds the last four bits of the second byte and two of the identifier
+        let third = line.chars().nth(2)?;
+        let third = "ghij".chars().nth("QRST".find(third)?)?;
+        line.starts_with("RU").then(|| format!("WF{third}{}", &line[3..]))
+    };
+    altered(|catalog| with_algorithm(catalog, unknown), "does not fit")
+}
+
+#[test]
+fn fault_downgrade_legacy_algorithm() -> Result<()> {
+    let legacy = |line: &str| line.strip_prefix("RU").map(|rest| format!("RW{rest}"));
+    altered(|catalog| with_algorithm(catalog, legacy), "does not fit")
+}
+
+#[test]
+fn fault_downgrade_signature_of_another_file() -> Result<()> {
+    // By the right key as the file says it, over other bytes and by another key in truth
+    let other = Site::open()?.served()?;
+    let forge = |catalog: &mut Value| {
+        catalog["signatures"][0]["minisig"] = other["signatures"][0]["minisig"].clone();
+        Ok(())
+    };
+    altered(forge, "does not fit")
+}
+
+#[test]
+fn fault_downgrade_signature_of_the_catalog_before() -> Result<()> {
+    let site = Site::open()?;
+    site.update()?.succeeds()?;
+    let before = site.served()?;
+    site.release("1.1")?;
+    let mut catalog = site.served()?;
+    catalog["signatures"] = before["signatures"].clone();
+    site.serve(&catalog)?;
+    is_refused(&site, "does not fit: the file was altered or damaged")
+}
+
+#[test]
+fn fault_downgrade_stranger() -> Result<()> {
+    signed_with(&Site::open()?.served()?["signatures"], "none of these keys is trusted here")
+}
+
+#[test]
+fn fault_downgrade_no_roots() -> Result<()> {
+    // Without roots the remembered one still counts; a new node has none to begin with
+    let site = Site::open()?;
+    site.release("1.1")?;
+    let mut catalog = site.served()?;
+    catalog["roots"] = json!([]);
+    site.serve(&catalog)?;
+    site.refuses("1.1", "none of the 0 roots of example is signed by the keys")
+}
+
+#[test]
+fn fault_downgrade_no_catalog() -> Result<()> {
+    let site = site()?;
+    fs::remove_file(site.path("served/catalog/catalog.json"))?;
+    is_refused(&site, "catalog/catalog.json")
+}
+
+#[test]
+fn fault_downgrade_no_description_of_the_repository() -> Result<()> {
+    let site = site()?;
+    let described = site.node.below("etc/sysupdate/repositories/example.toml");
+    let text = fs::read_to_string(&described)?;
+    for (defect, reason) in [
+        (String::new(), "no such file, but a transfer says Repository=example"),
+        (text.replace("threshold = 1", "threshold = 0"), "the threshold is 0"),
+        (format!("url = '{}'\nkeys = []\n", site.url()), "the threshold is 1 with 0 distinct keys"),
+        (format!("url = '{}'\n", site.url()), "missing field `keys`"),
+    ] {
+        fs::write(&described, defect)?;
+        is_refused(&site, reason)?;
+    }
+    fs::write(&described, text)?;
+    site.update()?.succeeds()?;
+    ensure!(site.has("1.1")?, "the keys are back, and 1.1 is refused");
+    Ok(())
+}
