@@ -11,7 +11,7 @@ use sysext_manifests::catalog::{Catalog, Instance, Resource, Root, Units};
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::envelope::Envelope;
 
-use crate::index::{self, IndexError, Indexed, Replaced, index};
+use crate::index::{self, IndexError, Indexed, Purpose, Replaced, index};
 use crate::keys::{self, SigningKey};
 use crate::naming;
 use crate::offer::{self, Validity};
@@ -39,6 +39,7 @@ pub(crate) struct Desk {
     pub(crate) openpgp: Option<OpenPgpKey>,
     pub(crate) valid_for: Option<u32>,
     pub(crate) replaced: Replaced,
+    pub(crate) purpose: Purpose,
     pub(crate) obsolete: Obsolete,
 }
 
@@ -65,6 +66,7 @@ impl Desk {
             openpgp: None,
             valid_for: None,
             replaced: Replaced::Refuse,
+            purpose: Purpose::Offer,
             obsolete: Obsolete::Keep,
             directory,
         }
@@ -113,6 +115,7 @@ impl Desk {
             valid_for: self.valid_for,
             now: self.now,
             replaced: self.replaced,
+            purpose: self.purpose,
         })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! The catalog is written last, and only after it was admitted as a node would admit it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
@@ -52,6 +52,18 @@ pub struct Request<'a> {
     pub now: Timestamp,
     /// What to do about an image that changed after it was offered.
     pub replaced: Replaced,
+    /// What the release is for.
+    pub purpose: Purpose,
+}
+
+/// What a release is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// To offer what is in the store.
+    #[default]
+    Offer,
+    /// To offer what is on offer already, for longer. A store that holds something else is refused.
+    Refresh,
 }
 
 /// What to do about an image that changed under its name after it was offered: nodes that have the old
@@ -128,6 +140,9 @@ pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
         notes.push(Note::RootEndsFirst { root: root.number, expires: root.expires });
     }
 
+    if request.purpose == Purpose::Refresh {
+        check_same(previous.as_ref(), &extensions)?;
+    }
     let catalog = Catalog {
         version: FORMAT,
         repository: request.repository.to_owned(),
@@ -183,6 +198,18 @@ fn check_follows(request: &Request<'_>, last: &Catalog) -> Result<(), IndexError
         return Err(IndexError::ClockBehind { now: request.now, issued: last.issued });
     }
     Ok(())
+}
+
+/// Nothing is on offer now that was not before, and the other way round.
+fn check_same(
+    previous: Option<&Catalog>,
+    extensions: &BTreeMap<String, Extension>,
+) -> Result<(), IndexError> {
+    let last = &previous.ok_or(IndexError::NothingToRefresh)?.extensions;
+    let names: BTreeSet<&String> = last.keys().chain(extensions.keys()).collect();
+    let changed = names.into_iter().filter(|name| last.get(*name) != extensions.get(*name));
+    let changed: Vec<String> = changed.cloned().collect();
+    if changed.is_empty() { Ok(()) } else { Err(IndexError::NoRefresh { changed }) }
 }
 
 /// Enough keys, each once.

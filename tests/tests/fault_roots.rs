@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 #[path = "fault_roots/downgrade.rs"]
 mod downgrade;
+#[path = "fault_roots/renewal.rs"]
+mod renewal;
 #[path = "fault_roots/site.rs"]
 mod site;
 

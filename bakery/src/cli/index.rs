@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use jiff::Timestamp;
 
-use crate::index::{Replaced, Request, index};
+use crate::index::{Purpose, Replaced, Request, index};
 use crate::keys::{Password, SigningKey};
 use crate::offer;
 use crate::openpgp::OpenPgpKey;
@@ -14,7 +14,11 @@ use crate::store::Store;
 /// Make a signed release of everything in a store.
 ///
 /// Reads every record and image, checks each digest, writes SHA256SUMS and the transfer files, and last
-/// the signed catalog with the next serial. Run it again to renew the catalog without baking.
+/// the signed catalog with the next serial.
+///
+/// A catalog ends, so that nobody can hold nodes back with an old one. Nodes warn when two thirds of its life
+/// are over and refuse it when it has ended: run `index --refresh` and `publish` at a third of it, on a timer.
+/// Nothing is baked then, and with --valid-for the date for stock tools moves as well.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The store
@@ -52,6 +56,9 @@ pub(super) struct Args {
     /// Offer images that changed under their name after they were offered
     #[arg(long)]
     replace: bool,
+    /// Offer for longer what is on offer already, and refuse to offer anything else
+    #[arg(long, conflicts_with = "replace")]
+    refresh: bool,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -79,6 +86,7 @@ impl Args {
             valid_for: self.valid_for,
             now: self.now.map_or_else(super::now, Ok)?,
             replaced: if self.replace { Replaced::Accept } else { Replaced::Refuse },
+            purpose: if self.refresh { Purpose::Refresh } else { Purpose::Offer },
         })?;
         for note in &indexed.notes {
             super::say(format_args!("warning: {note}"));

@@ -100,6 +100,15 @@ pub enum IndexError {
         /// The last catalog's.
         last: u64,
     },
+    /// Nothing was offered yet.
+    #[error("there is no catalog to refresh")]
+    NothingToRefresh,
+    /// A refresh that would be more.
+    #[error("what is in the store is not what was offered last: {}", .changed.join(", "))]
+    NoRefresh {
+        /// The extensions that differ.
+        changed: Vec<String>,
+    },
     /// There is no next serial.
     #[error("the last catalog under root {root} has the last serial there is")]
     LastSerial {
@@ -166,6 +175,9 @@ impl IndexError {
             }
             Self::LastSerial { .. } => {
                 Some("somebody else may have signed it: make a new root, with new catalog keys (`bakery root rotate`)".to_owned())
+            }
+            Self::NothingToRefresh | Self::NoRefresh { .. } => {
+                Some("leave out --refresh to offer what is in the store".to_owned())
             }
             Self::KeyTwice { .. } | Self::Transfer { .. } | Self::Lifetime { .. } | Self::Json(_) => None,
         }

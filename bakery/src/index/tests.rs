@@ -200,6 +200,29 @@ fn other_roots_than_those_of_the_last_release_are_said() {
 }
 
 #[test]
+fn a_refresh_offers_the_same_for_longer_or_nothing() {
+    let mut desk = Desk::new();
+    desk.put("x", "1.0", b"one");
+    desk.purpose = Purpose::Refresh;
+    assert!(matches!(desk.index(), Err(IndexError::NothingToRefresh)));
+    (desk.purpose, desk.valid_for) = (Purpose::Offer, Some(14));
+    desk.index().unwrap();
+    let before = desk.catalog();
+
+    (desk.purpose, desk.now) = (Purpose::Refresh, time("2026-11-25T00:00:00Z"));
+    let indexed = desk.index().unwrap();
+    assert_eq!((indexed.serial, indexed.expires), (2, time("2026-12-09T00:00:00Z")));
+    assert_eq!(desk.catalog().extensions, before.extensions);
+    assert!(manifest(&desk, "x", "SHA256SUMS").contains("BEST-BEFORE-2026-12-09"));
+
+    desk.put("y", "1.0", b"new");
+    let held = files(desk.store.root());
+    let error = desk.index().unwrap_err();
+    assert_eq!(error.to_string(), "what is in the store is not what was offered last: y");
+    assert_eq!((files(desk.store.root()), desk.catalog().serial), (held, 2));
+}
+
+#[test]
 fn a_new_root_starts_the_serial_afresh_and_an_older_one_is_refused() {
     let mut desk = Desk::new();
     desk.put("x", "1.0", b"one");
@@ -235,6 +258,7 @@ fn request(desk: &Desk) -> Request<'_> {
         valid_for: None,
         now: desk.now,
         replaced: Replaced::Refuse,
+        purpose: Purpose::Offer,
     }
 }
 
