@@ -249,7 +249,12 @@ fn health<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<HealthCheck>
     let checks = Vec::<String>::deserialize(deserializer)?;
     checks
         .iter()
-        .map(|check| check.parse().map_err(|error: HealthCheckError| told(&error, error.hint())))
+        .map(|text| match text.parse().map_err(|error: HealthCheckError| told(&error, error.hint()))? {
+            check @ HealthCheck::Exec { .. } => Ok(check),
+            check => Err(serde::de::Error::custom(format!(
+                "health check \"{check}\" is of a kind that nodes of this version do not run"
+            ))),
+        })
         .collect()
 }
 

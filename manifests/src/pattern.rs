@@ -12,6 +12,7 @@ use crate::version::Version;
 
 mod wildcard;
 
+pub(crate) use wildcard::number as systemd_number;
 pub use wildcard::{Captures, PartitionUuid, Wildcard};
 
 /// The longest pattern and the longest name in a directory, in bytes: `NAME_MAX`.

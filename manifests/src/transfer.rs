@@ -4,30 +4,37 @@
 //! Parsing is strict where a mistake would install or leave out the wrong thing, and otherwise does as
 //! systemd does: the value is ignored and a [`Warning`] says so.
 
-use std::fmt;
 use std::time::Duration;
 
-use crate::pattern::Patterns;
+use crate::pattern::{PartitionUuid, Patterns};
+use crate::requirement::Requirement;
 use crate::specifier::Identity;
 use crate::version::Version;
 
 mod draft;
 mod health;
 mod keys;
+mod kinds;
 mod problem;
 mod reader;
+mod rewrite;
 mod span;
 mod words;
 mod writer;
 
 pub use health::{HealthCheck, HealthCheckError};
+pub use kinds::{Activate, Channel, PartitionType, RelativeTo, SourceType, TargetType};
 pub use problem::{Meant, Place, TransferError, Warning};
 pub use span::{SpanError, format_span, parse_span};
 pub use words::WordsError;
 pub use writer::{TextError, TransferText, VerifyText};
 
-/// How many versions a target keeps unless the file says otherwise.
+/// How many versions a directory keeps unless the file says otherwise.
 pub const INSTANCES_MAX_DEFAULT: u64 = 3;
+/// How many versions partitions hold unless the file says otherwise: as many as there are slots.
+pub const INSTANCES_MAX_SLOTS: u64 = u64::MAX;
+/// How often a new version may be tried to boot unless the file says otherwise.
+pub const TRIES_LEFT_DEFAULT: u64 = 3;
 /// One to run and one to go to: no target keeps fewer.
 pub const INSTANCES_MAX_FLOOR: u64 = 2;
 /// How long health checks may go on failing unless the file says otherwise.
@@ -61,6 +68,18 @@ pub struct Transfer {
     pub target: Target,
     /// The repository whose signed catalog decides, by its identifier.
     pub repository: Option<String>,
+    /// Other places with the same files.
+    pub mirrors: Vec<String>,
+    /// What versions must fulfil.
+    pub version: Option<Requirement>,
+    /// Newer versions are never installed.
+    pub max_version: Option<Version>,
+    /// How ripe versions have to be.
+    pub channel: Option<Channel>,
+    /// What else has to be there.
+    pub requires: Vec<Dependency>,
+    /// How many bytes a second may be downloaded.
+    pub bandwidth: Option<u64>,
     /// What makes a new version take effect.
     pub activate: Activate,
     /// What must pass after activation; all of them.
@@ -78,17 +97,10 @@ pub struct Source {
     pub kind: SourceType,
     /// A URL, or a directory as an absolute path without a slash at its end.
     pub path: String,
+    /// What a directory's path starts from.
+    pub relative_to: RelativeTo,
     /// Which names there are versions.
     pub patterns: Patterns,
-}
-
-/// Kinds of sources. systemd knows more; these are what this version reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SourceType {
-    /// Files below a URL, listed in a `SHA256SUMS`.
-    UrlFile,
-    /// Files in a directory.
-    RegularFile,
 }
 
 /// Where versions go.
@@ -96,8 +108,11 @@ pub enum SourceType {
 pub struct Target {
     /// What kind of thing it is.
     pub kind: TargetType,
-    /// A directory as an absolute path without a slash at its end.
+    /// A directory as an absolute path without a slash at its end; for partitions a block device, an image
+    /// of a disk, or [`AUTO`].
     pub path: String,
+    /// What the path starts from.
+    pub relative_to: RelativeTo,
     /// The first one names new versions, all of them recognise installed ones.
     pub patterns: Patterns,
     /// Access mode of new files; otherwise from the pattern's `@m`, otherwise the source's.
@@ -110,26 +125,48 @@ pub struct Target {
     pub current_symlink: Option<String>,
     /// Whether new files lose their write bits; otherwise from the pattern's `@r`.
     pub read_only: Option<bool>,
-    /// Boot attempts a new version has left, for `@l`.
+    /// Boot attempts a new version has left, where the patterns have `@l`.
     pub tries_left: Option<u64>,
-    /// Boot attempts a new version has behind it, for `@d`.
+    /// Boot attempts a new version has behind it, where the patterns have `@d`.
     pub tries_done: Option<u64>,
+    /// What is said of partitions, whatever the target is.
+    pub partition: Partition,
 }
 
-/// Kinds of targets. systemd knows more; this is what this version writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TargetType {
-    /// Files in a directory.
-    RegularFile,
+/// The `Path=` of partitions on the disk that the running system is on.
+pub const AUTO: &str = "auto";
+
+/// What a target says of its partitions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Partition {
+    /// Which partitions are slots.
+    pub kind: PartitionType,
+    /// The UUID of new versions; otherwise from the pattern's `@u`, otherwise left alone.
+    pub uuid: Option<PartitionUuid>,
+    /// The flags of new versions; otherwise from `@f`, otherwise left alone.
+    pub flags: Option<u64>,
+    /// The no-auto flag alone; otherwise from `@a`.
+    pub no_auto: Option<bool>,
+    /// The grow-file-system flag alone; otherwise from `@g`.
+    pub grow_file_system: Option<bool>,
+    /// Whether the rest of the slot is filled with zeros; see [`Partition::fills_with_zeros`].
+    pub zero_fill: Option<bool>,
 }
 
-/// What makes a new version take effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activate {
-    /// Refresh the merged extensions.
-    Refresh,
-    /// Nothing: whoever uses the file sees to it.
-    None,
+impl Partition {
+    /// Whether the rest of a slot is filled with zeros: as the file says, else for signatures.
+    pub fn fills_with_zeros(&self) -> bool {
+        self.zero_fill.unwrap_or_else(|| self.kind.is_signature())
+    }
+}
+
+/// Something that has to be there, in versions that fulfil a requirement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dependency {
+    /// The extension.
+    pub name: String,
+    /// Its versions; nothing if any will do.
+    pub versions: Option<Requirement>,
 }
 
 /// A transfer and what was odd about its file.
@@ -169,53 +206,6 @@ impl Transfer {
     /// The features that decide whether the transfer takes part; with none, it always does.
     pub fn named_features(&self) -> impl Iterator<Item = &str> {
         self.features.iter().chain(&self.requisite_features).map(String::as_str)
-    }
-}
-
-impl SourceType {
-    /// The name in `Type=`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::UrlFile => "url-file",
-            Self::RegularFile => "regular-file",
-        }
-    }
-}
-
-impl TargetType {
-    /// The name in `Type=`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::RegularFile => "regular-file",
-        }
-    }
-}
-
-impl Activate {
-    /// The name in `Activate=`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Refresh => "refresh",
-            Self::None => "none",
-        }
-    }
-}
-
-impl fmt::Display for SourceType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl fmt::Display for TargetType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl fmt::Display for Activate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
     }
 }
 

@@ -13,7 +13,7 @@ use sysext_manifests::checksums::{Checksums, ChecksumsError, Stale};
 use sysext_manifests::openpgp::{Keyring, SignedChecksums};
 use sysext_manifests::pattern::{Captures, FormatError};
 use sysext_manifests::specifier::Identity;
-use sysext_manifests::transfer::{SourceType, Transfer};
+use sysext_manifests::transfer::Transfer;
 use sysext_manifests::trust::{Claim, Verified};
 use sysext_manifests::version::Version;
 
@@ -219,8 +219,9 @@ impl<'a> Discovery<'a> {
     fn found(&mut self, transfer: &Transfer) -> Result<Vec<Found>, Rc<DiscoverError>> {
         match (&transfer.repository, transfer.source.kind) {
             (Some(id), _) => self.in_catalog(transfer, id),
-            (None, SourceType::UrlFile) => self.in_manifest(transfer),
-            (None, SourceType::RegularFile) => self.in_directory(transfer).map_err(Rc::new),
+            (None, kind) if kind.is_remote() => self.in_manifest(transfer),
+            // Settings let no directories, archives and subvolumes through
+            (None, _) => self.in_directory(transfer).map_err(Rc::new),
         }
     }
 
@@ -392,10 +393,15 @@ impl<'a> Discovery<'a> {
         captures: &Captures,
         origin: Origin,
     ) -> Result<Source, DiscoverError> {
+        let captures = Captures {
+            tries_left: captures.tries_left.or(transfer.target.tries_left),
+            tries_done: captures.tries_done.or(transfer.target.tries_done),
+            ..captures.clone()
+        };
         let name = transfer
             .target
             .patterns
-            .format(captures)
+            .format(&captures)
             .map_err(|source| DiscoverError::Name { transfer: transfer.id.clone(), source })?;
         let target = self.paths.below_root(Path::new(&transfer.target.path)).join(name);
         let mode = transfer.target.mode.or(captures.mode);

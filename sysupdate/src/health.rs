@@ -43,7 +43,9 @@ pub enum Verdict {
 pub fn judge(host: &Host, checks: &[HealthCheck], subject: Subject<'_>, timeout: Duration) -> Verdict {
     let end = host.clock.elapsed() + timeout;
     for check in checks {
-        let HealthCheck::Exec { argv } = check;
+        let HealthCheck::Exec { argv } = check else {
+            return Verdict::Sick { output: format!("{check} is not executed by this version") };
+        };
         let program =
             Program { root: subject.root.to_owned(), argv: argv.clone(), environment: environment(subject) };
         let mut last = "it had no time to run".to_owned();

@@ -13,6 +13,8 @@ use sysext_manifests::transfer::{Transfer, TransferError};
 use crate::host::store::{EntryKind, Store};
 use crate::paths::Paths;
 
+mod executed;
+
 /// More than any definition has, in bytes.
 const SIZE_LIMIT: u64 = 1 << 20;
 
@@ -98,6 +100,12 @@ pub enum SettingsError {
         /// The transfers, each behind its component.
         transfers: Vec<String>,
     },
+    /// Transfers ask for what this version cannot do.
+    #[error("{}", not_executed(.refused))]
+    NotExecuted {
+        /// Each file and what it asks for.
+        refused: Vec<(String, Vec<String>)>,
+    },
     /// A repository that a transfer names is not described.
     #[error("{}: no such file, but a transfer says Repository={id}", path.display())]
     NoRepository {
@@ -120,6 +128,13 @@ fn list(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
+fn not_executed(refused: &[(String, Vec<String>)]) -> String {
+    let each = refused
+        .iter()
+        .map(|(file, what)| format!("{file}: this version does not execute {}", what.join(", ")));
+    each.collect::<Vec<_>>().join("; ")
+}
+
 impl SettingsError {
     /// What the operator can do.
     pub fn hint(&self) -> Option<String> {
@@ -137,6 +152,9 @@ impl SettingsError {
                 Some("keep one of them, or give each its own CurrentSymlink= and Path=".to_owned())
             }
             Self::Transfer { source, .. } => source.hint(),
+            Self::NotExecuted { .. } => {
+                Some("leave these transfers to systemd-sysupdate, in a component of their own".to_owned())
+            }
             _ => None,
         }
     }
@@ -308,6 +326,7 @@ fn read(
         return Err(SettingsError::NoDefinitions { component: name, searched: directories });
     }
     let mut transfers = Vec::new();
+    let mut refused = Vec::new();
     for (file, path) in files {
         let Some(text) = unmasked(store, &path)? else { continue };
         let drop_in_directories: Vec<_> =
@@ -333,7 +352,15 @@ fn read(
             ));
             continue;
         }
-        transfers.push(parsed.transfer);
+        let keys = executed::not_acted_on(&parsed.transfer);
+        warnings.extend(keys.iter().map(|key| format!("{file}: {key}= is not acted on by this version")));
+        match executed::refused(&parsed.transfer) {
+            what if what.is_empty() => transfers.push(parsed.transfer),
+            what => refused.push((file, what)),
+        }
+    }
+    if !refused.is_empty() {
+        return Err(SettingsError::NotExecuted { refused });
     }
     Ok(Component { name, transfers, warnings })
 }

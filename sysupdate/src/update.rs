@@ -365,7 +365,9 @@ impl Update<'_> {
         let mut checks: Vec<HealthCheck> = own.cloned().collect();
         for text in &activation.health {
             let check: HealthCheck = text.parse().map_err(|error| format!("the catalog's {error}"))?;
-            let HealthCheck::Exec { argv } = &check;
+            let HealthCheck::Exec { argv } = &check else {
+                return Err(format!("the catalog's {check} is not executed by this version"));
+            };
             let program = argv.first().map(String::as_str).unwrap_or_default();
             let images = activation.links.iter().filter_map(|link| link.target.as_deref());
             let mut inside = false;

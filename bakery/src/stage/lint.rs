@@ -141,7 +141,8 @@ pub(super) fn lint(tree: &Tree, recipe: &Recipe) -> Vec<Problem> {
     if is_empty {
         problems.push(Problem::Empty);
     }
-    for HealthCheck::Exec { argv } in &recipe.health {
+    for check in &recipe.health {
+        let HealthCheck::Exec { argv } = check else { continue };
         let Some(program) = argv.first() else { continue };
         if let Some(found) = why_not_runnable(tree, program) {
             problems.push(Problem::Check { program: program.clone(), found });

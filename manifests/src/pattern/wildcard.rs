@@ -177,6 +177,13 @@ impl Captures {
     }
 }
 
+impl PartitionUuid {
+    /// Reads 32 hexadecimal digits, with or without dashes.
+    pub fn parse(text: &str) -> Option<Self> {
+        uuid(text)
+    }
+}
+
 impl fmt::Display for PartitionUuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)
@@ -236,7 +243,7 @@ fn fill(captures: &mut Captures, values: &[(Wildcard, String)]) -> Option<()> {
 
 /// A number as systemd reads it: a plus sign is allowed, `0x`, `0o`, `0b` and a leading zero set the base.
 /// The largest value means "not set" there, so it is none.
-fn number(text: &str) -> Option<u64> {
+pub(crate) fn number(text: &str) -> Option<u64> {
     let text = text.strip_prefix('+').unwrap_or(text);
     let prefixed = |prefixes: [&str; 2]| prefixes.iter().find_map(|prefix| text.strip_prefix(prefix));
     let (digits, base) = if let Some(digits) = prefixed(["0x", "0X"]) {
@@ -253,7 +260,7 @@ fn number(text: &str) -> Option<u64> {
     digits_of(digits, base).filter(|value| *value != u64::MAX)
 }
 
-fn hexadecimal(text: &str) -> Option<u64> {
+pub(crate) fn hexadecimal(text: &str) -> Option<u64> {
     let text = text.strip_prefix('+').unwrap_or(text);
     digits_of(text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text), 16)
 }

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use super::{
-    Activate, EXTENSION_DIRECTORIES, HEALTH_TIMEOUT_DEFAULT, HealthCheck, INSTANCES_MAX_DEFAULT, Parsed,
-    Place, Source, SourceType, Target, TargetType, Transfer, TransferError, Warning,
+    AUTO, Activate, Channel, Dependency, EXTENSION_DIRECTORIES, HEALTH_TIMEOUT_DEFAULT, HealthCheck,
+    INSTANCES_MAX_DEFAULT, INSTANCES_MAX_SLOTS, Parsed, Partition, Place, RelativeTo, Source, SourceType,
+    TRIES_LEFT_DEFAULT, Target, TargetType, Transfer, TransferError, Warning,
 };
 use crate::pattern::{Pattern, Patterns, Wildcard};
+use crate::requirement::Requirement;
 use crate::version::Version;
 
 /// A file as far as it has been read. What must be looked at as a whole keeps its place.
@@ -23,14 +25,17 @@ pub(super) struct Draft {
     pub(super) appstream: Vec<String>,
     pub(super) source_type: Option<SourceType>,
     pub(super) source_path: Option<(Place, String)>,
+    pub(super) source_relative_to: Option<(Place, RelativeTo)>,
     pub(super) source_patterns: Vec<Pattern>,
-    pub(super) target_type: Option<TargetType>,
+    pub(super) target_type: Option<(Place, TargetType)>,
     pub(super) target_path: Option<(Place, String)>,
+    pub(super) target_relative_to: Option<(Place, RelativeTo)>,
     pub(super) target_patterns: Vec<Pattern>,
+    pub(super) partition: Partition,
     pub(super) mode: Option<u32>,
     pub(super) instances_max: Option<u64>,
     pub(super) remove_temporary: Option<bool>,
-    pub(super) current_symlink: Option<String>,
+    pub(super) current_symlink: Option<(Place, String)>,
     pub(super) read_only: Option<bool>,
     pub(super) tries_left: Option<(Place, u64)>,
     pub(super) tries_done: Option<(Place, u64)>,
@@ -39,6 +44,12 @@ pub(super) struct Draft {
     pub(super) health_checks: Vec<HealthCheck>,
     pub(super) health_timeout: Option<Duration>,
     pub(super) hold: bool,
+    pub(super) mirrors: Vec<String>,
+    pub(super) version: Option<Requirement>,
+    pub(super) max_version: Option<Version>,
+    pub(super) channel: Option<Channel>,
+    pub(super) requires: Vec<Dependency>,
+    pub(super) bandwidth: Option<u64>,
 }
 
 impl Draft {
@@ -47,21 +58,39 @@ impl Draft {
         let missing = |section, key| TransferError::Missing { file: name.to_owned(), section, key };
         let source_type = self.source_type.ok_or_else(|| missing("Source", "Type"))?;
         let (place, path) = self.source_path.ok_or_else(|| missing("Source", "Path"))?;
-        let source_path = match source_type {
-            SourceType::UrlFile if is_url(&path) => path,
-            SourceType::UrlFile => return Err(TransferError::Url { place, value: path }),
-            SourceType::RegularFile => directory(place, path)?,
+        let source_path = match source_type.is_remote() {
+            true if is_url(&path) => path,
+            true => return Err(TransferError::Url { place, value: path }),
+            false => directory(place, path)?,
+        };
+        let source_relative_to = match self.source_relative_to {
+            Some((place, relative_to)) if !starts_from(source_type, relative_to) => {
+                return Err(TransferError::NotFromThere {
+                    place,
+                    value: relative_to,
+                    kind: source_type.as_str(),
+                });
+            }
+            other => other.map_or(RelativeTo::Root, |(_, relative_to)| relative_to),
         };
         let (place, path) = self.target_path.ok_or_else(|| missing("Target", "Path"))?;
-        // Without Type=, systemd takes a device for a partition
         let target_type = match self.target_type {
-            None if path == "/dev" || path.starts_with("/dev/") => {
-                return Err(TransferError::Partition { place, path });
+            None => source_type.inferred_target(&path),
+            Some((_, kind)) if source_type.fits(kind) => kind,
+            Some((place, kind)) => {
+                return Err(TransferError::Mismatch { place, source_type, target_type: kind });
             }
-            None => TargetType::RegularFile,
-            Some(kind) => kind,
         };
-        let target_path = directory(place, path)?;
+        let target_path = match target_type {
+            TargetType::Partition if path == AUTO => path,
+            _ => directory(place, path)?,
+        };
+        let target_relative_to = match self.target_relative_to {
+            Some((place, value)) if !may_hold(target_type, value) => {
+                return Err(TransferError::NotFromThere { place, value, kind: target_type.as_str() });
+            }
+            other => other.map_or(RelativeTo::Root, |(_, relative_to)| relative_to),
+        };
         let source_patterns =
             Patterns::new(self.source_patterns).map_err(|_| missing("Source", "MatchPattern"))?;
         let target_patterns =
@@ -74,9 +103,22 @@ impl Draft {
                 self.warnings.push(Warning::NoWildcard { place: place.clone(), wildcard });
             }
         }
-        let current_symlink = self.current_symlink.map(|symlink| match symlink.strip_prefix('/') {
-            Some(_) => symlink,
-            None => format!("{}/{symlink}", target_path.trim_end_matches('/')),
+        let current_symlink = match self.current_symlink {
+            Some((_, symlink)) if symlink.starts_with('/') => Some(symlink),
+            Some((place, value)) if target_type == TargetType::Partition => {
+                return Err(TransferError::Path { place, value });
+            }
+            Some((_, symlink)) => Some(format!("{}/{symlink}", target_path.trim_end_matches('/'))),
+            None => None,
+        };
+        let tries_left = self.tries_left.map(|(_, number)| number);
+        let tries_done = self.tries_done.map(|(_, number)| number);
+        let default = |wildcard, number| target_patterns.uses(wildcard).then_some(number);
+        let tries_left = tries_left.or_else(|| default(Wildcard::TriesLeft, TRIES_LEFT_DEFAULT));
+        let tries_done = tries_done.or_else(|| default(Wildcard::TriesDone, 0));
+        let instances_max = self.instances_max.unwrap_or(match target_type {
+            TargetType::Partition => INSTANCES_MAX_SLOTS,
+            TargetType::RegularFile | TargetType::Directory | TargetType::Subvolume => INSTANCES_MAX_DEFAULT,
         });
         let activate = self.activate.unwrap_or_else(|| match &current_symlink {
             Some(symlink) if self.ours && is_extension(symlink) => Activate::Refresh,
@@ -91,26 +133,61 @@ impl Draft {
             requisite_features: self.requisite_features,
             changelog: self.changelog,
             appstream: self.appstream,
-            source: Source { kind: source_type, path: source_path, patterns: source_patterns },
+            source: Source {
+                kind: source_type,
+                path: source_path,
+                relative_to: source_relative_to,
+                patterns: source_patterns,
+            },
             target: Target {
                 kind: target_type,
                 path: target_path,
+                relative_to: target_relative_to,
                 patterns: target_patterns,
                 mode: self.mode,
-                instances_max: self.instances_max.unwrap_or(INSTANCES_MAX_DEFAULT),
+                instances_max,
                 remove_temporary: self.remove_temporary.unwrap_or(true),
                 current_symlink,
                 read_only: self.read_only,
-                tries_left: self.tries_left.map(|(_, number)| number),
-                tries_done: self.tries_done.map(|(_, number)| number),
+                tries_left,
+                tries_done,
+                partition: self.partition,
             },
             repository: self.repository,
             activate,
             health_checks: self.health_checks,
             health_timeout: self.health_timeout.unwrap_or(HEALTH_TIMEOUT_DEFAULT),
             hold: self.hold,
+            mirrors: self.mirrors,
+            version: self.version,
+            max_version: self.max_version,
+            channel: self.channel,
+            requires: self.requires,
+            bandwidth: self.bandwidth,
         };
         Ok(Parsed { transfer, warnings: self.warnings })
+    }
+}
+
+/// Whether a source's path may start from there.
+fn starts_from(kind: SourceType, relative_to: RelativeTo) -> bool {
+    match relative_to {
+        RelativeTo::Root => true,
+        RelativeTo::Explicit => !kind.is_remote(),
+        RelativeTo::Esp | RelativeTo::Xbootldr | RelativeTo::Boot => {
+            matches!(kind, SourceType::RegularFile | SourceType::Directory)
+        }
+    }
+}
+
+/// Whether a target's path may start from there.
+fn may_hold(kind: TargetType, relative_to: RelativeTo) -> bool {
+    match relative_to {
+        RelativeTo::Root => true,
+        RelativeTo::Explicit => false,
+        RelativeTo::Esp | RelativeTo::Xbootldr | RelativeTo::Boot => {
+            matches!(kind, TargetType::RegularFile | TargetType::Directory)
+        }
     }
 }
 

@@ -2,71 +2,59 @@
 
 use super::problem::Meant;
 
-/// What this version does about a key.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Known {
-    /// It is read.
-    Read,
-    /// It exists, and this version does not act on it.
-    Unsupported,
-}
-
 /// Our own section.
 pub(super) const OURS: &str = "X-Sysupdate";
 
-use Known::{Read, Unsupported};
-
-const SECTIONS: [(&str, &[(&str, Known)]); 4] = [
+const SECTIONS: [(&str, &[&str]); 4] = [
     (
         "Transfer",
         &[
-            ("MinVersion", Read),
-            ("ProtectVersion", Read),
-            ("Verify", Read),
-            ("ChangeLog", Read),
-            ("AppStream", Read),
-            ("Features", Read),
-            ("RequisiteFeatures", Read),
-            ("MaxVersion", Unsupported),
+            "MinVersion",
+            "ProtectVersion",
+            "Verify",
+            "ChangeLog",
+            "AppStream",
+            "Features",
+            "RequisiteFeatures",
         ],
     ),
-    ("Source", &[("Type", Read), ("Path", Read), ("PathRelativeTo", Read), ("MatchPattern", Read)]),
+    ("Source", &["Type", "Path", "PathRelativeTo", "MatchPattern"]),
     (
         "Target",
         &[
-            ("Type", Read),
-            ("Path", Read),
-            ("PathRelativeTo", Read),
-            ("MatchPattern", Read),
-            ("Mode", Read),
-            ("InstancesMax", Read),
-            ("RemoveTemporary", Read),
-            ("CurrentSymlink", Read),
-            ("ReadOnly", Read),
-            ("TriesLeft", Read),
-            ("TriesDone", Read),
-            ("MatchPartitionType", Unsupported),
-            ("PartitionUUID", Unsupported),
-            ("PartitionFlags", Unsupported),
-            ("PartitionNoAuto", Unsupported),
-            ("PartitionGrowFileSystem", Unsupported),
-            ("PartitionZeroFill", Unsupported),
+            "Type",
+            "Path",
+            "PathRelativeTo",
+            "MatchPattern",
+            "Mode",
+            "InstancesMax",
+            "RemoveTemporary",
+            "CurrentSymlink",
+            "ReadOnly",
+            "TriesLeft",
+            "TriesDone",
+            "MatchPartitionType",
+            "PartitionUUID",
+            "PartitionFlags",
+            "PartitionNoAuto",
+            "PartitionGrowFileSystem",
+            "PartitionZeroFill",
         ],
     ),
     (
         OURS,
         &[
-            ("Repository", Read),
-            ("Activate", Read),
-            ("HealthCheck", Read),
-            ("HealthTimeout", Read),
-            ("Hold", Read),
-            ("Mirror", Unsupported),
-            ("Version", Unsupported),
-            ("MaxVersion", Unsupported),
-            ("Channel", Unsupported),
-            ("Requires", Unsupported),
-            ("Bandwidth", Unsupported),
+            "Repository",
+            "Activate",
+            "HealthCheck",
+            "HealthTimeout",
+            "Hold",
+            "Mirror",
+            "Version",
+            "MaxVersion",
+            "Channel",
+            "Requires",
+            "Bandwidth",
         ],
     ),
 ];
@@ -76,9 +64,9 @@ pub(super) fn section(name: &str) -> Option<&'static str> {
     SECTIONS.iter().find(|(section, _)| *section == name).map(|(section, _)| *section)
 }
 
-/// What is known of a key.
-pub(super) fn find(section: &str, key: &str) -> Option<Known> {
-    keys(section).iter().find(|(known, _)| *known == key).map(|(_, known)| *known)
+/// Whether a section has a key.
+pub(super) fn has(section: &str, key: &str) -> bool {
+    keys(section).contains(&key)
 }
 
 /// What a section that does not exist may have meant.
@@ -88,15 +76,14 @@ pub(super) fn meant_section(name: &str) -> Option<&'static str> {
 
 /// What a key that does not exist may have meant: the same key elsewhere, else a similar one here.
 pub(super) fn meant_key(section: &str, key: &str) -> Option<Meant> {
-    let elsewhere =
-        SECTIONS.iter().find(|(_, keys)| keys.iter().any(|(known, _)| *known == key)).map(|(name, _)| *name);
+    let elsewhere = SECTIONS.iter().find(|(_, keys)| keys.contains(&key)).map(|(name, _)| *name);
     match elsewhere {
         Some(section) => Some(Meant::Section(section)),
-        None => nearest(key, keys(section).iter().map(|(known, _)| *known)).map(Meant::Key),
+        None => nearest(key, keys(section).iter().copied()).map(Meant::Key),
     }
 }
 
-fn keys(section: &str) -> &'static [(&'static str, Known)] {
+fn keys(section: &str) -> &'static [&'static str] {
     SECTIONS.iter().find(|(name, _)| *name == section).map_or(&[], |(_, keys)| *keys)
 }
 

@@ -2,9 +2,13 @@
 
 use std::fmt;
 
-use super::{HealthCheckError, INSTANCES_MAX_FLOOR, SpanError, WordsError};
+use super::{
+    Activate, Channel, HealthCheckError, INSTANCES_MAX_FLOOR, RelativeTo, SourceType, SpanError, TargetType,
+    WordsError,
+};
 use crate::ini::{IniError, IniWarning};
 use crate::pattern::{PatternError, Wildcard};
+use crate::requirement::RequirementError;
 use crate::specifier::SpecifierError;
 use crate::version::VersionError;
 
@@ -44,37 +48,49 @@ pub enum TransferError {
         /// The key.
         key: &'static str,
     },
-    /// A source of a kind that this version does not read.
-    #[error("{place}: source type {value:?} is none of those this version reads: url-file, regular-file")]
+    /// A source of a kind that does not exist.
+    #[error("{place}: {value:?} is no type of sources; there are {}", SourceType::listing())]
     SourceType {
         /// Where.
         place: Place,
         /// The type.
         value: String,
     },
-    /// A target of a kind that this version does not write.
-    #[error("{place}: target type {value:?} is none of those this version writes: regular-file")]
+    /// A target of a kind that does not exist.
+    #[error("{place}: {value:?} is no type of targets; there are {}", TargetType::listing())]
     TargetType {
         /// Where.
         place: Place,
         /// The type.
         value: String,
     },
-    /// A target that is a partition because of its path.
-    #[error("{place}: {path:?} makes the target a partition, and this version writes only regular-file")]
-    Partition {
+    /// A target that its source cannot fill.
+    #[error("{place}: a source of type {source_type} cannot fill a target of type {target_type}")]
+    Mismatch {
         /// Where.
         place: Place,
-        /// The path.
-        path: String,
+        /// The source's type.
+        source_type: SourceType,
+        /// The target's type.
+        target_type: TargetType,
     },
-    /// A place that this version does not look up.
-    #[error("{place}: {value:?} is not supported, this version knows only root")]
+    /// A place that does not exist.
+    #[error("{place}: {value:?} is none of {}", RelativeTo::listing())]
     PathRelativeTo {
         /// Where.
         place: Place,
         /// What was asked for.
         value: String,
+    },
+    /// A place that such a source or target cannot start from.
+    #[error("{place}: a path of type {kind} cannot be relative to {value}")]
+    NotFromThere {
+        /// Where.
+        place: Place,
+        /// What was asked for.
+        value: RelativeTo,
+        /// The type.
+        kind: &'static str,
     },
     /// A source that is no URL.
     #[error("{place}: {value:?} is not a valid http, https or file URL")]
@@ -124,9 +140,49 @@ pub enum TransferError {
         /// The value.
         value: String,
     },
-    /// A way to activate that this version does not have.
-    #[error("{place}: {value:?} is none of those this version knows: refresh, none")]
+    /// A way to activate that does not exist.
+    #[error("{place}: {value:?} is none of {}", Activate::listing())]
     Activate {
+        /// Where.
+        place: Place,
+        /// The value.
+        value: String,
+    },
+    /// A channel that does not exist.
+    #[error("{place}: {value:?} is none of {}", Channel::listing())]
+    Channel {
+        /// Where.
+        place: Place,
+        /// The value.
+        value: String,
+    },
+    /// A requirement that is none.
+    #[error("{place}: {reason}")]
+    Requirement {
+        /// Where.
+        place: Place,
+        /// Why not.
+        reason: Box<RequirementError>,
+    },
+    /// A limit that is no version.
+    #[error("{place}: {reason}")]
+    Version {
+        /// Where.
+        place: Place,
+        /// Why not.
+        reason: VersionError,
+    },
+    /// A dependency without a name that an extension can have.
+    #[error("{place}: {value:?} does not start with an extension's name")]
+    Dependency {
+        /// Where.
+        place: Place,
+        /// The value.
+        value: String,
+    },
+    /// No number of bytes.
+    #[error("{place}: {value:?} is no number of bytes a second")]
+    Bandwidth {
         /// Where.
         place: Place,
         /// The value.
@@ -162,14 +218,24 @@ impl TransferError {
                 Some("letters, digits, '.', '_' and '-' are allowed, and no '.' at the start".to_owned())
             }
             Self::Missing { section: "Source", key: "Type", .. } => {
-                Some("this version reads url-file and regular-file".to_owned())
+                Some(format!("there are {}", SourceType::listing()))
+            }
+            Self::Requirement { reason, .. } => reason.hint(),
+            Self::Dependency { .. } => Some("write for example Requires=containerd >=1.7".to_owned()),
+            Self::Bandwidth { .. } => Some("write for example Bandwidth=500K, 10M or 1G".to_owned()),
+            Self::Mismatch { source_type, .. } => {
+                let fits = TargetType::ALL.iter().filter(|kind| source_type.fits(**kind));
+                let fits: Vec<_> = fits.map(|kind| kind.as_str()).collect();
+                Some(format!("Type= may be {} there", fits.join(" or ")))
             }
             Self::Hold { .. } => Some("write Hold=yes or Hold=no".to_owned()),
             Self::Missing { .. }
             | Self::SourceType { .. }
             | Self::TargetType { .. }
-            | Self::Partition { .. }
             | Self::PathRelativeTo { .. }
+            | Self::NotFromThere { .. }
+            | Self::Channel { .. }
+            | Self::Version { .. }
             | Self::Url { .. }
             | Self::Path { .. }
             | Self::Words { .. }
@@ -203,12 +269,6 @@ pub enum Warning {
         place: Place,
         /// What may have been meant.
         meant: Option<Meant>,
-    },
-    /// A key that exists, and that this version does not act on.
-    #[error("{place}: not supported by this version, ignored")]
-    Unsupported {
-        /// Where.
-        place: Place,
     },
     /// No version, so there is no lower limit or no protection by it.
     #[error("{place}: {reason}, ignored")]
@@ -253,6 +313,22 @@ pub enum Warning {
     /// No number.
     #[error("{place}: {value:?} is not a whole number, ignored")]
     Number {
+        /// Where.
+        place: Place,
+        /// The value.
+        value: String,
+    },
+    /// No UUID.
+    #[error("{place}: {value:?} is not a UUID, ignored")]
+    Uuid {
+        /// Where.
+        place: Place,
+        /// The value.
+        value: String,
+    },
+    /// No type of partitions.
+    #[error("{place}: {value:?} is neither a UUID nor the name of a partition type, ignored")]
+    PartitionType {
         /// Where.
         place: Place,
         /// The value.

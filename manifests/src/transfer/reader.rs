@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use super::draft::{Draft, is_url};
-use super::keys::{self, Known};
+use super::keys;
 use super::words::{self, Quotes};
 use super::{
-    Activate, HealthCheck, INSTANCES_MAX_FLOOR, Parsed, Place, SourceType, TargetType, TransferError,
-    Warning, parse_span,
+    Activate, Channel, Dependency, HealthCheck, INSTANCES_MAX_FLOOR, Parsed, PartitionType, Place,
+    RelativeTo, SourceType, TargetType, TransferError, Warning, parse_span,
 };
 use crate::ini::{self, Entry};
-use crate::pattern::Pattern;
+use crate::pattern::{PartitionUuid, Pattern, systemd_number};
+use crate::requirement::Requirement;
 use crate::specifier::{self, Identity};
 use crate::version::Version;
 
@@ -64,19 +65,14 @@ impl Reader<'_> {
         let Some(section) = keys::section(&entry.section) else { return Ok(()) };
         let key = entry.key.as_str();
         let place = Place { file: self.file.to_owned(), line: entry.line, section, key: key.to_owned() };
-        match keys::find(section, key) {
-            Some(Known::Read) => self.value(place, &entry.value),
-            Some(Known::Unsupported) => {
-                self.warn(Warning::Unsupported { place });
-                Ok(())
-            }
-            None if key.starts_with("X-") => Ok(()),
-            None => {
-                let meant = keys::meant_key(section, key);
-                self.warn(Warning::UnknownKey { place, meant });
-                Ok(())
-            }
+        if keys::has(section, key) {
+            return self.value(place, &entry.value);
         }
+        if !key.starts_with("X-") {
+            let meant = keys::meant_key(section, key);
+            self.warn(Warning::UnknownKey { place, meant });
+        }
+        Ok(())
     }
 
     fn value(&mut self, place: Place, value: &str) -> Result<(), TransferError> {
@@ -106,23 +102,30 @@ impl Reader<'_> {
             ("Source", "Type") => {
                 self.draft.source_type = match value {
                     "" => None,
-                    "url-file" => Some(SourceType::UrlFile),
-                    "regular-file" => Some(SourceType::RegularFile),
-                    _ => return Err(TransferError::SourceType { place, value: value.to_owned() }),
+                    _ => Some(
+                        SourceType::of_word(value)
+                            .ok_or_else(|| TransferError::SourceType { place, value: value.to_owned() })?,
+                    ),
                 }
             }
             ("Target", "Type") => {
-                self.draft.target_type = match value {
-                    "" => None,
-                    "regular-file" => Some(TargetType::RegularFile),
+                self.draft.target_type = match (value, TargetType::of_word(value)) {
+                    ("", _) => None,
+                    (_, Some(kind)) => Some((place, kind)),
                     _ => return Err(TransferError::TargetType { place, value: value.to_owned() }),
                 }
             }
             ("Source", "Path") => self.draft.source_path = self.path(place, value)?,
             ("Target", "Path") => self.draft.target_path = self.path(place, value)?,
-            (_, "PathRelativeTo") => {
-                if !matches!(value, "" | "root") {
-                    return Err(TransferError::PathRelativeTo { place, value: value.to_owned() });
+            (section, "PathRelativeTo") => {
+                let relative_to = match (value, RelativeTo::of_word(value)) {
+                    ("", _) => None,
+                    (_, Some(relative_to)) => Some((place, relative_to)),
+                    _ => return Err(TransferError::PathRelativeTo { place, value: value.to_owned() }),
+                };
+                match section {
+                    "Source" => self.draft.source_relative_to = relative_to,
+                    _ => self.draft.target_relative_to = relative_to,
                 }
             }
             ("Source", "MatchPattern") => self.patterns(place, value, |draft| &mut draft.source_patterns)?,
@@ -142,9 +145,31 @@ impl Reader<'_> {
                     self.draft.tries_done = number.map(|number| (place, number));
                 }
             }
+            ("Target", "MatchPartitionType") => match value.parse::<PartitionType>() {
+                _ if value.is_empty() => self.draft.partition.kind = PartitionType::default(),
+                Ok(kind) => self.draft.partition.kind = kind,
+                Err(()) => self.warn(Warning::PartitionType { place, value: value.to_owned() }),
+            },
+            ("Target", "PartitionUUID") => match PartitionUuid::parse(value) {
+                None if !value.is_empty() => self.warn(Warning::Uuid { place, value: value.to_owned() }),
+                uuid => self.draft.partition.uuid = uuid,
+            },
+            ("Target", "PartitionFlags") => match systemd_number(value) {
+                None if !value.is_empty() => self.warn(Warning::Number { place, value: value.to_owned() }),
+                flags => self.draft.partition.flags = flags,
+            },
+            ("Target", "PartitionNoAuto") => {
+                self.boolean(place, value, |draft| &mut draft.partition.no_auto);
+            }
+            ("Target", "PartitionGrowFileSystem") => {
+                self.boolean(place, value, |draft| &mut draft.partition.grow_file_system);
+            }
+            ("Target", "PartitionZeroFill") => {
+                self.boolean(place, value, |draft| &mut draft.partition.zero_fill);
+            }
             (keys::OURS, _) => self.ours(place, value)?,
-            // keys::find() has let nothing else through
-            _ => self.warn(Warning::Unsupported { place }),
+            // keys::has() has let nothing else through
+            _ => self.warn(Warning::UnknownKey { place, meant: None }),
         }
         Ok(())
     }
@@ -160,12 +185,55 @@ impl Reader<'_> {
                 self.draft.repository = (!value.is_empty()).then(|| value.to_owned());
             }
             "Activate" => {
-                self.draft.activate = match value {
-                    "" => None,
-                    "refresh" => Some(Activate::Refresh),
-                    "none" => Some(Activate::None),
+                self.draft.activate = match (value, Activate::of_word(value)) {
+                    ("", _) => None,
+                    (_, Some(activate)) => Some(activate),
                     _ => return Err(TransferError::Activate { place, value: value.to_owned() }),
                 }
+            }
+            "Channel" => {
+                self.draft.channel = match (value, Channel::of_word(value)) {
+                    ("", _) => None,
+                    (_, Some(channel)) => Some(channel),
+                    _ => return Err(TransferError::Channel { place, value: value.to_owned() }),
+                }
+            }
+            "Mirror" if value.is_empty() => self.draft.mirrors.clear(),
+            "Mirror" => {
+                let url = specifier::expand(value, self.identity)
+                    .map_err(|reason| TransferError::Specifier { place: place.clone(), reason })?;
+                if !is_url(&url) {
+                    return Err(TransferError::Url { place, value: url });
+                }
+                self.draft.mirrors.push(url);
+            }
+            "Version" if value.is_empty() => self.draft.version = None,
+            "Version" => self.draft.version = Some(requirement(place, value)?),
+            "MaxVersion" if value.is_empty() => self.draft.max_version = None,
+            "MaxVersion" => {
+                let expanded = specifier::expand(value, self.identity)
+                    .map_err(|reason| TransferError::Specifier { place: place.clone(), reason })?;
+                let version = expanded.parse().map_err(|reason| TransferError::Version { place, reason })?;
+                self.draft.max_version = Some(version);
+            }
+            "Requires" if value.is_empty() => self.draft.requires.clear(),
+            "Requires" => {
+                let end = value.find(|c: char| !is_name(c)).unwrap_or(value.len());
+                let (name, rest) = value.split_at(end);
+                if name.is_empty() || name.starts_with('.') {
+                    return Err(TransferError::Dependency { place, value: value.to_owned() });
+                }
+                let versions = match rest.trim() {
+                    "" => None,
+                    rest => Some(requirement(place, rest)?),
+                };
+                self.draft.requires.push(Dependency { name: name.to_owned(), versions });
+            }
+            "Bandwidth" if value.is_empty() => self.draft.bandwidth = None,
+            "Bandwidth" => {
+                let bytes = bytes(value).filter(|bytes| *bytes > 0);
+                let wrong = || TransferError::Bandwidth { place, value: value.to_owned() };
+                self.draft.bandwidth = Some(bytes.ok_or_else(wrong)?);
             }
             "HealthCheck" if value.is_empty() => self.draft.health_checks.clear(),
             "HealthCheck" => match HealthCheck::parse(value) {
@@ -186,7 +254,7 @@ impl Reader<'_> {
                 self.draft.hold = ini::boolean(value)
                     .ok_or_else(|| TransferError::Hold { place, value: value.to_owned() })?;
             }
-            _ => self.warn(Warning::Unsupported { place }),
+            _ => self.warn(Warning::UnknownKey { place, meant: None }),
         }
         Ok(())
     }
@@ -329,11 +397,32 @@ impl Reader<'_> {
             self.draft.current_symlink = None;
         } else if let Some(value) = self.expand(&place, value) {
             match simplify(&value) {
-                Some(path) => self.draft.current_symlink = Some(path),
+                Some(path) => self.draft.current_symlink = Some((place, path)),
                 None => self.warn(Warning::Symlink { place, value }),
             }
         }
     }
+}
+
+fn requirement(place: Place, value: &str) -> Result<Requirement, TransferError> {
+    value.parse().map_err(|reason| TransferError::Requirement { place, reason: Box::new(reason) })
+}
+
+/// The characters of an extension's name.
+fn is_name(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-')
+}
+
+/// A number of bytes; K, M and G are powers of 1024, as in systemd's sizes.
+fn bytes(text: &str) -> Option<u64> {
+    let (digits, shift) = match text.as_bytes().last()? {
+        b'K' => (&text[..text.len() - 1], 10),
+        b'M' => (&text[..text.len() - 1], 20),
+        b'G' => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    let number: u64 = digits.parse().ok().filter(|_| !digits.starts_with('+'))?;
+    number.checked_mul(1 << shift)
 }
 
 /// A path without empty and `.` parts; nothing if it goes up or names no file.

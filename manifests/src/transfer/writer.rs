@@ -101,7 +101,7 @@ impl TransferText {
         if self.source_patterns.is_empty() {
             return Err(TextError::NoPattern);
         }
-        let mut text = Text(String::new());
+        let mut text = Text::default();
         text.comment(&self.comment);
         text.section("Transfer");
         match self.verify {
@@ -168,9 +168,15 @@ impl TransferText {
     }
 }
 
-struct Text(String);
+/// The text of a file that grows.
+#[derive(Default)]
+pub(super) struct Text(String);
 
 impl Text {
+    pub(super) fn into_string(self) -> String {
+        self.0
+    }
+
     /// Lines that start with `#`; a line break of any kind ends one, so a comment cannot become a key.
     fn comment(&mut self, comment: &str) {
         for line in comment.split(['\n', '\r', '\0']) {
@@ -187,13 +193,13 @@ impl Text {
         }
     }
 
-    fn section(&mut self, name: &str) {
+    pub(super) fn section(&mut self, name: &str) {
         let gap = if self.0.is_empty() { "" } else { "\n" };
         // Writing to a string cannot fail
         let _ = writeln!(self.0, "{gap}[{name}]");
     }
 
-    fn key(&mut self, key: &'static str, value: &str) -> Result<(), TextError> {
+    pub(super) fn key(&mut self, key: &'static str, value: &str) -> Result<(), TextError> {
         let refuse = |reason| Err(TextError::Value { key, value: value.to_owned(), reason });
         if value.is_empty() {
             return refuse("an empty value means none");
