@@ -20,6 +20,7 @@ use crate::report::Failure;
 use crate::settings::{self, Choice, ComponentName, Loaded};
 
 mod check_new;
+mod compare_versions;
 mod list;
 mod plan;
 mod progress;
@@ -52,6 +53,8 @@ enum Verb {
     Sysext(sysext::Args),
     /// Show what this node believes of its repositories, or make it start afresh
     Trust(trust::Args),
+    /// Tell which of two versions is newer, as systemd-analyze does: 0 equal, 11 the first, 12 the second
+    CompareVersions(compare_versions::Args),
 }
 
 #[derive(Debug, Args)]
@@ -115,6 +118,8 @@ enum Ended {
     Well,
     /// It said what there was to say, and the answer is no.
     No,
+    /// It said what there was to say, and the exit status says it too.
+    With(ExitCode),
 }
 
 /// Runs the program: `open` opens the door to the world, so that a test may open another.
@@ -145,10 +150,12 @@ where
         Verb::Update(args) => args.run(context),
         Verb::Sysext(args) => args.run(&context),
         Verb::Trust(args) => args.run(&context),
+        Verb::CompareVersions(args) => args.run(),
     };
     match ended {
         Ok(Ended::Well) => ExitCode::SUCCESS,
         Ok(Ended::No) => ExitCode::FAILURE,
+        Ok(Ended::With(status)) => status,
         Err(Failure { error, hint }) => {
             say(format_args!("error: {error}"));
             if let Some(hint) = hint {
