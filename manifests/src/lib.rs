@@ -5,6 +5,7 @@
 pub mod architecture;
 pub mod catalog;
 pub mod checksums;
+pub mod condition;
 pub mod digest;
 pub mod envelope;
 pub mod extension_release;
