@@ -9,6 +9,7 @@ pub mod condition;
 pub mod digest;
 pub mod envelope;
 pub mod extension_release;
+pub mod feature;
 pub mod ini;
 #[cfg(feature = "openpgp")]
 pub mod openpgp;

@@ -11,7 +11,7 @@ use crate::requirement::Requirement;
 use crate::specifier::Identity;
 use crate::version::Version;
 
-mod draft;
+pub(crate) mod draft;
 mod health;
 mod keys;
 mod kinds;
@@ -20,7 +20,7 @@ mod reader;
 mod rewrite;
 mod span;
 mod words;
-mod writer;
+pub(crate) mod writer;
 
 pub use health::{HealthCheck, HealthCheckError};
 pub use kinds::{Activate, Channel, PartitionType, RelativeTo, SourceType, TargetType};

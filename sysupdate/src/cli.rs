@@ -21,9 +21,12 @@ use crate::settings::{self, Choice, ComponentName, Loaded};
 
 mod check_new;
 mod compare_versions;
+mod components;
+mod features;
 mod list;
 mod plan;
 mod progress;
+mod switch;
 mod sysext;
 mod trust;
 mod update;
@@ -53,6 +56,14 @@ enum Verb {
     Sysext(sysext::Args),
     /// Show what this node believes of its repositories, or make it start afresh
     Trust(trust::Args),
+    /// Show what may be switched on and off within a component
+    Features(features::Args),
+    /// Switch features on; their transfers take part from the next update on
+    EnableFeature(switch::Args),
+    /// Switch features off
+    DisableFeature(switch::Args),
+    /// Show which components have definitions
+    Components(components::Args),
     /// Tell which of two versions is newer, as systemd-analyze does: 0 equal, 11 the first, 12 the second
     CompareVersions(compare_versions::Args),
 }
@@ -150,6 +161,10 @@ where
         Verb::Update(args) => args.run(context),
         Verb::Sysext(args) => args.run(&context),
         Verb::Trust(args) => args.run(&context),
+        Verb::Features(args) => args.run(&context),
+        Verb::EnableFeature(args) => args.run(context, switch::Turn::On),
+        Verb::DisableFeature(args) => args.run(context, switch::Turn::Off),
+        Verb::Components(args) => args.run(&context),
         Verb::CompareVersions(args) => args.run(),
     };
     match ended {
@@ -241,6 +256,11 @@ impl Context {
             }
         }
         Ok((situations, all_well))
+    }
+
+    /// Whether a person reads what is printed.
+    fn is_text(&self) -> bool {
+        self.global.json == Json::Off
     }
 
     /// Prints data: as JSON if that is wanted, else as the text.

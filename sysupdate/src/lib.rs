@@ -7,6 +7,7 @@ pub mod acquire;
 pub mod activate;
 pub mod cli;
 pub mod discover;
+pub mod facts;
 pub mod health;
 pub mod host;
 pub mod identity;

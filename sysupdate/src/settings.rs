@@ -6,6 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
+use sysext_manifests::feature::{Feature, Kind};
+use sysext_manifests::ini::IniError;
 use sysext_manifests::repository::{Repository, RepositoryError};
 use sysext_manifests::specifier::Identity;
 use sysext_manifests::transfer::{Transfer, TransferError};
@@ -100,6 +102,20 @@ pub enum SettingsError {
         /// The transfers, each behind its component.
         transfers: Vec<String>,
     },
+    /// A feature or component file is damaged.
+    #[error("{}: {source}", directory.display())]
+    Feature {
+        /// Where the file lies.
+        directory: PathBuf,
+        /// What is wrong, with file and line.
+        source: IniError,
+    },
+    /// The operator switched it off.
+    #[error("Component is disabled: {component}")]
+    Disabled {
+        /// The component.
+        component: ComponentName,
+    },
     /// Transfers ask for what this version cannot do.
     #[error("{}", not_executed(.refused))]
     NotExecuted {
@@ -152,6 +168,10 @@ impl SettingsError {
                 Some("keep one of them, or give each its own CurrentSymlink= and Path=".to_owned())
             }
             Self::Transfer { source, .. } => source.hint(),
+            Self::Feature { source, .. } => source.hint(),
+            Self::Disabled { component: ComponentName::Named(name) } => {
+                Some(format!("say Enabled=yes in /etc/sysupdate.{name}.component.d/*.conf"))
+            }
             Self::NotExecuted { .. } => {
                 Some("leave these transfers to systemd-sysupdate, in a component of their own".to_owned())
             }
@@ -193,11 +213,16 @@ impl Component {
 
 impl ComponentName {
     /// The name of its directories.
-    fn directory(&self) -> String {
+    pub fn directory(&self) -> String {
         match self {
             Self::Default => "sysupdate.d".to_owned(),
             Self::Named(name) => format!("sysupdate.{name}.d"),
         }
+    }
+
+    /// Where its definitions are looked for, strongest first.
+    fn directories(&self, paths: &Paths) -> Vec<PathBuf> {
+        paths.definitions.iter().map(|path| path.join(self.directory())).collect()
     }
 
     /// Where its record lies.
@@ -229,11 +254,80 @@ pub fn load(
             return Ok(without_rivals(vec![(ComponentName::Default, component)]));
         }
     };
-    let read = |name: ComponentName| {
-        let directories = paths.definitions.iter().map(|path| path.join(name.directory())).collect();
-        (name.clone(), read(store, identity, name, directories))
-    };
-    Ok(without_rivals(names.into_iter().map(read).collect()))
+    let mut loaded = Vec::new();
+    for name in names {
+        let component = is_enabled(store, paths, identity, &name).and_then(|switch| match switch {
+            Switch::On => read(store, identity, name.clone(), name.directories(paths)).map(Some),
+            Switch::Off if *choice == Choice::All => Ok(None),
+            Switch::Off => Err(SettingsError::Disabled { component: name.clone() }),
+        });
+        if let Some(component) = component.transpose() {
+            loaded.push((name, component));
+        }
+    }
+    Ok(without_rivals(loaded))
+}
+
+/// Whether a component takes part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Switch {
+    On,
+    Off,
+}
+
+/// Looks into a component's metadata file; without one it is enabled.
+fn is_enabled(
+    store: &dyn Store,
+    paths: &Paths,
+    identity: &Identity,
+    name: &ComponentName,
+) -> Result<Switch, SettingsError> {
+    let ComponentName::Named(name) = name else { return Ok(Switch::On) };
+    let file = format!("sysupdate.{name}.component");
+    let found = strongest(store, &paths.definitions, ".component")?.remove(&file);
+    let (feature, _) = described(store, identity, Kind::Component, &file, found, &paths.definitions)?;
+    Ok(if feature.enabled { Switch::On } else { Switch::Off })
+}
+
+/// Reads a feature or component file with its drop-ins, which may also be all there is.
+fn described(
+    store: &dyn Store,
+    identity: &Identity,
+    kind: Kind,
+    file: &str,
+    path: Option<PathBuf>,
+    directories: &[PathBuf],
+) -> Result<(Feature, Vec<String>), SettingsError> {
+    let mut files = Vec::new();
+    if let Some(path) = &path
+        && let Some(text) = unmasked(store, path)?
+    {
+        files.push((file.to_owned(), text));
+    }
+    files.extend(drop_ins(store, directories, file)?);
+    let texts: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let (feature, warnings) = Feature::parse(kind, &texts, identity).map_err(|source| {
+        let directory = path.as_deref().and_then(Path::parent).or(directories.first().map(PathBuf::as_path));
+        SettingsError::Feature { directory: directory.unwrap_or(Path::new("/")).to_owned(), source }
+    })?;
+    Ok((feature, warnings.iter().map(ToString::to_string).collect()))
+}
+
+/// The drop-ins of a file, by name and text, in the order in which they apply.
+fn drop_ins(
+    store: &dyn Store,
+    directories: &[PathBuf],
+    file: &str,
+) -> Result<Vec<(String, String)>, SettingsError> {
+    let directories: Vec<_> =
+        directories.iter().map(|directory| directory.join(format!("{file}.d"))).collect();
+    let mut found = Vec::new();
+    for (drop_in, path) in strongest(store, &directories, ".conf")? {
+        if let Some(text) = unmasked(store, &path)? {
+            found.push((format!("{file}.d/{drop_in}"), text));
+        }
+    }
+    Ok(found)
 }
 
 /// Leaves out components with a transfer that writes what another one writes as well: each would undo what
@@ -305,6 +399,56 @@ fn has_ending(name: &str, endings: &[&str]) -> bool {
     endings.iter().any(|ending| name.len() > ending.len() && name.ends_with(ending))
 }
 
+/// All that a component's directories say, whether it takes part or not.
+#[derive(Debug)]
+pub struct Definitions {
+    /// Its features by name.
+    pub features: BTreeMap<String, Feature>,
+    /// Its transfers, each with its file's name, in the order of these.
+    pub transfers: Vec<(String, Transfer)>,
+    /// What was odd about its files.
+    pub warnings: Vec<String>,
+}
+
+impl Definitions {
+    /// Whether a transfer takes part: with one of its features, and with all it requires. A feature that no
+    /// file describes is disabled.
+    fn takes_part(&self, transfer: &Transfer) -> bool {
+        let enabled = |name: &String| self.features.get(name).is_some_and(|feature| feature.enabled);
+        (transfer.features.is_empty() || transfer.features.iter().any(enabled))
+            && transfer.requisite_features.iter().all(enabled)
+    }
+}
+
+/// What the directories of the chosen components say, disabled components included.
+pub fn definitions(
+    store: &dyn Store,
+    paths: &Paths,
+    identity: &Identity,
+    choice: &Choice,
+) -> Result<Vec<(ComponentName, Definitions)>, SettingsError> {
+    let chosen: Vec<(ComponentName, Vec<PathBuf>)> = match choice {
+        Choice::Definitions(directory) => vec![(ComponentName::Default, vec![directory.clone()])],
+        Choice::Default => vec![(ComponentName::Default, ComponentName::Default.directories(paths))],
+        Choice::Component(name) if valid_name(name) => {
+            let name = ComponentName::Named(name.clone());
+            let directories = name.directories(paths);
+            vec![(name, directories)]
+        }
+        Choice::Component(name) => return Err(SettingsError::Name { name: name.clone() }),
+        Choice::All => {
+            names(store, paths)?.into_iter().map(|name| (name.clone(), name.directories(paths))).collect()
+        }
+    };
+    chosen
+        .into_iter()
+        .map(|(name, directories)| {
+            let definitions = defined(store, identity, &name, directories)?;
+            Ok((name, definitions))
+        })
+        .collect()
+}
+
 /// Reads one component from its directories, strongest first.
 fn read(
     store: &dyn Store,
@@ -312,6 +456,30 @@ fn read(
     name: ComponentName,
     directories: Vec<PathBuf>,
 ) -> Result<Component, SettingsError> {
+    let definitions = defined(store, identity, &name, directories)?;
+    let mut warnings = definitions.warnings.clone();
+    let mut transfers = Vec::new();
+    let mut refused = Vec::new();
+    for (file, transfer) in definitions.transfers.iter().filter(|(_, each)| definitions.takes_part(each)) {
+        let keys = executed::not_acted_on(transfer);
+        warnings.extend(keys.iter().map(|key| format!("{file}: {key}= is not acted on by this version")));
+        match executed::refused(transfer) {
+            what if what.is_empty() => transfers.push(transfer.clone()),
+            what => refused.push((file.clone(), what)),
+        }
+    }
+    if !refused.is_empty() {
+        return Err(SettingsError::NotExecuted { refused });
+    }
+    Ok(Component { name, transfers, warnings })
+}
+
+fn defined(
+    store: &dyn Store,
+    identity: &Identity,
+    name: &ComponentName,
+    directories: Vec<PathBuf>,
+) -> Result<Definitions, SettingsError> {
     let mut warnings = Vec::new();
     let mut files = strongest(store, &directories, ".transfer")?;
     if files.is_empty() {
@@ -323,46 +491,30 @@ fn read(
         }
     }
     if files.is_empty() {
-        return Err(SettingsError::NoDefinitions { component: name, searched: directories });
+        return Err(SettingsError::NoDefinitions { component: name.clone(), searched: directories });
     }
     let mut transfers = Vec::new();
-    let mut refused = Vec::new();
     for (file, path) in files {
         let Some(text) = unmasked(store, &path)? else { continue };
-        let drop_in_directories: Vec<_> =
-            directories.iter().map(|directory| directory.join(format!("{file}.d"))).collect();
-        let mut drop_ins = Vec::new();
-        for (drop_in, path) in strongest(store, &drop_in_directories, ".conf")? {
-            if let Some(text) = unmasked(store, &path)? {
-                drop_ins.push((format!("{file}.d/{drop_in}"), text));
-            }
-        }
+        let drop_ins = drop_ins(store, &directories, &file)?;
         let drop_ins: Vec<_> = drop_ins.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         let parsed = Transfer::parse(&file, &text, &drop_ins, identity).map_err(|source| {
             let directory = path.parent().unwrap_or(&path).to_owned();
             SettingsError::Transfer { directory, source: Box::new(source) }
         })?;
         warnings.extend(parsed.warnings.iter().map(ToString::to_string));
-        let features: Vec<_> = parsed.transfer.named_features().collect();
-        if !features.is_empty() {
-            warnings.push(format!(
-                "{file} belongs to the features {}; features are not read by this version, and a feature \
-                 that nobody enabled is disabled: left out",
-                features.join(", ")
-            ));
+        transfers.push((file, parsed.transfer));
+    }
+    let mut features = BTreeMap::new();
+    for (file, path) in strongest(store, &directories, ".feature")? {
+        if unmasked(store, &path)?.is_none() {
             continue;
         }
-        let keys = executed::not_acted_on(&parsed.transfer);
-        warnings.extend(keys.iter().map(|key| format!("{file}: {key}= is not acted on by this version")));
-        match executed::refused(&parsed.transfer) {
-            what if what.is_empty() => transfers.push(parsed.transfer),
-            what => refused.push((file, what)),
-        }
+        let (feature, odd) = described(store, identity, Kind::Feature, &file, Some(path), &directories)?;
+        warnings.extend(odd);
+        features.insert(file.trim_end_matches(".feature").to_owned(), feature);
     }
-    if !refused.is_empty() {
-        return Err(SettingsError::NotExecuted { refused });
-    }
-    Ok(Component { name, transfers, warnings })
+    Ok(Definitions { features, transfers, warnings })
 }
 
 /// The files with an ending, each name from the strongest directory that has it, sorted by name.

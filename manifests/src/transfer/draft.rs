@@ -213,7 +213,7 @@ fn directory(place: Place, value: String) -> Result<String, TransferError> {
 }
 
 /// A URL that stock downloads from.
-pub(super) fn is_url(value: &str) -> bool {
+pub(crate) fn is_url(value: &str) -> bool {
     let clean = value.bytes().all(|byte| byte.is_ascii_graphic());
     let remote = ["http://", "https://"].iter().find_map(|scheme| value.strip_prefix(scheme));
     let local = value.strip_prefix("file://");

@@ -170,10 +170,10 @@ impl TransferText {
 
 /// The text of a file that grows.
 #[derive(Default)]
-pub(super) struct Text(String);
+pub(crate) struct Text(String);
 
 impl Text {
-    pub(super) fn into_string(self) -> String {
+    pub(crate) fn into_string(self) -> String {
         self.0
     }
 
@@ -193,13 +193,13 @@ impl Text {
         }
     }
 
-    pub(super) fn section(&mut self, name: &str) {
+    pub(crate) fn section(&mut self, name: &str) {
         let gap = if self.0.is_empty() { "" } else { "\n" };
         // Writing to a string cannot fail
         let _ = writeln!(self.0, "{gap}[{name}]");
     }
 
-    pub(super) fn key(&mut self, key: &'static str, value: &str) -> Result<(), TextError> {
+    pub(crate) fn key(&mut self, key: &'static str, value: &str) -> Result<(), TextError> {
         let refuse = |reason| Err(TextError::Value { key, value: value.to_owned(), reason });
         if value.is_empty() {
             return refuse("an empty value means none");

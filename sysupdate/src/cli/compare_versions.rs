@@ -1,6 +1,7 @@
 //! `compare-versions`: which of two versions is newer? Output and exit statuses are systemd-analyze's.
 
 use std::cmp::Ordering;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use sysext_manifests::version::compare;
@@ -31,7 +32,10 @@ impl Args {
     pub(super) fn run(self) -> Result<Ended, Failure> {
         let Some(third) = self.third else {
             let (order, text) = told(&self.first, &self.second);
-            println!("{text}");
+            writeln!(io::stdout(), "{text}").map_err(|error| Failure {
+                error: format!("cannot write to the standard output: {error}"),
+                hint: None,
+            })?;
             return Ok(match order {
                 Ordering::Equal => Ended::Well,
                 Ordering::Greater => Ended::With(ExitCode::from(NEWER)),

@@ -1,5 +1,7 @@
 //! Definitions that do not fit together.
 
+mod features;
+
 use super::*;
 use crate::host::fake::FakeStore;
 

@@ -1,0 +1,133 @@
+//! Which transfers and components take part.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use sysext_manifests::architecture::Architecture;
+use sysext_manifests::feature::{ENABLED_FILE, enabled_text};
+use sysext_manifests::os_release::OsRelease;
+
+use super::super::*;
+use crate::host::store::Files;
+
+fn identity() -> Identity {
+    Identity {
+        architecture: Architecture::X86_64,
+        machine_id: None,
+        boot_id: None,
+        hostname: "node".to_owned(),
+        kernel_release: "6.18".to_owned(),
+        os_release: OsRelease::default(),
+        tmp: "/tmp".to_owned(),
+        var_tmp: "/var/tmp".to_owned(),
+    }
+}
+
+/// A transfer that writes a directory of its own.
+fn transfer(head: &str) -> String {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    format!(
+        "[Transfer]\nVerify=no\n{head}\n[Source]\nType=url-file\nPath=https://x/\nMatchPattern=@v\n\
+         [Target]\nPath=/srv/{number}\n"
+    )
+}
+
+/// A root with these files.
+fn root(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for (path, text) in files {
+        let path = root.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    root
+}
+
+fn load_all(root: &Path, choice: &Choice) -> Vec<(String, Result<Vec<String>, String>)> {
+    let loaded = load(&Files::new(), &Paths::new(root), &identity(), choice).unwrap();
+    let ids = |component: Component| component.transfers.into_iter().map(|transfer| transfer.id).collect();
+    loaded
+        .into_iter()
+        .map(|(name, component)| (name.to_string(), component.map(ids).map_err(|error| error.to_string())))
+        .collect()
+}
+
+#[test]
+fn transfers_take_part_with_their_features() {
+    let root = root(&[
+        ("etc/sysupdate.d/a.transfer", &transfer("")),
+        ("etc/sysupdate.d/b.transfer", &transfer("Features=on off")),
+        ("etc/sysupdate.d/c.transfer", &transfer("Features=off")),
+        ("etc/sysupdate.d/d.transfer", &transfer("Features=on\nRequisiteFeatures=on late")),
+        ("etc/sysupdate.d/e.transfer", &transfer("RequisiteFeatures=on off")),
+        ("etc/sysupdate.d/f.transfer", &transfer("Features=unheard-of")),
+        ("usr/lib/sysupdate.d/on.feature", "[Feature]\nEnabled=yes\n"),
+        ("usr/lib/sysupdate.d/off.feature", "[Feature]\nDescription=off unless said\n"),
+        ("usr/lib/sysupdate.d/late.feature", "[Feature]\nEnabled=no\n"),
+        (
+            &format!("etc/sysupdate.d/late.feature.d/{ENABLED_FILE}"),
+            &enabled_text(Kind::Feature, "enable-feature", true),
+        ),
+    ]);
+    let ids = ["a", "b", "d"].map(str::to_owned).to_vec();
+    assert_eq!(load_all(root.path(), &Choice::Default), [("the default component".to_owned(), Ok(ids))]);
+}
+
+#[test]
+fn a_masked_feature_is_none() {
+    let root = root(&[
+        ("etc/sysupdate.d/a.transfer", &transfer("Features=f")),
+        ("usr/lib/sysupdate.d/f.feature", "[Feature]\nEnabled=yes\n"),
+        ("etc/sysupdate.d/f.feature", ""),
+    ]);
+    assert_eq!(load_all(root.path(), &Choice::Default)[0].1, Ok(Vec::new()));
+}
+
+#[test]
+fn disabled_components_are_skipped_and_refused_by_name() {
+    let root = root(&[
+        ("etc/sysupdate.a.d/x.transfer", &transfer("")),
+        ("etc/sysupdate.b.d/x.transfer", &transfer("")),
+        ("usr/lib/sysupdate.a.component", "[Component]\nDescription=A\n"),
+        ("usr/lib/sysupdate.b.component", "[Component]\nDescription=B\n"),
+        ("etc/sysupdate.b.component.d/50-x.conf", "[Component]\nEnabled=no\n"),
+    ]);
+    let ids = || Ok(vec!["x".to_owned()]);
+    assert_eq!(load_all(root.path(), &Choice::All), [("a".to_owned(), ids())]);
+    assert_eq!(load_all(root.path(), &Choice::Component("a".to_owned())), [("a".to_owned(), ids())]);
+    let refused = load_all(root.path(), &Choice::Component("b".to_owned()));
+    assert_eq!(refused, [("b".to_owned(), Err("Component is disabled: b".to_owned()))]);
+}
+
+#[test]
+fn what_is_not_executed_is_refused_unless_its_feature_is_off() {
+    let partition = transfer("Features=disk").replace("Path=/srv/", "Path=/dev/");
+    let files = [
+        ("etc/sysupdate.d/a.transfer", transfer("")),
+        ("etc/sysupdate.d/b.transfer", partition.clone()),
+        ("etc/sysupdate.d/c.transfer", partition.replace("url-file", "url-tar").replace("/dev/", "/srv/")),
+    ];
+    let mut files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+    assert_eq!(load_all(root(&files).path(), &Choice::Default)[0].1, Ok(vec!["a".to_owned()]));
+    files.push(("etc/sysupdate.d/disk.feature", "[Feature]\nEnabled=yes\n"));
+    assert_eq!(
+        load_all(root(&files).path(), &Choice::Default)[0].1,
+        Err("b.transfer: this version does not execute [Target] Type=partition; c.transfer: this version does not \
+             execute [Source] Type=url-tar, [Target] Type=directory"
+            .to_owned())
+    );
+}
+
+#[test]
+fn features_are_read_with_the_transfers_that_name_them() {
+    let root = root(&[
+        ("etc/sysupdate.d/a.transfer", &transfer("Features=f")),
+        ("etc/sysupdate.d/f.feature", "[Feature]\nDescription=F\nColour=red\n"),
+    ]);
+    let all = definitions(&Files::new(), &Paths::new(root.path()), &identity(), &Choice::Default).unwrap();
+    let (_, definitions) = &all[0];
+    assert_eq!(definitions.features["f"].description.as_deref(), Some("F"));
+    assert_eq!(definitions.transfers.len(), 1);
+    assert_eq!(definitions.warnings, ["f.feature:3: [Feature] Colour=: unknown key, ignored"]);
+}
