@@ -169,6 +169,7 @@ impl Manifest {
 
 /// One version a transfer's source has.
 struct Found {
+    upstream: Option<String>,
     version: Version,
     source: Source,
     withdrawn: Option<String>,
@@ -202,8 +203,9 @@ impl<'a> Discovery<'a> {
         let mut offers: BTreeMap<Version, Offer> = BTreeMap::new();
         let count = component.transfers.len();
         for (index, transfer) in component.transfers.iter().enumerate() {
-            for Found { version, source, withdrawn, health } in self.found(transfer)? {
+            for Found { upstream, version, source, withdrawn, health } in self.found(transfer)? {
                 let offer = offers.entry(version).or_insert_with(|| Offer {
+                    upstream,
                     sources: vec![None; count],
                     withdrawn: None,
                     health: Vec::new(),
@@ -244,6 +246,7 @@ impl<'a> Discovery<'a> {
             let Some(captures) = self.wanted(transfer, instance) else { continue };
             let claim = verified.claim(&opened.repository);
             found.push(Found {
+                upstream: Some(instance.upstream.clone()),
                 source: self.source(transfer, &captures, Origin::Claimed(claim))?,
                 version: captures.version,
                 withdrawn: instance.withdrawn.clone(),
@@ -350,6 +353,7 @@ impl<'a> Discovery<'a> {
             let Some(claim) = manifest.claim(claim) else { continue };
             let origin = Origin::Claimed(claim);
             found.push(Found {
+                upstream: None,
                 source: self.source(transfer, &captures, origin)?,
                 version: captures.version,
                 withdrawn: None,
@@ -377,6 +381,7 @@ impl<'a> Discovery<'a> {
             let Scanned { path, name: Name::Plain, captures } = file else { continue };
             let origin = Origin::File(path);
             found.push(Found {
+                upstream: None,
                 source: self.source(transfer, &captures, origin)?,
                 version: captures.version,
                 withdrawn: None,

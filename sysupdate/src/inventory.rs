@@ -44,6 +44,8 @@ pub fn take(store: &dyn Store, paths: &Paths, transfer: &Transfer) -> Result<Lin
     Ok(Line {
         transfer: transfer.id.clone(),
         minimum: transfer.min_version.clone(),
+        maximum: transfer.max_version.clone(),
+        requirement: transfer.version.clone(),
         protected: transfer.protect_versions.clone(),
         instances_max: usize::try_from(transfer.target.instances_max).unwrap_or(usize::MAX),
         local,

@@ -156,6 +156,20 @@ pub enum Refusal {
         /// The least version allowed.
         minimum: Version,
     },
+    /// It is above `MaxVersion=`.
+    TooNew {
+        /// What was asked for.
+        version: Version,
+        /// The highest version allowed.
+        maximum: Version,
+    },
+    /// It does not fulfil `Version=`.
+    Unfulfilled {
+        /// What was asked for.
+        version: Version,
+        /// What is required.
+        requirement: String,
+    },
     /// Some transfers do not have it.
     Incomplete {
         /// What was asked for.
@@ -188,6 +202,16 @@ pub enum Objection {
     Obsolete {
         /// The least version allowed.
         minimum: Version,
+    },
+    /// It is above `MaxVersion=`.
+    TooNew {
+        /// The highest version allowed.
+        maximum: Version,
+    },
+    /// It does not fulfil `Version=`.
+    Unfulfilled {
+        /// What is required.
+        requirement: String,
     },
     /// Its publisher took it back.
     Withdrawn {

@@ -45,6 +45,7 @@ enum Assessment {
     Incomplete,
     Bad,
     Obsolete,
+    Excluded,
     Withdrawn,
     Available,
 }
@@ -128,6 +129,9 @@ impl Row {
             match objection {
                 Some(Objection::Bad { .. }) => (Assessment::Bad, reason),
                 Some(Objection::Obsolete { .. }) => (Assessment::Obsolete, reason),
+                Some(Objection::TooNew { .. } | Objection::Unfulfilled { .. }) => {
+                    (Assessment::Excluded, reason)
+                }
                 Some(Objection::Withdrawn { .. }) => (Assessment::Withdrawn, reason),
                 Some(Objection::Incomplete { .. }) if set.has(State::Pending) => (Assessment::Pending, None),
                 Some(Objection::Incomplete { .. }) if set.has(State::Partial) => (Assessment::Partial, None),
@@ -153,6 +157,7 @@ impl Assessment {
             Self::Incomplete => "incomplete",
             Self::Bad => "bad",
             Self::Obsolete => "obsolete",
+            Self::Excluded => "excluded",
             Self::Withdrawn => "withdrawn",
             Self::Available => "available",
         }
@@ -163,7 +168,7 @@ impl Assessment {
             Self::Candidate => "↻",
             Self::Current => "●",
             Self::Protected => "○",
-            Self::Bad | Self::Obsolete | Self::Withdrawn => "×",
+            Self::Bad | Self::Obsolete | Self::Excluded | Self::Withdrawn => "×",
             Self::Pending | Self::Partial => "⤵",
             Self::Installed | Self::Incomplete | Self::Available => " ",
         }

@@ -68,6 +68,12 @@ impl Situation {
         if let Some(minimum) = set.obsolete.clone() {
             return Decision::Refuse { reason: Refusal::Obsolete { version, minimum } };
         }
+        if let Some(maximum) = self.too_new(&version) {
+            return Decision::Refuse { reason: Refusal::TooNew { version, maximum } };
+        }
+        if let Some(requirement) = self.unfulfilled(&version) {
+            return Decision::Refuse { reason: Refusal::Unfulfilled { version, requirement } };
+        }
         let missing = self.missing(set);
         if !missing.is_empty() {
             return Decision::Refuse { reason: Refusal::Incomplete { version, missing } };

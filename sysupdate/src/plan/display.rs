@@ -90,6 +90,10 @@ impl fmt::Display for Refusal {
         match self {
             Self::NotOffered { version } => write!(f, "{version} is neither here nor offered"),
             Self::Obsolete { version, minimum } => write!(f, "{version} is below MinVersion={minimum}"),
+            Self::TooNew { version, maximum } => write!(f, "{version} is above MaxVersion={maximum}"),
+            Self::Unfulfilled { version, requirement } => {
+                write!(f, "{version} does not fulfil Version={requirement}")
+            }
             Self::Incomplete { version, missing } => {
                 write!(f, "{version} is not whole: {} has no such version", missing.join(", "))
             }
@@ -106,6 +110,8 @@ impl fmt::Display for Objection {
                 write!(f, "it did not pass its checks here: {last}")
             }
             Self::Obsolete { minimum } => write!(f, "it is below MinVersion={minimum}"),
+            Self::TooNew { maximum } => write!(f, "it is above MaxVersion={maximum}"),
+            Self::Unfulfilled { requirement } => write!(f, "it does not fulfil Version={requirement}"),
             Self::Withdrawn { message } => write!(f, "its publisher took it back: {message}"),
             Self::Incomplete { missing } => write!(f, "{} has no such version", missing.join(", ")),
         }

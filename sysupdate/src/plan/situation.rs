@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use sysext_manifests::digest::Sha256;
+use sysext_manifests::requirement::Requirement;
 use sysext_manifests::selection::{self, Instances, UpdateSet};
 use sysext_manifests::trust::{Claim, Verified};
 use sysext_manifests::version::Version;
@@ -35,6 +36,10 @@ pub struct Line {
     pub transfer: String,
     /// Versions below are never installed.
     pub minimum: Option<Version>,
+    /// Versions above are never installed.
+    pub maximum: Option<Version>,
+    /// What versions must fulfil.
+    pub requirement: Option<Requirement>,
     /// Versions that are never removed.
     pub protected: Vec<Version>,
     /// How many versions may be there, the new one included.
@@ -85,6 +90,8 @@ pub enum Offers {
 /// What sources have of a version.
 #[derive(Clone, Debug)]
 pub struct Offer {
+    /// What the version is called upstream, where a catalog knows: requirements look at that.
+    pub upstream: Option<String>,
     /// For each transfer, where to get it from.
     pub sources: Vec<Option<Source>>,
     /// Why nobody should install it any more.
@@ -187,6 +194,21 @@ impl Situation {
         set.missing().filter_map(|index| Some(self.lines.get(index)?.transfer.clone())).collect()
     }
 
+    /// The highest version the transfers agree to, if this one is above.
+    pub fn too_new(&self, version: &Version) -> Option<Version> {
+        self.lines.iter().filter_map(|line| line.maximum.clone()).min().filter(|maximum| version > maximum)
+    }
+
+    /// The requirement that a version does not fulfil, if there is one. A catalog knows what the version is
+    /// called upstream, without our revision.
+    pub fn unfulfilled(&self, version: &Version) -> Option<String> {
+        let upstream = self.offer(version).and_then(|offer| offer.upstream.as_deref());
+        let name = upstream.unwrap_or(version.as_str());
+        let requirements = self.lines.iter().filter_map(|line| line.requirement.as_ref());
+        let mut unfulfilled = requirements.filter(|requirement| !requirement.matches(name));
+        unfulfilled.next().map(ToString::to_string)
+    }
+
     /// Why the newest-version rule may not use a version.
     pub fn objection(&self, set: &UpdateSet) -> Option<Objection> {
         let missing = self.missing(set);
@@ -197,6 +219,12 @@ impl Situation {
             return Some(Objection::Obsolete { minimum });
         }
         let version = &set.version;
+        if let Some(maximum) = self.too_new(version) {
+            return Some(Objection::TooNew { maximum });
+        }
+        if let Some(requirement) = self.unfulfilled(version) {
+            return Some(Objection::Unfulfilled { requirement });
+        }
         let offer = self.offer(version);
         if let Some(message) = offer.and_then(|offer| offer.withdrawn.clone()) {
             return Some(Objection::Withdrawn { message });

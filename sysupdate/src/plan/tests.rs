@@ -22,6 +22,9 @@ struct Case {
     bad: &'static str,
     last_good: &'static str,
     minimum: &'static str,
+    maximum: &'static str,
+    requirement: &'static str,
+    upstream: &'static str,
     protected: &'static str,
     /// 0 stands for 3.
     instances_max: usize,
@@ -74,6 +77,8 @@ fn line(transfer: &str, case: &Case) -> Line {
     Line {
         transfer: transfer.to_owned(),
         minimum: optional(case.minimum),
+        maximum: optional(case.maximum),
+        requirement: (!case.requirement.is_empty()).then(|| case.requirement.parse().unwrap()),
         protected: versions(case.protected),
         instances_max: if case.instances_max == 0 { 3 } else { case.instances_max },
         local: local.concat(),
@@ -89,6 +94,7 @@ fn line(transfer: &str, case: &Case) -> Line {
 fn situation(case: &Case) -> Situation {
     let offers = versions(case.offered).into_iter().map(|version| {
         let offer = Offer {
+            upstream: (!case.upstream.is_empty()).then(|| case.upstream.to_owned()),
             sources: vec![Some(source("x", version.as_str()))],
             withdrawn: versions(case.withdrawn).contains(&version).then(|| "it eats files".to_owned()),
             health: Vec::new(),
@@ -143,6 +149,9 @@ const EMPTY: Case = Case {
     withdrawn: "",
     bad: "",
     last_good: "",
+    maximum: "",
+    requirement: "",
+    upstream: "",
     minimum: "",
     protected: "",
     instances_max: 0,
@@ -191,6 +200,14 @@ fn the_table() {
         (Case { link: "-", offered: "1", minimum: "2", ..base }, "keep nothing: nothing is offered that may be used; not 1: it is below MinVersion=2"),
         (Case { here: "1", link: "1", offered: "1", minimum: "2", ask: "1", ..base }, "keep 1: nothing newer may be used"),
         (Case { offered: "1", link: "-", minimum: "2", ask: "1", ..base }, "1 is below MinVersion=2"),
+        (Case { here: "1", link: "1", offered: "2 3", maximum: "2", ..base }, "install 2 (now 1); not 3: it is above MaxVersion=2"),
+        (Case { here: "1", link: "1", offered: "2", maximum: "1", ask: "2", ..base }, "2 is above MaxVersion=1"),
+        (Case { here: "3", link: "3", offered: "4", maximum: "2", ..base }, "keep 3: nothing newer may be used; not 4: it is above MaxVersion=2"),
+        (Case { here: "v1.32.1", link: "v1.32.1", offered: "v1.32.4 v1.33.0", requirement: "1.32.*", ..base }, "install v1.32.4 (now v1.32.1); not v1.33.0: it does not fulfil Version=1.32.*"),
+        (Case { here: "1.32.1", link: "1.32.1", offered: "1.32.1-2", requirement: "=1.32.1", ..base }, "install 1.32.1-2 (now 1.32.1)"),
+        (Case { here: "1.32.1", link: "1.32.1", offered: "1.33", requirement: "~1.32", ask: "1.33", ..base }, "1.33 does not fulfil Version=~1.32"),
+        (Case { link: "-", offered: "k-7", upstream: "1.32.9", requirement: "~1.32", ..base }, "install k-7"),
+        (Case { link: "-", offered: "k-7", upstream: "1.33.0", requirement: "~1.32", ..base }, "keep nothing: nothing is offered that may be used; not k-7: it does not fulfil Version=~1.32"),
         // Asked for by name.
         (Case { here: "1 2", link: "2", offered: "1 2", ask: "1", ..base }, "put 1, which is here already, in use (now 2)"),
         (Case { here: "2", link: "2", offered: "1 2", ask: "1", ..base }, "install 1 (now 2)"),
@@ -235,7 +252,7 @@ fn two_lines(first: Case, second: Case) -> Situation {
             .zip(&offered)
             .map(|(name, has)| has.contains(&version).then(|| source(name, version.as_str())))
             .collect();
-        (version, Offer { sources, withdrawn: None, health: Vec::new() })
+        (version, Offer { upstream: None, sources, withdrawn: None, health: Vec::new() })
     });
     both.offers = Offers::Known(offers.collect());
     both
@@ -338,7 +355,12 @@ fn the_same_situation_gives_the_same_json() {
 fn a_plan_over_very_many_versions_is_made_in_seconds() {
     let mut many = situation(&Case { link: "1", here: "1", ..Case::default() });
     let source = source("x", "2");
-    let offer = Offer { sources: vec![Some(source)], withdrawn: Some("no".to_owned()), health: Vec::new() };
+    let offer = Offer {
+        upstream: None,
+        sources: vec![Some(source)],
+        withdrawn: Some("no".to_owned()),
+        health: Vec::new(),
+    };
     let versions = (0..30_000).map(|minor| (version(&format!("2.{minor}")), offer.clone()));
     many.offers = Offers::Known(versions.collect());
     let start = std::time::Instant::now();

@@ -39,8 +39,6 @@ pub(super) fn refused(transfer: &Transfer) -> Vec<String> {
 pub(super) fn not_acted_on(transfer: &Transfer) -> Vec<&'static str> {
     let keys = [
         ("Mirror", !transfer.mirrors.is_empty()),
-        ("Version", transfer.version.is_some()),
-        ("MaxVersion", transfer.max_version.is_some()),
         ("Channel", transfer.channel.is_some()),
         ("Requires", !transfer.requires.is_empty()),
         ("Bandwidth", transfer.bandwidth.is_some()),
@@ -91,9 +89,6 @@ mod tests {
     fn what_is_not_acted_on_is_told() {
         assert_eq!(not_acted_on(&transfer("")), [""; 0]);
         let all = "[X-Sysupdate]\nMirror=https://m/\nVersion=1\nMaxVersion=2\nChannel=beta\nRequires=a\nBandwidth=1K\n";
-        assert_eq!(
-            not_acted_on(&transfer(all)),
-            ["Mirror", "Version", "MaxVersion", "Channel", "Requires", "Bandwidth"]
-        );
+        assert_eq!(not_acted_on(&transfer(all)), ["Mirror", "Channel", "Requires", "Bandwidth"]);
     }
 }
