@@ -370,7 +370,8 @@ impl TrustError {
                 "check this node's clock; if it is right, the publisher has to sign again".to_owned()
             }
             Self::Replayed { repository, .. } => format!(
-                "a server or mirror offers an old copy, and nothing older than what was seen is installed; only                  if the publisher says that the repository started again: `sysupdate trust reset {repository}`"
+                "a server or mirror offers an old copy, and nothing older than what was seen is installed; only \
+                 if the publisher says that the repository started again: `sysupdate trust reset {repository}`"
             ),
             Self::OtherRepository { found, .. } => {
                 format!("the file in /etc/sysupdate/repositories must be called {found}.toml")

@@ -56,7 +56,8 @@ fn older_serial() -> Result<()> {
     site.refuses(
         "demo: nothing was changed\n  \
          error: the catalog of example has serial 1, this node has already seen 2\n  \
-         hint: a server or mirror offers an old copy; nothing older than what was seen is installed\n",
+         hint: a server or mirror offers an old copy, and nothing older than what was seen is installed; only if \
+         the publisher says that the repository started again: `sysupdate trust reset example`\n",
     )?;
     site.uses("2")?;
     site.offer("3")?;

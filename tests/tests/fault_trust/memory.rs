@@ -36,16 +36,14 @@ fn marks() -> Result<()> {
                 .starts_with(&format!("demo: nothing was changed\n  error: ROOT/{STATE} is not readable: ")),
             "{seen}"
         );
-        let hint = format!(
-            "\n  hint: if you accept that an older catalog may be believed once, remove ROOT/{STATE}\n"
-        );
-        ensure!(seen.stdout.ends_with(&hint), "{seen}");
+        let hint = "\n  hint: if you accept that an older catalog may be believed once: `sysupdate trust reset example`\n";
+        ensure!(seen.stdout.ends_with(hint), "{seen}");
         let after = Snapshot::take(&site.node.root)?;
         ensure!(after == before, "the node changed:\n{}", before.difference(&after));
     }
     ensure!(site.publisher.server.requests().len() == 2, "someone was asked");
     // What the hint says works.
-    fs::remove_file(site.node.path(STATE))?;
+    site.node.run(&["trust", "reset", "example"])?.well()?;
     site.update()?.well()?;
     site.uses("2")?;
     ensure!(fs::read(site.node.path(STATE))? != whole);
@@ -60,7 +58,7 @@ fn marks_of_another_format() -> Result<()> {
     site.node.write(STATE, serde_json::to_vec(&state)?)?;
     site.refuses(&format!(
         "demo: nothing was changed\n  error: ROOT/{STATE} is not readable: it has format 2, this program reads 1\n  \
-         hint: if you accept that an older catalog may be believed once, remove ROOT/{STATE}\n"
+         hint: if you accept that an older catalog may be believed once: `sysupdate trust reset example`\n"
     ))
 }
 
