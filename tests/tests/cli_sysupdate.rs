@@ -289,13 +289,21 @@ they do not
 Usage: sysupdate [OPTIONS] [COMMAND]
 
 Commands:
-  list       Show the versions that are here and that are offered (what happens without a verb)
-  check-new  Print the version an update would bring; the exit status is 1 if there is none
-  plan       Show what an update would do, and why
-  update     Bring the newest version, or the one named, and put it in use if it passes its checks
-  sysext     Merge system extensions into /usr and /opt
-  trust      Show what this node believes of its repositories, or make it start afresh
-  help       Print this message or the help of the given subcommand(s)
+  list              Show the versions that are here and that are offered (what happens without a
+                    verb)
+  check-new         Print the version an update would bring; the exit status is 1 if there is none
+  plan              Show what an update would do, and why
+  update            Bring the newest version, or the one named, and put it in use if it passes its
+                    checks
+  sysext            Merge system extensions into /usr and /opt
+  trust             Show what this node believes of its repositories, or make it start afresh
+  features          Show what may be switched on and off within a component
+  enable-feature    Switch features on; their transfers take part from the next update on
+  disable-feature   Switch features off
+  components        Show which components have definitions
+  compare-versions  Tell which of two versions is newer, as systemd-analyze does: 0 equal, 11 the
+                    first, 12 the second
+  help              Print this message or the help of the given subcommand(s)
 
 Options:
   -C, --component <NAME>   Work on this component: /etc/sysupdate.NAME.d and its likes

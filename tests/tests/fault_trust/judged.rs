@@ -94,7 +94,7 @@ fn outside() -> Result<()> {
     }
     offer(&mut site, "9", image::with_check("demo", "9", 0)?, "unit:demo.service")?;
     let seen = site.update()?.ended(1)?;
-    seen.mentions("demo: 9 was taken back, 1 is in use again: the catalog's health check \"unit:demo.service\" is of a kind")?;
+    seen.mentions("demo: 9 was taken back, 1 is in use again: the catalog's unit:demo.service is not executed by this version\n")?;
     is_merged(&site, Some("1"))
 }
 
