@@ -82,7 +82,7 @@ fn as_ordinary_user() -> Result<()> {
         &[
             "The kernel lets this user have no mounts (",
             "root/var/lib/sysupdate/images/sysupdate/sysupdate-1-",
-            "The merge was refused by the kernel: sysupdate ",
+            "The merge was refused by the kernel: cannot mount /var/lib/sysupdate/images/sysupdate/",
             "Verified and installed is as far as it gets here: mounting needs root and CAP_SYS_ADMIN.",
             "  stop ",
             "  remove ",

@@ -91,6 +91,11 @@ impl Ran {
         self.stdout.trim_end()
     }
 
+    /// What it complained about.
+    pub(super) fn complaints(&self) -> &str {
+        &self.stderr
+    }
+
     fn complaint(&self, what: &str) -> String {
         let Self { command, stdout, stderr, .. } = self;
         format!("`{command}` {what}\n{stdout}{stderr}").trim_end().to_owned()
