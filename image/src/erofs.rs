@@ -1,6 +1,6 @@
 //! EROFS images: written by us, read back by `erofs-rs`.
 //!
-//! [`write()`] is the writer, [`Reader`] the reader, [`dump`] the stable text of what an image
+//! [`write()`] is the writer, [`Reader`] the reader, [`dump()`] the stable text of what an image
 //! holds. Images use only what Linux 5.15 knows, apart from zstd, which came with 6.10.
 //!
 //! ```text
