@@ -31,7 +31,7 @@ pub(super) struct Args {
     /// The store
     #[arg(long, value_name = "STORE")]
     out: PathBuf,
-    /// A file that a build made, for a [[binary]] of the recipe
+    /// A file that a build made, for a binary of the recipe
     #[arg(long, value_name = "NAME=PATH", value_parser = input, requires = "recipe")]
     input: Vec<(String, PathBuf)>,
     /// The extension's name
