@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use serde::Serialize;
+use sysext_image::Kernel;
 use sysext_image::erofs::{self, Options, WriteError};
 use sysext_image::tree::Kind;
 use sysext_manifests::architecture::Architecture;
@@ -14,7 +15,6 @@ use sysext_manifests::digest::Sha256;
 use sysext_manifests::version::Version;
 
 use crate::index::Replaced;
-use crate::kernel::Kernel;
 use crate::naming::{self, NamingError};
 use crate::recipe::Recipe;
 use crate::record::{self, Record};

@@ -10,7 +10,6 @@ pub mod cli;
 #[cfg(test)]
 mod fake;
 pub mod index;
-pub mod kernel;
 pub mod keys;
 pub mod naming;
 pub mod offer;

@@ -21,12 +21,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer};
-use sysext_image::Codec;
+use sysext_image::{Codec, Kernel};
 use sysext_manifests::architecture::Architecture;
 use sysext_manifests::catalog::Units;
 use sysext_manifests::transfer::{HealthCheck, HealthCheckError};
 
-use crate::kernel::Kernel;
 use crate::naming;
 
 /// The recipe's file in its directory.
@@ -93,6 +92,7 @@ pub struct Image {
     #[serde(deserialize_with = "parsed")]
     pub codec: Codec,
     /// The oldest kernel it is meant for.
+    #[serde(deserialize_with = "parsed")]
     pub kernel: Kernel,
     /// The modification time of everything, in seconds since 1970.
     pub epoch: Option<u64>,

@@ -2,7 +2,8 @@
 
 use std::io::{self, Cursor, Read as _};
 
-use sysext_image::erofs::{EntryKind, Options, Reader, write};
+use sysext_image::entry::EntryKind;
+use sysext_image::erofs::{Options, Reader, write};
 use sysext_image::probe::probe;
 use sysext_image::tree::{Metadata, Rules};
 use sysext_image::{Codec, Tree};

@@ -29,7 +29,7 @@ mod xattr;
 
 pub use dump::dump;
 pub use error::{ReadError, WriteError};
-pub use reader::{Entry, EntryKind, FileReader, Layout, Reader, Xattrs};
+pub use reader::{FileReader, Reader};
 pub use writer::{Options, Written, write};
 pub use writer_id::WriterId;
 

@@ -4,9 +4,12 @@
 //! calls an external program, and no parser of outside bytes opens a file by itself.
 
 pub mod codec;
+pub mod entry;
 pub mod erofs;
+pub mod kernel;
 pub mod probe;
 pub mod tree;
 
 pub use codec::Codec;
+pub use kernel::Kernel;
 pub use tree::Tree;

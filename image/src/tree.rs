@@ -20,7 +20,7 @@ use std::path::Path;
 pub use content::{Content, ContentError, Opened};
 pub use entries::{Entries, Entry};
 pub use error::TreeError;
-pub use rules::{Modes, Owner, Rules};
+pub use rules::{Modes, Owner, Rules, Specials};
 
 /// The longest name of a directory entry in bytes, on erofs as on every common Linux filesystem.
 pub const NAME_MAX: usize = 255;
@@ -42,7 +42,7 @@ pub struct Tree {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(usize);
 
-/// A directory, file or symbolic link, with what belongs to it apart from its name.
+/// A directory, file, symbolic link or special file, with what belongs to it apart from its name.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// Mode, owner and extended attributes.
@@ -60,6 +60,48 @@ pub enum Kind {
     File(Content),
     /// A symbolic link with its target.
     Symlink(OsString),
+    /// A device node or a pipe.
+    Special(Special),
+}
+
+/// What a filesystem only holds the name of: the kernel has the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Special {
+    /// A character device. Numbers 0 and 0 are what overlayfs takes as "removed".
+    Character(Device),
+    /// A block device.
+    Block(Device),
+    /// A named pipe.
+    Fifo,
+}
+
+/// The numbers of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Device {
+    /// Which driver, at most [`Device::MAJOR_MAX`].
+    pub major: u32,
+    /// Which of its devices, at most [`Device::MINOR_MAX`].
+    pub minor: u32,
+}
+
+impl Device {
+    /// The largest major number: Linux has 12 bits for it.
+    pub const MAJOR_MAX: u32 = (1 << 12) - 1;
+
+    /// The largest minor number: Linux has 20 bits for it.
+    pub const MINOR_MAX: u32 = (1 << 20) - 1;
+
+    /// Both numbers in 32 bits, as Linux writes them to disk; `None` if they need more.
+    pub fn encode(self) -> Option<u32> {
+        let Self { major, minor } = self;
+        let fits = major <= Self::MAJOR_MAX && minor <= Self::MINOR_MAX;
+        fits.then_some(minor & 0xff | major << 8 | (minor & !0xff) << 12)
+    }
+
+    /// The numbers from the 32 bits that Linux writes to disk.
+    pub fn decode(bits: u32) -> Self {
+        Self { major: bits >> 8 & Self::MAJOR_MAX, minor: bits & 0xff | bits >> 12 & !0xff }
+    }
 }
 
 /// Mode, owner and extended attributes of a node.

@@ -9,6 +9,8 @@ pub mod pages;
 pub mod peer;
 pub mod programs;
 pub mod quickstart;
+pub mod sample;
 pub mod scratch;
 pub mod server;
+pub mod specimen;
 pub mod workspace;

@@ -12,9 +12,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, ensure};
 use sysext_image::erofs::{self, Options, Reader, Written};
 use tests::needs::Suite;
-
-#[path = "erofs/sample.rs"]
-mod sample;
+use tests::sample;
 
 /// The time of everything in the images.
 const TIMESTAMP: u64 = 1_700_000_000;

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
-use sysext_image::Codec;
+use sysext_image::{Codec, Kernel};
 use sysext_manifests::architecture::Architecture;
 use sysext_manifests::transfer::HealthCheck;
 
 use crate::bake::{self, bake};
 use crate::index::Replaced;
-use crate::kernel::Kernel;
 use crate::recipe::Recipe;
 use crate::stage::{self, stage};
 use crate::store::Store;

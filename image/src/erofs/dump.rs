@@ -9,7 +9,9 @@ use std::io::{self, Read, Seek, Write};
 use sha2::{Digest, Sha256};
 
 use super::error::ReadError;
-use super::reader::{Entry, EntryKind, Layout, Reader};
+use super::reader::Reader;
+use crate::entry::{Entry, EntryKind, Layout};
+use crate::tree::Special;
 
 /// Writes what `reader` holds as text, one line per name. It reads every file to the length that
 /// the image claims, so it is meant for images whose origin is known.
@@ -32,6 +34,11 @@ fn line<R: Read + Seek + Send>(reader: &Reader<R>, entry: &Entry) -> Result<Stri
         EntryKind::Directory => ("dir", "-".to_owned()),
         EntryKind::Symlink(target) => ("link", escape(target.as_encoded_bytes())),
         EntryKind::File => ("file", digest(reader, entry)?),
+        EntryKind::Special(Special::Character(device)) => {
+            ("char", format!("{}:{}", device.major, device.minor))
+        }
+        EntryKind::Special(Special::Block(device)) => ("block", format!("{}:{}", device.major, device.minor)),
+        EntryKind::Special(Special::Fifo) => ("fifo", "-".to_owned()),
     };
     let Entry { mode, uid, gid, links, size, mtime, .. } = entry;
     let mut line = format!(

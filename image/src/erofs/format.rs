@@ -110,7 +110,7 @@ pub(crate) struct Inode {
     pub(crate) mode: u16,
     pub(crate) links: u32,
     pub(crate) size: u64,
-    /// First block, or number of blocks of a compressed file.
+    /// First block, or number of blocks of a compressed file, or numbers of a device.
     pub(crate) blocks: u32,
     /// The number of the inode that 32-bit programs see.
     pub(crate) number: u32,
@@ -149,6 +149,9 @@ pub(crate) const DIRENT: usize = 12;
 pub(crate) enum FileType {
     Regular = 1,
     Directory = 2,
+    Character = 3,
+    Block = 4,
+    Fifo = 5,
     Symlink = 7,
 }
 
@@ -158,6 +161,9 @@ impl FileType {
         match self {
             Self::Regular => 0o100_000,
             Self::Directory => 0o040_000,
+            Self::Character => 0o020_000,
+            Self::Block => 0o060_000,
+            Self::Fifo => 0o010_000,
             Self::Symlink => 0o120_000,
         }
     }

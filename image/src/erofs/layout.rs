@@ -13,7 +13,7 @@ use super::format::{
     BLOCK, DataLayout, FileType, INODE_COMPACT, INODE_EXTENDED, Inode, MAP_HEADER, MAP_HEADER_ALIGNMENT, SLOT,
 };
 use super::{index, xattr};
-use crate::tree::{Content, Kind, Node, NodeId, Tree};
+use crate::tree::{Content, Kind, Node, NodeId, Special, Tree};
 
 /// One inode to be, with the data it stands for.
 #[derive(Debug)]
@@ -36,6 +36,7 @@ pub(super) enum Data<'a> {
     /// Names, each with the position of its item; `.` and `..` are among them.
     Directory(Vec<Name<'a, usize>>),
     Link(&'a OsStr),
+    Special(Special),
     /// A file stored as it is.
     Flat(&'a Content),
     /// A file in clusters, which lie in the spool.
@@ -61,6 +62,7 @@ pub(super) fn items(tree: &Tree) -> Result<Vec<Item<'_>>, WriteError> {
             Kind::Directory(_) => Data::Directory(Vec::new()),
             Kind::Symlink(target) => Data::Link(target),
             Kind::File(content) => Data::Flat(content),
+            Kind::Special(special) => Data::Special(*special),
         };
         positions.insert(entry.id, items.len());
         parents.push(entry.parent);
@@ -119,6 +121,19 @@ fn file_type(data: &Data<'_>) -> FileType {
         Data::Directory(_) => FileType::Directory,
         Data::Link(_) => FileType::Symlink,
         Data::Flat(_) | Data::Clustered { .. } => FileType::Regular,
+        Data::Special(Special::Character(_)) => FileType::Character,
+        Data::Special(Special::Block(_)) => FileType::Block,
+        Data::Special(Special::Fifo) => FileType::Fifo,
+    }
+}
+
+/// What the place of the first block holds instead in an inode without data.
+fn device_number(special: Special) -> u32 {
+    match special {
+        Special::Character(device) | Special::Block(device) => {
+            device.encode().expect("a tree holds only numbers that can be encoded")
+        }
+        Special::Fifo => 0,
     }
 }
 
@@ -129,6 +144,7 @@ impl Item<'_> {
             Data::Directory(names) => directory::size(names),
             Data::Link(target) => target.len() as u64,
             Data::Flat(content) | Data::Clustered { content, .. } => content.size(),
+            Data::Special(_) => 0,
         }
     }
 
@@ -179,6 +195,7 @@ impl Item<'_> {
             size: self.size(),
             blocks: match self.data {
                 Data::Clustered { blocks, .. } => blocks,
+                Data::Special(special) => device_number(special),
                 _ => self.first_block,
             },
             number,

@@ -1,7 +1,6 @@
 //! Reads an image without mounting it, through `erofs-rs` and a backend of our own: its memory
 //! map dies with the process when the file is cut short under it.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::future::{self, Future};
@@ -16,9 +15,11 @@ use std::task::{Context, Poll, Waker};
 use erofs_rs::r#async::{EroFS, File};
 use erofs_rs::backend::AsyncImage;
 use erofs_rs::types;
+use rustix::fs::FileType;
 
 use super::error::ReadError;
-use crate::tree::permissions;
+use crate::entry::{Entry, EntryKind, Layout, Xattrs};
+use crate::tree::{Device, Special, permissions};
 
 /// The smallest room that a name takes in an image: its entry and one byte. Bounds how many an
 /// image of a given size can have, unless directories share blocks, which no writer makes them do.
@@ -28,61 +29,6 @@ const SMALLEST_NAME: u64 = 13;
 pub struct Reader<R: Read + Seek + Send> {
     filesystem: EroFS<Backend<R>>,
     length: u64,
-}
-
-/// Extended attributes by their full names.
-pub type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
-
-/// What an image holds under one name.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// Path from the root, empty for the root itself.
-    pub path: PathBuf,
-    /// What it is.
-    pub kind: EntryKind,
-    /// Permission bits, with setuid, setgid and sticky.
-    pub mode: u16,
-    /// Owning user.
-    pub uid: u32,
-    /// Owning group.
-    pub gid: u32,
-    /// How many names the inode says that it has.
-    pub links: u32,
-    /// Size in bytes.
-    pub size: u64,
-    /// Modification time in seconds since 1970.
-    pub mtime: i64,
-    /// Number of the inode.
-    pub nid: u64,
-    /// How its data is laid out.
-    pub layout: Layout,
-    /// Extended attributes.
-    pub xattrs: Xattrs,
-    inode: types::Inode,
-}
-
-/// What an entry is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EntryKind {
-    /// A directory.
-    Directory,
-    /// A regular file.
-    File,
-    /// A symbolic link with its target.
-    Symlink(OsString),
-}
-
-/// How the data of an entry is laid out in the image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// Whole blocks.
-    Plain,
-    /// Whole blocks, and a tail behind the inode.
-    Inline,
-    /// Compressed clusters.
-    Compressed,
-    /// Chunks, which may lie on other devices.
-    Chunks,
 }
 
 /// The content of a file in an image.
@@ -126,9 +72,8 @@ impl<R: Read + Seek + Send> Reader<R> {
 
     /// The content of a regular file that [`entries`](Self::entries) listed.
     pub fn file(&self, entry: &Entry) -> Result<FileReader<'_, R>, ReadError> {
-        let file = self
-            .filesystem
-            .open_inode_file(entry.inode)
+        let file = wait(self.filesystem.get_inode(entry.inode))
+            .and_then(|inode| self.filesystem.open_inode_file(inode))
             .map_err(|source| ReadError::Read { path: entry.path.clone(), source })?;
         Ok(FileReader { file })
     }
@@ -196,7 +141,8 @@ impl<R: Read + Seek + Send> Reader<R> {
             let target = wait(self.filesystem.read_link_inode(inode)).map_err(failed)?;
             EntryKind::Symlink(OsString::from_vec(target.into_vec()))
         } else {
-            return Err(ReadError::Unsupported { path });
+            let special = special(&inode).ok_or_else(|| ReadError::Unsupported { path: path.clone() })?;
+            EntryKind::Special(special)
         };
         let xattrs = wait(self.filesystem.xattrs_inode(inode)).map_err(failed)?;
         let layout = match inode.layout() {
@@ -213,12 +159,21 @@ impl<R: Read + Seek + Send> Reader<R> {
             links: inode.nlink(),
             size: inode.data_size(),
             mtime: inode.modified_unix().0,
-            nid: inode.id(),
+            inode: inode.id(),
             layout,
             xattrs,
-            inode,
             path,
         })
+    }
+}
+
+fn special(inode: &types::Inode) -> Option<Special> {
+    let device = inode.device().map(|(major, minor)| Device { major, minor });
+    match (inode.file_type(), device) {
+        (FileType::CharacterDevice, Some(device)) => Some(Special::Character(device)),
+        (FileType::BlockDevice, Some(device)) => Some(Special::Block(device)),
+        (FileType::Fifo, _) => Some(Special::Fifo),
+        _ => None,
     }
 }
 

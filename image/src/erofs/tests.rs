@@ -8,8 +8,9 @@ use std::num::NonZero;
 
 use super::*;
 use crate::Codec;
+use crate::entry::{EntryKind, Layout};
 use crate::probe::{self, Checksum, Kind as Probed, probe};
-use crate::tree::{Content, Kind, Metadata, Tree};
+use crate::tree::{Content, Device, Kind, Metadata, Special, Tree};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
@@ -85,6 +86,12 @@ fn sample() -> Result<Tree> {
     for length in [1, 4000, 4064, 4065, 4095] {
         tree.insert_symlink(format!("links/{length}"), "t".repeat(length), Metadata::new(0o777))?;
     }
+    let device = Device { major: 259, minor: 70_000 };
+    for (name, special) in
+        [("char", Special::Character(device)), ("block", Special::Block(device)), ("fifo", Special::Fifo)]
+    {
+        tree.insert_special(format!("special/{name}"), special, Metadata::new(0o660).owner(0, 6))?;
+    }
     tree.insert_bytes(vec!["d".repeat(255); 12].join("/") + "/deep", "deep", file)?;
     Ok(tree)
 }
@@ -142,6 +149,7 @@ fn what_is_written_is_read_back() -> Result {
                         "{path}"
                     );
                 }
+                Kind::Special(special) => assert_eq!(found.kind, EntryKind::Special(*special)),
                 Kind::File(Content::Path { .. }) => panic!("the sample has no such file"),
             }
         }

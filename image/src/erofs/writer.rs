@@ -157,6 +157,7 @@ impl Plan<'_> {
         out.bytes(&item.xattrs)?;
         let tail = item.tail();
         match (&item.data, item.layout()) {
+            (Data::Special(_), _) => Ok(()),
             (Data::Clustered { extents, .. }, _) => {
                 let Some((algorithm, _)) = clusters::algorithm(self.codec) else { return Ok(()) };
                 let header = map_header(algorithm);
@@ -181,7 +182,7 @@ impl Plan<'_> {
             return Ok(());
         }
         match (&item.data, &self.spool) {
-            (Data::Directory(_), _) => return Ok(()),
+            (Data::Directory(_) | Data::Special(_), _) => return Ok(()),
             (Data::Link(target), _) => out.bytes(target.as_encoded_bytes())?,
             (Data::Flat(content), _) => {
                 out.content(&item.path, content, 0..content.size() - item.tail())?;

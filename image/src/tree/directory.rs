@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
-use std::fs::{self, FileType};
+use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,10 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::insert::checked_target;
-use super::{Content, Kind, Metadata, NAME_MAX, Node, NodeId, Owner, Rules, Tree, TreeError, permissions};
+use super::{
+    Content, Device, Kind, Metadata, NAME_MAX, Node, NodeId, Owner, Rules, Special, Specials, Tree,
+    TreeError, permissions,
+};
 
 /// The longest extended attribute value in bytes that Linux stores.
 const XATTR_MAX: usize = 65_536;
@@ -64,7 +67,7 @@ impl Reading<'_> {
                 .map_err(|source| TreeError::ReadLink { path: path.to_owned(), source })?;
             Kind::Symlink(checked_target(path, target.as_os_str())?)
         } else {
-            return Err(TreeError::Unsupported { path: path.to_owned(), what: special(found.file_type()) });
+            Kind::Special(self.special(path, &found)?)
         };
         let metadata = self.metadata(path, &found)?;
         let id = self.tree.add(Node { metadata, kind });
@@ -74,14 +77,34 @@ impl Reading<'_> {
         Ok((id, is_directory))
     }
 
+    fn special(&self, path: &Path, found: &fs::Metadata) -> Result<Special, TreeError> {
+        let refuse = |what| TreeError::Unsupported { path: path.to_owned(), what };
+        let kind = found.file_type();
+        let bits = found.rdev();
+        let device = Device { major: rustix::fs::major(bits), minor: rustix::fs::minor(bits) };
+        let (special, what) = if kind.is_char_device() {
+            (Special::Character(device), "device node")
+        } else if kind.is_block_device() {
+            (Special::Block(device), "device node")
+        } else if kind.is_fifo() {
+            (Special::Fifo, "fifo")
+        } else {
+            return Err(refuse(if kind.is_socket() { "socket" } else { "file of unknown kind" }));
+        };
+        match self.rules.specials {
+            Specials::Keep => Ok(special),
+            Specials::Refuse => Err(refuse(what)),
+        }
+    }
+
     fn metadata(&self, path: &Path, found: &fs::Metadata) -> Result<Metadata, TreeError> {
         let mode = permissions(found.mode());
         let mode = if found.is_dir() {
             self.rules.modes.directory(mode)
-        } else if found.is_file() {
-            self.rules.modes.file(mode)
-        } else {
+        } else if found.is_symlink() {
             0o777
+        } else {
+            self.rules.modes.file(mode)
         };
         let (uid, gid) = match self.rules.owner {
             Owner::Keep => (found.uid(), found.gid()),
@@ -129,14 +152,4 @@ fn xattr(path: &Path, name: &str) -> Result<Option<Vec<u8>>, TreeError> {
 
 fn unreadable_xattr(path: &Path, name: &str, error: Errno) -> TreeError {
     TreeError::Xattr { path: path.to_owned(), name: name.to_owned(), source: io::Error::from(error) }
-}
-
-fn special(kind: FileType) -> &'static str {
-    if kind.is_socket() {
-        "socket"
-    } else if kind.is_fifo() {
-        "fifo"
-    } else {
-        "device node"
-    }
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::Device;
+
 /// Why a tree could not be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum TreeError {
@@ -45,6 +47,14 @@ pub enum TreeError {
         path: PathBuf,
         /// What it is.
         what: &'static str,
+    },
+    /// Numbers that no device of Linux can have.
+    #[error("{path}: no device has the numbers {major}:{minor}", path = .path.display(), major = .device.major, minor = .device.minor)]
+    Device {
+        /// Where, in the tree.
+        path: PathBuf,
+        /// The numbers.
+        device: Device,
     },
     /// No such node, or a directory where a file is wanted.
     #[error("{path}: there is no file of this name to link to", path = .path.display())]

@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
-use super::{Content, Kind, Metadata, NAME_MAX, Node, NodeId, TARGET_MAX, Tree, TreeError};
+use super::{Content, Kind, Metadata, NAME_MAX, Node, NodeId, Special, TARGET_MAX, Tree, TreeError};
 
 impl Tree {
     /// Makes `path` a directory with this metadata, and its missing parents with 0755. A
@@ -60,6 +60,22 @@ impl Tree {
     ) -> Result<(), TreeError> {
         let target = checked_target(path.as_ref(), target.as_ref())?;
         self.place(path.as_ref(), Kind::Symlink(target), metadata)
+    }
+
+    /// Makes `path` a device node or a pipe, in place of a file or link that is there.
+    pub fn insert_special(
+        &mut self,
+        path: impl AsRef<Path>,
+        special: Special,
+        metadata: Metadata,
+    ) -> Result<(), TreeError> {
+        let path = path.as_ref();
+        if let Special::Character(device) | Special::Block(device) = special
+            && device.encode().is_none()
+        {
+            return Err(TreeError::Device { path: path.to_owned(), device });
+        }
+        self.place(path, Kind::Special(special), metadata)
     }
 
     /// Makes `path` another name of the file or symbolic link `existing`.

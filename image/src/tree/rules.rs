@@ -12,6 +12,8 @@ pub struct Rules {
     pub modes: Modes,
     /// Extended attributes to keep, by full name; all others are left behind.
     pub xattrs: BTreeSet<String>,
+    /// Whether device nodes and pipes may be there.
+    pub specials: Specials,
 }
 
 /// Who owns what is read.
@@ -35,12 +37,25 @@ pub enum Modes {
     Normalised,
 }
 
+/// What happens to device nodes and pipes. Sockets are always refused: a filesystem image has no
+/// use for the name of something that a running program listens on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Specials {
+    /// They are kept.
+    Keep,
+    /// They are an error: an extension has none, and one with the numbers 0 and 0 would make a
+    /// file of the host disappear.
+    #[default]
+    Refuse,
+}
+
 impl Default for Rules {
     fn default() -> Self {
         Self {
             owner: Owner::default(),
             modes: Modes::default(),
             xattrs: ["security.capability", "user.extension-release.strict"].map(String::from).into(),
+            specials: Specials::default(),
         }
     }
 }

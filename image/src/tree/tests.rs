@@ -198,3 +198,32 @@ fn content_that_changed_is_an_error_that_says_how() -> Result {
     assert!(matches!(content.open().unwrap_err(), ContentError::NotAFile { .. }));
     Ok(())
 }
+
+#[test]
+fn device_numbers_are_encoded_as_linux_does() {
+    for (major, minor, bits) in
+        [(0, 0, 0), (1, 3, 0x103), (259, 70_000, 0x1111_0370), (4095, 1_048_575, u32::MAX)]
+    {
+        let device = Device { major, minor };
+        assert_eq!(device.encode(), Some(bits), "{major}:{minor}");
+        assert_eq!(Device::decode(bits), device);
+    }
+    assert_eq!(Device { major: 4096, minor: 0 }.encode(), None);
+    assert_eq!(Device { major: 0, minor: 1 << 20 }.encode(), None);
+}
+
+#[test]
+fn pipes_are_kept_on_demand_and_sockets_never() {
+    let directory = tempfile::tempdir().unwrap();
+    let keep = Rules { specials: Specials::Keep, ..Rules::default() };
+    let fifo = directory.path().join("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
+        .unwrap();
+    let refused = Tree::from_directory(directory.path(), &Rules::default()).unwrap_err();
+    assert!(refused.to_string().ends_with("is a fifo, which an image cannot hold"), "{refused}");
+    let tree = Tree::from_directory(directory.path(), &keep).unwrap();
+    assert!(matches!(tree.get("fifo").unwrap().kind, Kind::Special(Special::Fifo)));
+    let _socket = std::os::unix::net::UnixListener::bind(directory.path().join("socket")).unwrap();
+    let refused = Tree::from_directory(directory.path(), &keep).unwrap_err();
+    assert!(refused.to_string().ends_with("is a socket, which an image cannot hold"), "{refused}");
+}

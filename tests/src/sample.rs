@@ -3,16 +3,17 @@
 use sysext_image::tree::{Metadata, Tree, TreeError};
 
 /// A reproducible stream of numbers (xorshift64).
-pub(crate) struct Random(u64);
+#[derive(Debug)]
+pub struct Random(u64);
 
 impl Random {
     /// Starts with a seed that is not zero.
-    pub(crate) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// The next number below `end`.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -20,12 +21,12 @@ impl Random {
     }
 
     /// Bytes that no codec makes smaller.
-    pub(crate) fn bytes(&mut self, length: usize) -> Vec<u8> {
+    pub fn bytes(&mut self, length: usize) -> Vec<u8> {
         (0..length).map(|_| self.below(256).to_le_bytes()[0]).collect()
     }
 
     /// Bytes that every codec makes smaller, to about a third.
-    pub(crate) fn text(&mut self, length: usize) -> Vec<u8> {
+    pub fn text(&mut self, length: usize) -> Vec<u8> {
         let words: Vec<Vec<u8>> = (0..300).map(|n| self.bytes(2 + n % 9)).collect();
         let mut text = Vec::new();
         while text.len() < length {
@@ -37,15 +38,14 @@ impl Random {
 }
 
 /// Sizes around those at which the layout of a file changes.
-pub(crate) fn edges() -> Vec<usize> {
+pub fn edges() -> Vec<usize> {
     let around = |size: usize| [size - 1, size, size + 1];
     let edges = [4064, 4096, 8192, 65_536, 131_072, 262_144].map(around);
     [vec![0, 1], edges.concat()].concat()
 }
 
 /// An extension with a bit of everything, more than one segment of a file among it.
-#[allow(dead_code, reason = "one of the two test programs makes its tree on disk instead")]
-pub(crate) fn extension() -> Result<Tree, TreeError> {
+pub fn extension() -> Result<Tree, TreeError> {
     let mut random = Random::new(1);
     let mut tree = Tree::new();
     let (file, program) = (Metadata::new(0o644), Metadata::new(0o755));

@@ -1,0 +1,226 @@
+//! A directory with all that an image may hold, and the comparison of what was made of it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _, chown, lchown, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::fs::{CWD, FileType, Mode, XattrFlags, major, makedev, minor, mknodat};
+use sysext_image::tree::{Device, Modes, Owner, Rules, Special, Specials};
+
+use crate::sample::{self, Random};
+
+/// The time of everything in the images.
+pub const TIMESTAMP: i64 = 1_700_000_000;
+
+/// How many reads at random places of each large file are compared.
+const RANDOM_READS: usize = 300;
+
+/// The extended attributes that the images keep.
+const XATTRS: [&str; 3] = ["security.capability", "user.extension-release.strict", "user.long"];
+
+/// Everything as it is in the directory.
+pub fn rules() -> Rules {
+    let xattrs = XATTRS.map(String::from).into();
+    Rules { owner: Owner::Keep, modes: Modes::Keep, xattrs, specials: Specials::Keep }
+}
+
+/// Fills the directory, which must not be there yet. Needs root: owners and devices are among it.
+pub fn fill(root: &Path) -> Result<()> {
+    let mut random = Random::new(3);
+    let at = |path: &str| root.join(path);
+    for directory in ["", "edges", "many", "owned", "sticky"] {
+        fs::create_dir(at(directory))?;
+    }
+    for size in sample::edges() {
+        fs::write(at(&format!("edges/text-{size}")), random.text(size))?;
+        fs::write(at(&format!("edges/random-{size}")), random.bytes(size))?;
+    }
+    for number in 0..5000 {
+        fs::write(at(&format!("many/{number}-{}", "m".repeat(number % 40))), number.to_string())?;
+    }
+    fs::write(at("text"), random.text(9_000_000))?;
+    fs::write(at("random"), random.bytes(1_000_003))?;
+    let mut mixed = Vec::new();
+    for _ in 0..60 {
+        let length = usize::try_from(random.below(200_000))?;
+        mixed.extend(if random.below(2) == 0 { random.bytes(length) } else { random.text(length) });
+    }
+    fs::write(at("mixed"), mixed)?;
+    File::create(at("zero"))?.set_len(10_000_000)?;
+    fs::write(at(&"n".repeat(255)), "a long name")?;
+    let deep = (0..40).fold(at("deep"), |path, number| path.join(format!("level-{number}")));
+    fs::create_dir_all(&deep)?;
+    fs::write(deep.join("bottom"), "deep")?;
+    fs::hard_link(at("text"), at("owned/name-of-text"))?;
+    fs::hard_link(at("text"), at("deep/name-of-text"))?;
+    for length in [1, 100, 4000, 4064, 4065, 4095] {
+        symlink("t".repeat(length), at(&format!("link-{length}")))?;
+    }
+    for (name, uid, gid) in [("small", 1000, 100), ("large", 100_000, 1 << 30)] {
+        fs::write(at(&format!("owned/{name}")), random.text(20_000))?;
+        chown(at(&format!("owned/{name}")), Some(uid), Some(gid))?;
+    }
+    for (name, kind, device) in [
+        ("char", FileType::CharacterDevice, makedev(1, 3)),
+        ("char-far", FileType::CharacterDevice, makedev(4095, 1_048_575)),
+        ("block", FileType::BlockDevice, makedev(259, 70_000)),
+        ("fifo", FileType::Fifo, 0),
+    ] {
+        mknodat(CWD, at(name), kind, Mode::from_bits_truncate(0o640), device)?;
+        fs::set_permissions(at(name), fs::Permissions::from_mode(0o640))?;
+    }
+    symlink("small", at("owned/link"))?;
+    lchown(at("owned/link"), Some(5), Some(6))?;
+    for (path, mode) in [("edges/text-1", 0o400), ("edges/text-4096", 0o4755), ("sticky", 0o1777)] {
+        fs::set_permissions(at(path), fs::Permissions::from_mode(mode))?;
+    }
+    // Revision 2, effective, CAP_NET_RAW permitted. Changing the owner would remove it.
+    let capability = [1, 0, 0, 2, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    set_xattr(&at("edges/text-65536"), "security.capability", &capability)?;
+    set_xattr(&at("edges/text-0"), "user.extension-release.strict", b"0")?;
+    set_xattr(&at("sticky"), "user.long", &random.bytes(3000))?;
+    set_xattr(&at("edges/text-8192"), "user.long", &random.bytes(3900))?;
+    set_xattr(&at("edges/text-8193"), "user.not-kept", b"x")
+}
+
+fn set_xattr(path: &Path, name: &str, value: &[u8]) -> Result<()> {
+    rustix::fs::setxattr(path, name, value, XattrFlags::empty())
+        .with_context(|| format!("cannot set {name} of {}", path.display()))
+}
+
+/// Mounts an image through a loop device.
+pub fn mount_by_loop_device(filesystem: &str, image: &Path, at: &Path) -> Result<()> {
+    let status =
+        Command::new("mount").args(["-t", filesystem, "-o", "loop,ro"]).args([image, at]).status()?;
+    ensure!(status.success(), "mount: {status}");
+    Ok(())
+}
+
+/// Fails at the first difference, naming it.
+pub fn compare(source: &Path, mounted: &Path) -> Result<()> {
+    let names = names_below(source)?;
+    ensure!(names == names_below(mounted)?, "not the same names");
+    ensure!(names.len() > 5000, "only {} names", names.len());
+    let mut inodes: BTreeMap<u64, u64> = BTreeMap::new();
+    for name in names.iter().map(PathBuf::as_path).chain([Path::new("")]) {
+        compare_one(&source.join(name), &mounted.join(name)).with_context(|| name.display().to_string())?;
+        let (ours, theirs) = (source.join(name).symlink_metadata()?, mounted.join(name).symlink_metadata()?);
+        let known = *inodes.entry(ours.ino()).or_insert(theirs.ino());
+        ensure!(known == theirs.ino(), "{}: hard links of one file are two files", name.display());
+    }
+    Ok(())
+}
+
+fn compare_one(source: &Path, mounted: &Path) -> Result<()> {
+    let (expected, found) = (source.symlink_metadata()?, mounted.symlink_metadata()?);
+    ensure!(expected.mode() == found.mode(), "mode {:o} became {:o}", expected.mode(), found.mode());
+    ensure!((expected.uid(), expected.gid()) == (found.uid(), found.gid()), "another owner");
+    ensure!(found.mtime() == TIMESTAMP, "time is {}", found.mtime());
+    ensure!(xattrs(source)? == xattrs(mounted)?, "other extended attributes");
+    ensure!(listed(mounted)?.is_none_or(|count| count == xattrs(source).map_or(0, |xattrs| xattrs.len())));
+    if expected.is_dir() {
+        // The directory's filesystem may not count its links so.
+        let mut links = 2;
+        for entry in fs::read_dir(mounted)? {
+            let entry = entry?;
+            let kind = entry.path().symlink_metadata()?.file_type();
+            ensure!(entry.file_type()? == kind, "{}: listed as another type", entry.path().display());
+            links += u64::from(kind.is_dir());
+        }
+        ensure!(found.nlink() == links, "{links} links became {}", found.nlink());
+        return Ok(());
+    }
+    ensure!(expected.nlink() == found.nlink(), "{} links became {}", expected.nlink(), found.nlink());
+    ensure!(expected.len() == found.len(), "{} bytes became {}", expected.len(), found.len());
+    if expected.is_symlink() {
+        ensure!(fs::read_link(source)? == fs::read_link(mounted)?, "another target");
+        return Ok(());
+    }
+    if !expected.is_file() {
+        ensure!(expected.rdev() == found.rdev(), "another device");
+        return Ok(());
+    }
+    let content = fs::read(source)?;
+    // First in disorder, while nothing is cached: readers decompress parts of clusters then.
+    if content.len() > 100_000 {
+        read_at_random(&content, mounted)?;
+    }
+    ensure!(content == fs::read(mounted)?, "other content");
+    Ok(())
+}
+
+fn read_at_random(content: &[u8], mounted: &Path) -> Result<()> {
+    let mut random = Random::new(content.len() as u64);
+    let file = File::open(mounted)?;
+    for _ in 0..RANDOM_READS {
+        let start = usize::try_from(random.below(content.len() as u64))?;
+        let length = usize::try_from(random.below(20_000))?.min(content.len() - start);
+        let mut found = vec![0; length];
+        file.read_exact_at(&mut found, start as u64)?;
+        ensure!(found == content[start..start + length], "other content in {length} bytes at {start}");
+    }
+    Ok(())
+}
+
+/// The attributes that images keep, of those a file has.
+pub fn xattrs(path: &Path) -> Result<BTreeMap<&'static str, Vec<u8>>> {
+    let mut found = BTreeMap::new();
+    for name in XATTRS {
+        let mut value = vec![0; 65_536];
+        match rustix::fs::lgetxattr(path, name, &mut value[..]) {
+            Ok(length) => {
+                value.truncate(length);
+                found.insert(name, value);
+            }
+            Err(rustix::io::Errno::NODATA | rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::PERM) => {}
+            Err(error) => bail!("cannot read {name}: {error}"),
+        }
+    }
+    Ok(found)
+}
+
+/// How many attributes a file lists; `None` where it cannot have any.
+fn listed(path: &Path) -> Result<Option<usize>> {
+    let mut names = vec![0; 65_536];
+    match rustix::fs::llistxattr(path, &mut names[..]) {
+        Ok(length) => {
+            Ok(Some(names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()).count()))
+        }
+        Err(rustix::io::Errno::OPNOTSUPP) => Ok(None),
+        Err(error) => bail!("cannot list the attributes: {error}"),
+    }
+}
+
+/// Every path below a directory, sorted.
+pub fn names_below(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut names = Vec::new();
+    let mut pending = vec![PathBuf::new()];
+    while let Some(directory) = pending.pop() {
+        for entry in fs::read_dir(root.join(&directory))? {
+            let entry = entry?;
+            let name: OsString = entry.file_name();
+            let path = directory.join(name);
+            if entry.path().symlink_metadata()?.is_dir() {
+                pending.push(path.clone());
+            }
+            names.push(path);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Whether a file on disk is this special file.
+pub fn is(special: Special, found: &fs::Metadata) -> bool {
+    let device = Device { major: major(found.rdev()), minor: minor(found.rdev()) };
+    let kind = FileType::from_raw_mode(found.mode());
+    match special {
+        Special::Character(expected) => kind == FileType::CharacterDevice && device == expected,
+        Special::Block(expected) => kind == FileType::BlockDevice && device == expected,
+        Special::Fifo => kind == FileType::Fifo,
+    }
+}
