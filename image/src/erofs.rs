@@ -18,9 +18,7 @@ mod format;
 mod index;
 mod layout;
 mod output;
-mod parallel;
 mod reader;
-mod spool;
 #[cfg(test)]
 mod tests;
 mod writer;

@@ -7,7 +7,9 @@ pub mod codec;
 pub mod entry;
 pub mod erofs;
 pub mod kernel;
+mod parallel;
 pub mod probe;
+mod spool;
 pub mod tree;
 
 pub use codec::Codec;

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::codec::{CodecError, LibraryError};
+use crate::spool::SpoolError;
 use crate::tree::ContentError;
 
 /// Why an image was not written. What reached the output by then is no image.
@@ -60,6 +61,12 @@ pub enum WriteError {
         /// Why not.
         source: io::Error,
     },
+}
+
+impl From<SpoolError> for WriteError {
+    fn from(error: SpoolError) -> Self {
+        Self::Scratch { directory: error.directory, source: error.source }
+    }
 }
 
 impl WriteError {

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::WriteError;
 use super::format::{BLOCK, BLOCK_USIZE};
-use super::spool::Spool;
+use crate::spool::Spool;
 use crate::tree::Content;
 
 /// How much of a file is in memory at once while it is copied.
@@ -151,6 +151,6 @@ impl<W: Write> Output for Image<W> {
     }
 
     fn spooled(&mut self, spool: &Spool, range: Range<u64>) -> Result<(), WriteError> {
-        self.copy(range, |offset, part| spool.read(offset, part))
+        self.copy(range, |offset, part| Ok(spool.read(offset, part)?))
     }
 }

@@ -14,11 +14,11 @@ use super::format::{
 };
 use super::layout::{self, Data, Item};
 use super::output::{Image, Measure, Output};
-use super::parallel;
-use super::spool::Spool;
 use super::writer_id::WriterId;
 use super::{directory, index};
 use crate::codec::Codec;
+use crate::parallel;
+use crate::spool::Spool;
 use crate::tree::{Content, Tree};
 
 /// How to write an image. Only `codec` and `timestamp` shape its bytes.

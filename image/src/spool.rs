@@ -5,7 +5,12 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::error::WriteError;
+/// A temporary file could not be made, written or read.
+#[derive(Debug)]
+pub(super) struct SpoolError {
+    pub(super) directory: PathBuf,
+    pub(super) source: io::Error,
+}
 
 /// A temporary file without a name, which ends with the process.
 #[derive(Debug)]
@@ -16,11 +21,11 @@ pub(super) struct Spool {
 }
 
 impl Spool {
-    pub(super) fn new(directory: &Path) -> Result<Self, WriteError> {
+    pub(super) fn new(directory: &Path) -> Result<Self, SpoolError> {
         let directory = directory.to_owned();
         match tempfile::tempfile_in(&directory) {
             Ok(file) => Ok(Self { file, directory, length: 0 }),
-            Err(source) => Err(WriteError::Scratch { directory, source }),
+            Err(source) => Err(SpoolError { directory, source }),
         }
     }
 
@@ -29,7 +34,7 @@ impl Spool {
         self.length
     }
 
-    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), SpoolError> {
         self.file.write_all_at(bytes, self.length).map_err(|source| self.failed(source))?;
         self.length += bytes.len() as u64;
         Ok(())
@@ -40,11 +45,11 @@ impl Spool {
         self.length = length;
     }
 
-    pub(super) fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<(), WriteError> {
+    pub(super) fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<(), SpoolError> {
         self.file.read_exact_at(buffer, offset).map_err(|source| self.failed(source))
     }
 
-    fn failed(&self, source: io::Error) -> WriteError {
-        WriteError::Scratch { directory: self.directory.clone(), source }
+    fn failed(&self, source: io::Error) -> SpoolError {
+        SpoolError { directory: self.directory.clone(), source }
     }
 }
