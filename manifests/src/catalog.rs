@@ -13,6 +13,10 @@ use crate::digest::Sha256;
 use crate::envelope::{Envelope, Role};
 use crate::version::Version;
 
+mod url;
+
+pub use url::UrlError;
+
 /// The version of the file format this crate reads and writes.
 pub const FORMAT: u32 = 1;
 
@@ -156,7 +160,7 @@ fn stable() -> String {
 /// A file of the repository. The URL is relative to the repository in every layout.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Resource {
-    /// Where it is, below the repository.
+    /// Where it is, below the repository: parts that are neither empty nor . or .., and no scheme, query or backslash.
     pub url: String,
     /// Its length in bytes.
     pub size: u64,

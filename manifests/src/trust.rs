@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use crate::catalog::{Catalog, CatalogFile, FORMAT, Instance, Resource, Root};
+use crate::catalog::{Catalog, CatalogFile, FORMAT, Instance, Resource, Root, UrlError};
 use crate::digest::Sha256;
 use crate::envelope::{Envelope, EnvelopeError};
 #[cfg(feature = "openpgp")]
@@ -343,6 +343,20 @@ pub enum TrustError {
         /// The serial that was seen.
         seen: u64,
     },
+    /// A file that does not lie below the repository.
+    #[error(
+        "the catalog of {repository} offers {extension} at {url:?}, which is no path below the repository: {reason}"
+    )]
+    Url {
+        /// The repository.
+        repository: String,
+        /// The extension.
+        extension: String,
+        /// The text.
+        url: String,
+        /// What is wrong with it.
+        reason: UrlError,
+    },
     /// The catalog's life is over.
     #[error("the catalog of {repository} expired at {expires} (it is {now} here)")]
     Expired {
@@ -376,6 +390,7 @@ impl TrustError {
             Self::OtherRepository { found, .. } => {
                 format!("the file in /etc/sysupdate/repositories must be called {found}.toml")
             }
+            Self::Url { .. } => "nothing of this catalog is used; tell the publisher".to_owned(),
             Self::Root { .. } | Self::Signature { .. } | Self::OtherRoot { .. } => {
                 "the publisher's files do not fit together, or someone altered them".to_owned()
             }
@@ -444,6 +459,12 @@ pub fn admit(
     if catalog.expires <= now {
         return Err(TrustError::Expired { repository: id(), expires: catalog.expires, now });
     }
+    catalog.check_urls().map_err(|(extension, resource, reason)| TrustError::Url {
+        repository: id(),
+        extension: extension.to_owned(),
+        url: resource.url.clone(),
+        reason,
+    })?;
 
     let mut notes = Vec::new();
     if clock.shows < catalog.issued {

@@ -171,6 +171,7 @@ fn write_text(defect: &str, name: &str, text: &str) {
 pub(crate) fn write_all() {
     let publisher = Publisher::new();
     catalogs(&publisher);
+    urls(&publisher);
     roots(&publisher);
     downgrades(&publisher);
 }
@@ -208,6 +209,41 @@ fn catalogs(publisher: &Publisher) {
     write("altered-after-signing", &forged);
     let torn = seal(b"no zstd", &[online]);
     write("not-zstd", &CatalogFile { catalog: torn, ..publisher.file(&good) });
+}
+
+/// Each way in which a URL may lead out of the repository, at each place where a catalog has one.
+fn urls(publisher: &Publisher) {
+    let resource = |url: &str| json!({ "url": url, "size": 1, "sha256": "00".repeat(32) });
+    let offer = |image: &str, transport: Value, deltas: Value| {
+        let mut instance = json!({
+            "version": "1", "upstream": "1", "revision": 1, "arch": "x86-64", "format": "erofs", "codec": "none",
+            "kernel": "5.15", "writer": "fixture", "transport": transport, "deltas": deltas,
+        });
+        if let (Value::Object(instance), Value::Object(image)) = (&mut instance, resource(image)) {
+            instance.extend(image);
+        }
+        with(catalog(1, 5), "extensions", json!({ "k": { "instances": [instance] } }))
+    };
+    for (defect, url) in [
+        ("url-with-dot-dot", "k/../../k-1.raw"),
+        ("url-with-percent-2e", "k/%2e%2e/k-1.raw"),
+        ("url-with-percent-2f", "k/..%2F..%2fk-1.raw"),
+        ("url-with-a-leading-slash", "//elsewhere.example/k-1.raw"),
+        ("url-with-a-scheme", "https://elsewhere.example/k-1.raw"),
+        ("url-with-a-backslash", "k\\..\\k-1.raw"),
+        ("url-with-a-query", "k/k-1.raw?version=1"),
+        ("url-with-a-fragment", "k/k-1.raw#1"),
+        ("url-with-an-empty-part", "k//k-1.raw"),
+        ("url-with-a-newline", "k/k-1.raw\r\nHost: elsewhere.example"),
+    ] {
+        write(defect, &publisher.file(&offer(url, json!([]), json!([]))));
+    }
+    let outside = resource("../k-1.zst");
+    write("url-of-a-transport-form", &publisher.file(&offer("k/k-1.raw", json!([outside]), json!([]))));
+    let mut delta = resource("../k-1.delta");
+    delta["from"] = "0".into();
+    delta["from_sha256"] = "00".repeat(32).into();
+    write("url-of-a-delta", &publisher.file(&offer("k/k-1.raw", json!([]), json!([delta]))));
 }
 
 fn roots(publisher: &Publisher) {

@@ -24,7 +24,10 @@ fn map(random: &mut Random) -> BTreeMap<String, String> {
 }
 
 fn resource(random: &mut Random) -> Resource {
-    Resource { url: text(random), size: random.next(), sha256: sha256(random) }
+    // A path below the repository; what else it could be is refused
+    let part = |random: &mut Random| random.text("k1ü.-~^+_@", 3, 8);
+    let url = format!("k{}/{}.raw", part(random), part(random));
+    Resource { url, size: random.next(), sha256: sha256(random) }
 }
 
 fn instance(random: &mut Random) -> Instance {

@@ -1,0 +1,146 @@
+//! Where a file of a repository lies below it. The text is appended to the repository's address and to those of
+//! its mirrors, so nothing in it may lead out of them, neither as written nor as a server or proxy decodes it.
+
+use super::{Catalog, Resource};
+
+/// Why a URL names no file below the repository.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum UrlError {
+    /// `/x` or `//host/x`
+    #[error("it starts with a slash")]
+    Absolute,
+    /// `https:x`
+    #[error("it has a scheme")]
+    Scheme,
+    /// `a//b`, `a/`, or nothing at all.
+    #[error("a part of it is empty")]
+    Empty,
+    /// `.` or `..`
+    #[error("a part of it is . or ..")]
+    Dots,
+    /// `\`, which some read as a slash.
+    #[error("it has a backslash")]
+    Backslash,
+    /// `?` or `#`, behind which there is no path any more.
+    #[error("it has a ? or a #")]
+    Query,
+    /// `%2e`, `%2f`, `%5c`, `%25` and what is no escape: another path once it is decoded.
+    #[error("it has a % that hides a dot, a slash or the like, or that is no escape")]
+    Escape,
+    /// What no URL may have.
+    #[error("it has a space or a control character")]
+    Control,
+}
+
+impl Resource {
+    /// Whether the URL is a path below the repository.
+    pub fn check_url(&self) -> Result<(), UrlError> {
+        check(&self.url)
+    }
+}
+
+impl Catalog {
+    /// The first file whose URL is none, and the extension it belongs to.
+    pub(crate) fn check_urls(&self) -> Result<(), (&str, &Resource, UrlError)> {
+        for (name, extension) in &self.extensions {
+            for instance in &extension.instances {
+                let deltas = instance.deltas.iter().map(|delta| &delta.resource);
+                for resource in std::iter::once(&instance.image).chain(&instance.transport).chain(deltas) {
+                    resource.check_url().map_err(|error| (name.as_str(), resource, error))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check(url: &str) -> Result<(), UrlError> {
+    if url.starts_with('/') {
+        return Err(UrlError::Absolute);
+    }
+    if url.bytes().any(|byte| byte == b'\\') {
+        return Err(UrlError::Backslash);
+    }
+    if url.bytes().any(|byte| matches!(byte, b'?' | b'#')) {
+        return Err(UrlError::Query);
+    }
+    // Beyond ASCII there are control characters, too, that terminals obey
+    if url.chars().any(|c| c == ' ' || c.is_control()) {
+        return Err(UrlError::Control);
+    }
+    if url.split('%').skip(1).any(|rest| decoded(rest).is_none_or(has_meaning)) {
+        return Err(UrlError::Escape);
+    }
+    if url.split('/').next().is_some_and(|first| first.contains(':')) {
+        return Err(UrlError::Scheme);
+    }
+    url.split('/').try_for_each(|part| match part {
+        "" => Err(UrlError::Empty),
+        "." | ".." => Err(UrlError::Dots),
+        _ => Ok(()),
+    })
+}
+
+/// The byte that an escape stands for, by what follows its `%`.
+fn decoded(rest: &str) -> Option<u8> {
+    // `from_str_radix` would also take a sign
+    let digits = rest.get(..2).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+    u8::from_str_radix(digits, 16).ok()
+}
+
+/// Whether a byte means something in a path, and something else when it is written as an escape.
+fn has_meaning(byte: u8) -> bool {
+    byte.is_ascii_control() || matches!(byte, b'.' | b'/' | b'\\' | b'?' | b'#' | b'%' | b':')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_bakeries_publish_is_a_path() {
+        for url in
+            ["k/k-1.raw", "k-1.raw", "k/1.33.0~rc.1^2+x_y,z.raw", "a/b/c:d", "ü/x", "k/a%20b%C3%BC", "..."]
+        {
+            assert_eq!(check(url), Ok(()), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_leads_elsewhere_is_told() {
+        let cases = [
+            (UrlError::Absolute, &["/k/k-1.raw", "//elsewhere/k", "/"][..]),
+            (UrlError::Scheme, &["https://elsewhere/k", "file:k", "C:/k", ":"]),
+            (UrlError::Empty, &["", "k//k-1.raw", "k/"]),
+            (UrlError::Dots, &["..", "../k", "k/../../k", "k/..", "./k", "k/./k"]),
+            (UrlError::Backslash, &["..\\k", "k\\k"]),
+            (UrlError::Query, &["k?x=1", "k#x", "?", "k/?/../k"]),
+            (
+                UrlError::Escape,
+                &[
+                    "%2e%2E/k",
+                    "k%2fk",
+                    "k%2F..",
+                    "k%5ck",
+                    "%252e",
+                    "k%3fx",
+                    "k%23",
+                    "k%00",
+                    "k%0a",
+                    "%68ttp%3a",
+                    "k%",
+                    "k%2",
+                    "k%zz",
+                    "k%+1",
+                    "k%é",
+                ],
+            ),
+            (UrlError::Control, &["k k", "k\n", "k\r\nX: y", "\0", "k\u{9b}"]),
+        ];
+        for (error, urls) in cases {
+            for url in urls {
+                assert_eq!(check(url), Err(error), "{url:?}");
+            }
+        }
+    }
+}
