@@ -362,6 +362,10 @@ pub enum TrustError {
     Expired {
         /// The repository.
         repository: String,
+        /// The number of its root.
+        root: u64,
+        /// Its serial.
+        serial: u64,
         /// When it ended.
         expires: Timestamp,
         /// The time that was assumed.
@@ -457,7 +461,8 @@ pub fn admit(
         return Err(TrustError::Replayed { repository: id(), found: catalog.serial, seen });
     }
     if catalog.expires <= now {
-        return Err(TrustError::Expired { repository: id(), expires: catalog.expires, now });
+        let Catalog { root, serial, expires, .. } = catalog;
+        return Err(TrustError::Expired { repository: id(), root, serial, expires, now });
     }
     catalog.check_urls().map_err(|(extension, resource, reason)| TrustError::Url {
         repository: id(),

@@ -21,7 +21,7 @@ mod small;
 mod sources;
 
 pub use origin::beside as origin_beside;
-pub use small::{Seen, Small, fetch_small};
+pub use small::{Seen, Small, Useless, fetch_accepted, fetch_small};
 
 /// How patient a download is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Default for RetryPolicy {
 pub enum Progress<'a> {
     /// Bytes are about to come.
     Started {
-        /// From where.
+        /// From where, without a password.
         url: &'a str,
         /// How many are there from before.
         offset: u64,

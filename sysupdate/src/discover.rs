@@ -236,6 +236,8 @@ impl<'a> Discovery<'a> {
                 });
             if let Ok(opened) = &opened {
                 self.warnings.extend(opened.notes.iter().map(|note| format!("{id}: {note}")));
+                let passed_over = opened.passed_over.iter();
+                self.warnings.extend(passed_over.map(|failure| format!("{id}: passed over {failure}")));
             }
             self.repositories.insert(id.to_owned(), opened.map(Rc::new).map_err(Rc::new));
         }
@@ -291,9 +293,10 @@ impl<'a> Discovery<'a> {
         let urls = [url.to_owned()];
         let small =
             acquire::fetch_small(&*host.transport, &*host.clock, &urls, MANIFEST_LIMIT, None, &host.patience);
+        let url = transport::without_password(url);
         match small.map_err(DiscoverError::Fetch)? {
-            Small::Fetched { bytes, .. } => self.read_manifest(url, &bytes),
-            Small::NotModified => Err(DiscoverError::NotSent { url: url.to_owned() }),
+            Small::Fetched { bytes, .. } => self.read_manifest(&url, &bytes),
+            Small::NotModified => Err(DiscoverError::NotSent { url }),
         }
     }
 
@@ -310,8 +313,9 @@ impl<'a> Discovery<'a> {
         };
         let (list, warnings) =
             signature::fetch(self.host, &keyring, url, MANIFEST_LIMIT).map_err(DiscoverError::Signature)?;
+        let url = transport::without_password(url);
         self.warnings.extend(warnings.iter().map(|warning| format!("{url}: {warning}")));
-        self.check_freshness(url, list.checksums())?;
+        self.check_freshness(&url, list.checksums())?;
         Ok(Manifest::Signed(list))
     }
 

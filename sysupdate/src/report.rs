@@ -94,19 +94,24 @@ pub struct Failure {
 impl Failure {
     /// An error with all its causes.
     pub fn new(error: &dyn Error, hint: Option<String>) -> Self {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            let inner = error.to_string();
-            // A message that ends with its cause already needs no second mention.
-            if !text.ends_with(&inner) {
-                text.push_str(": ");
-                text.push_str(&inner);
-            }
-            cause = error.source();
-        }
-        Self { error: text, hint }
+        Self { error: in_full(error), hint }
     }
+}
+
+/// An error with all its causes.
+pub fn in_full(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let inner = error.to_string();
+        // A message that ends with its cause already needs no second mention.
+        if !text.ends_with(&inner) {
+            text.push_str(": ");
+            text.push_str(&inner);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 impl ComponentReport {

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use sysext_manifests::catalog::Catalog;
 use sysext_manifests::repository::Repository;
-use sysext_manifests::trust::{self, Clock, Note, TrustError, Verified};
+use sysext_manifests::trust::{self, Admitted, Clock, Note, TrustError, Verified};
 
-use crate::acquire::{self, AcquireError, Seen, Small};
+use crate::acquire::{self, AcquireError, Small, Useless};
 use crate::discover::Memory;
 use crate::host::Host;
 use crate::paths::Paths;
@@ -38,6 +38,8 @@ pub struct Opened {
     pub catalog: Verified<Catalog>,
     /// What the operator should know.
     pub notes: Vec<Note>,
+    /// The places that were asked before and had nothing that is believed.
+    pub passed_over: Vec<Useless<RepositoryFailure>>,
 }
 
 /// Why a repository cannot be used.
@@ -66,6 +68,26 @@ pub enum RepositoryFailure {
     /// It is not believed.
     #[error(transparent)]
     Trust(TrustError),
+    /// It is older than what another place has, although that has ended.
+    #[error(
+        "the catalog of {id} has serial {found} there, and another place has serial {newer}, which is newer"
+    )]
+    Older {
+        /// The repository.
+        id: String,
+        /// Its serial.
+        found: u64,
+        /// The other place's.
+        newer: u64,
+    },
+    /// No place has one that is believed.
+    #[error("none of the {} places of {id} has a catalog that is believed: {}", .failures.len(), list(.failures))]
+    Places {
+        /// The repository.
+        id: String,
+        /// What is wrong with each.
+        failures: Vec<Useless<RepositoryFailure>>,
+    },
     /// What the node remembers cannot be read. Nothing is believed without it: it could be older than
     /// what was seen.
     #[error("{} is not readable: {reason}", path.display())]
@@ -95,7 +117,31 @@ pub enum RepositoryFailure {
     },
 }
 
+fn list(failures: &[Useless<RepositoryFailure>]) -> String {
+    failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
 impl RepositoryFailure {
+    /// What is wrong with all places: with the only one, or that none has it, or a list.
+    fn of_places(id: &str, mut failures: Vec<Useless<Self>>) -> Self {
+        if failures.len() == 1
+            && let Some(failure) = failures.pop()
+        {
+            return match failure {
+                Useless::Acquire(error) => Self::Fetch(error),
+                Useless::Refused { reason, .. } => reason,
+            };
+        }
+        let missing = failures.iter().map(|failure| match failure {
+            Useless::Acquire(AcquireError::NotFound { urls }) => Some(urls.clone()),
+            _ => None,
+        });
+        match missing.collect::<Option<Vec<_>>>() {
+            Some(urls) => Self::Fetch(AcquireError::NotFound { urls: urls.concat() }),
+            None => Self::Places { id: id.to_owned(), failures },
+        }
+    }
+
     /// What the operator can do.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -107,6 +153,20 @@ impl RepositoryFailure {
             Self::Memory { id, .. } => Some(format!(
                 "if you accept that an older catalog may be believed once: `sysupdate trust reset {id}`"
             )),
+            // What is wrong with what came says more than that nothing came
+            Self::Places { failures, .. } => failures
+                .iter()
+                .find_map(|failure| match failure {
+                    Useless::Refused { reason, .. } => reason.hint(),
+                    Useless::Acquire(_) => None,
+                })
+                .or_else(|| {
+                    failures.iter().find_map(|failure| match failure {
+                        Useless::Acquire(error) => error.hint(),
+                        Useless::Refused { .. } => None,
+                    })
+                }),
+            Self::Older { .. } => Some("the publisher has to sign again".to_owned()),
             Self::NotSent { .. } | Self::Remember { .. } | Self::Forget { .. } => None,
         }
     }
@@ -125,38 +185,56 @@ fn open_described(
     memory: Memory,
 ) -> Result<Opened, RepositoryFailure> {
     let state = recall(&*host.store, directory, &repository.id)?;
-    let copy = memory::copy(&*host.store, directory, &repository.id)?;
-    let copy = copy.zip(state.as_ref().and_then(|state| state.seen.clone()));
-    let fetch = |unless: Option<&Seen>| {
-        let urls = repository.urls(CATALOG);
-        let (transport, clock) = (&*host.transport, &*host.clock);
-        acquire::fetch_small(transport, clock, &urls, CATALOG_LIMIT, unless, &host.patience)
-            .map_err(RepositoryFailure::Fetch)
-    };
-    let clock = Clock { shows: host.clock.now(), released: released() };
+    let seen = state.as_ref().and_then(|state| state.seen.clone());
     let marks = state.as_ref().map(|state| &state.marks);
+    let clock = Clock { shows: host.clock.now(), released: released() };
     let admit = |document: &[u8]| trust::admit(document, &repository, marks, clock);
-    let believe = |fetched| match fetched {
-        Small::Fetched { bytes, seen, .. } => {
-            let admitted = admit(&bytes).map_err(RepositoryFailure::Trust)?;
-            Ok((bytes, seen, admitted))
+    // A copy that is not believed any more is not asked about: the answer that it is unchanged would not help.
+    let mut copy = memory::copy(&*host.store, directory, &repository.id)?
+        .zip(seen)
+        .and_then(|(document, seen)| admit(&document).ok().map(|admitted| (document, Some(seen), admitted)));
+    let unless = copy.as_ref().and_then(|(_, seen, _)| seen.clone());
+    // What is newest by signature among what came, ended or not: older ones do not win over it.
+    let mut newest = (0, 0);
+    let id = || repository.id.clone();
+    let mut judge = |fetched| {
+        let (document, seen, admitted) = match fetched {
+            Small::NotModified => copy.take().ok_or_else(|| RepositoryFailure::NotSent { id: id() })?,
+            Small::Fetched { bytes, seen, .. } => match admit(&bytes) {
+                Ok(admitted) => (bytes, seen, admitted),
+                Err(error) => {
+                    if let TrustError::Expired { root, serial, .. } = error {
+                        newest = newest.max((root, serial));
+                    }
+                    return Err(RepositoryFailure::Trust(error));
+                }
+            },
+        };
+        let Admitted { marks, .. } = &admitted;
+        if (marks.root.number, marks.serial) < newest {
+            let (_, newer) = newest;
+            return Err(RepositoryFailure::Older { id: id(), found: marks.serial, newer });
         }
-        Small::NotModified => Err(RepositoryFailure::NotSent { id: repository.id.clone() }),
+        Ok((document, seen, admitted))
     };
-    let (document, seen, admitted) = match (fetch(copy.as_ref().map(|(_, seen)| seen))?, copy) {
-        (Small::NotModified, Some((copy, seen))) => match admit(&copy) {
-            Ok(admitted) => (copy, Some(seen), admitted),
-            // The copy may be damaged. Without another look at what the server has, that would last until
-            // the publisher signs again.
-            Err(_) => believe(fetch(None)?)?,
-        },
-        (fetched, _) => believe(fetched)?,
-    };
+    let urls = repository.urls(CATALOG);
+    let (transport, clock, patience) = (&*host.transport, &*host.clock, &host.patience);
+    let fetched = acquire::fetch_accepted(
+        transport,
+        clock,
+        &urls,
+        CATALOG_LIMIT,
+        unless.as_ref(),
+        patience,
+        &mut judge,
+    );
+    let ((document, seen, admitted), passed_over) =
+        fetched.map_err(|failures| RepositoryFailure::of_places(&repository.id, failures))?;
     if memory == Memory::Keep {
         let state = State { version: FORMAT, marks: admitted.marks, seen };
         remember(&*host.store, directory, &state, &document)?;
     }
-    Ok(Opened { repository, catalog: admitted.catalog, notes: admitted.notes })
+    Ok(Opened { repository, catalog: admitted.catalog, notes: admitted.notes, passed_over })
 }
 
 /// The release of this program as a time.

@@ -10,6 +10,7 @@ use sysext_manifests::openpgp::{
 
 use crate::acquire::{self, AcquireError, Small};
 use crate::host::Host;
+use crate::host::transport::without_password;
 use crate::paths::Paths;
 use crate::repository::RELEASED;
 
@@ -131,11 +132,12 @@ pub fn fetch(
     url: &str,
     limit: u64,
 ) -> Result<(SignedChecksums, Vec<ChecksumsWarning>), SignatureFailure> {
+    let shown = without_password(url);
     let mut attempt = 1;
     loop {
         let manifest = fetch_one(host, url, limit)?;
         let (signature_url, signature) = fetch_signature(host, url)?;
-        let result = SignedChecksums::verify(url, &manifest, &signature, keyring, now(host));
+        let result = SignedChecksums::verify(&shown, &manifest, &signature, keyring, now(host));
         let mismatch = matches!(&result, Err(SignedChecksumsError::Signature(OpenPgpError::Mismatch { .. })));
         if mismatch && attempt < ATTEMPTS {
             attempt += 1;
@@ -143,8 +145,10 @@ pub fn fetch(
             continue;
         }
         return result.map_err(|source| match source {
-            SignedChecksumsError::Signature(_) => SignatureFailure::Refused { url: signature_url, source },
-            SignedChecksumsError::Manifest(_) => SignatureFailure::Refused { url: url.to_owned(), source },
+            SignedChecksumsError::Signature(_) => {
+                SignatureFailure::Refused { url: without_password(&signature_url), source }
+            }
+            SignedChecksumsError::Manifest(_) => SignatureFailure::Refused { url: shown, source },
         });
     }
 }
@@ -156,11 +160,11 @@ fn fetch_signature(host: &Host, manifest: &str) -> Result<(String, Vec<u8>), Sig
         let url = format!("{manifest}{ending}");
         match fetch_one(host, &url, SIGNATURE_LIMIT) {
             Ok(bytes) => return Ok((url, bytes)),
-            Err(SignatureFailure::Fetch(AcquireError::NotFound { .. })) => tried.push(url),
+            Err(SignatureFailure::Fetch(AcquireError::NotFound { .. })) => tried.push(without_password(&url)),
             Err(failure) => return Err(failure),
         }
     }
-    Err(SignatureFailure::Missing { url: manifest.to_owned(), tried })
+    Err(SignatureFailure::Missing { url: without_password(manifest), tried })
 }
 
 fn fetch_one(host: &Host, url: &str, limit: u64) -> Result<Vec<u8>, SignatureFailure> {
@@ -168,7 +172,7 @@ fn fetch_one(host: &Host, url: &str, limit: u64) -> Result<Vec<u8>, SignatureFai
     let small = acquire::fetch_small(&*host.transport, &*host.clock, &urls, limit, None, &host.patience);
     match small.map_err(SignatureFailure::Fetch)? {
         Small::Fetched { bytes, .. } => Ok(bytes),
-        Small::NotModified => Err(SignatureFailure::NotSent { url: url.to_owned() }),
+        Small::NotModified => Err(SignatureFailure::NotSent { url: without_password(url) }),
     }
 }
 

@@ -19,6 +19,8 @@ mod definitions;
 mod judged;
 #[path = "fault_trust/memory.rs"]
 mod memory;
+#[path = "fault_trust/mirrors.rs"]
+mod mirrors;
 #[path = "fault_trust/sources.rs"]
 mod sources;
 
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         catalog::TRIALS,
         bytes::TRIALS,
         memory::TRIALS,
+        mirrors::TRIALS,
         choice::TRIALS,
         sources::TRIALS,
         definitions::TRIALS,

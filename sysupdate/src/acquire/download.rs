@@ -231,7 +231,7 @@ impl<'a> Download<'a> {
         }
         let total = self.claim.size.or(body.total);
         self.check_space(total)?;
-        progress(Progress::Started { url, offset: self.length, total });
+        progress(Progress::Started { url: &without_password(url), offset: self.length, total });
         self.take(url, body, total, progress)
     }
 

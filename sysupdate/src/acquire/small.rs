@@ -1,5 +1,9 @@
 //! What fits into memory.
 
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::error::Error;
+use std::fmt;
 use std::io::Read as _;
 
 use serde::{Deserialize, Serialize};
@@ -7,12 +11,15 @@ use serde::{Deserialize, Serialize};
 use super::sources::Sources;
 use super::{AcquireError, RetryPolicy};
 use crate::host::clock::Clock;
-use crate::host::transport::{Body, Failure, Request, Response, Transport, TransportError, without_password};
+use crate::host::transport::{
+    Body, Failure, Request, Response, Transport, TransportError, without_password, without_secrets,
+};
+use crate::report::in_full;
 
 /// Which version of a resource was seen where: only the same URL is asked whether it changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
-    /// Where.
+    /// Where, without secrets: this is stored.
     pub url: String,
     /// What the server called it.
     pub tag: String,
@@ -34,6 +41,29 @@ pub enum Small {
     NotModified,
 }
 
+/// Why one of several places was of no use.
+#[derive(Debug)]
+pub enum Useless<E> {
+    /// Nothing came from there.
+    Acquire(AcquireError),
+    /// What came from there was refused.
+    Refused {
+        /// Where, without secrets.
+        url: String,
+        /// Why.
+        reason: E,
+    },
+}
+
+impl<E: Error + 'static> fmt::Display for Useless<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Acquire(error) => f.write_str(&in_full(error)),
+            Self::Refused { url, reason } => write!(f, "{url}: {}", in_full(reason)),
+        }
+    }
+}
+
 /// Fetches what fits into `limit` bytes from the first URL that has it.
 pub fn fetch_small(
     transport: &dyn Transport,
@@ -43,30 +73,92 @@ pub fn fetch_small(
     unless: Option<&Seen>,
     policy: &RetryPolicy,
 ) -> Result<Small, AcquireError> {
+    let any = &mut |small| Ok::<_, Infallible>(small);
+    match fetch_accepted(transport, clock, urls, limit, unless, policy, any) {
+        Ok((small, _)) => Ok(small),
+        Err(failures) => Err(verdict(failures)),
+    }
+}
+
+/// Fetches what fits into `limit` bytes and is accepted by `judge` from the first URL that has such; also
+/// returns which URLs were left before, and why. A server whose answer is refused is not asked again: it would
+/// give the same one. Without an acceptable answer, each URL's failure is returned.
+#[expect(clippy::type_complexity, reason = "what was accepted, and what was passed over")]
+pub fn fetch_accepted<T, E>(
+    transport: &dyn Transport,
+    clock: &dyn Clock,
+    urls: &[String],
+    limit: u64,
+    unless: Option<&Seen>,
+    policy: &RetryPolicy,
+    judge: &mut dyn FnMut(Small) -> Result<T, E>,
+) -> Result<(T, Vec<Useless<E>>), Vec<Useless<E>>> {
     let mut sources = Sources::new(urls, policy, clock);
-    let mut attempts = 0;
+    let mut failures = Vec::new();
+    // Those that may do better later: how often each was asked, and its last failure
+    let mut busy: BTreeMap<&str, (u32, TransportError)> = BTreeMap::new();
     while let Some(url) = sources.current() {
-        attempts += 1;
-        let unless = unless.filter(|seen| seen.url == url).map(|seen| seen.tag.clone());
+        let unless = unless.filter(|seen| seen.url == without_secrets(url)).map(|seen| seen.tag.clone());
         let result = transport.fetch(&Request { url: url.to_owned(), unless, resume: None });
-        let source = match result.and_then(|response| read(url, response, limit)) {
-            Ok(Whole::Read(small)) => return Ok(small),
-            Ok(Whole::TooLarge) => {
-                sources.is_useless(AcquireError::TooLarge { url: without_password(url), limit });
-                continue;
-            }
-            Err(source) => source,
-        };
-        match source.kind {
-            Failure::NotFound => sources.is_missing(),
-            Failure::Permanent => sources.is_useless(AcquireError::Fetch { attempts, kept: None, source }),
-            Failure::Transient { after } => match sources.failed(after) {
-                Some(wait) => clock.sleep(wait),
-                None => return Err(AcquireError::Fetch { attempts, kept: None, source }),
+        let attempts = 1 + busy.get(url).map_or(0, |(attempts, _)| *attempts);
+        let failure = match result.and_then(|response| read(url, response, limit)) {
+            Ok(Whole::Read(small)) => match judge(small) {
+                Ok(accepted) => return Ok((accepted, failures)),
+                Err(reason) => Useless::Refused { url: without_secrets(url), reason },
             },
+            Ok(Whole::TooLarge) => {
+                Useless::Acquire(AcquireError::TooLarge { url: without_password(url), limit })
+            }
+            Err(source) => match source.kind {
+                Failure::NotFound => {
+                    Useless::Acquire(AcquireError::NotFound { urls: vec![without_password(url)] })
+                }
+                Failure::Permanent => Useless::Acquire(AcquireError::Fetch { attempts, kept: None, source }),
+                Failure::Transient { after } => {
+                    busy.insert(url, (attempts, source));
+                    match sources.failed(after) {
+                        Some(wait) => clock.sleep(wait),
+                        None => break,
+                    }
+                    continue;
+                }
+            },
+        };
+        busy.remove(url);
+        sources.leave();
+        failures.push(failure);
+    }
+    failures.extend(urls.iter().filter_map(|url| {
+        let (attempts, source) = busy.remove(url.as_str())?;
+        Some(Useless::Acquire(AcquireError::Fetch { attempts, kept: None, source }))
+    }));
+    Err(failures)
+}
+
+/// The failures of all URLs as one: that nobody has it only if all say so.
+fn verdict(failures: Vec<Useless<Infallible>>) -> AcquireError {
+    let mut missing = Vec::new();
+    let mut requests = 0;
+    let mut last = None;
+    for failure in failures {
+        let error = match failure {
+            Useless::Acquire(error) => error,
+            Useless::Refused { reason, .. } => match reason {},
+        };
+        match error {
+            AcquireError::NotFound { urls } => missing.extend(urls),
+            AcquireError::Fetch { attempts, kept, source } => {
+                requests += attempts;
+                last = Some(AcquireError::Fetch { attempts: requests, kept, source });
+            }
+            error => last = Some(error),
         }
     }
-    Err(sources.verdict("what was asked for"))
+    match last {
+        Some(error) => error,
+        None if missing.is_empty() => AcquireError::NoUrl { name: "what was asked for".to_owned() },
+        None => AcquireError::NotFound { urls: missing },
+    }
 }
 
 enum Whole {
@@ -91,6 +183,6 @@ fn read(url: &str, response: Response, limit: u64) -> Result<Whole, TransportErr
     if let Some(total) = total.filter(|total| *total != length) {
         return Err(cut(format!("ended after {length} of {total} bytes")));
     }
-    let seen = tag.map(|tag| Seen { url: url.to_owned(), tag });
+    let seen = tag.map(|tag| Seen { url: without_secrets(url), tag });
     Ok(Whole::Read(Small::Fetched { bytes, url: url.to_owned(), seen }))
 }

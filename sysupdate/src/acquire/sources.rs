@@ -39,16 +39,23 @@ impl<'a> Sources<'a> {
 
     /// The one just asked does not have it.
     pub(super) fn is_missing(&mut self) {
-        let url = self.urls.remove(self.next);
+        let url = self.leave();
         self.missing.push(without_password(url));
-        self.wrap();
     }
 
     /// The one just asked is not worth asking again.
     pub(super) fn is_useless(&mut self, error: AcquireError) {
-        self.urls.remove(self.next);
+        self.leave();
         self.given_up = Some(error);
-        self.wrap();
+    }
+
+    /// The one just asked is not asked again; its URL.
+    pub(super) fn leave(&mut self) -> &'a str {
+        let url = self.urls.remove(self.next);
+        if self.next >= self.urls.len() {
+            self.next = 0;
+        }
+        url
     }
 
     /// The one just asked brought the download further: patience starts afresh.
@@ -78,12 +85,6 @@ impl<'a> Sources<'a> {
             Some(error) => error,
             None if self.missing.is_empty() => AcquireError::NoUrl { name: name.to_owned() },
             None => AcquireError::NotFound { urls: self.missing },
-        }
-    }
-
-    fn wrap(&mut self) {
-        if self.next >= self.urls.len() {
-            self.next = 0;
         }
     }
 

@@ -129,6 +129,14 @@ pub fn without_password(url: &str) -> String {
     }
 }
 
+/// A URL as it may be stored: without user name and password, and without what follows the path, where
+/// signed addresses carry their secret.
+pub fn without_secrets(url: &str) -> String {
+    let mut bare = without_password(url);
+    bare.truncate(bare.find(['?', '#']).unwrap_or(bare.len()));
+    bare
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,6 +151,8 @@ mod tests {
         assert_eq!(without_password("https://me:p@ss@host/x@y?z@"), "https://host/x@y?z@");
         assert_eq!(without_password("https://host/x@y"), "https://host/x@y");
         assert_eq!(without_password("no url"), "no url");
+        assert_eq!(without_secrets("https://me:p@ss@host/x@y?signature=z@#f"), "https://host/x@y");
+        assert_eq!(without_secrets("https://me:p@host?signature=z"), "https://host");
         let error = TransportError::new("http://a:b@c", "it broke", Failure::Permanent);
         assert_eq!(error.to_string(), "http://c: it broke");
     }

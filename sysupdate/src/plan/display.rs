@@ -6,6 +6,7 @@ use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 
 use super::{Acquire, Activation, ComponentPlan, Decision, Keep, Objection, Origin, Plan, Refusal, Source};
+use crate::host::transport::without_password;
 use crate::record::Stage;
 
 impl fmt::Display for Plan {
@@ -63,8 +64,8 @@ impl fmt::Display for Origin {
         match self {
             Self::Claimed(claim) => {
                 let what = claim.get();
-                let url = what.urls.first().map_or("nowhere", String::as_str);
-                write!(f, "{url}")?;
+                let url = what.urls.first().map(|url| without_password(url));
+                f.write_str(url.as_deref().unwrap_or("nowhere"))?;
                 if let Some(size) = what.size {
                     write!(f, ", {size} bytes")?;
                 }
@@ -123,7 +124,8 @@ impl Serialize for Source {
         let mut source = serializer.serialize_struct("Source", 5)?;
         match &self.origin {
             Origin::Claimed(claim) => {
-                source.serialize_field("urls", &claim.get().urls)?;
+                let urls: Vec<String> = claim.get().urls.iter().map(|url| without_password(url)).collect();
+                source.serialize_field("urls", &urls)?;
                 source.serialize_field("sha256", &claim.get().sha256)?;
                 source.serialize_field("size", &claim.get().size)?;
                 source.serialize_field("evidence", &claim.evidence().to_string())?;

@@ -13,6 +13,7 @@ use sysext_manifests::repository::{Marks, Repository};
 use super::RepositoryFailure;
 use super::memory::{self, copy, recall};
 use crate::host::store::Store;
+use crate::host::transport::without_secrets;
 use crate::paths::Paths;
 use crate::settings::{self, SettingsError};
 
@@ -38,9 +39,9 @@ pub enum Configured {
     Described {
         /// The file that says so.
         path: PathBuf,
-        /// Where it is.
+        /// Where it is, without secrets.
         url: String,
-        /// Other places.
+        /// Other places, without secrets.
         mirrors: Vec<String>,
         /// The keys.
         keys: Role,
@@ -154,7 +155,8 @@ fn configured(repository: Result<Repository, SettingsError>, paths: &Paths, id: 
     match repository {
         Ok(Repository { url, mirrors, root, .. }) => {
             let path = paths.repositories.join(format!("{id}.toml"));
-            Configured::Described { path, url, mirrors, keys: root }
+            let mirrors = mirrors.iter().map(|mirror| without_secrets(mirror)).collect();
+            Configured::Described { path, url: without_secrets(&url), mirrors, keys: root }
         }
         Err(SettingsError::NoRepository { path, .. }) => Configured::Missing { path },
         Err(error) => Configured::Unusable { reason: error.to_string() },

@@ -11,6 +11,7 @@ use crate::{SYSUPDATE, Site, Trial};
 
 pub(crate) const TRIALS: &[Trial] = &[
     ("fault_plain_checksums", plain),
+    ("fault_plain_checksums_behind_a_password", password),
     ("fault_plain_checksums_that_must_be_signed", must_be_signed),
     ("fault_plain_checksums_without_a_manifest", no_manifest),
     ("fault_plain_checksums_are_stale", stale),
@@ -45,6 +46,29 @@ fn plain() -> Result<()> {
         .ended(1)?
         .mentions("demo: nothing was changed\n  error: gave up after 5 attempts: SERVER/demo/SHA256SUMS: ")?;
     site.uses("2")
+}
+
+/// It is used, and nobody sees it.
+fn password() -> Result<()> {
+    let mut site = site("Verify=no\n")?;
+    let hide = |text: &str| text.replace("http://", "http://user:pa55word@");
+    site.node
+        .define("demo", &hide(&fs::read_to_string(site.node.path("etc/sysupdate.demo.d/demo.transfer"))?))?;
+    let runs = [&["plan"][..], &["plan", "--json=short"], &["list"], &["update"]];
+    for arguments in runs {
+        let seen = site.node.run(&[arguments, &["-C", "demo"]].concat())?.well()?;
+        ensure!(!seen.stdout.contains("pa55word") && !seen.stderr.contains("pa55word"), "{seen}");
+    }
+    let request = site.publisher.server.requests().pop();
+    ensure!(request.is_some_and(|request| request.header("authorization").is_some()));
+    site.uses("1")?;
+    site.offer("2")?;
+    for fault in [Fault::Status(403), Fault::WrongBytes, Fault::Status(404)] {
+        site.publisher.server.fault("/demo/SHA256SUMS", fault, Times::Next(1));
+        let seen = site.update()?.ended(1)?;
+        ensure!(!seen.stdout.contains("pa55word") && !seen.stderr.contains("pa55word"), "{seen}");
+    }
+    Ok(())
 }
 
 fn must_be_signed() -> Result<()> {
