@@ -65,6 +65,16 @@ pub enum EnvelopeError {
         /// The text.
         key: String,
     },
+    /// A key of a kind that minisign did not have when this was written.
+    #[error(
+        "{key:?} is a public key of algorithm {algorithm:?}, and only minisign's Ed25519 (\"Ed\") is known here"
+    )]
+    KeyAlgorithm {
+        /// The text.
+        key: String,
+        /// The two letters that name the algorithm.
+        algorithm: String,
+    },
     /// None of the role's keys signed.
     #[error("signed by {}, and none of these keys is trusted here", list(.found))]
     Stranger {
@@ -75,6 +85,34 @@ pub enum EnvelopeError {
     #[error("the signature of {key} does not fit: the file was altered or damaged")]
     Forged {
         /// The key.
+        key: String,
+    },
+    /// A signature that is no minisign signature.
+    #[error("the signature of {key} is not in minisign's form")]
+    NotMinisign {
+        /// The key.
+        key: String,
+    },
+    /// A signature over the bytes themselves and not over their digest: minisign's first form.
+    #[error("the signature of {key} is in minisign's legacy form (\"Ed\"), which is not accepted")]
+    Legacy {
+        /// The key.
+        key: String,
+    },
+    /// A signature of a kind that minisign did not have when this was written.
+    #[error(
+        "the signature of {key} has the algorithm {algorithm:?}, and only minisign's \"ED\" is known here"
+    )]
+    Algorithm {
+        /// The key.
+        key: String,
+        /// The two letters that name the algorithm.
+        algorithm: String,
+    },
+    /// A signature that says of itself that another key made it.
+    #[error("the signature of {key} was made by a key with another identifier")]
+    OtherKey {
+        /// The key that it is said to be of.
         key: String,
     },
     /// Too few signed.
@@ -124,10 +162,43 @@ pub fn is_same_key(one: &str, other: &str) -> bool {
 /// A parsed key, and the bytes that tell it from another: algorithm, identifier and key.
 fn public_key(text: &str) -> Result<(minisign_verify::PublicKey, Vec<u8>), EnvelopeError> {
     let wrong = || EnvelopeError::Key { key: text.to_owned() };
-    let key = minisign_verify::PublicKey::from_base64(text).map_err(|_| wrong())?;
+    let key = minisign_verify::PublicKey::from_base64(text).map_err(|error| match error {
+        minisign_verify::Error::UnsupportedAlgorithm => {
+            EnvelopeError::KeyAlgorithm { key: text.to_owned(), algorithm: algorithm(text) }
+        }
+        _ => wrong(),
+    })?;
     // The identifier is chosen by whoever makes the key: only the 32 key bytes count as distinct.
     let bytes = STANDARD.decode(text).map_err(|_| wrong())?;
     Ok((key, bytes.get(10..).ok_or_else(wrong)?.to_vec()))
+}
+
+/// The two letters at the front of a key or signature, which name its algorithm.
+fn algorithm(base64: &str) -> String {
+    let bytes = STANDARD.decode(base64).unwrap_or_default();
+    String::from_utf8_lossy(&bytes[..bytes.len().min(2)]).into_owned()
+}
+
+/// Checks one signature, and tells what is wrong with it.
+fn check(bytes: &[u8], key: &minisign_verify::PublicKey, signature: &Signature) -> Result<(), EnvelopeError> {
+    use minisign_verify::Error;
+
+    let told = |error| {
+        let key = signature.key.clone();
+        match error {
+            Error::InvalidEncoding => EnvelopeError::NotMinisign { key },
+            // So the verifier calls it when it was told to take none
+            Error::UnexpectedAlgorithm | Error::UnsupportedLegacyMode => EnvelopeError::Legacy { key },
+            Error::UnsupportedAlgorithm => {
+                let line = signature.minisig.lines().nth(1).unwrap_or_default();
+                EnvelopeError::Algorithm { key, algorithm: algorithm(line) }
+            }
+            Error::UnexpectedKeyId => EnvelopeError::OtherKey { key },
+            _ => EnvelopeError::Forged { key },
+        }
+    };
+    let decoded = minisign_verify::Signature::decode(&signature.minisig).map_err(told)?;
+    key.verify(bytes, &decoded, false).map_err(told)
 }
 
 impl Envelope {
@@ -170,9 +241,7 @@ impl Envelope {
             else {
                 continue;
             };
-            minisign_verify::Signature::decode(&signature.minisig)
-                .and_then(|decoded| key.verify(bytes, &decoded, false))
-                .map_err(|_| EnvelopeError::Forged { key: signature.key.clone() })?;
+            check(bytes, key, signature)?;
             if signers.insert(identity.clone()) {
                 keys.push((*text).clone());
             }

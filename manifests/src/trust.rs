@@ -380,7 +380,14 @@ impl TrustError {
             Self::Json { .. } | Self::Signature { source: EnvelopeError::Forged { .. }, .. } => {
                 "try again; if it stays, tell the publisher that the file is damaged".to_owned()
             }
-            Self::Format { .. } => "update this program".to_owned(),
+            Self::Format { .. }
+            | Self::Signature {
+                source: EnvelopeError::Algorithm { .. } | EnvelopeError::KeyAlgorithm { .. },
+                ..
+            } => "update this program".to_owned(),
+            Self::Signature { source: EnvelopeError::Legacy { .. }, .. } => {
+                "the publisher has to sign the digest, as minisign does since 0.10 by itself and before with -H".to_owned()
+            }
             Self::NoRoot { repository, .. } => {
                 format!("compare keys= in /etc/sysupdate/repositories/{repository}.toml with the publisher's")
             }

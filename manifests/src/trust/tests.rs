@@ -278,7 +278,35 @@ fn a_signature_over_the_bytes_themselves_is_refused_although_it_fits() {
     let signature = Signature { key: KEY.to_owned(), minisig: MINISIG.to_owned() };
     let envelope = Envelope::seal(SIGNED, vec![signature]);
     let error = envelope.verify(&Role { threshold: 1, keys: vec![KEY.to_owned()] }).unwrap_err();
+    assert!(matches!(error, EnvelopeError::Legacy { .. }), "{error}");
+}
+
+#[test]
+fn a_signature_is_called_what_it_is() {
+    let (signer, stranger) = (key(), key());
+    let bytes = b"bytes".as_slice();
+    let sign = |pair: &KeyPair| minisign::sign(None, &pair.sk, bytes, None, None).unwrap().into_string();
+    let judge = |minisig: String| {
+        let signature = Signature { key: signer.pk.to_base64(), minisig };
+        Envelope::seal(bytes, vec![signature]).verify(&role(&[&signer], 1)).unwrap_err()
+    };
+    let good = sign(&signer);
+    // The front of the second line: "ED", the algorithm
+    let other = good.replacen("\nRU", "\nUl", 1);
+    let error = judge(other);
+    assert!(matches!(&error, EnvelopeError::Algorithm { algorithm, .. } if algorithm == "RT"), "{error}");
+    let error = judge(good.lines().take(2).collect());
+    assert!(matches!(error, EnvelopeError::NotMinisign { .. }), "{error}");
+    let error = judge(sign(&stranger));
+    assert!(matches!(error, EnvelopeError::OtherKey { .. }), "{error}");
+    let forged = minisign::sign(None, &signer.sk, b"others".as_slice(), None, None).unwrap().into_string();
+    let error = judge(forged);
     assert!(matches!(error, EnvelopeError::Forged { .. }), "{error}");
+
+    let key = signer.pk.to_base64().replacen("RW", "Ul", 1);
+    let error = Role { threshold: 1, keys: vec![key] }.check().unwrap_err();
+    let EnvelopeError::KeyAlgorithm { algorithm, .. } = &error else { panic!("{error}") };
+    assert_eq!(algorithm, "RT");
 }
 
 /// The pair with another key identifier: that of a minisign key is chosen by whoever makes it.
