@@ -13,6 +13,8 @@ use minisign::{KeyPair, PublicKey, SecretKey, SecretKeyBox};
 use serde::Serialize;
 use sysext_manifests::envelope::{Envelope, Role, Signature};
 
+use crate::store::FileError;
+
 mod generate;
 mod public;
 
@@ -33,22 +35,9 @@ const OTHERS: u32 = 0o077;
 /// Why a key could not be made or used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// A file could not be read.
-    #[error("cannot read {path}", path = .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// A file could not be written.
-    #[error("cannot write {path}", path = .path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(FileError),
     /// A secret that others may read is none.
     #[error("{path} holds a secret and others may read it (mode {mode:04o})", path = .path.display())]
     Exposed {
@@ -114,6 +103,7 @@ impl KeyError {
     /// What the reader can do about it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::File(error) => return error.hint(),
             Self::Exposed { path, .. } => {
                 format!("chmod 600 {0}; if others could read it, make new keys", path.display())
             }
@@ -231,13 +221,15 @@ impl SigningKey {
 
 /// Reads a small text that nobody else may read.
 fn read_secret(path: &Path) -> Result<String, KeyError> {
-    let invalid = |_| KeyError::Read { path: path.to_owned(), source: io::ErrorKind::InvalidData.into() };
+    let invalid = |_| {
+        KeyError::File(FileError::Read { path: path.to_owned(), source: io::ErrorKind::InvalidData.into() })
+    };
     String::from_utf8(read_secret_bytes(path, SECRET_MAX)?).map_err(invalid)
 }
 
 /// Reads a file of at most `limit` bytes that nobody else may read.
 pub(crate) fn read_secret_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, KeyError> {
-    let read = |source| KeyError::Read { path: path.to_owned(), source };
+    let read = |source| KeyError::File(FileError::Read { path: path.to_owned(), source });
     let file = File::open(path).map_err(read)?;
     let mode = file.metadata().map_err(read)?.permissions().mode() & 0o7777;
     if mode & OTHERS != 0 {

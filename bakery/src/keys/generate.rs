@@ -102,7 +102,7 @@ fn write_all(directory: &Path, files: &[(PathBuf, &str, u32)]) -> Result<Vec<Pat
             // Half a set of keys would stop the next attempt; what was written here nobody has used yet.
             let unremoved = written.iter().find_map(|path| fs::remove_file(path).err().map(|e| (path, e)));
             return Err(match unremoved {
-                Some((path, source)) => KeyError::Write { path: path.clone(), source },
+                Some((path, source)) => KeyError::File(FileError::Write { path: path.clone(), source }),
                 None => error,
             });
         }
@@ -153,11 +153,11 @@ fn make_directory(path: &Path) -> Result<(), KeyError> {
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .map_err(|source| KeyError::Write { path: path.to_owned(), source })
+        .map_err(|source| KeyError::File(FileError::Write { path: path.to_owned(), source }))
 }
 
 fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), KeyError> {
-    let write = |source| KeyError::Write { path: path.to_owned(), source };
+    let write = |source| KeyError::File(FileError::Write { path: path.to_owned(), source });
     let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let mut file = match opened {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {

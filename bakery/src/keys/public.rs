@@ -9,7 +9,7 @@ pub fn read_public(given: &str) -> Result<String, KeyError> {
         return Ok(given.to_owned());
     }
     let path = Path::new(given);
-    let read = |source| KeyError::Read { path: path.to_owned(), source };
+    let read = |source| KeyError::File(FileError::Read { path: path.to_owned(), source });
     let mut text = String::new();
     File::open(path).map_err(read)?.take(SECRET_MAX).read_to_string(&mut text).map_err(read)?;
     let line = text.lines().find(|line| !line.starts_with("untrusted comment:") && !line.trim().is_empty());
