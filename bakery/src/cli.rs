@@ -22,6 +22,7 @@ use crate::openpgp::OpenPgpKeyError;
 use crate::publish::PublishError;
 use crate::recipe::RecipeError;
 use crate::root::RootError;
+use crate::sign::SignError;
 use crate::stage::StageError;
 use crate::store::FileError;
 
@@ -31,6 +32,7 @@ mod key;
 mod keygen;
 mod publish;
 mod root;
+mod sign;
 
 /// Bakes signed, reproducible system extension images and publishes them.
 #[derive(Debug, Parser)]
@@ -52,6 +54,8 @@ enum Verb {
     Bake(bake::Args),
     /// Make a signed release of everything in a store
     Index(index::Args),
+    /// Add a signature to the release of a store
+    Sign(sign::Args),
     /// Copy the release of a store into a directory that a server serves
     Publish(publish::Args),
 }
@@ -65,6 +69,7 @@ impl Cli {
             Verb::Root(args) => args.run(),
             Verb::Bake(args) => args.run(),
             Verb::Index(args) => args.run(),
+            Verb::Sign(args) => args.run(),
             Verb::Publish(args) => args.run(),
         };
         match outcome {
@@ -93,6 +98,7 @@ fn hint(error: &anyhow::Error) -> Option<String> {
             KeyError,
             OfferError,
             RootError,
+            SignError,
             OpenPgpKeyError,
             RecipeError,
             StageError,

@@ -11,7 +11,7 @@ use sysext_manifests::catalog::{Catalog, Instance, Resource, Root, Units};
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::envelope::Envelope;
 
-use crate::index::{self, IndexError, Indexed, Purpose, Replaced, index};
+use crate::index::{self, IndexError, Indexed, Purpose, Replaced, Signers, index};
 use crate::keys::{self, SigningKey};
 use crate::naming;
 use crate::offer::{self, Validity};
@@ -40,6 +40,7 @@ pub(crate) struct Desk {
     pub(crate) valid_for: Option<u32>,
     pub(crate) replaced: Replaced,
     pub(crate) purpose: Purpose,
+    pub(crate) signers: Signers,
     pub(crate) obsolete: Obsolete,
 }
 
@@ -67,6 +68,7 @@ impl Desk {
             valid_for: None,
             replaced: Replaced::Refuse,
             purpose: Purpose::Offer,
+            signers: Signers::All,
             obsolete: Obsolete::Keep,
             directory,
         }
@@ -79,12 +81,27 @@ impl Desk {
 
     /// Makes the next root, which says what the last one says.
     pub(crate) fn rotate(&mut self) {
+        self.rotate_to(None, None);
+    }
+
+    /// Makes the next root, under which this many of the catalog key and these others must sign; returns those.
+    pub(crate) fn share(&mut self, threshold: usize, others: &[&str]) -> Vec<SigningKey> {
+        let path = |name: &str| self.directory.path().join("keys").join(name);
+        let made = others.iter().map(|name| keys::generate_single(&path(name), None).unwrap().0);
+        let publics = self.root.catalog.keys.iter().cloned().chain(made).collect();
+        let read = |name: &&str| SigningKey::read(&path(name).with_extension("key"), None).unwrap();
+        let others = others.iter().map(read).collect();
+        self.rotate_to(Some(publics), Some(threshold));
+        others
+    }
+
+    pub(crate) fn rotate_to(&mut self, catalog_keys: Option<Vec<String>>, catalog_threshold: Option<usize>) {
         let keys = self.directory.path().join("keys");
         let change = Change {
             keys: None,
             threshold: None,
-            catalog_keys: None,
-            catalog_threshold: None,
+            catalog_keys,
+            catalog_threshold,
             expires: self.root.expires,
         };
         let path = keys.join("roots.json");
@@ -116,6 +133,7 @@ impl Desk {
             now: self.now,
             replaced: self.replaced,
             purpose: self.purpose,
+            signers: self.signers,
         })
     }
 

@@ -14,8 +14,9 @@ use sysext_manifests::envelope::{Envelope, is_same_key};
 
 use crate::keys::{KeyError, SigningKey};
 use crate::naming;
-use crate::offer::{self, Validity};
+use crate::offer::{self, OfferError, Validity};
 use crate::openpgp::{self, OpenPgpKey};
+use crate::sign;
 use crate::store::{self, Pending, Store};
 
 mod collect;
@@ -38,7 +39,7 @@ pub struct Request<'a> {
     pub repository: &'a str,
     /// Where nodes will find the repository.
     pub url: &'a str,
-    /// The keys that sign: at least as many as the newest root wants.
+    /// The keys that sign: at least as many as the newest root wants, unless others sign later.
     pub keys: &'a [SigningKey],
     /// The key that signs what stock tools read, if they are to check that.
     pub openpgp: Option<&'a OpenPgpKey>,
@@ -54,6 +55,18 @@ pub struct Request<'a> {
     pub replaced: Replaced,
     /// What the release is for.
     pub purpose: Purpose,
+    /// Who signs.
+    pub signers: Signers,
+}
+
+/// Who signs a release.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Signers {
+    /// As many as the root wants, now.
+    #[default]
+    All,
+    /// Others may sign later: until enough have, the release waits beside the finished one.
+    OthersLater,
 }
 
 /// What a release is for.
@@ -92,6 +105,8 @@ pub struct Indexed {
     pub key: String,
     /// All keys that signed.
     pub keys: Vec<String>,
+    /// How many others must still sign before it can be published.
+    pub missing: usize,
     /// The OpenPGP certificate that signed the stock manifests, by its fingerprint.
     pub openpgp: Option<String>,
     /// The digest of `catalog.json`.
@@ -119,6 +134,7 @@ pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
             return Err(IndexError::OlderRoot { root: root.number, last: last.root });
         }
     }
+    let waiting = waiting(store)?;
     let (last_roots, previous) = previous.map(|(file, catalog)| (file.roots, catalog)).unzip();
 
     let (mut extensions, mut notes) = collect::collect(store, previous.as_ref(), request.replaced)?;
@@ -147,19 +163,26 @@ pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
         version: FORMAT,
         repository: request.repository.to_owned(),
         root: root.number,
-        serial: next_serial(root, previous.as_ref())?,
+        serial: next_serial(root, previous.as_ref(), waiting.as_ref())?,
         issued: *now,
         expires,
         extensions,
     };
-    let what = format!("catalog {} of {}", catalog.serial, catalog.repository);
-    let sealed = seal(request.keys, &catalog, &what)?;
+    let sealed = seal(request.keys, &catalog, &sign::what(&catalog))?;
     let file = CatalogFile { version: FORMAT, roots: request.roots.to_vec(), catalog: sealed };
     let mut document = serde_json::to_vec_pretty(&file).map_err(IndexError::Json)?;
     document.push(b'\n');
-    offer::check(&path, &document, &file.roots, request.repository, Validity::At(*now))
-        .map_err(IndexError::Offer)?;
+    let missing = root.catalog.threshold.saturating_sub(request.keys.len());
+    let checked = offer::check(&path, &document, &file.roots, request.repository, Validity::At(*now));
+    match checked {
+        Err(error) if !(missing > 0 && error.is_too_few()) => return Err(IndexError::Offer(error)),
+        _ => {}
+    }
 
+    // Whatever waited for signatures, or was signed afterwards, is of another release from here on
+    for path in [store.pending_catalog(), store.openpgp_record()] {
+        store::remove_if_there(&path).map_err(IndexError::File)?;
+    }
     if request.openpgp.is_none() {
         for name in catalog.extensions.keys() {
             remove_signatures(store, name)?;
@@ -168,8 +191,12 @@ pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
     for (path, bytes) in files {
         store::write(&path, &bytes).map_err(IndexError::File)?;
     }
-    pending.write(&document).map_err(IndexError::File)?;
-    pending.commit().map_err(IndexError::File)?;
+    if missing > 0 {
+        store::write(&store.pending_catalog(), &document).map_err(IndexError::File)?;
+    } else {
+        pending.write(&document).map_err(IndexError::File)?;
+        pending.commit().map_err(IndexError::File)?;
+    }
     Ok(Indexed {
         repository: catalog.repository,
         serial: catalog.serial,
@@ -177,6 +204,7 @@ pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
         expires: catalog.expires,
         key: request.keys.first().map(SigningKey::public).unwrap_or_default(),
         keys: request.keys.iter().map(SigningKey::public).collect(),
+        missing,
         openpgp: request.openpgp.map(OpenPgpKey::fingerprint),
         sha256: Sha256::of(&document),
         extensions: catalog.extensions.iter().map(|(name, e)| (name.clone(), e.instances.len())).collect(),
@@ -220,7 +248,7 @@ fn check_keys(request: &Request<'_>) -> Result<(), IndexError> {
         return Err(IndexError::KeyTwice { key: key.clone() });
     }
     let Root { number, catalog, .. } = request.root;
-    if publics.len() < catalog.threshold {
+    if publics.len() < catalog.threshold && request.signers == Signers::All {
         return Err(IndexError::Threshold {
             root: *number,
             threshold: catalog.threshold,
@@ -230,12 +258,27 @@ fn check_keys(request: &Request<'_>) -> Result<(), IndexError> {
     Ok(())
 }
 
+/// A release that waits for signatures, and that this one replaces. Some may have signed it.
+fn waiting(store: &Store) -> Result<Option<Catalog>, IndexError> {
+    let path = store.pending_catalog();
+    let Some(bytes) = store::read_if_there(&path).map_err(IndexError::File)? else { return Ok(None) };
+    let file: CatalogFile = serde_json::from_slice(&bytes)
+        .map_err(|source| IndexError::Offer(OfferError::Json { path: path.clone(), source }))?;
+    let catalog = file.catalog.unpack_unverified();
+    catalog.map(Some).map_err(|source| IndexError::Offer(OfferError::Envelope { path, source }))
+}
+
 /// Serials count under one root; a new root starts afresh, also from the last number there is, to which a
-/// thief may have driven it.
-fn next_serial(root: &Root, previous: Option<&Catalog>) -> Result<u64, IndexError> {
-    match previous.filter(|last| last.root == root.number) {
+/// thief may have driven it. What some have signed already has used its serial up.
+fn next_serial(
+    root: &Root,
+    previous: Option<&Catalog>,
+    waiting: Option<&Catalog>,
+) -> Result<u64, IndexError> {
+    let used = previous.into_iter().chain(waiting).filter(|last| last.root == root.number);
+    match used.map(|last| last.serial).max() {
         None => Ok(1),
-        Some(last) => last.serial.checked_add(1).ok_or(IndexError::LastSerial { root: root.number }),
+        Some(last) => last.checked_add(1).ok_or(IndexError::LastSerial { root: root.number }),
     }
 }
 
@@ -265,16 +308,9 @@ fn expiry(now: Timestamp, valid_for: Option<u32>) -> Result<Timestamp, IndexErro
 
 /// Signatures of an earlier release would not fit this one.
 fn remove_signatures(store: &Store, name: &str) -> Result<(), IndexError> {
-    for file in [openpgp::ARMORED, openpgp::BINARY] {
-        let path = store.file(name, file);
-        match std::fs::remove_file(&path) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                return Err(IndexError::File(store::FileError::Write { path, source }));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
+    [openpgp::ARMORED, openpgp::BINARY]
+        .iter()
+        .try_for_each(|file| store::remove_if_there(&store.file(name, file)).map_err(IndexError::File))
 }
 
 /// No published name of an extension may extend another. Signatures are not listed in the manifest, so

@@ -2,7 +2,8 @@
 //!
 //! `Recipe -> Tree -> Image -> Release -> published`: each stage is a function from one type to the
 //! next, in the module named for it. [`recipe`] reads, [`stage`] puts the tree together, [`bake`] writes
-//! the image and its record, [`index`] makes the signed catalog of all records, [`publish`] copies. [`root`] says whose keys sign.
+//! the image and its record, [`index`] makes the signed catalog of all records, [`publish`] copies. [`root`] says whose keys sign, [`sign`] adds
+//! a signature to a release.
 #![forbid(unsafe_code)]
 
 pub mod bake;
@@ -18,5 +19,6 @@ pub mod publish;
 pub mod recipe;
 pub mod record;
 pub mod root;
+pub mod sign;
 pub mod stage;
 pub mod store;

@@ -53,6 +53,12 @@ pub enum OfferError {
 }
 
 impl OfferError {
+    /// Whether all that is wrong with a catalog is that too few signed it.
+    pub(crate) fn is_too_few(&self) -> bool {
+        let Self::Trust { source: TrustError::Signature { source, .. }, .. } = self else { return false };
+        matches!(source, EnvelopeError::BelowThreshold { .. })
+    }
+
     /// What the reader can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -20,6 +20,7 @@ use sysext_manifests::digest::Sha256;
 use crate::naming;
 use crate::offer::{self, Validity};
 use crate::openpgp;
+use crate::sign::OpenPgpRecord;
 use crate::store::{self, FileError, Pending, Store};
 
 mod error;
@@ -110,6 +111,10 @@ impl fmt::Display for Note {
 pub fn publish(request: &Request<'_>) -> Result<Published, PublishError> {
     let Request { store, target, .. } = request;
     let catalog_path = store.catalog();
+    let unfinished = store.pending_catalog();
+    if unfinished.symlink_metadata().is_ok() {
+        return Err(PublishError::Unfinished { path: unfinished });
+    }
     let (_, catalog) = offer::read(&catalog_path, Validity::At(request.now))
         .map_err(PublishError::Offer)?
         .ok_or_else(|| PublishError::NotIndexed { path: catalog_path.clone() })?;
@@ -167,7 +172,13 @@ struct Plan {
     lists: Vec<(String, Vec<File>)>,
 }
 
+/// Checks that a store holds what a catalog says.
+pub(crate) fn check(store: &Store, catalog: &Catalog) -> Result<(), PublishError> {
+    plan(store, catalog).map(drop)
+}
+
 fn plan(store: &Store, catalog: &Catalog) -> Result<Plan, PublishError> {
+    let signed_later = OpenPgpRecord::read(store).map_err(PublishError::File)?;
     let (mut payloads, mut manifests, mut lists) = (Vec::new(), Vec::new(), Vec::new());
     for (name, extension) in &catalog.extensions {
         naming::check_extension(name)
@@ -194,6 +205,12 @@ fn plan(store: &Store, catalog: &Catalog) -> Result<Plan, PublishError> {
                 openpgp::BINARY => list.push(checked),
                 _ => manifests.push(checked),
             }
+        }
+        if list.len() == 1
+            && let Some(signed) = signed_later.of(name, list[0].sha256)
+        {
+            list.push(checked(store, format!("{name}/{}", openpgp::ARMORED), signed.armored)?);
+            list.push(checked(store, format!("{name}/{}", openpgp::BINARY), signed.binary)?);
         }
         lists.push((name.clone(), list));
     }

@@ -2,7 +2,9 @@
 //! images. Which file lies where is decided here, and how files get there whole or not at all.
 //!
 //! ```text
-//! STORE/catalog/catalog.json             what the last `bakery index` offered
+//! STORE/catalog/catalog.json             what the last finished release offered
+//! STORE/catalog/catalog.pending.json     a release that not enough have signed yet
+//! STORE/catalog/openpgp.json             which SHA256SUMS `bakery sign` signed for stock tools; stays here
 //! STORE/NAME/NAME-VERSION-ARCH.raw       an image
 //! STORE/NAME/NAME-VERSION-ARCH.json      its record; stays here
 //! STORE/NAME/{SHA256SUMS,NAME.transfer,NAME.conf}
@@ -87,6 +89,16 @@ impl Store {
         self.root.join(CATALOG).join("catalog.json")
     }
 
+    /// The catalog that not enough have signed yet.
+    pub fn pending_catalog(&self) -> PathBuf {
+        self.root.join(CATALOG).join("catalog.pending.json")
+    }
+
+    /// What was signed with OpenPGP after the catalog was made.
+    pub fn openpgp_record(&self) -> PathBuf {
+        self.root.join(CATALOG).join("openpgp.json")
+    }
+
     /// What belongs to one extension.
     pub fn extension(&self, name: &str) -> PathBuf {
         self.root.join(name)
@@ -126,6 +138,16 @@ pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(FileError::Read { path: path.to_owned(), source }),
+    }
+}
+
+/// Removes a file, if it is there.
+pub fn remove_if_there(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(FileError::Write { path: path.to_owned(), source })
+        }
+        _ => Ok(()),
     }
 }
 

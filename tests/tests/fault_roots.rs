@@ -301,6 +301,93 @@ fn fault_a_catalog_that_two_must_sign_needs_two() -> Result<()> {
 }
 
 #[test]
+fn fault_two_holders_sign_a_catalog_one_after_the_other() -> Result<()> {
+    let site = Site::bare()?;
+    site.keys(&["root", "a", "b", "c"])?;
+    let keys = ["--catalog-key", "a.pub", "--catalog-key", "b.pub", "--catalog-key", "c.pub"];
+    site.init(&[&["--key", "root.pub"], &keys[..], &["--catalog-threshold", "2"]].concat(), &["root"])?;
+    site.bake("1.0")?;
+    let run = site.index(&["--key", "a.key", "--unfinished"])?;
+    ensure!(run.stderr.contains("Not finished: one more must sign."), "{run:?}");
+    run.succeeds()?;
+    let error = site.bakery(&["publish", "store", "--to", "served"])?.fails()?;
+    ensure!(error.contains("not enough have signed store/catalog/catalog.pending.json"), "{error}");
+    ensure!(
+        error.contains("hint: each holder of a catalog key runs `bakery sign STORE --key FILE`"),
+        "{error}"
+    );
+    // By force it comes to nothing
+    let waiting: Value = serde_json::from_str(&site.read("store/catalog/catalog.pending.json")?)?;
+    fs::create_dir_all(site.path("served/catalog"))?;
+    site.serve(&waiting)?;
+    let transfer = site.read("store/x/x.transfer")?;
+    fs::create_dir_all(site.path("served/x"))?;
+    site.write("served/x/x.transfer", &transfer)?;
+    site.define()?;
+    site.refuses("1.0", "1 of the trusted keys signed, 2 must")?;
+    fs::remove_dir_all(site.path("served"))?;
+
+    for (key, told) in
+        [("a", "has signed serial 1 already"), ("root", "is not among the catalog keys of root 1")]
+    {
+        let error = site.bakery(&["sign", "store", "--key", &format!("{key}.key")])?.fails()?;
+        ensure!(error.contains(told), "{error}");
+        // What is to be signed is shown before anything else happens
+        ensure!(error.contains("serial      1\n") && error.contains("offers      x\n"), "{error}");
+    }
+    let run = site.bakery(&["sign", "store", "--key", "b.key"])?;
+    ensure!(run.stderr.contains("Enough have signed: `bakery publish store`"), "{run:?}");
+    let shown = run.succeeds()?;
+    let image = fs::read(site.path("store/x").join(image(&site)?))?;
+    let digest = sysext_manifests::digest::Sha256::of(&image).to_string();
+    ensure!(shown.contains(&digest) && shown.contains("signed by   1, 2 must\n"), "{shown}");
+    site.publish()?;
+    assert_eq!(site.served()?["signed"], waiting["signed"]);
+    site.update()?.succeeds()?;
+    ensure!(site.has("1.0")?);
+    let json = site.bakery(&["sign", "store", "--key", "c.key", "--json"])?.succeeds()?;
+    let json: Value = serde_json::from_str(&json)?;
+    assert_eq!((&json["threshold"], json["signed"].as_array().map(Vec::len)), (&json!(2), Some(3)));
+    site.publish()?;
+    site.update()?.succeeds()?;
+    Ok(())
+}
+
+/// The one image in the store.
+fn image(site: &Site) -> Result<String> {
+    let names = fs::read_dir(site.path("store/x"))?;
+    let names = names
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<Result<Vec<_>>>()?;
+    names.into_iter().find(|name| name.ends_with(".raw")).ok_or_else(|| anyhow::anyhow!("no image"))
+}
+
+#[test]
+fn fault_a_proposal_is_shown_before_it_is_signed() -> Result<()> {
+    let site = Site::open()?;
+    site.propose("next.json", &["--expires-in", "100"])?;
+    let before = site.read("next.json")?;
+    let number = "root          2\n";
+    // Also to the one who then cannot sign
+    let error = site.bakery(&["root", "sign", "next.json", "--key", "missing.key"])?.fails()?;
+    ensure!(error.contains(number) && error.contains("cannot read missing.key"), "{error}");
+    assert_eq!(site.read("next.json")?, before);
+    let run = site.bakery(&["root", "sign", "next.json", "--key", "keys/root.key"])?;
+    ensure!(
+        run.stderr
+            .ends_with("Enough have signed root 2: `bakery root finish` makes it the chain of roots.\n")
+    );
+    let shown = run.succeeds()?;
+    let (proposal, signed) =
+        shown.split_once("signed now  ").ok_or_else(|| anyhow::anyhow!(shown.clone()))?;
+    ensure!(
+        proposal.starts_with(number) && proposal.contains("signed by     0 of the keys of root 1, 1 must\n")
+    );
+    ensure!(site.read("keys/root.pub")?.contains(signed.trim()), "{signed}");
+    Ok(())
+}
+
+#[test]
 fn fault_no_secret_is_shown_and_none_is_stored_in_the_clear() -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use jiff::Timestamp;
 
-use crate::index::{Purpose, Replaced, Request, index};
+use crate::index::{Purpose, Replaced, Request, Signers, index};
 use crate::keys::{Password, SigningKey};
 use crate::offer;
 use crate::openpgp::OpenPgpKey;
@@ -56,6 +56,10 @@ pub(super) struct Args {
     /// Offer images that changed under their name after they were offered
     #[arg(long)]
     replace: bool,
+    /// Sign with fewer keys than the root wants: the release waits in the store until others have added their
+    /// signatures with `bakery sign`
+    #[arg(long)]
+    unfinished: bool,
     /// Offer for longer what is on offer already, and refuse to offer anything else
     #[arg(long, conflicts_with = "replace")]
     refresh: bool,
@@ -87,9 +91,13 @@ impl Args {
             now: self.now.map_or_else(super::now, Ok)?,
             replaced: if self.replace { Replaced::Accept } else { Replaced::Refuse },
             purpose: if self.refresh { Purpose::Refresh } else { Purpose::Offer },
+            signers: if self.unfinished { Signers::OthersLater } else { Signers::All },
         })?;
         for note in &indexed.notes {
             super::say(format_args!("warning: {note}"));
+        }
+        if indexed.missing > 0 {
+            super::say(super::sign::missing(indexed.missing, &self.store));
         }
         if self.json {
             return super::print_json(&indexed);

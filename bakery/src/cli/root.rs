@@ -10,7 +10,7 @@ use sysext_manifests::envelope::{Role, is_same_key};
 
 use crate::keys::{SigningKey, expiry, node_configuration, read_public};
 use crate::naming;
-use crate::root::{Chain, Change, RootError, Signed};
+use crate::root::{Chain, Change, Need, RootError, Signed};
 use crate::store;
 
 /// For how many days a root is believed unless said otherwise.
@@ -39,7 +39,7 @@ enum Verb {
     /// Propose the next root; what is not said stays as it is in the last one
     #[command(visible_alias = "add")]
     Rotate(Rotate),
-    /// Sign a proposal with one key, after showing what it says; needs no network and no other key
+    /// Show what a proposal says, then sign it with one key; needs no network and no other key
     Sign(Sign),
     /// Make a proposal that enough have signed the chain of roots
     Finish(Finish),
@@ -186,15 +186,28 @@ impl Rotate {
 impl Sign {
     fn run(self) -> Result<()> {
         let mut chain = Chain::read(&self.pending)?;
+        if let Some(proposed) = chain.roots()?.last() {
+            show(proposed)?;
+        }
         let password = super::password(self.password_file.as_deref())?;
         let key = SigningKey::read(&self.key, password.as_ref())?;
-        let signed = chain.sign(&key)?;
+        let Signed { root, needs } = chain.sign(&key)?;
         chain.write_back()?;
-        show(&signed)?;
-        match signed.needs.iter().all(|need| need.missing() == 0) {
-            true => eprintln!("Enough have signed: `bakery root finish` makes it the chain of roots."),
-            false => eprintln!("Hand the file to the next one who signs."),
-        }
+        super::print_fields(&[("signed now", key.public())])?;
+        let missing = |need: &Need| match need.missing() {
+            0 => None,
+            missing => Some(format!("{missing} of the keys of root {}", need.of_root)),
+        };
+        let missing: Vec<_> = needs.iter().filter_map(missing).collect();
+        super::say(match missing.is_empty() {
+            true => format!(
+                "Enough have signed root {}: `bakery root finish` makes it the chain of roots.",
+                root.number
+            ),
+            false => {
+                format!("Hand the file to the next one who signs; still to sign: {}.", missing.join(", "))
+            }
+        });
         Ok(())
     }
 }

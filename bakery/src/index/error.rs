@@ -168,7 +168,11 @@ impl IndexError {
             Self::ClockBehind { .. } => Some("correct this machine's clock".to_owned()),
             Self::Checksums { source, .. } => source.hint(),
             Self::Threshold { .. } => {
-                Some("give --key FILE for each catalog key that signs".to_owned())
+                Some(
+                    "give --key FILE for each catalog key that signs, or --unfinished if others sign later with \
+                     `bakery sign`"
+                        .to_owned(),
+                )
             }
             Self::OlderRoot { .. } => {
                 Some("use the newest roots.json: `bakery root show` tells its number".to_owned())

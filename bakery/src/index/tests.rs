@@ -258,6 +258,7 @@ fn request(desk: &Desk) -> Request<'_> {
         valid_for: None,
         now: desk.now,
         replaced: Replaced::Refuse,
+        signers: Signers::All,
         purpose: Purpose::Offer,
     }
 }

@@ -23,6 +23,12 @@ pub enum PublishError {
         /// The catalog that should be there.
         path: PathBuf,
     },
+    /// The release waits for signatures.
+    #[error("not enough have signed {path}", path = .path.display())]
+    Unfinished {
+        /// The catalog.
+        path: PathBuf,
+    },
     /// A file is not what the catalog says.
     #[error("{path} is not what the catalog says: its digest is {found}, expected {expected}", path = .path.display())]
     Damaged {
@@ -97,6 +103,10 @@ impl PublishError {
             Self::Offer(error) => return error.hint(),
             Self::Checksums { source, .. } => return source.hint(),
             Self::NotIndexed { .. } => "run `bakery index` first".to_owned(),
+            Self::Unfinished { .. } => {
+                "each holder of a catalog key runs `bakery sign STORE --key FILE`, until enough have"
+                    .to_owned()
+            }
             Self::Damaged { .. } | Self::Torn { .. } => {
                 "run `bakery index` again; if it complains about an image, bake that again".to_owned()
             }

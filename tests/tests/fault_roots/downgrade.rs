@@ -102,13 +102,19 @@ fn fault_downgrade_unknown_algorithm() -> Result<()> {
         let third = "ghij".chars().nth("QRST".find(third)?)?;
         line.starts_with("RU").then(|| format!("WF{third}{}", &line[3..]))
     };
-    altered(|catalog| with_algorithm(catalog, unknown), "does not fit")
+    altered(
+        |catalog| with_algorithm(catalog, unknown),
+        "has the algorithm \"XX\", and only minisign's \"ED\" is known",
+    )
 }
 
 #[test]
 fn fault_downgrade_legacy_algorithm() -> Result<()> {
     let legacy = |line: &str| line.strip_prefix("RU").map(|rest| format!("RW{rest}"));
-    altered(|catalog| with_algorithm(catalog, legacy), "does not fit")
+    altered(
+        |catalog| with_algorithm(catalog, legacy),
+        "is in minisign's legacy form (\"Ed\"), which is not accepted",
+    )
 }
 
 #[test]
@@ -119,7 +125,7 @@ fn fault_downgrade_signature_of_another_file() -> Result<()> {
         catalog["signatures"][0]["minisig"] = other["signatures"][0]["minisig"].clone();
         Ok(())
     };
-    altered(forge, "does not fit")
+    altered(forge, "was made by a key with another identifier")
 }
 
 #[test]
