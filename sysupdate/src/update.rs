@@ -126,21 +126,17 @@ impl Update<'_> {
         Report { components: reports, merged: merges.last, warnings: merges.warnings }
     }
 
-    /// What is to be decided about a component.
-    fn situation(
-        &self,
-        component: &Component,
-        offers: Offers,
-    ) -> Result<(Situation, Option<Unreadable>), Failure> {
-        situation(self.host, self.paths, component, offers, self.request.clone())
+    /// What is to be decided about a component of which this is remembered.
+    fn situation(&self, component: &Component, record: Record, offers: Offers) -> Result<Situation, Failure> {
+        take_inventory(self.host, self.paths, component, record, offers, self.request.clone())
     }
 
     /// Takes up what interrupted runs wrote down.
     fn resume(&self, work: &mut [Work]) -> Vec<Tried> {
         let mut tried = Vec::new();
         for (index, Work { component, report }) in work.iter_mut().enumerate() {
-            let (situation, unreadable) = match self.situation(component, Offers::Known(BTreeMap::new())) {
-                Ok(found) => found,
+            let (record, unreadable) = match recall(self.host, self.paths, component) {
+                Ok(recalled) => recalled,
                 Err(failure) => {
                     report.fail(failure);
                     continue;
@@ -153,9 +149,16 @@ impl Update<'_> {
                     continue;
                 }
             }
-            if situation.record.trial.is_none() {
+            if record.trial.is_none() {
                 continue;
             }
+            let situation = match self.situation(component, record, Offers::Known(BTreeMap::new())) {
+                Ok(situation) => situation,
+                Err(failure) => {
+                    report.fail(failure);
+                    continue;
+                }
+            };
             let plan = plan::plan(std::slice::from_ref(&situation));
             for ComponentPlan { decision, .. } in plan.components {
                 let Decision::Settle { stage, activation } = decision else { continue };
@@ -186,8 +189,10 @@ impl Update<'_> {
                 Offers::Unknown { reason: error.to_string() }
             });
             report.warnings.extend(discovery.take_warnings());
-            let (situation, _) = match self.situation(component, offers) {
-                Ok(found) => found,
+            let situation = recall(self.host, self.paths, component)
+                .and_then(|(record, _)| self.situation(component, record, offers));
+            let situation = match situation {
+                Ok(situation) => situation,
                 Err(failure) => {
                     report.fail(failure);
                     continue;
@@ -414,24 +419,38 @@ pub fn situation(
     offers: Offers,
     request: Request,
 ) -> Result<(Situation, Option<Unreadable>), Failure> {
-    let record_path = component.name.record(paths);
-    let recalled = Record::recall(&*host.store, &record_path).map_err(|error| Failure::new(&error, None))?;
-    let (record, unreadable) = match recalled {
+    let (record, unreadable) = recall(host, paths, component)?;
+    Ok((take_inventory(host, paths, component, record, offers, request)?, unreadable))
+}
+
+/// What is remembered of a component; nothing, and why, where the record cannot be read.
+fn recall(
+    host: &Host,
+    paths: &Paths,
+    component: &Component,
+) -> Result<(Record, Option<Unreadable>), Failure> {
+    let recalled = Record::recall(&*host.store, &component.name.record(paths))
+        .map_err(|error| Failure::new(&error, None))?;
+    Ok(match recalled {
         Recalled::Record(record) => (record, None),
         Recalled::Unreadable(unreadable) => (Record::default(), Some(unreadable)),
-    };
+    })
+}
+
+/// Puts what is here of a component beside what is remembered and offered of it.
+fn take_inventory(
+    host: &Host,
+    paths: &Paths,
+    component: &Component,
+    record: Record,
+    offers: Offers,
+    request: Request,
+) -> Result<Situation, Failure> {
     let lines = component.transfers.iter().map(|transfer| inventory::take(&*host.store, paths, transfer));
     let lines = lines.collect::<Result<_, _>>().map_err(|error| Failure::new(&error, None))?;
     let held = component.transfers.iter().any(|transfer| transfer.hold);
-    let situation = Situation {
-        component: component.name.to_string(),
-        lines,
-        record,
-        offers,
-        request,
-        hold: if held { Hold::Held } else { Hold::Free },
-    };
-    Ok((situation, unreadable))
+    let hold = if held { Hold::Held } else { Hold::Free };
+    Ok(Situation { component: component.name.to_string(), lines, record, offers, request, hold })
 }
 
 /// Whether a component is merged into the running system.

@@ -67,15 +67,16 @@ impl Args {
 
 impl Listing {
     fn of(name: &ComponentName, situation: &Situation) -> Self {
-        let current = situation.active();
-        let candidate = plan::plan(std::slice::from_ref(situation)).components.into_iter().find_map(|plan| {
-            match plan.decision {
+        let (mut current, mut candidate) = (None, None);
+        for plan in plan::plan(std::slice::from_ref(situation)).components {
+            current = plan.active;
+            candidate = match plan.decision {
                 Decision::Install { activation, .. } | Decision::Activate { activation } => {
                     Some(activation.version)
                 }
                 Decision::Settle { .. } | Decision::Keep { .. } | Decision::Refuse { .. } => None,
-            }
-        });
+            };
+        }
         let sets = situation.update_sets();
         let row = |set: &UpdateSet| Row::of(situation, set, current.as_ref(), candidate.as_ref());
         Self {

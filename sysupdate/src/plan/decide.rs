@@ -10,8 +10,8 @@ use super::{Acquire, Activation, ComponentPlan, Decision, Keep, Link, PassedOver
 use crate::record::Trial;
 
 pub(super) fn decide(situation: &Situation) -> ComponentPlan {
-    let active = situation.active();
     let sets = situation.update_sets();
+    let active = situation.active(&sets);
     let (decision, passed_over) = match (&situation.record.trial, &situation.request) {
         (Some(trial), _) => {
             let activation = situation.trial(trial);

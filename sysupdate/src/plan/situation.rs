@@ -139,8 +139,9 @@ pub enum Hold {
 }
 
 impl Situation {
-    /// The version in use: the one all links agree on; without links, the newest that is here whole.
-    pub fn active(&self) -> Option<Version> {
+    /// The version in use: the one all links agree on; without links, the newest that is here whole. `sets`
+    /// are this situation's.
+    pub(super) fn active(&self, sets: &[UpdateSet]) -> Option<Version> {
         let links: Vec<_> = self
             .lines
             .iter()
@@ -151,7 +152,7 @@ impl Situation {
             .collect();
         match links.split_first() {
             Some((first, others)) => others.iter().all(|other| other == first).then(|| (*first).clone())?,
-            None => self.update_sets().into_iter().find(UpdateSet::is_installed).map(|set| set.version),
+            None => sets.iter().find(|set| set.is_installed()).map(|set| set.version.clone()),
         }
     }
 
@@ -175,7 +176,7 @@ impl Situation {
 
     /// Whether every transfer has a version under its final name.
     pub fn is_installed(&self, version: &Version) -> bool {
-        self.update_sets().iter().any(|set| set.version == *version && set.is_installed())
+        !self.lines.is_empty() && self.lines.iter().all(|line| line.installed(version).is_some())
     }
 
     fn instances<'a>(&'a self, index: usize, line: &'a Line) -> Instances<'a> {
