@@ -17,19 +17,26 @@ use crate::identity::{self, IdentityError};
 use crate::paths::Paths;
 use crate::plan::{Offers, Request, Situation};
 use crate::report::Failure;
-use crate::settings::{self, Choice, ComponentName, Loaded};
+use crate::settings::{self, Component, ComponentName, Disabled, Loaded};
 
 mod check_new;
 mod compare_versions;
 mod components;
+mod enable_component;
+mod enable_feature;
 mod features;
 mod list;
 mod plan;
 mod progress;
+mod scope;
 mod switch;
 mod sysext;
+mod table;
 mod trust;
 mod update;
+
+use scope::{Reach, Scope};
+use switch::Turn;
 
 /// Downloads, verifies and merges system extensions, checks that they work, and takes them back when they
 /// do not.
@@ -59,26 +66,23 @@ enum Verb {
     /// Show what may be switched on and off within a component
     Features(features::Args),
     /// Switch features on; their transfers take part from the next update on
-    EnableFeature(switch::Args),
+    EnableFeature(enable_feature::Args),
     /// Switch features off
-    DisableFeature(switch::Args),
-    /// Show which components have definitions
+    DisableFeature(enable_feature::Args),
+    /// Show which components there are, and which take part
     Components(components::Args),
+    /// Switch components on; they take part from the next update on
+    EnableComponent(enable_component::Args),
+    /// Switch components off; what they have installed stays
+    DisableComponent(enable_component::Args),
     /// Tell which of two versions is newer, as systemd-analyze does: 0 equal, 11 the first, 12 the second
     CompareVersions(compare_versions::Args),
 }
 
 #[derive(Debug, Args)]
 struct Global {
-    /// Work on this component: /etc/sysupdate.NAME.d and its likes
-    #[arg(short = 'C', long, global = true, value_name = "NAME", conflicts_with_all = ["component_all", "definitions"])]
-    component: Option<String>,
-    /// Work on every component there is
-    #[arg(short = 'A', long, global = true, conflicts_with = "definitions")]
-    component_all: bool,
-    /// Read definitions from this directory instead
-    #[arg(long, global = true, value_name = "DIR")]
-    definitions: Option<PathBuf>,
+    #[command(flatten)]
+    scope: Scope,
     /// Work on the system below this directory
     #[arg(long, global = true, value_name = "DIR", default_value = "/")]
     root: PathBuf,
@@ -152,21 +156,12 @@ where
     if let Some(keyring) = std::env::var_os(KEYRING_VARIABLE).filter(|path| !path.is_empty()) {
         paths = paths.with_keyring(absolute(Path::new(&keyring)));
     }
-    let definitions = cli.global.definitions.as_deref().map(absolute);
-    let context = Context { host: open(), paths, global: Global { definitions, ..cli.global } };
-    let ended = match cli.verb.unwrap_or(Verb::List(list::Args {})) {
-        Verb::List(args) => args.run(&context),
-        Verb::CheckNew(args) => args.run(&context),
-        Verb::Plan(args) => args.run(&context),
-        Verb::Update(args) => args.run(context),
-        Verb::Sysext(args) => args.run(&context),
-        Verb::Trust(args) => args.run(&context),
-        Verb::Features(args) => args.run(&context),
-        Verb::EnableFeature(args) => args.run(context, switch::Turn::On),
-        Verb::DisableFeature(args) => args.run(context, switch::Turn::Off),
-        Verb::Components(args) => args.run(&context),
-        Verb::CompareVersions(args) => args.run(),
-    };
+    let mut global = cli.global;
+    global.scope.definitions = global.scope.definitions.as_deref().map(absolute);
+    let context = Context { host: open(), paths, global };
+    let verb = cli.verb.unwrap_or(Verb::List(list::Args::default()));
+    let (name, reach) = verb.reach();
+    let ended = context.global.scope.check(name, reach).and_then(|()| verb.run(context));
     match ended {
         Ok(Ended::Well) => ExitCode::SUCCESS,
         Ok(Ended::No) => ExitCode::FAILURE,
@@ -181,6 +176,45 @@ where
     }
 }
 
+impl Verb {
+    /// Its name, and what it can be about.
+    const fn reach(&self) -> (&'static str, Reach) {
+        match self {
+            Self::List(_) => ("list", Reach::Every),
+            Self::CheckNew(_) => ("check-new", Reach::One),
+            Self::Plan(_) => ("plan", Reach::Every),
+            Self::Update(_) => ("update", Reach::Every),
+            Self::Sysext(_) => ("sysext", Reach::One),
+            Self::Trust(_) => ("trust", Reach::One),
+            Self::Features(_) => ("features", Reach::One),
+            Self::EnableFeature(_) => ("enable-feature", Reach::Features),
+            Self::DisableFeature(_) => ("disable-feature", Reach::Features),
+            Self::Components(_) => ("components", Reach::One),
+            Self::EnableComponent(_) => ("enable-component", Reach::Components),
+            Self::DisableComponent(_) => ("disable-component", Reach::Components),
+            Self::CompareVersions(_) => ("compare-versions", Reach::One),
+        }
+    }
+
+    fn run(self, context: Context) -> Result<Ended, Failure> {
+        match self {
+            Self::List(args) => args.run(&context),
+            Self::CheckNew(args) => args.run(&context),
+            Self::Plan(args) => args.run(&context),
+            Self::Update(args) => args.run(context),
+            Self::Sysext(args) => args.run(&context),
+            Self::Trust(args) => args.run(&context),
+            Self::Features(args) => args.run(&context),
+            Self::EnableFeature(args) => args.run(context, Turn::On),
+            Self::DisableFeature(args) => args.run(context, Turn::Off),
+            Self::Components(args) => args.run(&context),
+            Self::EnableComponent(args) => args.run(context, Turn::On),
+            Self::DisableComponent(args) => args.run(context, Turn::Off),
+            Self::CompareVersions(args) => args.run(),
+        }
+    }
+}
+
 /// A path from the command line as everything behind it needs it: absolute and without `..`.
 fn absolute(path: &Path) -> PathBuf {
     // What is not there cannot be resolved; whoever reads it says so.
@@ -188,25 +222,13 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 impl Context {
-    fn choice(&self) -> Choice {
-        match (&self.global.component, &self.global.definitions) {
-            (Some(name), _) => Choice::Component(name.clone()),
-            (None, Some(directory)) => {
-                // Files of the system are looked up by absolute paths only.
-                let absolute = std::path::absolute(directory).unwrap_or(directory.clone());
-                Choice::Definitions(absolute)
-            }
-            (None, None) if self.global.component_all => Choice::All,
-            (None, None) => Choice::Default,
-        }
-    }
-
     fn identity(&self) -> Result<Identity, IdentityError> {
         identity::identify(&*self.host.store, &self.paths)
     }
 
-    fn components(&self, identity: &Identity) -> Result<Loaded, Failure> {
-        let mut components = settings::load(&*self.host.store, &self.paths, identity, &self.choice())
+    fn components(&self, identity: &Identity, disabled: Disabled) -> Result<Loaded, Failure> {
+        let choice = self.global.scope.choice();
+        let mut components = settings::load(&*self.host.store, &self.paths, identity, &choice, disabled)
             .map_err(|error| Failure::new(&error, error.hint()))?;
         if let Some(verify) = self.global.verify {
             for component in components.iter_mut().filter_map(|(_, component)| component.as_mut().ok()) {
@@ -223,12 +245,12 @@ impl Context {
 
     /// Looks at every chosen component and its sources, writing nothing. What fails alone is said on
     /// standard error, and makes the second part false.
-    fn look(&self, request: &Request) -> Result<(Vec<(ComponentName, Situation)>, bool), Failure> {
+    fn look(&self, request: &Request) -> Result<(Vec<(Component, Situation)>, bool), Failure> {
         let identity = self.identity().map_err(|error| Failure::new(&error, None))?;
         let mut discovery = Discovery::new(&self.host, &self.paths, &identity, Memory::Leave);
-        let mut situations = Vec::new();
+        let mut looked = Vec::new();
         let mut all_well = true;
-        for (name, component) in self.components(&identity)? {
+        for (name, component) in self.components(&identity, Disabled::Show)? {
             let component = match component {
                 Ok(component) => component,
                 Err(error) => {
@@ -247,7 +269,7 @@ impl Context {
             match crate::update::situation(&self.host, &self.paths, &component, offers, request.clone()) {
                 Ok((situation, unreadable)) => {
                     unreadable.iter().for_each(warn);
-                    situations.push((name, situation));
+                    looked.push((component, situation));
                 }
                 Err(failure) => {
                     complain(&name, &failure);
@@ -255,7 +277,7 @@ impl Context {
                 }
             }
         }
-        Ok((situations, all_well))
+        Ok((looked, all_well))
     }
 
     /// Whether a person reads what is printed.

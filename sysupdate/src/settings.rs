@@ -2,20 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 use sysext_manifests::feature::{Feature, Kind};
-use sysext_manifests::ini::IniError;
-use sysext_manifests::repository::{Repository, RepositoryError};
+use sysext_manifests::repository::Repository;
 use sysext_manifests::specifier::Identity;
-use sysext_manifests::transfer::{Transfer, TransferError};
+use sysext_manifests::transfer::Transfer;
 
 use crate::host::store::{EntryKind, Store};
 use crate::paths::Paths;
 
+mod error;
 mod executed;
+
+pub use error::SettingsError;
 
 /// More than any definition has, in bytes.
 const SIZE_LIMIT: u64 = 1 << 20;
@@ -53,133 +54,6 @@ pub enum Choice {
     Definitions(PathBuf),
 }
 
-/// Why definitions are not usable.
-#[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
-    /// A component without definitions.
-    #[error("no transfer definitions for {component} in {}", list(.searched))]
-    NoDefinitions {
-        /// The component.
-        component: ComponentName,
-        /// Where was looked.
-        searched: Vec<PathBuf>,
-    },
-    /// A name that is none.
-    #[error("component name {name:?} is not valid")]
-    Name {
-        /// The name.
-        name: String,
-    },
-    /// A file or directory cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A file is not text.
-    #[error("{}: byte {offset} is not UTF-8", path.display())]
-    NotText {
-        /// Which.
-        path: PathBuf,
-        /// Where.
-        offset: usize,
-    },
-    /// A file does not say what it must.
-    #[error("{}: {source}", directory.display())]
-    Transfer {
-        /// Where the file lies.
-        directory: PathBuf,
-        /// What is wrong, with file, line and key.
-        source: Box<TransferError>,
-    },
-    /// Several transfers write one thing.
-    #[error("{} is what {} write", path.display(), transfers.join(" and "))]
-    Rivals {
-        /// The link, or the directory with the pattern.
-        path: PathBuf,
-        /// The transfers, each behind its component.
-        transfers: Vec<String>,
-    },
-    /// A feature or component file is damaged.
-    #[error("{}: {source}", directory.display())]
-    Feature {
-        /// Where the file lies.
-        directory: PathBuf,
-        /// What is wrong, with file and line.
-        source: IniError,
-    },
-    /// The operator switched it off.
-    #[error("Component is disabled: {component}")]
-    Disabled {
-        /// The component.
-        component: ComponentName,
-    },
-    /// Transfers ask for what this version cannot do.
-    #[error("{}", not_executed(.refused))]
-    NotExecuted {
-        /// Each file and what it asks for.
-        refused: Vec<(String, Vec<String>)>,
-    },
-    /// A repository that a transfer names is not described.
-    #[error("{}: no such file, but a transfer says Repository={id}", path.display())]
-    NoRepository {
-        /// The repository.
-        id: String,
-        /// Where it would be described.
-        path: PathBuf,
-    },
-    /// A repository file is not usable.
-    #[error("{}: {source}", directory.display())]
-    Repository {
-        /// Where the file lies.
-        directory: PathBuf,
-        /// What is wrong.
-        source: RepositoryError,
-    },
-}
-
-fn list(paths: &[PathBuf]) -> String {
-    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
-}
-
-fn not_executed(refused: &[(String, Vec<String>)]) -> String {
-    let each = refused
-        .iter()
-        .map(|(file, what)| format!("{file}: this version does not execute {}", what.join(", ")));
-    each.collect::<Vec<_>>().join("; ")
-}
-
-impl SettingsError {
-    /// What the operator can do.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::NoDefinitions { component: ComponentName::Default, .. } => Some(
-                "name a component with --component=, or take all of them with --component-all".to_owned(),
-            ),
-            Self::NoDefinitions { .. } => {
-                Some("put the publisher's .transfer file into one of them".to_owned())
-            }
-            Self::NoRepository { id, .. } => {
-                Some(format!("put the publisher's {id}.toml there: it holds the URL and the keys"))
-            }
-            Self::Rivals { .. } => {
-                Some("keep one of them, or give each its own CurrentSymlink= and Path=".to_owned())
-            }
-            Self::Transfer { source, .. } => source.hint(),
-            Self::Feature { source, .. } => source.hint(),
-            Self::Disabled { component: ComponentName::Named(name) } => {
-                Some(format!("say Enabled=yes in /etc/sysupdate.{name}.component.d/*.conf"))
-            }
-            Self::NotExecuted { .. } => {
-                Some("leave these transfers to systemd-sysupdate, in a component of their own".to_owned())
-            }
-            _ => None,
-        }
-    }
-}
-
 impl fmt::Display for ComponentName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -209,6 +83,14 @@ impl Component {
         });
         targets.chain(links).collect()
     }
+
+    /// This one, if any of its transfers takes part.
+    fn not_empty(self) -> Result<Self, SettingsError> {
+        match self.transfers.is_empty() {
+            false => Ok(self),
+            true => Err(SettingsError::NoneEnabled { component: self.name }),
+        }
+    }
 }
 
 impl ComponentName {
@@ -234,6 +116,24 @@ impl ComponentName {
     }
 }
 
+/// What happens to a disabled component that is named. One of several is always left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disabled {
+    /// It is an error: nothing may be brought to it.
+    Refuse,
+    /// It is shown as any other, with a warning.
+    Show,
+}
+
+/// What makes a component one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Having {
+    /// Definitions: there is something to update.
+    Definitions,
+    /// A directory of its own, whatever is in it. The default component needs definitions all the same.
+    Directory,
+}
+
 /// Components that were read, each by itself.
 pub type Loaded = Vec<(ComponentName, Result<Component, SettingsError>)>;
 
@@ -243,23 +143,37 @@ pub fn load(
     paths: &Paths,
     identity: &Identity,
     choice: &Choice,
+    disabled: Disabled,
 ) -> Result<Loaded, SettingsError> {
     let names = match choice {
         Choice::Default => vec![ComponentName::Default],
         Choice::Component(name) if valid_name(name) => vec![ComponentName::Named(name.clone())],
         Choice::Component(name) => return Err(SettingsError::Name { name: name.clone() }),
-        Choice::All => names(store, paths)?,
+        Choice::All => names(store, paths, Having::Definitions)?,
         Choice::Definitions(directory) => {
-            let component = read(store, identity, ComponentName::Default, vec![directory.clone()]);
+            let component = read(store, identity, ComponentName::Default, vec![directory.clone()])
+                .and_then(Component::not_empty);
             return Ok(without_rivals(vec![(ComponentName::Default, component)]));
         }
     };
     let mut loaded = Vec::new();
     for name in names {
-        let component = is_enabled(store, paths, identity, &name).and_then(|switch| match switch {
-            Switch::On => read(store, identity, name.clone(), name.directories(paths)).map(Some),
+        let read = || read(store, identity, name.clone(), name.directories(paths));
+        let component = switch(store, paths, identity, &name).and_then(|switch| match switch {
+            // Of several components one may well have nothing to do.
+            Switch::On if *choice == Choice::All => read().map(Some),
+            Switch::On => read().and_then(Component::not_empty).map(Some),
             Switch::Off if *choice == Choice::All => Ok(None),
-            Switch::Off => Err(SettingsError::Disabled { component: name.clone() }),
+            Switch::Off if disabled == Disabled::Refuse => {
+                Err(SettingsError::Disabled { component: name.clone() })
+            }
+            Switch::Off => {
+                let mut component = read().and_then(Component::not_empty)?;
+                component
+                    .warnings
+                    .push(format!("{name} is disabled: `sysupdate update` does nothing with it"));
+                Ok(Some(component))
+            }
         });
         if let Some(component) = component.transpose() {
             loaded.push((name, component));
@@ -276,17 +190,27 @@ enum Switch {
 }
 
 /// Looks into a component's metadata file; without one it is enabled.
-fn is_enabled(
+fn switch(
     store: &dyn Store,
     paths: &Paths,
     identity: &Identity,
     name: &ComponentName,
 ) -> Result<Switch, SettingsError> {
     let ComponentName::Named(name) = name else { return Ok(Switch::On) };
+    let (component, _) = metadata(store, paths, identity, name)?;
+    Ok(if component.enabled { Switch::On } else { Switch::Off })
+}
+
+/// What is said of a component, by its metadata file and the drop-ins of that, and what is odd about these.
+pub fn metadata(
+    store: &dyn Store,
+    paths: &Paths,
+    identity: &Identity,
+    name: &str,
+) -> Result<(Feature, Vec<String>), SettingsError> {
     let file = format!("sysupdate.{name}.component");
     let found = strongest(store, &paths.definitions, ".component")?.remove(&file);
-    let (feature, _) = described(store, identity, Kind::Component, &file, found, &paths.definitions)?;
-    Ok(if feature.enabled { Switch::On } else { Switch::Off })
+    described(store, identity, Kind::Component, &file, found, &paths.definitions)
 }
 
 /// Reads a feature or component file with its drop-ins, which may also be all there is.
@@ -359,8 +283,8 @@ fn without_rivals(mut loaded: Loaded) -> Loaded {
     loaded
 }
 
-/// Every component that has a directory with something in it.
-pub fn names(store: &dyn Store, paths: &Paths) -> Result<Vec<ComponentName>, SettingsError> {
+/// Every component there is.
+pub fn names(store: &dyn Store, paths: &Paths, having: Having) -> Result<Vec<ComponentName>, SettingsError> {
     let mut names = BTreeSet::new();
     for directory in &paths.definitions {
         let entries = store
@@ -377,6 +301,13 @@ pub fn names(store: &dyn Store, paths: &Paths) -> Result<Vec<ComponentName>, Set
                 Some(_) => continue,
             };
             let path = directory.join(&entry.name);
+            if having == Having::Directory
+                && entry.kind == EntryKind::Directory
+                && matches!(name, ComponentName::Named(_))
+            {
+                names.insert(name);
+                continue;
+            }
             let inside = store.list(&path).map_err(|source| SettingsError::Read { path, source })?;
             if inside.iter().any(|entry| has_ending(&entry.name, ENDINGS)) {
                 names.insert(name);
@@ -392,8 +323,12 @@ pub(crate) fn valid_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(safe) && !name.starts_with('.') && !name.ends_with(".component")
 }
 
-/// The endings of definitions: today's, and the one before systemd 257.
-const ENDINGS: &[&str] = &[".transfer", ".conf"];
+/// The ending of definitions.
+const TRANSFER: &str = ".transfer";
+
+/// The endings of definitions: today's, and the one before systemd 257, which only counts where no file has
+/// today's.
+const ENDINGS: &[&str] = &[TRANSFER, ".conf"];
 
 fn has_ending(name: &str, endings: &[&str]) -> bool {
     endings.iter().any(|ending| name.len() > ending.len() && name.ends_with(ending))
@@ -408,9 +343,21 @@ pub struct Definitions {
     pub transfers: Vec<(String, Transfer)>,
     /// What was odd about its files.
     pub warnings: Vec<String>,
+    /// Where was looked.
+    searched: Vec<PathBuf>,
 }
 
 impl Definitions {
+    /// These, if there is any transfer, enabled or not.
+    pub fn with_transfers(self, component: &ComponentName) -> Result<Self, SettingsError> {
+        match self.transfers.is_empty() {
+            false => Ok(self),
+            true => {
+                Err(SettingsError::NoDefinitions { component: component.clone(), searched: self.searched })
+            }
+        }
+    }
+
     /// Whether a transfer takes part: with one of its features, and with all it requires. A feature that no
     /// file describes is disabled.
     fn takes_part(&self, transfer: &Transfer) -> bool {
@@ -420,13 +367,17 @@ impl Definitions {
     }
 }
 
-/// What the directories of the chosen components say, disabled components included.
+/// The definitions of components, each by itself.
+pub type Defined = Vec<(ComponentName, Result<Definitions, SettingsError>)>;
+
+/// What the directories of the chosen components say, disabled components and such without transfers
+/// included.
 pub fn definitions(
     store: &dyn Store,
     paths: &Paths,
     identity: &Identity,
     choice: &Choice,
-) -> Result<Vec<(ComponentName, Definitions)>, SettingsError> {
+) -> Result<Defined, SettingsError> {
     let chosen: Vec<(ComponentName, Vec<PathBuf>)> = match choice {
         Choice::Definitions(directory) => vec![(ComponentName::Default, vec![directory.clone()])],
         Choice::Default => vec![(ComponentName::Default, ComponentName::Default.directories(paths))],
@@ -437,16 +388,15 @@ pub fn definitions(
         }
         Choice::Component(name) => return Err(SettingsError::Name { name: name.clone() }),
         Choice::All => {
-            names(store, paths)?.into_iter().map(|name| (name.clone(), name.directories(paths))).collect()
+            let names = names(store, paths, Having::Directory)?;
+            names.into_iter().map(|name| (name.clone(), name.directories(paths))).collect()
         }
     };
-    chosen
-        .into_iter()
-        .map(|(name, directories)| {
-            let definitions = defined(store, identity, &name, directories)?;
-            Ok((name, definitions))
-        })
-        .collect()
+    let defined = chosen.into_iter().map(|(name, directories)| {
+        let definitions = defined(store, identity, &name, directories);
+        (name, definitions)
+    });
+    Ok(defined.collect())
 }
 
 /// Reads one component from its directories, strongest first.
@@ -456,7 +406,7 @@ fn read(
     name: ComponentName,
     directories: Vec<PathBuf>,
 ) -> Result<Component, SettingsError> {
-    let definitions = defined(store, identity, &name, directories)?;
+    let definitions = defined(store, identity, &name, directories)?.with_transfers(&name)?;
     let mut warnings = definitions.warnings.clone();
     let mut transfers = Vec::new();
     let mut refused = Vec::new();
@@ -481,29 +431,28 @@ fn defined(
     directories: Vec<PathBuf>,
 ) -> Result<Definitions, SettingsError> {
     let mut warnings = Vec::new();
-    let mut files = strongest(store, &directories, ".transfer")?;
-    if files.is_empty() {
-        files = strongest(store, &directories, ".conf")?;
-        if !files.is_empty() {
-            warnings.push(format!(
-                "{name} has only .conf files; rename them to .transfer (systemd 257 or later)"
-            ));
-        }
-    }
-    if files.is_empty() {
-        return Err(SettingsError::NoDefinitions { component: name.clone(), searched: directories });
-    }
     let mut transfers = Vec::new();
-    for (file, path) in files {
-        let Some(text) = unmasked(store, &path)? else { continue };
-        let drop_ins = drop_ins(store, &directories, &file)?;
-        let drop_ins: Vec<_> = drop_ins.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-        let parsed = Transfer::parse(&file, &text, &drop_ins, identity).map_err(|source| {
-            let directory = path.parent().unwrap_or(&path).to_owned();
-            SettingsError::Transfer { directory, source: Box::new(source) }
-        })?;
-        warnings.extend(parsed.warnings.iter().map(ToString::to_string));
-        transfers.push((file, parsed.transfer));
+    for ending in ENDINGS {
+        for (file, path) in strongest(store, &directories, ending)? {
+            let Some(text) = unmasked(store, &path)? else { continue };
+            let drop_ins = drop_ins(store, &directories, &file)?;
+            let drop_ins: Vec<_> =
+                drop_ins.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+            let parsed = Transfer::parse(&file, &text, &drop_ins, identity).map_err(|source| {
+                let directory = path.parent().unwrap_or(&path).to_owned();
+                SettingsError::Transfer { directory, source: Box::new(source) }
+            })?;
+            warnings.extend(parsed.warnings.iter().map(ToString::to_string));
+            transfers.push((file, parsed.transfer));
+        }
+        if !transfers.is_empty() {
+            if *ending != TRANSFER {
+                warnings.push(format!(
+                    "{name} has only {ending} files; rename them to {TRANSFER} (systemd 257 or later)"
+                ));
+            }
+            break;
+        }
     }
     let mut features = BTreeMap::new();
     for (file, path) in strongest(store, &directories, ".feature")? {
@@ -514,7 +463,7 @@ fn defined(
         warnings.extend(odd);
         features.insert(file.trim_end_matches(".feature").to_owned(), feature);
     }
-    Ok(Definitions { features, transfers, warnings })
+    Ok(Definitions { features, transfers, warnings, searched: directories })
 }
 
 /// The files with an ending, each name from the strongest directory that has it, sorted by name.

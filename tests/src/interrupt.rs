@@ -23,7 +23,7 @@ use sysupdate::host::mounts::kernel::Kernel;
 use sysupdate::host::mounts::table::Table;
 use sysupdate::host::mounts::{Mounts, StageError, Staging};
 use sysupdate::host::processes::{Ending, Processes, Program, Spawner};
-use sysupdate::host::store::{Entry, Files, Partial, Store};
+use sysupdate::host::store::{Attributes, Entry, Files, Partial, Store};
 use sysupdate::host::transport::{Body, Request, Response, Transport, TransportError};
 
 /// The environment variable with the number of the point to die at.
@@ -144,6 +144,10 @@ impl Store for Counted<Files> {
 
     fn read_link(&self, path: &Path) -> io::Result<Option<PathBuf>> {
         self.inner.read_link(path)
+    }
+
+    fn attributes(&self, path: &Path) -> io::Result<Option<Attributes>> {
+        self.inner.attributes(path)
     }
 
     fn free_space(&self, directory: &Path) -> io::Result<u64> {

@@ -27,6 +27,8 @@ const TRIALS: &[Trial] = &[
     ("cli_list_of_odd_versions", list_of_odd_versions),
     ("cli_list_json", list_json),
     ("cli_list_of_all", list_of_all),
+    ("cli_list_version", list_version),
+    ("cli_list_version_json", list_version_json),
     ("cli_check_new", check_new),
     ("cli_plan", plan),
     ("cli_plan_json", plan_json),
@@ -146,6 +148,39 @@ fn list_of_all() -> Result<()> {
     Ok(())
 }
 
+fn list_version() -> Result<()> {
+    let site = Site::new()?;
+    // What a server offers has no time and no mode.
+    let offered = "↻ Version: 1.10\n    State: candidate\nInstalled: no\nAvailable: yes (newest)\nProtected: no\n \
+                   Obsolete: no\n\nurl-file SERVER/demo/FILE KIB SHA256\n";
+    let size = fs::metadata(site.publisher.path(format!("demo/{}", Publisher::file("demo", "1.10")?)))?.len();
+    ensure!(size % 1024 == 0, "the image has {size} bytes");
+    let offered = site.expect(offered)?.replace("KIB", &format!("{}K", size / 1024));
+    site.run(&["list", "-C", "demo", "1.10", "--no-legend"])?.well()?.says("")?.prints(&offered)?;
+    site.run(&["update", "-C", "demo"])?.well()?;
+    let seen = site.run(&["list", "-C", "demo", "1.10"])?.well()?;
+    let here = "● Version: 1.10\n    State: current\nInstalled: yes (newest)\nAvailable: yes\nProtected: no\n \
+                Obsolete: no\n\nTYPE         PATH";
+    ensure!(seen.stdout.starts_with(here) && seen.stdout.trim_end().ends_with(" UTC 0644"), "{seen}");
+    let missing = "error: Update '7' not found.\n";
+    site.run(&["list", "-C", "demo", "7"])?.ended(1)?.prints("")?.says(missing)?;
+    let many = "error: a version belongs to one component\nhint: name the component with --component=\n";
+    site.run(&["list", "-A", "1.10"])?.ended(1)?.prints("")?.says(many)?;
+    Ok(())
+}
+
+fn list_version_json() -> Result<()> {
+    let site = Site::new()?;
+    let expected = site.expect(
+        "{\"version\":\"1.10\",\"newest\":true,\"available\":true,\"installed\":false,\"partial\":false,\
+         \"pending\":false,\"obsolete\":false,\"protected\":false,\"incomplete\":false,\"changelogUrls\":[],\
+         \"contents\":[{\"type\":\"url-file\",\"path\":\"SERVER/demo/FILE\",\"size\":SIZE,\"sha256\":\"SHA256\"}],\
+         \"component\":\"demo\",\"assessment\":\"candidate\"}\n",
+    )?;
+    site.run(&["list", "-C", "demo", "1.10", "--json"])?.well()?.says("")?.prints(&expected)?;
+    Ok(())
+}
+
 fn check_new() -> Result<()> {
     let site = Site::new()?;
     site.run(&["check-new", "-C", "demo"])?.well()?.says("")?.prints("1.10\n")?;
@@ -155,10 +190,10 @@ fn check_new() -> Result<()> {
     site.run(&["check-new", "-C", "demo"])?.ended(1)?.says("")?.prints("")?;
     let json = "{\"available\":null}\n";
     site.run(&["check-new", "-C", "demo", "--json"])?.ended(1)?.says("")?.prints(json)?;
-    site.run(&["check-new", "-A"])?
-        .ended(1)?
-        .prints("")?
-        .says("error: check-new answers for one component\nhint: see `sysupdate plan --component-all`\n")?;
+    site.run(&["check-new", "-A"])?.ended(1)?.prints("")?.says(
+        "error: --component-all/--component-suggested currently not supported for 'check-new'.\n\
+               hint: name one component with --component=, or none\n",
+    )?;
     Ok(())
 }
 
@@ -289,34 +324,39 @@ they do not
 Usage: sysupdate [OPTIONS] [COMMAND]
 
 Commands:
-  list              Show the versions that are here and that are offered (what happens without a
-                    verb)
-  check-new         Print the version an update would bring; the exit status is 1 if there is none
-  plan              Show what an update would do, and why
-  update            Bring the newest version, or the one named, and put it in use if it passes its
-                    checks
-  sysext            Merge system extensions into /usr and /opt
-  trust             Show what this node believes of its repositories, or make it start afresh
-  features          Show what may be switched on and off within a component
-  enable-feature    Switch features on; their transfers take part from the next update on
-  disable-feature   Switch features off
-  components        Show which components have definitions
-  compare-versions  Tell which of two versions is newer, as systemd-analyze does: 0 equal, 11 the
-                    first, 12 the second
-  help              Print this message or the help of the given subcommand(s)
+  list               Show the versions that are here and that are offered (what happens without a
+                     verb)
+  check-new          Print the version an update would bring; the exit status is 1 if there is none
+  plan               Show what an update would do, and why
+  update             Bring the newest version, or the one named, and put it in use if it passes its
+                     checks
+  sysext             Merge system extensions into /usr and /opt
+  trust              Show what this node believes of its repositories, or make it start afresh
+  features           Show what may be switched on and off within a component
+  enable-feature     Switch features on; their transfers take part from the next update on
+  disable-feature    Switch features off
+  components         Show which components there are, and which take part
+  enable-component   Switch components on; they take part from the next update on
+  disable-component  Switch components off; what they have installed stays
+  compare-versions   Tell which of two versions is newer, as systemd-analyze does: 0 equal, 11 the
+                     first, 12 the second
+  help               Print this message or the help of the given subcommand(s)
 
 Options:
-  -C, --component <NAME>   Work on this component: /etc/sysupdate.NAME.d and its likes
-  -A, --component-all      Work on every component there is
-      --definitions <DIR>  Read definitions from this directory instead
-      --root <DIR>         Work on the system below this directory [default: /]
-      --verify <BOOL>      Whether a manifest without a repository must be signed with OpenPGP;
-                           overrides Verify=
-      --json[=<MODE>]      Print JSON [default: off] [possible values: off, short, pretty]
-      --no-legend          Print no headings and footings
-      --no-pager           Accepted for compatibility: output is never sent through a pager
-  -h, --help               Print help
-  -V, --version            Print version
+  -C, --component <NAME>     Work on this component: /etc/sysupdate.NAME.d and its likes
+  -A, --component-all        Work on every component there is
+  -S, --component-suggested  Switch every component that suits this host, as its metadata says
+  -a, --feature-all          Switch every feature
+  -s, --feature-suggested    Switch every feature that suits this host, as its file says
+      --definitions <DIR>    Read definitions from this directory instead
+      --root <DIR>           Work on the system below this directory [default: /]
+      --verify <BOOL>        Whether a manifest without a repository must be signed with OpenPGP;
+                             overrides Verify=
+      --json[=<MODE>]        Print JSON [default: off] [possible values: off, short, pretty]
+      --no-legend            Print no headings and footings
+      --no-pager             Accepted for compatibility: output is never sent through a pager
+  -h, --help                 Print help
+  -V, --version              Print version
 "#,
     )?;
     let version = format!("sysupdate {}\n", env!("CARGO_PKG_VERSION"));
@@ -343,7 +383,7 @@ fn mistakes() -> Result<()> {
             "error: the argument '--component <NAME>' cannot be used with '--component-all'\n",
         ),
         (&["update", "1", "2"], "error: unexpected argument '2' found\n"),
-        (&["list", "-C", "a/b"], "error: component name \"a/b\" is not valid\n"),
+        (&["list", "-C", "a/b"], "error: Component name invalid: a/b\n"),
     ];
     for (arguments, first) in mistakes {
         let seen = node.run(arguments)?.ended(1)?.prints("")?;

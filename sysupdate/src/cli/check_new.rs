@@ -17,14 +17,8 @@ struct Answer {
 
 impl Args {
     pub(super) fn run(self, context: &Context) -> Result<Ended, Failure> {
-        if context.global.component_all {
-            return Err(Failure {
-                error: "check-new answers for one component".to_owned(),
-                hint: Some("see `sysupdate plan --component-all`".to_owned()),
-            });
-        }
-        let (situations, all_well) = context.look(&Request::Newest)?;
-        let situations: Vec<_> = situations.into_iter().map(|(_, situation)| situation).collect();
+        let (looked, all_well) = context.look(&Request::Newest)?;
+        let situations: Vec<_> = looked.into_iter().map(|(_, situation)| situation).collect();
         let available = plan::plan(&situations).components.into_iter().find_map(|plan| match plan.decision {
             Decision::Install { activation, .. } | Decision::Activate { activation } => {
                 Some(activation.version)

@@ -1,10 +1,12 @@
-//! `components`: which components have definitions.
+//! `components`: which components there are, whether they take part, and what they are.
 
 use serde::Serialize;
+use sysext_manifests::feature::Feature;
 
-use super::{Context, Ended, say};
+use super::table::{Table, tick};
+use super::{Context, Ended, complain, say, warn};
 use crate::report::Failure;
-use crate::settings::{self, ComponentName};
+use crate::settings::{self, ComponentName, Having};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
@@ -18,27 +20,81 @@ struct Listing {
 
 impl Args {
     pub(super) fn run(self, context: &Context) -> Result<Ended, Failure> {
-        let names = settings::names(&*context.host.store, &context.paths)
+        let scope = &context.global.scope;
+        scope.refuse_definitions("components")?;
+        let names = settings::names(&*context.host.store, &context.paths, Having::Directory)
             .map_err(|error| Failure::new(&error, error.hint()))?;
-        let listing = Listing {
-            default: names.contains(&ComponentName::Default),
-            components: names
-                .into_iter()
-                .filter_map(|name| match name {
-                    ComponentName::Default => None,
-                    ComponentName::Named(name) => Some(name),
-                })
-                .collect(),
-        };
-        if !listing.default && listing.components.is_empty() && context.is_text() {
+        let mut listing = Listing { default: false, components: Vec::new() };
+        for name in names {
+            match name {
+                // As stock has it: where one is named, the default component is not talked about.
+                ComponentName::Default => listing.default = scope.component().is_none(),
+                ComponentName::Named(name) => listing.components.push(name),
+            }
+        }
+        if !context.is_text() {
+            context.print(&listing, String::new)?;
+            return Ok(Ended::Well);
+        }
+        if !listing.default && listing.components.is_empty() {
             say(format_args!("No components defined."));
             return Ok(Ended::Well);
         }
-        context.print(&listing, || {
-            let default = if listing.default { "<default>\n" } else { "" };
-            let named = listing.components.iter().map(|name| format!("{name}\n"));
-            std::iter::once(default.to_owned()).chain(named).collect()
-        })?;
-        Ok(Ended::Well)
+        let (table, ended) = table(context, &listing)?;
+        context.print(&listing, || table.text(context.global.no_legend))?;
+        Ok(ended)
+    }
+}
+
+fn table(context: &Context, listing: &Listing) -> Result<(Table, Ended), Failure> {
+    let metadata = Metadata::new(context)?;
+    let mut table = Table::of(["ENABLED", "SUGGESTED", "COMPONENT", "DESCRIPTION", "DOCUMENTATION"]);
+    let mut ended = Ended::Well;
+    if listing.default {
+        let [name, what] = ["<default>", "Default Component"].map(|text| Some(text.to_owned()));
+        table.row([None, None, name, what, None]);
+    }
+    for name in &listing.components {
+        match metadata.of(context, name) {
+            Ok((component, suggested)) => table.row([
+                tick(Some(component.enabled)),
+                tick(suggested),
+                Some(name.clone()),
+                component.description,
+                (!component.documentation.is_empty()).then(|| component.documentation.join(" ")),
+            ]),
+            Err(failure) => {
+                complain(&ComponentName::Named(name.clone()), &failure);
+                ended = Ended::No;
+            }
+        }
+    }
+    Ok((table, ended))
+}
+
+/// Reads what is said of components.
+pub(super) struct Metadata {
+    identity: sysext_manifests::specifier::Identity,
+    facts: sysext_manifests::condition::Facts,
+}
+
+impl Metadata {
+    pub(super) fn new(context: &Context) -> Result<Self, Failure> {
+        let identity = context.identity().map_err(|error| Failure::new(&error, None))?;
+        let facts = crate::facts::gather(&*context.host.store, &context.paths, &identity);
+        Ok(Self { identity, facts })
+    }
+
+    /// What is said of a component, and whether it suits this host, where that is known. What is odd is told.
+    pub(super) fn of(&self, context: &Context, name: &str) -> Result<(Feature, Option<bool>), Failure> {
+        let (component, warnings) =
+            settings::metadata(&*context.host.store, &context.paths, &self.identity, name)
+                .map_err(|error| Failure::new(&error, error.hint()))?;
+        warnings.iter().for_each(warn);
+        let suggested = component.is_suggested(&self.facts);
+        if let Err(error) = &suggested {
+            warn(format_args!("{name}: {error}"));
+        }
+        Ok((component, suggested.ok()))
     }
 }

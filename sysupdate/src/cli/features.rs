@@ -3,10 +3,11 @@
 use serde::Serialize;
 use sysext_manifests::feature::Feature;
 
+use super::table::{Side, Table, tick};
 use super::{Context, Ended, say, warn};
 use crate::facts;
 use crate::report::Failure;
-use crate::settings::{self, ComponentName, Definitions};
+use crate::settings::{self, Defined, Definitions};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -19,29 +20,26 @@ struct Listing {
     features: Vec<String>,
 }
 
-/// A feature as systemd-sysupdate 262 shows it. What is suggested is left out where nobody knows it.
+/// A feature as systemd-sysupdate 262 shows it: what is not known is left out.
 #[derive(Serialize)]
 struct Shown {
     id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     documentation: Option<Vec<String>>,
-    #[serde(rename = "appStream")]
+    #[serde(rename = "appStream", skip_serializing_if = "Option::is_none")]
     appstream: Option<String>,
     enabled: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     suggested: Option<bool>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     transfers: Vec<String>,
 }
 
 impl Args {
     pub(super) fn run(self, context: &Context) -> Result<Ended, Failure> {
-        if context.global.component_all {
-            return Err(Failure {
-                error: "--component-all currently not supported for 'features'.".to_owned(),
-                hint: Some("name the component with --component=".to_owned()),
-            });
-        }
-        let (_, definitions) = one(context)?;
+        let definitions = one(context)?;
         let identity = context.identity().map_err(|error| Failure::new(&error, None))?;
         let facts = facts::gather(&*context.host.store, &context.paths, &identity);
         let show = |id: &str, feature: &Feature| {
@@ -56,39 +54,49 @@ impl Args {
                 return Err(Failure { error: format!("Optional feature not found: {id}"), hint: None });
             };
             let shown = show(id, feature);
-            context.print(&shown, || shown.text())?;
+            context.print(&shown, || shown.text(context.global.no_legend))?;
             return Ok(Ended::Well);
         }
         let listing = Listing { features: definitions.features.keys().cloned().collect() };
-        if listing.features.is_empty() && !context.global.no_legend && context.is_text() {
-            say(format_args!("No features."));
+        if !context.is_text() {
+            context.print(&listing, String::new)?;
             return Ok(Ended::Well);
         }
-        context.print(&listing, || {
-            let rows: Vec<Shown> =
-                definitions.features.iter().map(|(id, feature)| show(id, feature)).collect();
-            table(&rows, context.global.no_legend)
+        let no_legend = context.global.no_legend;
+        let mut table = Table::of(["ENABLED", "SUGGESTED", "FEATURE", "DESCRIPTION", "DOCUMENTATION"]);
+        for (id, feature) in &definitions.features {
+            table.row(show(id, feature).cells());
+        }
+        context.print(&listing, || match table.is_empty() {
+            _ if no_legend => table.text(true),
+            true => table.text(false),
+            false => format!("{}\n{} features listed.\n", table.text(false), listing.features.len()),
         })?;
+        if table.is_empty() && !no_legend {
+            say(format_args!("No features."));
+        }
         Ok(Ended::Well)
     }
 }
 
 /// The definitions of the one component that is meant.
-pub(super) fn one(context: &Context) -> Result<(ComponentName, Definitions), Failure> {
-    let mut all = all(context)?;
-    match all.pop() {
-        Some(one) => Ok(one),
-        None => Err(Failure { error: "Component not found".to_owned(), hint: None }),
-    }
+fn one(context: &Context) -> Result<Definitions, Failure> {
+    let Some((name, definitions)) = all(context)?.pop() else {
+        return Err(Failure { error: "Component not found".to_owned(), hint: None });
+    };
+    definitions
+        .and_then(|definitions| definitions.with_transfers(&name))
+        .map_err(|error| Failure::new(&error, error.hint()))
 }
 
-/// The definitions of all components that are meant, with what was odd about them told.
-pub(super) fn all(context: &Context) -> Result<Vec<(ComponentName, Definitions)>, Failure> {
+/// The definitions of all components that are meant, each by itself, with what was odd about them told.
+pub(super) fn all(context: &Context) -> Result<Defined, Failure> {
     let identity = context.identity().map_err(|error| Failure::new(&error, None))?;
-    let all = settings::definitions(&*context.host.store, &context.paths, &identity, &context.choice())
+    let choice = context.global.scope.choice();
+    let all = settings::definitions(&*context.host.store, &context.paths, &identity, &choice)
         .map_err(|error| Failure::new(&error, error.hint()))?;
-    let warnings = all.iter().flat_map(|(_, definitions)| &definitions.warnings);
-    warnings.for_each(warn);
+    let definitions = all.iter().filter_map(|(_, definitions)| definitions.as_ref().ok());
+    definitions.flat_map(|definitions| &definitions.warnings).for_each(warn);
     Ok(all)
 }
 
@@ -109,54 +117,28 @@ impl Shown {
         }
     }
 
-    fn text(&self) -> String {
-        let yes_no = |value: bool| if value { "yes" } else { "no" };
-        let documentation = self.documentation.clone().unwrap_or_default();
-        let rows = [
-            ("Name", self.id.clone()),
-            ("Enabled", yes_no(self.enabled).to_owned()),
-            ("Suggested", self.suggested.map_or("error (Invalid argument)", yes_no).to_owned()),
-            ("Description", self.description.clone().unwrap_or_default()),
-            ("Documentation", documentation.join(" ")),
-            ("AppStream", self.appstream.clone().unwrap_or_default()),
-            ("Transfers", self.transfers.join(" ")),
-        ];
-        let rows: Vec<_> = rows.into_iter().filter(|(_, value)| !value.is_empty()).collect();
-        let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-        rows.iter().map(|(name, value)| format!("{name:>width$}: {value}\n")).collect()
+    /// Its row in a table of features.
+    fn cells(self) -> [Option<String>; 5] {
+        let documentation = self.documentation.map(|urls| urls.join(" "));
+        [tick(Some(self.enabled)), tick(self.suggested), Some(self.id), self.description, documentation]
     }
-}
 
-fn table(rows: &[Shown], no_legend: bool) -> String {
-    let tick = |value: Option<bool>| match value {
-        Some(true) => "✓",
-        Some(false) => "✗",
-        None => "-",
-    };
-    let width = rows.iter().map(|row| row.id.chars().count()).max().unwrap_or(0).max("FEATURE".len());
-    let description = |row: &Shown| row.description.clone().unwrap_or_else(|| "-".to_owned());
-    let wide = rows.iter().map(|row| description(row).chars().count()).max().unwrap_or(0);
-    let wide = wide.max("DESCRIPTION".len());
-    let mut text = String::new();
-    if !no_legend {
-        text.push_str(&format!(
-            "ENABLED SUGGESTED {:<width$} {:<wide$} DOCUMENTATION\n",
-            "FEATURE", "DESCRIPTION"
-        ));
+    /// A line for each thing that is known, under a heading of its own.
+    fn text(&self, no_legend: bool) -> String {
+        let yes_no = |value: bool| if value { "yes" } else { "no" };
+        let rows = [
+            ("Name", Some(self.id.clone())),
+            ("Enabled", Some(yes_no(self.enabled).to_owned())),
+            ("Suggested", Some(self.suggested.map_or("error (Invalid argument)", yes_no).to_owned())),
+            ("Description", self.description.clone()),
+            ("Documentation", self.documentation.as_ref().map(|urls| urls.join(" "))),
+            ("AppStream", self.appstream.clone()),
+            ("Transfers", (!self.transfers.is_empty()).then(|| self.transfers.join(" "))),
+        ];
+        let mut table = Table::new([("KEY", Side::Right), ("VALUE", Side::Left)]);
+        for (key, value) in rows.into_iter().filter(|(_, value)| value.is_some()) {
+            table.row([Some(format!("{key}:")), value]);
+        }
+        table.text(no_legend)
     }
-    for row in rows {
-        let documentation = row.documentation.as_ref().and_then(|urls| urls.first());
-        text.push_str(&format!(
-            "{:<7} {:<9} {:<width$} {:<wide$} {}\n",
-            tick(Some(row.enabled)),
-            tick(row.suggested),
-            row.id,
-            description(row),
-            documentation.map_or("-", String::as_str),
-        ));
-    }
-    if !no_legend {
-        text.push_str(&format!("\n{} features listed.\n", rows.len()));
-    }
-    text
 }

@@ -1,16 +1,25 @@
-//! `list`: the versions that are here and that are offered.
+//! `list`: the versions that are here and that are offered, or one of them in full.
 
 use serde::Serialize;
 use sysext_manifests::selection::{Selection, UpdateSet};
 use sysext_manifests::version::Version;
 
+use super::scope::Select;
 use super::{Context, Ended};
 use crate::plan::{self, Decision, Objection, Request, Situation, State};
 use crate::report::Failure;
-use crate::settings::ComponentName;
+use crate::settings::{Component, ComponentName};
 
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+mod contents;
+mod version;
+
+use version::Shown;
+
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Args {
+    /// The version to show in full
+    version: Option<String>,
+}
 
 /// A component as `systemd-sysupdate list --json` shows it, and more behind that.
 #[derive(Serialize)]
@@ -52,39 +61,74 @@ enum Assessment {
 
 impl Args {
     pub(super) fn run(self, context: &Context) -> Result<Ended, Failure> {
-        let (situations, all_well) = context.look(&Request::Newest)?;
-        let listings: Vec<_> =
-            situations.iter().map(|(name, situation)| Listing::of(name, situation)).collect();
-        let text = || listings.iter().map(|listing| listing.text(context.global.no_legend)).collect();
-        match &listings[..] {
-            // One component prints as systemd-sysupdate prints it.
-            [listing] if !context.global.component_all => context.print(listing, text)?,
-            _ => context.print(&listings, text)?,
+        let one = context.global.scope.components() == Select::Named;
+        if self.version.is_some() && !one {
+            return Err(Failure {
+                error: "a version belongs to one component".to_owned(),
+                hint: Some("name the component with --component=".to_owned()),
+            });
+        }
+        let no_legend = context.global.no_legend;
+        let (looked, all_well) = context.look(&Request::Newest)?;
+        if let Some(version) = &self.version {
+            for (component, situation) in &looked {
+                let shown = Shown::of(context, component, situation, version)?;
+                context.print(&shown, || shown.text(no_legend))?;
+            }
+        } else {
+            let listings: Vec<_> =
+                looked.iter().map(|(component, situation)| Listing::of(component, situation)).collect();
+            let text = || listings.iter().map(|listing| listing.text(no_legend)).collect();
+            match &listings[..] {
+                // One component prints as systemd-sysupdate prints it.
+                [listing] if one => context.print(listing, text)?,
+                _ => context.print(&listings, text)?,
+            }
         }
         Ok(if all_well { Ended::Well } else { Ended::No })
     }
 }
 
-impl Listing {
-    fn of(name: &ComponentName, situation: &Situation) -> Self {
-        let (mut current, mut candidate) = (None, None);
+/// What we make of a component's versions.
+struct Judged {
+    sets: Vec<UpdateSet>,
+    /// The version in use.
+    current: Option<Version>,
+    /// The version that an update would put in use.
+    candidate: Option<Version>,
+}
+
+impl Judged {
+    fn of(situation: &Situation) -> Self {
+        let mut judged = Self { sets: situation.update_sets(), current: None, candidate: None };
         for plan in plan::plan(std::slice::from_ref(situation)).components {
-            current = plan.active;
-            candidate = match plan.decision {
+            judged.current = plan.active;
+            judged.candidate = match plan.decision {
                 Decision::Install { activation, .. } | Decision::Activate { activation } => {
                     Some(activation.version)
                 }
                 Decision::Settle { .. } | Decision::Keep { .. } | Decision::Refuse { .. } => None,
             };
         }
-        let sets = situation.update_sets();
-        let row = |set: &UpdateSet| Row::of(situation, set, current.as_ref(), candidate.as_ref());
+        judged
+    }
+}
+
+impl Listing {
+    fn of(component: &Component, situation: &Situation) -> Self {
+        let judged = Judged::of(situation);
+        let mut appstream_urls: Vec<String> = Vec::new();
+        for url in component.transfers.iter().flat_map(|transfer| &transfer.appstream) {
+            if !appstream_urls.contains(url) {
+                appstream_urls.push(url.clone());
+            }
+        }
         Self {
-            versions: sets.iter().map(row).collect(),
-            current,
-            all: Selection::of(&sets).listed.into_iter().map(|listed| listed.version).collect(),
-            appstream_urls: Vec::new(),
-            component: name.clone(),
+            versions: judged.sets.iter().map(|set| Row::of(situation, set, &judged)).collect(),
+            all: Selection::of(&judged.sets).listed.into_iter().map(|listed| listed.version).collect(),
+            current: judged.current,
+            appstream_urls,
+            component: component.name.clone(),
         }
     }
 
@@ -112,18 +156,13 @@ impl Listing {
 }
 
 impl Row {
-    fn of(
-        situation: &Situation,
-        set: &UpdateSet,
-        current: Option<&Version>,
-        candidate: Option<&Version>,
-    ) -> Self {
+    fn of(situation: &Situation, set: &UpdateSet, judged: &Judged) -> Self {
         let version = &set.version;
         let installed = set.is_installed();
         let objection = situation.objection(set);
-        let (assessment, reason) = if current == Some(version) {
+        let (assessment, reason) = if judged.current.as_ref() == Some(version) {
             (Assessment::Current, None)
-        } else if candidate == Some(version) {
+        } else if judged.candidate.as_ref() == Some(version) {
             (Assessment::Candidate, None)
         } else {
             let reason = objection.as_ref().map(ToString::to_string);

@@ -15,8 +15,8 @@ pub(super) struct Args {
 impl Args {
     pub(super) fn run(self, context: &Context) -> Result<Ended, Failure> {
         let request = self.version.map_or(Request::Newest, Request::Exactly);
-        let (situations, all_well) = context.look(&request)?;
-        let situations: Vec<_> = situations.into_iter().map(|(_, situation)| situation).collect();
+        let (looked, all_well) = context.look(&request)?;
+        let situations: Vec<_> = looked.into_iter().map(|(_, situation)| situation).collect();
         let plan = plan::plan(&situations);
         context.print(&plan, || plan.to_string())?;
         let refused = |plan: &plan::ComponentPlan| matches!(plan.decision, Decision::Refuse { .. });

@@ -1,22 +1,12 @@
-//! `enable-feature` and `disable-feature`: a drop-in in `/etc`, where and as systemd-sysupdate writes it.
+//! Switching features and components: a drop-in in `/etc`, where and as systemd-sysupdate writes it.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::Path;
 
 use sysext_manifests::feature::{ENABLED_FILE, Kind, enabled_text};
 
-use super::{Context, Ended, features, say};
-use crate::report::Failure;
-use crate::settings::{ComponentName, valid_name};
+use super::{Context, say};
 
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
-    /// The features
-    #[arg(required = true)]
-    features: Vec<String>,
-}
-
-/// Which way a feature is switched.
+/// Which way something is switched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
     On,
@@ -24,10 +14,20 @@ pub(super) enum Turn {
 }
 
 impl Turn {
-    const fn verb(self) -> &'static str {
+    pub(super) const fn verb(self, kind: Kind) -> &'static str {
+        match (self, kind) {
+            (Self::On, Kind::Feature) => "enable-feature",
+            (Self::Off, Kind::Feature) => "disable-feature",
+            (Self::On, Kind::Component) => "enable-component",
+            (Self::Off, Kind::Component) => "disable-component",
+        }
+    }
+
+    /// The word for what is about to happen.
+    pub(super) const fn doing(self) -> &'static str {
         match self {
-            Self::On => "enable-feature",
-            Self::Off => "disable-feature",
+            Self::On => "Enabling",
+            Self::Off => "Disabling",
         }
     }
 
@@ -37,55 +37,22 @@ impl Turn {
             Self::Off => "disabled",
         }
     }
-}
 
-impl Args {
-    pub(super) fn run(self, mut context: Context, turn: Turn) -> Result<Ended, Failure> {
-        let failure = |error: String| Failure { error, hint: None };
-        if context.global.definitions.is_some() {
-            let verb = turn.verb();
-            return Err(failure(format!("The --definitions= switch may not be combined with '{verb}'.")));
-        }
-        if let Some(name) = self.features.iter().find(|name| !valid_name(name)) {
-            return Err(failure(format!("Feature name invalid: {name}")));
-        }
-        let _lock = context.lock(turn.verb())?;
-        let components = features::all(&context)?;
-        let directories: BTreeSet<PathBuf> =
-            components.iter().map(|(name, _)| configuration(&context, name)).collect();
-        context.host.reach_beneath(&context.paths, &directories)?;
-        let mut ended = Ended::Well;
-        for (component, definitions) in &components {
-            for name in &self.features {
-                if !definitions.features.contains_key(name) {
-                    let shown = match component {
-                        ComponentName::Default => "<default>",
-                        ComponentName::Named(name) => name,
-                    };
-                    say(format_args!("error: Optional feature not found in component '{shown}': {name}"));
-                    ended = Ended::No;
-                    continue;
-                }
-                let directory = configuration(&context, component).join(format!("{name}.feature.d"));
-                let text = enabled_text(Kind::Feature, turn.verb(), turn == Turn::On);
-                let store = &*context.host.store;
-                let written = store
-                    .make_directory(&directory)
-                    .and_then(|()| store.save(&directory.join(ENABLED_FILE), text.as_bytes()));
-                match written {
-                    Ok(()) => say(format_args!("Feature '{name}' {}.", turn.done())),
-                    Err(error) => {
-                        say(format_args!("error: Failed to write drop-in for feature '{name}': {error}"));
-                        ended = Ended::No;
-                    }
-                }
+    /// Writes the drop-in into its directory and says so, or why not; returns whether it is there.
+    pub(super) fn write(self, context: &Context, kind: Kind, name: &str, directory: &Path) -> bool {
+        let text = enabled_text(kind, self.verb(kind), self == Self::On);
+        let store = &*context.host.store;
+        let written = store
+            .make_directory(directory)
+            .and_then(|()| store.save(&directory.join(ENABLED_FILE), text.as_bytes()));
+        let what = kind.section();
+        match &written {
+            Ok(()) => say(format_args!("{what} '{name}' {}.", self.done())),
+            Err(error) => {
+                let what = what.to_lowercase();
+                say(format_args!("error: Failed to write drop-in for {what} '{name}': {error}"));
             }
         }
-        Ok(ended)
+        written.is_ok()
     }
-}
-
-/// Where the operator configures a component: `/etc` is the strongest of the directories.
-fn configuration(context: &Context, component: &ComponentName) -> PathBuf {
-    context.paths.definitions[0].join(component.directory())
 }

@@ -3,9 +3,11 @@
 use sysext_manifests::version::Version;
 
 use super::progress::Display;
+use super::scope::Select;
 use super::{Context, Ended, warn};
 use crate::plan::Request;
 use crate::report::Failure;
+use crate::settings::Disabled;
 use crate::update::Update;
 
 #[derive(Debug, clap::Args)]
@@ -16,7 +18,7 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(self, mut context: Context) -> Result<Ended, Failure> {
-        if self.version.is_some() && context.global.component_all {
+        if self.version.is_some() && context.global.scope.components() == Select::All {
             return Err(Failure {
                 error: "a version belongs to one component".to_owned(),
                 hint: Some("name the component with --component=".to_owned()),
@@ -24,7 +26,7 @@ impl Args {
         }
         let _lock = context.lock("update")?;
         let identity = context.identity().map_err(|error| Failure::new(&error, None))?;
-        let components = context.components(&identity)?;
+        let components = context.components(&identity, Disabled::Refuse)?;
         let loaded = components.iter().filter_map(|(_, component)| component.as_ref().ok());
         let directories = loaded.flat_map(|component| component.directories(&context.paths)).collect();
         context.host.reach_beneath(&context.paths, &directories)?;

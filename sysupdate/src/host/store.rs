@@ -42,6 +42,15 @@ pub trait Partial: Write {
     fn sync(&mut self) -> io::Result<()>;
 }
 
+/// What is kept beside a file's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attributes {
+    /// When it was last written, in microseconds since 1970.
+    pub mtime: u64,
+    /// Permission bits.
+    pub mode: u32,
+}
+
 /// The files of a system. Paths are absolute and without `..`; errors name them.
 pub trait Store: Send + Sync {
     /// A small file's bytes; `None` where there is none. More than `limit` bytes are an error.
@@ -52,6 +61,8 @@ pub trait Store: Send + Sync {
     fn list(&self, directory: &Path) -> io::Result<Vec<Entry>>;
     /// Where a symbolic link points; `None` where there is no link.
     fn read_link(&self, path: &Path) -> io::Result<Option<PathBuf>>;
+    /// A file's attributes, links not followed; `None` where there is none.
+    fn attributes(&self, path: &Path) -> io::Result<Option<Attributes>>;
     /// How many bytes may still be written there.
     fn free_space(&self, directory: &Path) -> io::Result<u64>;
 

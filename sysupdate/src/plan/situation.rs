@@ -167,6 +167,11 @@ impl Situation {
         self.offers()?.get(version)
     }
 
+    /// Where a transfer, by its number, would get a version from.
+    pub fn source(&self, version: &Version, transfer: usize) -> Option<&Source> {
+        self.offer(version)?.sources.get(transfer)?.as_ref()
+    }
+
     /// What there is of every version that is here or offered, newest first.
     pub fn update_sets(&self) -> Vec<UpdateSet> {
         let transfers: Vec<_> =
@@ -255,6 +260,11 @@ impl Line {
     /// The file of a version under its final name.
     pub fn installed(&self, version: &Version) -> Option<&Local> {
         self.local.iter().find(|local| local.version == *version && local.state == State::Installed)
+    }
+
+    /// The file of a version that came farthest.
+    pub fn farthest(&self, version: &Version) -> Option<&Local> {
+        self.local.iter().filter(|local| local.version == *version).max_by_key(|local| local.state)
     }
 
     /// What has to go before a version comes: what was begun for others, and the oldest ones of more than

@@ -19,7 +19,7 @@ fn load_all(components: &[(&str, &str, &str)]) -> Loaded {
         store.save(&definitions.join(format!("{file}.transfer")), text.as_bytes()).unwrap();
     }
     let identity = crate::identity::identify(&store, &paths).unwrap();
-    load(&store, &paths, &identity, &Choice::All).unwrap()
+    load(&store, &paths, &identity, &Choice::All, Disabled::Refuse).unwrap()
 }
 
 fn faults(components: &[(&str, &str, &str)]) -> Vec<String> {

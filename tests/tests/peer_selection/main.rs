@@ -19,7 +19,7 @@ use sysupdate::discover::{Discovery, Memory};
 use sysupdate::host::Host;
 use sysupdate::paths::Paths;
 use sysupdate::plan::{self, Offers, Request};
-use sysupdate::settings::{self, Choice};
+use sysupdate::settings::{self, Choice, Disabled};
 use tests::needs::{Need, Suite};
 use tests::peer::Peer;
 
@@ -113,7 +113,8 @@ impl Node {
 
     fn look(&self, definitions: &Path) -> Result<plan::Situation> {
         let choice = Choice::Definitions(definitions.to_owned());
-        let loaded = settings::load(&*self.host.store, &self.paths, &self.identity, &choice)?;
+        let loaded =
+            settings::load(&*self.host.store, &self.paths, &self.identity, &choice, Disabled::Refuse)?;
         let (_, component) = loaded.into_iter().next().context("no component")?;
         let component = component?;
         ensure!(component.warnings.is_empty(), "{:?}", component.warnings);

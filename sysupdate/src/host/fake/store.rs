@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::host::store::{Entry, EntryKind, Partial, Store};
+use crate::host::store::{Attributes, Entry, EntryKind, Partial, Store};
 
 /// Files in memory.
 ///
@@ -243,6 +243,16 @@ impl Store for FakeStore {
         Ok(match state.nodes.get(&resolved) {
             Some(Node::Link(target)) => Some(target.clone()),
             _ => None,
+        })
+    }
+
+    /// All files were written in 1970.
+    fn attributes(&self, path: &Path) -> io::Result<Option<Attributes>> {
+        let state = self.state();
+        let resolved = state.resolve(path, Last::Keep)?;
+        Ok(match state.nodes.get(&resolved) {
+            Some(Node::File { mode, .. }) => Some(Attributes { mtime: 0, mode: *mode }),
+            Some(Node::Directory | Node::Link(_)) | None => None,
         })
     }
 

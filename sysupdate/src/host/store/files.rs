@@ -5,10 +5,11 @@ use std::io::{self, Read, Seek as _, SeekFrom, Write};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Component, Path, PathBuf};
+use std::time::SystemTime;
 
 use rustix::fs::OFlags;
 
-use super::{Entry, EntryKind, Partial, Store};
+use super::{Attributes, Entry, EntryKind, Partial, Store};
 
 /// Bytes per read where a file is read through: large enough that system calls do not count.
 const CHUNK: usize = 256 << 10;
@@ -98,6 +99,16 @@ impl Store for Files {
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(None),
             other => present(other).map_err(context(path, "cannot read the link")),
         }
+    }
+
+    fn attributes(&self, path: &Path) -> io::Result<Option<Attributes>> {
+        let found = present(fs::symlink_metadata(self.locate(path)?));
+        let found = found.map_err(context(path, "cannot read the attributes"))?;
+        Ok(found.map(|found| {
+            let written = found.modified().ok().and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+            let mtime = written.and_then(|since| u64::try_from(since.as_micros()).ok()).unwrap_or(0);
+            Attributes { mtime, mode: found.permissions().mode() & 0o7777 }
+        }))
     }
 
     fn free_space(&self, directory: &Path) -> io::Result<u64> {

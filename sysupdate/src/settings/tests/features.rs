@@ -45,7 +45,7 @@ fn root(files: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 fn load_all(root: &Path, choice: &Choice) -> Vec<(String, Result<Vec<String>, String>)> {
-    let loaded = load(&Files::new(), &Paths::new(root), &identity(), choice).unwrap();
+    let loaded = load(&Files::new(), &Paths::new(root), &identity(), choice, Disabled::Refuse).unwrap();
     let ids = |component: Component| component.transfers.into_iter().map(|transfer| transfer.id).collect();
     loaded
         .into_iter()
@@ -81,7 +81,22 @@ fn a_masked_feature_is_none() {
         ("usr/lib/sysupdate.d/f.feature", "[Feature]\nEnabled=yes\n"),
         ("etc/sysupdate.d/f.feature", ""),
     ]);
-    assert_eq!(load_all(root.path(), &Choice::Default)[0].1, Ok(Vec::new()));
+    let none =
+        "no transfer definitions for the default component take part: the features they need are disabled";
+    assert_eq!(load_all(root.path(), &Choice::Default)[0].1, Err(none.to_owned()));
+    // Of all components one may well have nothing to do.
+    assert_eq!(load_all(root.path(), &Choice::All)[0].1, Ok(Vec::new()));
+}
+
+#[test]
+fn older_endings_count_where_all_of_todays_are_masked() {
+    let root = root(&[
+        ("usr/lib/sysupdate.d/a.transfer", &transfer("")),
+        ("etc/sysupdate.d/a.transfer", ""),
+        ("etc/sysupdate.d/b.conf", &transfer("")),
+    ]);
+    let loaded = load_all(root.path(), &Choice::Default);
+    assert_eq!(loaded[0].1, Ok(vec!["b".to_owned()]));
 }
 
 #[test]
@@ -98,6 +113,27 @@ fn disabled_components_are_skipped_and_refused_by_name() {
     assert_eq!(load_all(root.path(), &Choice::Component("a".to_owned())), [("a".to_owned(), ids())]);
     let refused = load_all(root.path(), &Choice::Component("b".to_owned()));
     assert_eq!(refused, [("b".to_owned(), Err("Component is disabled: b".to_owned()))]);
+    let choice = Choice::Component("b".to_owned());
+    let shown = load(&Files::new(), &Paths::new(root.path()), &identity(), &choice, Disabled::Show).unwrap();
+    let component = shown[0].1.as_ref().unwrap();
+    assert_eq!(component.transfers.len(), 1);
+    assert_eq!(component.warnings, ["b is disabled: `sysupdate update` does nothing with it"]);
+}
+
+#[test]
+fn a_directory_makes_a_component_and_definitions_make_one_to_update() {
+    let root = root(&[
+        ("etc/sysupdate.d/x.feature", "[Feature]\n"),
+        ("etc/sysupdate.a.d/x.transfer", &transfer("")),
+        ("etc/sysupdate.b.d/x.feature.d/y.conf", "[Feature]\n"),
+        ("etc/sysupdate.c.component", "[Component]\n"),
+    ]);
+    let found = |having| {
+        let names = names(&Files::new(), &Paths::new(root.path()), having).unwrap();
+        names.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(found(Having::Definitions), ["a"]);
+    assert_eq!(found(Having::Directory), ["a", "b"]);
 }
 
 #[test]
@@ -126,7 +162,7 @@ fn features_are_read_with_the_transfers_that_name_them() {
         ("etc/sysupdate.d/f.feature", "[Feature]\nDescription=F\nColour=red\n"),
     ]);
     let all = definitions(&Files::new(), &Paths::new(root.path()), &identity(), &Choice::Default).unwrap();
-    let (_, definitions) = &all[0];
+    let definitions = all[0].1.as_ref().unwrap();
     assert_eq!(definitions.features["f"].description.as_deref(), Some("F"));
     assert_eq!(definitions.transfers.len(), 1);
     assert_eq!(definitions.warnings, ["f.feature:3: [Feature] Colour=: unknown key, ignored"]);

@@ -1,0 +1,114 @@
+//! `enable-feature` and `disable-feature`.
+
+use std::path::PathBuf;
+
+use sysext_manifests::condition::Facts;
+use sysext_manifests::feature::Kind;
+
+use super::scope::Select;
+use super::switch::Turn;
+use super::{Context, Ended, complain, features, say};
+use crate::facts;
+use crate::report::Failure;
+use crate::settings::{ComponentName, Definitions, valid_name};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The features
+    features: Vec<String>,
+}
+
+impl Args {
+    pub(super) fn run(self, mut context: Context, turn: Turn) -> Result<Ended, Failure> {
+        let verb = turn.verb(Kind::Feature);
+        let failure = |error: String| Failure { error, hint: None };
+        context.global.scope.refuse_definitions(verb)?;
+        if self.features.is_empty() == (context.global.scope.features() == Select::Named) {
+            let error = "Either specify features as positional parameter or via \
+                         --feature-all/--feature-suggested, not both.";
+            return Err(failure(error.to_owned()));
+        }
+        if let Some(name) = self.features.iter().find(|name| !valid_name(name)) {
+            return Err(failure(format!("Feature name invalid: {name}")));
+        }
+        let _lock = context.lock(verb)?;
+        let identity = context.identity().map_err(|error| Failure::new(&error, None))?;
+        let components = features::all(&context)?;
+        let directories = components.iter().map(|(name, _)| configuration(&context, name)).collect();
+        context.host.reach_beneath(&context.paths, &directories)?;
+        let facts = facts::gather(&*context.host.store, &context.paths, &identity);
+        let mut ended = Ended::Well;
+        for (component, definitions) in &components {
+            let definitions = match definitions {
+                Ok(definitions) => definitions,
+                Err(error) => {
+                    complain(component, &Failure::new(error, error.hint()));
+                    ended = Ended::No;
+                    continue;
+                }
+            };
+            let (chosen, all_well) = self.chosen(&context, turn, component, definitions, &facts);
+            if !all_well {
+                ended = Ended::No;
+            }
+            for name in chosen {
+                let directory = configuration(&context, component).join(format!("{name}.feature.d"));
+                let shown = shown(component);
+                let there = definitions.features.contains_key(name);
+                if !there {
+                    say(format_args!("error: Optional feature not found in component '{shown}': {name}"));
+                }
+                if !there || !turn.write(&context, Kind::Feature, name, &directory) {
+                    ended = Ended::No;
+                }
+            }
+        }
+        Ok(ended)
+    }
+
+    /// The features of a component that are meant, and whether that could be told of all.
+    fn chosen<'a>(
+        &'a self,
+        context: &Context,
+        turn: Turn,
+        component: &ComponentName,
+        definitions: &'a Definitions,
+        facts: &Facts,
+    ) -> (Vec<&'a str>, bool) {
+        match context.global.scope.features() {
+            Select::Named => return (self.features.iter().map(String::as_str).collect(), true),
+            Select::All => return (definitions.features.keys().map(String::as_str).collect(), true),
+            Select::Suggested => {}
+        }
+        let (mut chosen, mut all_well) = (Vec::new(), true);
+        for (name, feature) in &definitions.features {
+            let shown = shown(component);
+            match feature.is_suggested(facts) {
+                Ok(true) => {
+                    say(format_args!("{} feature '{name}' of component '{shown}'.", turn.doing()));
+                    chosen.push(name.as_str());
+                }
+                Ok(false) => {}
+                Err(error) => {
+                    let what = format!("feature '{name}' of component '{shown}'");
+                    say(format_args!("error: Failed to determine if {what} is suggested: {error}"));
+                    all_well = false;
+                }
+            }
+        }
+        (chosen, all_well)
+    }
+}
+
+/// A component's name as systemd-sysupdate says it.
+fn shown(component: &ComponentName) -> &str {
+    match component {
+        ComponentName::Default => "<default>",
+        ComponentName::Named(name) => name,
+    }
+}
+
+/// Where the operator configures a component: `/etc` is the strongest of the directories.
+fn configuration(context: &Context, component: &ComponentName) -> PathBuf {
+    context.paths.definitions[0].join(component.directory())
+}

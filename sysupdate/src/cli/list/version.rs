@@ -1,0 +1,116 @@
+//! One version: what is known of it, as systemd-sysupdate shows it, and what we make of it behind that.
+
+use serde::Serialize;
+use sysext_manifests::selection::{Listed, Selection};
+
+use super::contents::{self, Content};
+use super::{Assessment, Judged, Row};
+use crate::cli::Context;
+use crate::plan::Situation;
+use crate::report::Failure;
+use crate::settings::{Component, ComponentName};
+
+#[derive(Serialize)]
+pub(super) struct Shown {
+    #[serde(flatten)]
+    listed: Listed,
+    #[serde(rename = "changelogUrls")]
+    changelog_urls: Vec<String>,
+    contents: Vec<Content>,
+    component: ComponentName,
+    assessment: Assessment,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip)]
+    state: String,
+}
+
+impl Shown {
+    /// The version of that spelling. What no source has whole and of which nothing is here does not exist.
+    pub(super) fn of(
+        context: &Context,
+        component: &Component,
+        situation: &Situation,
+        version: &str,
+    ) -> Result<Self, Failure> {
+        let judged = Judged::of(situation);
+        let set = judged.sets.iter().find(|set| set.version.as_str() == version);
+        let row = set.map(|set| Row::of(situation, set, &judged));
+        let selection = Selection::of(&judged.sets);
+        let listed = selection.listed.into_iter().find(|listed| listed.version.as_str() == version);
+        let (Some(set), Some(row), Some(listed)) = (set, &row, listed) else {
+            let hint = row.and_then(|row| row.reason);
+            return Err(Failure { error: format!("Update '{version}' not found."), hint });
+        };
+        let mut changelog_urls: Vec<String> = Vec::new();
+        for url in component.transfers.iter().flat_map(|transfer| &transfer.changelog) {
+            let url = url.replace("@v", version);
+            if !changelog_urls.contains(&url) {
+                changelog_urls.push(url);
+            }
+        }
+        Ok(Self {
+            changelog_urls,
+            contents: contents::of(context, component, situation, set)?,
+            component: component.name.clone(),
+            assessment: row.assessment,
+            reason: row.reason.clone(),
+            state: state(&judged, &listed),
+            listed,
+        })
+    }
+
+    pub(super) fn text(&self, no_legend: bool) -> String {
+        let Listed { version, newest, available, installed, protected, obsolete, .. } = &self.listed;
+        let yes_no = |value: bool| if value { "yes" } else { "no" };
+        let note = |holds: bool, note: &'static str| if holds { note } else { "" };
+        let here = |holds: bool| *installed && holds;
+        let mut text = format!(
+            "{} Version: {version}\n    State: {}\nInstalled: {}{}{}{}{}\nAvailable: {}{}\nProtected: {}\n Obsolete: {}\n",
+            self.assessment.sign(),
+            self.state,
+            yes_no(*installed),
+            note(here(*newest), " (newest)"),
+            note(here(self.listed.incomplete), " (incomplete)"),
+            note(here(self.listed.pending), " (pending)"),
+            note(here(self.listed.partial), " (partial)"),
+            yes_no(*available),
+            note(*newest && *available && !installed, " (newest)"),
+            yes_no(here(*protected)),
+            yes_no(*obsolete),
+        );
+        if let Some(reason) = &self.reason {
+            text.push_str(&format!("   Reason: {reason}\n"));
+        }
+        for url in &self.changelog_urls {
+            text.push_str(&format!("ChangeLog: {url}\n"));
+        }
+        text.push('\n');
+        text.push_str(&contents::table(&self.contents).text(no_legend));
+        text
+    }
+}
+
+/// What becomes of a version in a word, and what is odd about it in more.
+fn state(judged: &Judged, listed: &Listed) -> String {
+    let is = |version: &Option<_>| version.as_ref() == Some(&listed.version);
+    let mut state = match listed {
+        _ if is(&judged.current) => Assessment::Current.word(),
+        _ if is(&judged.candidate) => Assessment::Candidate.word(),
+        Listed { installed: true, protected: true, .. } => Assessment::Protected.word(),
+        Listed { installed: true, .. } => Assessment::Installed.word(),
+        _ => Assessment::Available.word(),
+    }
+    .to_owned();
+    let odd = [
+        (listed.obsolete, Assessment::Obsolete),
+        (listed.incomplete, Assessment::Incomplete),
+        (listed.partial, Assessment::Partial),
+        (listed.pending && !listed.partial, Assessment::Pending),
+    ];
+    for (_, assessment) in odd.into_iter().filter(|(holds, _)| *holds) {
+        state.push('+');
+        state.push_str(assessment.word());
+    }
+    state
+}
