@@ -18,6 +18,10 @@ struct Answer {
 impl Args {
     pub(super) fn run(self, context: &Context) -> Result<Ended, Failure> {
         let (looked, all_well) = context.look(&Request::Newest)?;
+        if looked.is_empty() {
+            // Why was said; an answer would be taken for one.
+            return Ok(Ended::No);
+        }
         let situations: Vec<_> = looked.into_iter().map(|(_, situation)| situation).collect();
         let available = plan::plan(&situations).components.into_iter().find_map(|plan| match plan.decision {
             Decision::Install { activation, .. } | Decision::Activate { activation } => {

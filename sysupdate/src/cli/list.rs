@@ -82,6 +82,8 @@ impl Args {
             match &listings[..] {
                 // One component prints as systemd-sysupdate prints it.
                 [listing] if one => context.print(listing, text)?,
+                // Why there is none was said.
+                [] if one => {}
                 _ => context.print(&listings, text)?,
             }
         }

@@ -1,6 +1,6 @@
 //! What the real systemd-sysupdate lists and chooses in a hundred generated situations, against what
 //! `manifests::selection` says it does. Definitions are written by our writer, everything is read by our
-//! updater's own code. Features are left out: nothing here is ever disabled.
+//! updater's own code. In every second situation features decide which transfers take part.
 //!
 //! Of several files of one version in one directory (pending *and* installed), 262 takes the one that its
 //! binary search happens to hit, so there are none; `manifests::selection` takes the one that came farthest.
@@ -19,11 +19,11 @@ use sysupdate::discover::{Discovery, Memory};
 use sysupdate::host::Host;
 use sysupdate::paths::Paths;
 use sysupdate::plan::{self, Offers, Request};
-use sysupdate::settings::{self, Choice, Disabled};
+use sysupdate::settings::{self, Choice, Disabled, SettingsError};
 use tests::needs::{Need, Suite};
 use tests::peer::Peer;
 
-use situation::Situation;
+use situation::{Effect, Situation};
 
 mod ours;
 mod situation;
@@ -73,6 +73,7 @@ fn agrees(peer: Peer) -> Result<()> {
     let node = Node::open()?;
     let mut met = BTreeSet::new();
     let mut occurred = BTreeSet::new();
+    let mut effects = BTreeSet::new();
     let mut differences = Vec::new();
     for number in 0..SITUATIONS {
         let situation = Situation::generate(number)?;
@@ -82,17 +83,26 @@ fn agrees(peer: Peer) -> Result<()> {
         }
         situation.lay_out()?;
         let definitions = situation.root().join("definitions");
-        let seen = through_eyes_of(peer, node.look(&definitions)?, &mut met);
-        let selection = Selection::of(&seen.update_sets());
-        occurred.extend(kinds(&selection)?);
+        effects.extend(situation.effects());
+        let selection = match node.look(&definitions)? {
+            None => None,
+            Some(seen) => {
+                let selection = Selection::of(&through_eyes_of(peer, seen, &mut met).update_sets());
+                occurred.extend(kinds(&selection)?);
+                Some(selection)
+            }
+        };
+        let all_off = situation.effects().contains(&Effect::AllOff);
+        ensure!(all_off == selection.is_none(), "{situation:?}: something takes part, or nothing does");
         let before = differences.len();
-        compare(peer, &definitions, situation.pool, &selection, &mut differences)?;
+        compare(peer, &definitions, situation.pool, selection.as_ref(), &mut differences)?;
         if differences.len() > before {
             differences.push(format!("  in {situation:?}"));
         }
     }
     ensure!(differences.is_empty(), "{}", differences.join("\n"));
     ensure!(met == Divergence::of(peer), "not all divergences were met, only {met:?}");
+    ensure!(effects == Effect::ALL.into(), "features only had these effects: {effects:?}");
     ensure!(occurred.len() == kinds_of(peer), "not every kind of answer occurred, only {occurred:?}");
     Ok(())
 }
@@ -111,19 +121,23 @@ impl Node {
         Ok(Self { host, paths, identity })
     }
 
-    fn look(&self, definitions: &Path) -> Result<plan::Situation> {
+    /// What is there; nothing if no transfer takes part.
+    fn look(&self, definitions: &Path) -> Result<Option<plan::Situation>> {
         let choice = Choice::Definitions(definitions.to_owned());
         let loaded =
             settings::load(&*self.host.store, &self.paths, &self.identity, &choice, Disabled::Refuse)?;
         let (_, component) = loaded.into_iter().next().context("no component")?;
-        let component = component?;
+        let component = match component {
+            Err(SettingsError::NoneEnabled { .. }) => return Ok(None),
+            other => other?,
+        };
         ensure!(component.warnings.is_empty(), "{:?}", component.warnings);
         let mut discovery = Discovery::new(&self.host, &self.paths, &self.identity, Memory::Leave);
         let offers = discovery.offers(&component).map_err(|error| anyhow::anyhow!("{error}"))?;
         let found =
             sysupdate::update::situation(&self.host, &self.paths, &component, offers, Request::Newest);
         let (situation, _) = found.map_err(|failure| anyhow::anyhow!("{}", failure.error))?;
-        Ok(situation)
+        Ok(Some(situation))
     }
 }
 
@@ -223,12 +237,12 @@ const fn kinds_of(peer: Peer) -> usize {
     }
 }
 
-/// Asks stock, and notes where it answers something else.
+/// Asks stock, and notes where it answers something else. Without a selection it must fail.
 fn compare(
     peer: Peer,
     definitions: &Path,
     pool: &[&str],
-    selection: &Selection,
+    selection: Option<&Selection>,
     differences: &mut Vec<String>,
 ) -> Result<()> {
     let mut check = |asked: &[&str], expected: Option<Value>| -> Result<()> {
@@ -253,19 +267,25 @@ fn compare(
         }
         Ok(())
     };
+    check(&["list"], selection.map(listing))?;
+    check(&["check-new"], selection.map(|selection| json!({ "available": selection.candidate })))?;
+    for version in pool {
+        let mut listed = selection.iter().flat_map(|selection| &selection.listed);
+        let listed = listed.find(|listed| listed.version.as_str() == *version);
+        check(&["list", version], listed.map(|listed| shown(peer, listed)).transpose()?)?;
+    }
+    Ok(())
+}
+
+/// What stock lists.
+fn listing(selection: &Selection) -> Value {
     let (key, current) = match selection.current() {
         Current::Nothing => ("current", None),
         Current::Installed(version) => ("current", Some(version)),
         Current::Pending(version) => ("current+pending", Some(version)),
     };
     let all: Vec<_> = selection.listed.iter().map(|listed| &listed.version).collect();
-    check(&["list"], Some(json!({ key: current, "all": all })))?;
-    check(&["check-new"], Some(json!({ "available": selection.candidate })))?;
-    for version in pool {
-        let listed = selection.listed.iter().find(|listed| listed.version.as_str() == *version);
-        check(&["list", version], listed.map(|listed| shown(peer, listed)).transpose()?)?;
-    }
-    Ok(())
+    json!({ key: current, "all": all })
 }
 
 /// How a peer shows a version.

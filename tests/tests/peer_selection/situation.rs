@@ -1,9 +1,11 @@
 //! Generated situations: pseudo random, the same on every machine.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use sysext_manifests::feature::{ENABLED_FILE, Feature, Kind, enabled_text};
 use sysext_manifests::selection::State;
 use sysext_manifests::transfer::{TransferText, VerifyText};
 use sysext_manifests::version::Version;
@@ -32,6 +34,47 @@ struct Line {
     instances_max: u64,
     here: Vec<(Version, State)>,
     offered: Vec<Version>,
+    /// The permission bits of what is offered.
+    mode: u32,
+    /// Any of these lets it take part; none asks for nothing.
+    features: Vec<&'static str>,
+    /// All of these let it take part.
+    requisites: Vec<&'static str>,
+}
+
+/// What transfers may name: two features that have files, and one that has none.
+const FEATURES: [&str; 3] = ["f", "g", "ghost"];
+
+/// A feature with a file.
+#[derive(Debug)]
+struct Switch {
+    name: &'static str,
+    /// What its file says.
+    enabled: Option<bool>,
+    /// What the drop-in says that an operator's `enable-feature` or `disable-feature` wrote.
+    switched: Option<bool>,
+}
+
+/// What features do to the transfers of a situation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Effect {
+    /// No transfer asks for any.
+    None,
+    /// All that ask are on.
+    On,
+    /// Some are off.
+    Off,
+    /// All are off: there is nothing to update.
+    AllOff,
+    /// A drop-in switched one on that would be off.
+    SwitchedOn,
+    /// A drop-in switched one off that would be on.
+    SwitchedOff,
+}
+
+impl Effect {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::None, Self::On, Self::Off, Self::AllOff, Self::SwitchedOn, Self::SwitchedOff];
 }
 
 /// A component with everything that is there of it.
@@ -41,6 +84,7 @@ pub(crate) struct Situation {
     /// The versions that may occur.
     pub(crate) pool: &'static [&'static str],
     lines: Vec<Line>,
+    switches: Vec<Switch>,
 }
 
 impl Situation {
@@ -57,7 +101,17 @@ impl Situation {
             let minimum = some(25)?;
             let protected = some(30)?.into_iter().chain(some(10)?).collect();
             let instances_max = 2 + u64::try_from(chance.below(3))?;
-            lines.push(Line { name, minimum, protected, instances_max, here: vec![], offered: vec![] });
+            lines.push(Line {
+                name,
+                minimum,
+                protected,
+                instances_max,
+                here: vec![],
+                offered: vec![],
+                mode: [0o600, 0o4755, 0o666][lines.len()],
+                features: vec![],
+                requisites: vec![],
+            });
         }
         for version in pool {
             let version: Version = version.parse()?;
@@ -76,7 +130,33 @@ impl Situation {
                 }
             }
         }
-        Ok(Self { number, pool, lines })
+        let switches = switch(&mut chance, &mut lines);
+        Ok(Self { number, pool, lines, switches })
+    }
+
+    /// What features do here, by the rules of the manual.
+    pub(crate) fn effects(&self) -> Vec<Effect> {
+        let on = |said: fn(&Switch) -> bool| {
+            move |line: &&Line| {
+                let is_on = |name: &&str| self.switches.iter().any(|each| each.name == *name && said(each));
+                (line.features.is_empty() || line.features.iter().any(is_on))
+                    && line.requisites.iter().all(is_on)
+            }
+        };
+        let count = |said: fn(&Switch) -> bool| self.lines.iter().filter(on(said)).count();
+        let asks = |line: &Line| !line.features.is_empty() || !line.requisites.is_empty();
+        let is = count(|each| each.switched.or(each.enabled).unwrap_or(false));
+        let would_be = count(|each| each.enabled.unwrap_or(false));
+        let mut effects = vec![match (self.lines.iter().any(asks), is) {
+            (false, _) => Effect::None,
+            (true, 0) => Effect::AllOff,
+            (true, some) if some < self.lines.len() => Effect::Off,
+            (true, _) => Effect::On,
+        }];
+        if is != would_be {
+            effects.push(if is > would_be { Effect::SwitchedOn } else { Effect::SwitchedOff });
+        }
+        effects
     }
 
     /// Whether versions occur in several spellings.
@@ -96,7 +176,52 @@ impl Situation {
 
     /// Writes it all down.
     pub(crate) fn lay_out(&self) -> Result<()> {
-        self.lines.iter().try_for_each(|line| line.lay_out(&self.root()))
+        self.lines.iter().try_for_each(|line| line.lay_out(&self.root()))?;
+        let definitions = self.root().join("definitions");
+        self.switches.iter().try_for_each(|each| each.lay_out(&definitions))
+    }
+}
+
+/// Lets features decide about the transfers of every second situation.
+fn switch(chance: &mut Chance, lines: &mut [Line]) -> Vec<Switch> {
+    if chance.below(2) == 0 {
+        return Vec::new();
+    }
+    let mut maybe = || match chance.below(5) {
+        0 => None,
+        1 | 2 => Some(false),
+        _ => Some(true),
+    };
+    let mut switches: Vec<_> =
+        FEATURES[..2].iter().map(|name| Switch { name, enabled: maybe(), switched: maybe() }).collect();
+    for each in &mut switches {
+        each.switched = each.switched.filter(|_| chance.below(2) == 0);
+    }
+    for line in lines {
+        let mut some = |percent| FEATURES.into_iter().filter(|_| chance.below(100) < percent).collect();
+        line.features = some(40);
+        line.requisites = some(15);
+    }
+    switches
+}
+
+impl Switch {
+    fn lay_out(&self, definitions: &Path) -> Result<()> {
+        let mut feature = Feature::new(Kind::Feature);
+        feature.description = Some(format!("The feature {}", self.name));
+        feature.enabled = self.enabled.unwrap_or(feature.enabled);
+        let text = match self.enabled {
+            Some(_) => feature.render()?,
+            None => format!("[Feature]\nDescription={}\n", self.name),
+        };
+        fs::write(definitions.join(format!("{}.feature", self.name)), text)?;
+        if let Some(enabled) = self.switched {
+            let beside = definitions.join(format!("{}.feature.d", self.name));
+            fs::create_dir_all(&beside)?;
+            let verb = if enabled { "enable-feature" } else { "disable-feature" };
+            fs::write(beside.join(ENABLED_FILE), enabled_text(Kind::Feature, verb, enabled))?;
+        }
+        Ok(())
     }
 }
 
@@ -111,7 +236,9 @@ impl Line {
             fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
         }
         for version in &self.offered {
-            fs::write(source.join(self.file(version.as_str())), "")?;
+            let path = source.join(self.file(version.as_str()));
+            fs::write(&path, "")?;
+            fs::set_permissions(&path, Permissions::from_mode(self.mode))?;
         }
         for (version, state) in &self.here {
             fs::write(target.join(format!("{}{}", prefix(*state), self.file(version.as_str()))), "")?;
@@ -127,7 +254,14 @@ impl Line {
         text.instances_max = Some(self.instances_max);
         let text = text.render()?;
         // What we write comes from a URL; a directory answers faster, and needs no manifest.
-        let local = format!("[Source]\nType=regular-file\nPath={}\n", source.display());
+        let local = format!(
+            "[Transfer]\nChangeLog=https://example.org/changes/@v\nAppStream=https://example.org/{}.xml\n\
+             Features={}\nRequisiteFeatures={}\n[Source]\nType=regular-file\nPath={}\n",
+            self.name,
+            self.features.join(" "),
+            self.requisites.join(" "),
+            source.display()
+        );
         fs::write(definitions.join(&file), &text)?;
         fs::write(beside.join("local.conf"), &local)?;
         Ok(())

@@ -60,6 +60,19 @@ impl Shown {
         })
     }
 
+    /// The sign of what is most worth knowing of it.
+    fn sign(&self) -> &'static str {
+        let begun = (self.listed.partial || self.listed.pending) && !self.listed.incomplete;
+        match self.assessment {
+            Assessment::Bad | Assessment::Excluded | Assessment::Withdrawn => self.assessment.sign(),
+            _ if self.listed.obsolete => Assessment::Obsolete.sign(),
+            _ if begun => Assessment::Pending.sign(),
+            Assessment::Current | Assessment::Candidate => self.assessment.sign(),
+            _ if self.listed.installed && self.listed.protected => Assessment::Protected.sign(),
+            _ => Assessment::Available.sign(),
+        }
+    }
+
     pub(super) fn text(&self, no_legend: bool) -> String {
         let Listed { version, newest, available, installed, protected, obsolete, .. } = &self.listed;
         let yes_no = |value: bool| if value { "yes" } else { "no" };
@@ -67,7 +80,7 @@ impl Shown {
         let here = |holds: bool| *installed && holds;
         let mut text = format!(
             "{} Version: {version}\n    State: {}\nInstalled: {}{}{}{}{}\nAvailable: {}{}\nProtected: {}\n Obsolete: {}\n",
-            self.assessment.sign(),
+            self.sign(),
             self.state,
             yes_no(*installed),
             note(here(*newest), " (newest)"),
