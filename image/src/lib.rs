@@ -11,6 +11,7 @@ mod parallel;
 pub mod probe;
 mod spool;
 pub mod tree;
+pub mod verity;
 
 pub use codec::Codec;
 pub use kernel::Kernel;
