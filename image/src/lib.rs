@@ -8,6 +8,7 @@ pub mod entry;
 pub mod erofs;
 pub mod kernel;
 mod parallel;
+pub mod gpt;
 pub mod probe;
 mod spool;
 pub mod tree;

@@ -1,0 +1,155 @@
+//! Tables of every kind, and what is said of wrong ones.
+
+use std::io::Cursor;
+
+use super::crc32::crc32;
+use super::*;
+
+fn new(number: u8, size: u64) -> New {
+    let id = Guid([number; 16]);
+    New { kind: Guid([0x77; 16]), id, size, flags: 1 << 60, name: format!("partition {number} ü") }
+}
+
+fn table(sector: Sector) -> Table {
+    Table::lay_out(sector, Guid([9; 16]), vec![new(1, 8192), new(2, 4096)]).unwrap()
+}
+
+fn image(table: &Table) -> Vec<u8> {
+    let size: u64 = table.partitions.iter().map(|partition| partition.size).sum();
+    let image = [table.head(), vec![0xff; usize::try_from(size).unwrap()], table.tail()].concat();
+    assert_eq!(image.len() as u64, table.size());
+    image
+}
+
+fn read(image: &[u8]) -> Result<Table, ReadError> {
+    Table::read(&mut Cursor::new(image))
+}
+
+/// Makes the checksums of the primary copy right again.
+fn heal(image: &mut [u8], sector: usize) {
+    let crc = crc32(&image[2 * sector..2 * sector + 128 * 128]).to_le_bytes();
+    image[sector + 88..sector + 92].copy_from_slice(&crc);
+    heal_header(&mut image[sector..sector + 92]);
+}
+
+fn heal_header(header: &mut [u8]) {
+    header[16..20].fill(0);
+    let crc = crc32(header).to_le_bytes();
+    header[16..20].copy_from_slice(&crc);
+}
+
+#[test]
+fn what_is_written_is_read() {
+    for sector in Sector::ALL {
+        let table = table(sector);
+        assert_eq!(read(&image(&table)).unwrap(), table, "{sector:?}");
+        let full = Table::lay_out(sector, Guid([9; 16]), (0..128).map(|n| new(n, 4096)).collect()).unwrap();
+        assert_eq!(read(&image(&full)).unwrap().partitions.len(), 128);
+        let empty = Table::lay_out(sector, Guid([9; 16]), Vec::new()).unwrap();
+        assert_eq!(read(&image(&empty)).unwrap(), empty);
+    }
+}
+
+#[test]
+fn an_image_may_be_longer_than_its_table() {
+    let table = table(Sector::Bytes512);
+    assert_eq!(read(&[image(&table), vec![0; 100_000]].concat()).unwrap(), table);
+}
+
+#[test]
+fn what_cannot_be_laid_out_is_refused() {
+    let lay_out = |new: Vec<New>| Table::lay_out(Sector::Bytes512, Guid::ZERO, new).unwrap_err().to_string();
+    assert!(lay_out((0..129).map(|n| new(n, 4096)).collect()).starts_with("129 partitions are more"));
+    assert!(lay_out(vec![new(1, 0)]).contains("no multiple of 4096"));
+    assert!(lay_out(vec![new(1, 4097)]).contains("no multiple of 4096"));
+    assert!(lay_out(vec![new(1, 1 << 62), new(2, 1 << 62)]).contains("larger than any file"));
+    assert!(lay_out(vec![New { name: "ü".repeat(37), ..new(1, 4096) }]).contains("longer than 36"));
+}
+
+#[test]
+fn damage_is_found_wherever_it_is() {
+    for sector in Sector::ALL {
+        let good = image(&table(sector));
+        let size = usize::try_from(sector.size()).unwrap();
+        let entries = 128 * 128;
+        let (end, header) = (good.len(), 92);
+        let headers = [size..size + header, end - size..end - size + header].into_iter().flatten();
+        let entries = [2 * size..2 * size + entries, end - size - entries..end - size].into_iter().flatten();
+        let mut wrong = good;
+        for offset in headers.chain(entries.step_by(211)) {
+            wrong[offset] ^= 0x10;
+            assert!(read(&wrong).is_err(), "{sector:?}: byte {offset} does not matter");
+            wrong[offset] ^= 0x10;
+        }
+    }
+}
+
+#[test]
+fn short_images_are_refused() {
+    for sector in Sector::ALL {
+        let good = image(&table(sector));
+        for length in (0..good.len()).step_by(61).chain([good.len() - 1]) {
+            assert!(read(&good[..length]).is_err(), "{sector:?}: {length} bytes are enough");
+        }
+    }
+}
+
+#[test]
+fn hostile_headers_are_refused_where_they_are_wrong() {
+    let good = image(&table(Sector::Bytes512));
+    for (at, bytes, reason) in [
+        (8, &[2][..], "at offset 520: revision 0x10002 is not known"),
+        (12, &[93], "at offset 524: a header of 93 bytes is not supported, only 92"),
+        (24, &[2], "at offset 536: the primary header says that it is in sector 2"),
+        (32, &[0xff; 8], "ends at offset 49664, before the backup header at offset 18446744073709551615"),
+        (32, &[1, 0], "at offset 536: the primary header, entries and partitions overlap"),
+        (32, &[0xff, 0x7f], "ends at offset 49664, before the backup header at offset 16776704"),
+        (40, &[33], "at offset 536: the primary header, entries and partitions overlap"),
+        (48, &[0xff; 8], "at offset 536: the primary header, entries and partitions overlap"),
+        (56, &[0], "at offset 49152: the backup is not that of the primary"),
+        (72, &[1], "at offset 536: the primary header, entries and partitions overlap"),
+        (72, &[0xff; 8], "at offset 536: the primary header, entries and partitions overlap"),
+        (80, &[0], "at offset 592: 0 entries are not supported, only 1 to 128"),
+        (80, &[0xff; 4], "at offset 592: 4294967295 entries are not supported, only 1 to 128"),
+        (84, &[0xff; 4], "at offset 596: entries of 4294967295 bytes are not supported, only 128"),
+        (84, &[0], "at offset 596: entries of 0 bytes are not supported, only 128"),
+    ] {
+        let mut wrong = good.clone();
+        wrong[512 + at..][..bytes.len()].copy_from_slice(bytes);
+        heal_header(&mut wrong[512..604]);
+        let error = read(&wrong).unwrap_err().to_string();
+        assert!(error.contains(reason), "{at}: {error}");
+    }
+    let mut wrong = good.clone();
+    wrong[510] = 0;
+    assert!(read(&wrong).unwrap_err().to_string().contains("no protective MBR"));
+    wrong = good;
+    wrong[512] = 0;
+    assert!(matches!(read(&wrong), Err(ReadError::Absent)));
+}
+
+/// Both copies say the same, and it is wrong.
+#[test]
+fn hostile_entries_are_refused_where_they_are_wrong() {
+    let good = image(&table(Sector::Bytes512));
+    for (first, last, reason) in [
+        (57u64, 56u64, "at offset 1184: partition 2 has sectors 57 to 56, which are not in 34 to 63"),
+        (33, 40, "at offset 1184: partition 2 has sectors 33 to 40, which are not in 34 to 63"),
+        (56, 64, "at offset 1184: partition 2 has sectors 56 to 64, which are not in 34 to 63"),
+        (0, u64::MAX, "partition 2 has sectors 0 to 18446744073709551615"),
+        (55, 63, "at offset 1184: partitions 1 and 2 overlap"),
+        (34, 40, "at offset 1184: partitions 2 and 1 overlap"),
+    ] {
+        let mut wrong = good.clone();
+        let place = [first.to_le_bytes(), last.to_le_bytes()].concat();
+        let end = wrong.len();
+        wrong[1024 + 128 + 32..][..16].copy_from_slice(&place);
+        wrong[end - 512 - 128 * 128 + 128 + 32..][..16].copy_from_slice(&place);
+        heal(&mut wrong, 512);
+        let crc: Vec<u8> = wrong[512 + 88..512 + 92].to_vec();
+        wrong[end - 512 + 88..end - 512 + 92].copy_from_slice(&crc);
+        heal_header(&mut wrong[end - 512..end - 512 + 92]);
+        let error = read(&wrong).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    }
+}
