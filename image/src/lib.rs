@@ -9,6 +9,8 @@ pub mod erofs;
 pub mod kernel;
 mod parallel;
 pub mod gpt;
+#[cfg(feature = "pkcs7")]
+pub mod pkcs7;
 pub mod probe;
 mod spool;
 pub mod tree;

@@ -1,0 +1,39 @@
+//! Signatures of a root hash, in the form that systemd and the kernel check before they use an image:
+//! PKCS#7, detached, without signed attributes, over the 64 hexadecimal digits of the root hash.
+//!
+//! [`Signer`] makes them, from a private key and its certificate, byte for byte as `openssl smime
+//! -sign -nocerts -noattr -binary -outform der` does with an RSA key. ECDSA signatures of openssl have
+//! chance in them; ours are made without (RFC 6979), so that the same image has the same signature.
+//! [`Signature`] reads and checks them.
+//!
+//! A signature is checked against certificates that are given. As in systemd and the kernel, their dates,
+//! purposes and issuers do not matter: whoever puts a certificate into `verity.d` trusts its key.
+//!
+//! ```text
+//! ContentInfo     SEQUENCE { signedData, [0] SignedData }
+//! SignedData      SEQUENCE { 1, SET { digest algorithm }, SEQUENCE { data },
+//!                            [0] certificates (optional), SET { SignerInfo } }
+//! SignerInfo      SEQUENCE { 1, SEQUENCE { issuer, serial number }, digest algorithm,
+//!                            signature algorithm, OCTET STRING signature }
+//! ```
+
+mod certificate;
+mod der;
+mod error;
+mod key;
+mod oid;
+mod pem;
+mod signature;
+mod signer;
+#[cfg(test)]
+mod tests;
+
+pub use certificate::Certificate;
+pub use der::DerError;
+pub use error::{CertificateError, KeyError, SignError, VerifyError};
+pub use key::PrivateKey;
+pub use signature::Signature;
+pub use signer::Signer;
+
+/// Sizes in bits that an RSA key may have. Shorter ones can be broken; longer ones cost seconds.
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;

@@ -1,0 +1,164 @@
+//! DER: elements of a tag, a length and a content, of which some have elements inside.
+//!
+//! Only what the formats here need: tags of one byte, lengths of up to four. Nothing is copied, and
+//! an element cannot reach beyond the one that it is in.
+
+pub(super) const INTEGER: u8 = 0x02;
+pub(super) const BIT_STRING: u8 = 0x03;
+pub(super) const OCTET_STRING: u8 = 0x04;
+pub(super) const NULL: u8 = 0x05;
+pub(super) const OID: u8 = 0x06;
+pub(super) const SEQUENCE: u8 = 0x30;
+pub(super) const SET: u8 = 0x31;
+
+/// An element with this number in its context, and elements inside.
+pub(super) const fn context(number: u8) -> u8 {
+    0xa0 | number
+}
+
+/// What is not the DER that was expected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("at byte {offset}: {reason}")]
+pub struct DerError {
+    /// Where, in the whole.
+    pub offset: usize,
+    /// What is wrong.
+    pub reason: &'static str,
+}
+
+/// An element.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Element<'a> {
+    /// Its tag.
+    pub(super) tag: u8,
+    /// Tag, length and content.
+    pub(super) whole: &'a [u8],
+    /// What is inside.
+    pub(super) content: Reader<'a>,
+}
+
+/// Elements one behind the other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reader<'a> {
+    bytes: &'a [u8],
+    /// Where `bytes` begin, in the whole.
+    offset: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, offset: 0 }
+    }
+
+    /// What was not read yet.
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// An error here.
+    pub(super) fn error(&self, reason: &'static str) -> DerError {
+        DerError { offset: self.offset, reason }
+    }
+
+    /// Whether the next element has this tag.
+    pub(super) fn is(&self, tag: u8) -> bool {
+        self.bytes.first() == Some(&tag)
+    }
+
+    /// The next element, of whatever tag.
+    pub(super) fn any(&mut self) -> Result<Element<'a>, DerError> {
+        let cut = self.error("it ends too early");
+        let (&tag, rest) = self.bytes.split_first().ok_or_else(|| cut.clone())?;
+        if tag & 0x1f == 0x1f {
+            return Err(self.error("a tag of several bytes"));
+        }
+        let (&first, rest) = rest.split_first().ok_or_else(|| cut.clone())?;
+        let (length, rest) = match first {
+            ..0x80 => (usize::from(first), rest),
+            0x81..=0x84 => {
+                let count = usize::from(first & 0x7f);
+                let (bytes, rest) = rest.split_at_checked(count).ok_or_else(|| cut.clone())?;
+                let length = bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
+                if length < 0x80 || bytes[0] == 0 {
+                    return Err(self.error("a length with more bytes than it needs"));
+                }
+                (length, rest)
+            }
+            0x80 => return Err(self.error("a length that is left open (BER, not DER)")),
+            _ => return Err(self.error("a length of more than four bytes")),
+        };
+        let header = self.bytes.len() - rest.len();
+        let (content, rest) = rest.split_at_checked(length).ok_or(cut)?;
+        let whole = &self.bytes[..header + length];
+        let content = Reader { bytes: content, offset: self.offset + header };
+        *self = Reader { bytes: rest, offset: self.offset + whole.len() };
+        Ok(Element { tag, whole, content })
+    }
+
+    /// The next element, which must have this tag.
+    pub(super) fn expect(&mut self, tag: u8, missing: &'static str) -> Result<Element<'a>, DerError> {
+        let here = *self;
+        let element = self.any()?;
+        if element.tag == tag { Ok(element) } else { Err(here.error(missing)) }
+    }
+
+    /// What is inside the next element, which must have this tag.
+    pub(super) fn inside(&mut self, tag: u8, missing: &'static str) -> Result<Self, DerError> {
+        Ok(self.expect(tag, missing)?.content)
+    }
+
+    /// The next element, if it has this tag.
+    pub(super) fn optional(&mut self, tag: u8) -> Result<Option<Element<'a>>, DerError> {
+        if self.is(tag) { self.any().map(Some) } else { Ok(None) }
+    }
+
+    /// Nothing may follow.
+    pub(super) fn end(&self) -> Result<(), DerError> {
+        if self.bytes.is_empty() { Ok(()) } else { Err(self.error("something follows the end")) }
+    }
+
+    /// The next element, a positive number, without the zero that shows that it is positive.
+    pub(super) fn positive(&mut self, missing: &'static str) -> Result<&'a [u8], DerError> {
+        let here = *self;
+        match self.inside(INTEGER, missing)?.bytes {
+            [] => Err(here.error(missing)),
+            [0, rest @ ..] if !rest.is_empty() => Ok(rest),
+            [0x80..=0xff, ..] => Err(here.error("a negative number")),
+            number => Ok(number),
+        }
+    }
+
+    /// The next element, a string of whole bytes.
+    pub(super) fn bit_string(&mut self, missing: &'static str) -> Result<&'a [u8], DerError> {
+        let here = *self;
+        match self.inside(BIT_STRING, missing)?.bytes {
+            [0, bytes @ ..] => Ok(bytes),
+            _ => Err(here.error(missing)),
+        }
+    }
+
+    /// The next element, the name of an algorithm, and its parameters.
+    pub(super) fn algorithm(&mut self, missing: &'static str) -> Result<(&'a [u8], Reader<'a>), DerError> {
+        let mut inside = self.inside(SEQUENCE, missing)?;
+        let name = inside.inside(OID, missing)?.bytes;
+        Ok((name, inside))
+    }
+}
+
+/// An element around what is given.
+pub(super) fn element(tag: u8, content: &[&[u8]]) -> Vec<u8> {
+    let content = content.concat();
+    let length = content.len().to_be_bytes();
+    let significant = &length[length.iter().take_while(|byte| **byte == 0).count()..];
+    let mut element = vec![tag];
+    match *significant {
+        [] => element.push(0),
+        [short @ ..0x80] => element.push(short),
+        _ => {
+            element.push(0x80 | significant.len().to_le_bytes()[0]);
+            element.extend_from_slice(significant);
+        }
+    }
+    element.extend(content);
+    element
+}

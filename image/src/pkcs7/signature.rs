@@ -1,0 +1,116 @@
+//! Reads and checks signatures.
+
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
+
+use super::certificate::Certificate;
+use super::der::{INTEGER, OCTET_STRING, OID, Reader, SEQUENCE, SET, context};
+use super::error::VerifyError;
+use super::oid;
+use crate::verity::RootHash;
+
+/// A signature that was read, by whomever.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// The name of whoever issued the signer's certificate, as it is encoded.
+    issuer: Vec<u8>,
+    /// The serial number of the signer's certificate, as it is encoded.
+    serial: Vec<u8>,
+    /// The name of the digest.
+    digest: Vec<u8>,
+    /// The name of the signature's algorithm.
+    algorithm: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+impl Signature {
+    /// Reads PKCS#7 in DER. Zeros may follow, as in a file that was padded.
+    pub fn parse(der: &[u8]) -> Result<Self, VerifyError> {
+        let mut whole = Reader::new(der);
+        let mut info = whole.inside(SEQUENCE, "no PKCS#7 signature")?;
+        if whole.bytes().iter().any(|byte| *byte != 0) {
+            return Err(whole.error("something follows the end").into());
+        }
+        if info.inside(OID, "no type")?.bytes() != oid::SIGNED_DATA {
+            return Err(info.error("it is PKCS#7, but no signature").into());
+        }
+        let mut wrapped = info.inside(context(0), "no signed data")?;
+        info.end()?;
+        let mut data = wrapped.inside(SEQUENCE, "no signed data")?;
+        wrapped.end()?;
+        data.expect(INTEGER, "no version")?;
+        data.expect(SET, "no digest algorithms")?;
+        let mut content = data.inside(SEQUENCE, "no content type")?;
+        if content.inside(OID, "no content type")?.bytes() != oid::DATA {
+            return Err(unsupported("content that is no data"));
+        }
+        if content.end().is_err() {
+            return Err(unsupported("its content inside"));
+        }
+        // Certificates and revocations: nobody believes them, for they come with the image
+        data.optional(context(0))?;
+        data.optional(context(1))?;
+        let mut signers = data.inside(SET, "no signers")?;
+        data.end()?;
+        let signer = signers.inside(SEQUENCE, "no signer")?;
+        if signers.end().is_err() {
+            return Err(unsupported("several signers"));
+        }
+        Self::signer(signer)
+    }
+
+    fn signer(mut signer: Reader<'_>) -> Result<Self, VerifyError> {
+        signer.expect(INTEGER, "no version")?;
+        if !signer.is(SEQUENCE) {
+            return Err(unsupported("a signer without issuer and serial number"));
+        }
+        let mut name = signer.inside(SEQUENCE, "no issuer and serial number")?;
+        let issuer = name.expect(SEQUENCE, "no issuer")?.whole.to_vec();
+        let serial = name.expect(INTEGER, "no serial number")?.whole.to_vec();
+        name.end()?;
+        let (digest, _) = signer.algorithm("no digest algorithm")?;
+        if signer.is(context(0)) {
+            return Err(unsupported("signed attributes"));
+        }
+        let (algorithm, _) = signer.algorithm("no signature algorithm")?;
+        let signature = signer.inside(OCTET_STRING, "no signature")?.bytes().to_vec();
+        signer.optional(context(1))?; // attributes that nobody signed
+        signer.end()?;
+        Ok(Self { issuer, serial, digest: digest.to_vec(), algorithm: algorithm.to_vec(), signature })
+    }
+
+    /// Whether a certificate is that of whoever says to have signed.
+    pub fn is_by(&self, certificate: &Certificate) -> bool {
+        self.issuer == certificate.issuer && self.serial == certificate.serial
+    }
+
+    /// Checks that the root hash was signed with the key of one of these certificates, and says which.
+    pub fn verify<'a>(
+        &self,
+        root_hash: &RootHash,
+        trusted: &'a [Certificate],
+    ) -> Result<&'a Certificate, VerifyError> {
+        let digits = root_hash.to_string();
+        let hash = match self.digest.as_slice() {
+            oid::SHA256 => Sha256::digest(digits).to_vec(),
+            oid::SHA384 => Sha384::digest(digits).to_vec(),
+            oid::SHA512 => Sha512::digest(digits).to_vec(),
+            other => return Err(unsupported(&format!("the digest {}", oid::dotted(other)))),
+        };
+        let mut problem = VerifyError::Unknown { certificates: trusted.len() };
+        // Two certificates may have one name, by accident: the key decides
+        for certificate in trusted.iter().filter(|certificate| self.is_by(certificate)) {
+            if !certificate.key.is_named(&self.algorithm, &self.digest) {
+                problem = unsupported(&format!("the algorithm {}", oid::dotted(&self.algorithm)));
+            } else if certificate.key.verify(&self.digest, &hash, &self.signature) {
+                return Ok(certificate);
+            } else {
+                problem = VerifyError::Wrong;
+            }
+        }
+        Err(problem)
+    }
+}
+
+fn unsupported(what: &str) -> VerifyError {
+    VerifyError::Unsupported { what: what.to_owned() }
+}
