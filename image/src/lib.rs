@@ -6,9 +6,9 @@
 pub mod codec;
 pub mod entry;
 pub mod erofs;
+pub mod gpt;
 pub mod kernel;
 mod parallel;
-pub mod gpt;
 #[cfg(feature = "pkcs7")]
 pub mod pkcs7;
 pub mod probe;
