@@ -5,6 +5,7 @@
 
 pub mod codec;
 pub mod entry;
+pub mod ddi;
 pub mod erofs;
 pub mod gpt;
 pub mod kernel;

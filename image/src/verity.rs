@@ -4,7 +4,7 @@
 //! [`Builder`] hashes what is written to it and gives a [`HashTree`], byte for byte the one that
 //! `veritysetup format` makes; [`Verifier`] checks a whole image or ranges of it, [`Checked`] checks
 //! while it is read. The tree lies behind the image ([`append`]), in a partition of its own
-//! (a DDI) or in a file beside it ([`Sidecars`]).
+//! ([`ddi`](crate::ddi)) or in a file beside it ([`Sidecars`]).
 //!
 //! ```text
 //! block 0      superblock: 512 bytes, then zeros

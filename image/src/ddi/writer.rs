@@ -1,0 +1,219 @@
+//! Writes an image around a filesystem that comes once, from front to back.
+//!
+//! The table at the front needs the root hash, which is known when the filesystem has passed: its
+//! place is left open and filled in last. So what was hashed is what was written, also where the
+//! filesystem is made while it is written.
+
+use std::error::Error;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::num::NonZero;
+
+use super::READ_ONLY;
+use super::error::WriteError;
+use super::kind::{Architecture, Designator, Kind, Role};
+use super::signature::{PARTITION_SIZE, Signature};
+use crate::gpt::{Guid, New, Sector, Table};
+use crate::verity::{BLOCK, Builder, HashTree, Parameters, RootHash, Seed};
+
+/// Size in bytes of what [`Writer::copy`] reads at once.
+const COPY: usize = 256 << 10;
+
+/// [`BLOCK`] in memory.
+const BLOCK_USIZE: usize = 4096;
+
+/// How to write an image. All but `threads` shapes its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Which machines it is for.
+    pub architecture: Architecture,
+    /// Whether the filesystem is a root, as that of a system extension is, or `/usr`.
+    pub designator: Designator,
+    /// Size of a sector.
+    pub sector: Sector,
+    /// What salt and UUIDs come from: the `--seed=` of systemd-repart. If it is not given, salt and UUID
+    /// of the tree come from the first block of the filesystem, where its UUID is, and the UUIDs of disk
+    /// and signature from the root hash: the same filesystem, the same image.
+    pub seed: Option<Seed>,
+    /// How many threads hash; as many as there are processors if not given.
+    pub threads: Option<NonZero<usize>>,
+}
+
+impl Options {
+    /// A system extension for such machines, with sectors of 512 bytes.
+    pub fn new(architecture: Architecture) -> Self {
+        Self {
+            architecture,
+            designator: Designator::Root,
+            sector: Sector::Bytes512,
+            seed: None,
+            threads: None,
+        }
+    }
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Size of the image in bytes.
+    pub size: u64,
+    /// Where the filesystem begins in it.
+    pub filesystem: u64,
+    /// The hash that vouches for the filesystem.
+    pub root_hash: RootHash,
+}
+
+/// An image that waits for its filesystem, which is to be written to it.
+///
+/// The output is written from front to back, and its first 20 or 24 KiB again in the end. After an error
+/// it holds no image, and the caller must discard it: write to a temporary file and rename it when all
+/// has succeeded.
+#[derive(Debug)]
+pub struct Writer<W> {
+    out: W,
+    options: Options,
+    /// Where the filesystem begins.
+    start: u64,
+    /// How many bytes of it came, zeros behind it not counted.
+    size: u64,
+    /// The first block, until the salt can be made of it.
+    first: Vec<u8>,
+    builder: Option<Builder>,
+}
+
+impl<W: Write + Seek> Writer<W> {
+    /// Begins an image at the start of `out`.
+    pub fn new(mut out: W, options: Options) -> Result<Self, WriteError> {
+        let empty = Table::lay_out(options.sector, Guid::ZERO, vec![data(&options, BLOCK)]);
+        let start = empty.map_err(WriteError::Layout)?.partitions[0].offset;
+        let gap = vec![0; usize::try_from(start).expect("the head is small")];
+        out.seek(SeekFrom::Start(0))
+            .and_then(|_| out.write_all(&gap))
+            .map_err(|source| WriteError::Output { offset: 0, source })?;
+        Ok(Self { out, options, start, size: 0, first: Vec::new(), builder: None })
+    }
+
+    /// Writes all of a filesystem, or more of it.
+    pub fn copy(&mut self, filesystem: &mut impl Read) -> Result<(), WriteError> {
+        let mut buffer = vec![0; COPY];
+        loop {
+            match filesystem.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(read) => {
+                    let offset = self.start + self.size;
+                    self.write_all(&buffer[..read])
+                        .map_err(|source| WriteError::Output { offset, source })?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(WriteError::Read { offset: self.size, source }),
+            }
+        }
+    }
+
+    /// Ends an image that is verified and not signed.
+    pub fn finish(self) -> Result<Written, WriteError> {
+        let (written, _) = self.end(|_| Ok(None))?;
+        Ok(written)
+    }
+
+    /// Ends an image with a signature, which whoever has the key makes of the root hash.
+    ///
+    /// With the feature `pkcs7` that is `|root_hash| Signature::new(&signer, root_hash)`.
+    pub fn finish_signed<E: Into<Box<dyn Error + Send + Sync>>>(
+        self,
+        sign: impl FnOnce(&RootHash) -> Result<Signature, E>,
+    ) -> Result<(Written, Signature), WriteError> {
+        let (written, signature) = self.end(|root_hash| {
+            let signature = sign(root_hash).map_err(|error| WriteError::Sign(error.into()))?;
+            if signature.root_hash != *root_hash {
+                return Err(WriteError::Sign("the signature is of another root hash".into()));
+            }
+            Ok(Some(signature))
+        })?;
+        Ok((written, signature.expect("one was made")))
+    }
+
+    fn end(
+        mut self,
+        sign: impl FnOnce(&RootHash) -> Result<Option<Signature>, WriteError>,
+    ) -> Result<(Written, Option<Signature>), WriteError> {
+        let tree = self.tree()?;
+        let root_hash = tree.root_hash();
+        let signature = sign(&root_hash)?;
+        let partition = signature.as_ref().map(Signature::to_partition).transpose()?;
+        let table = self.table(&tree, partition.is_some())?;
+
+        let end = self.start + self.size;
+        let failed = |source| WriteError::Output { offset: end, source };
+        tree.write_to(&mut self.out).map_err(failed)?;
+        self.out.write_all(&partition.unwrap_or_default()).map_err(failed)?;
+        self.out.write_all(&table.tail()).map_err(failed)?;
+        self.out
+            .seek(SeekFrom::Start(0))
+            .and_then(|_| self.out.write_all(&table.head()))
+            .and_then(|()| self.out.flush())
+            .map_err(|source| WriteError::Output { offset: 0, source })?;
+        Ok((Written { size: table.size(), filesystem: self.start, root_hash }, signature))
+    }
+
+    /// Fills up the last block and makes the tree.
+    fn tree(&mut self) -> Result<HashTree, WriteError> {
+        let offset = self.start + self.size;
+        let missing = self.size.next_multiple_of(BLOCK) - self.size;
+        let zeros = &[0; BLOCK_USIZE][..usize::try_from(missing).expect("less than a block")];
+        self.write_all(zeros).map_err(|source| WriteError::Output { offset, source })?;
+        match self.builder.take() {
+            Some(builder) => builder.finish().map_err(WriteError::Verity),
+            None => Err(WriteError::Verity(crate::verity::WriteError::Empty)),
+        }
+    }
+
+    fn table(&self, tree: &HashTree, is_signed: bool) -> Result<Table, WriteError> {
+        let (options, root_hash) = (&self.options, tree.root_hash());
+        let seed = options.seed.unwrap_or(Seed(root_hash.first_half()));
+        let mut partitions = vec![
+            New { id: Guid(root_hash.first_half()), ..data(options, self.size) },
+            New { id: Guid(root_hash.second_half()), ..partition(options, Role::Verity, tree.size()) },
+        ];
+        if is_signed {
+            let signature = partition(options, Role::Signature, PARTITION_SIZE);
+            partitions.push(New { id: Guid(seed.uuid(&signature.kind.0)), ..signature });
+        }
+        Table::lay_out(options.sector, Guid(seed.uuid(b"disk-uuid")), partitions).map_err(WriteError::Layout)
+    }
+
+    fn builder(&mut self) -> &mut Builder {
+        let (options, first) = (&self.options, &self.first);
+        self.builder.get_or_insert_with(|| {
+            let seed = options.seed.unwrap_or_else(|| Seed::of_first_block(first));
+            let mut builder = Builder::new(Parameters::from_seed(&seed), options.threads);
+            builder.update(first);
+            builder
+        })
+    }
+}
+
+impl<W: Write + Seek> Write for Writer<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.size += written as u64;
+        let (first, rest) = bytes[..written].split_at(written.min(BLOCK_USIZE - self.first.len()));
+        self.first.extend_from_slice(first);
+        if self.first.len() == BLOCK_USIZE {
+            self.builder().update(rest);
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+fn data(options: &Options, size: u64) -> New {
+    partition(options, Role::Data, size)
+}
+
+fn partition(options: &Options, role: Role, size: u64) -> New {
+    let kind = Kind { architecture: options.architecture, designator: options.designator, role };
+    New { kind: kind.guid(), id: Guid::ZERO, size, flags: READ_ONLY, name: kind.to_string() }
+}
