@@ -4,8 +4,8 @@
 //! calls an external program, and no parser of outside bytes opens a file by itself.
 
 pub mod codec;
-pub mod entry;
 pub mod ddi;
+pub mod entry;
 pub mod erofs;
 pub mod gpt;
 pub mod kernel;
