@@ -152,7 +152,13 @@ where
             return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
         }
     };
-    let mut paths = Paths::new(&absolute(&cli.global.root));
+    let root = absolute(&cli.global.root);
+    if !root.is_dir() {
+        // Said before anything is written: the directories of a misspelt root would be made.
+        say(format_args!("error: --root={}: no such directory", cli.global.root.display()));
+        return ExitCode::FAILURE;
+    }
+    let mut paths = Paths::new(&root);
     if let Some(keyring) = std::env::var_os(KEYRING_VARIABLE).filter(|path| !path.is_empty()) {
         paths = paths.with_keyring(absolute(Path::new(&keyring)));
     }

@@ -37,6 +37,8 @@ const TRIALS: &[Trial] = &[
     ("cli_help", help),
     ("cli_mistakes_on_the_command_line", mistakes),
     ("cli_readers_write_nothing", readers_write_nothing),
+    ("cli_root_that_is_not_there", root_that_is_not_there),
+    ("cli_stock_timer", stock_timer),
 ];
 
 /// A node that wants `demo`, of which two versions are on offer.
@@ -402,5 +404,40 @@ fn readers_write_nothing() -> Result<()> {
     site.run(&["sysext", "status"])?.well()?;
     let after = Snapshot::take(&site.node.root)?;
     ensure!(after == before, "{}", before.difference(&after));
+    Ok(())
+}
+
+fn root_that_is_not_there() -> Result<()> {
+    let node = Node::new(program("sysupdate")?)?;
+    let (missing, file) = (node.path("typo"), node.path("usr/lib/os-release"));
+    for verb in [&["update", "-A"][..], &["list"], &["enable-feature", "x"], &["sysext", "refresh"]] {
+        for root in [&missing, &file] {
+            let root = format!("--root={}", root.display());
+            let mut command = std::process::Command::new(program("sysupdate")?);
+            let seen = node.see({
+                command.arg(&root).args(verb);
+                command
+            })?;
+            let root = root.replace(&*node.root.to_string_lossy(), "ROOT");
+            seen.ended(1)?.prints("")?.says(&format!("error: {root}: no such directory\n"))?;
+        }
+    }
+    ensure!(!missing.exists(), "it was made");
+    Ok(())
+}
+
+fn stock_timer() -> Result<()> {
+    let site = Site::new()?;
+    site.run(&["update", "-C", "demo"])?.well()?;
+    let wants = site.node.path("etc/systemd/system/timers.target.wants");
+    fs::create_dir_all(&wants)?;
+    let timer = "systemd-sysupdate.timer";
+    std::os::unix::fs::symlink(format!("/usr/lib/systemd/system/{timer}"), wants.join(timer))?;
+    let warning = format!(
+        "warning: {timer} is enabled: it updates the same components and does not wait for this program; \
+         `systemctl --root=ROOT disable {timer}` stops it\n"
+    );
+    site.run(&["update", "-C", "demo"])?.well()?.says(&warning)?.prints("demo: up to date\n")?;
+    site.run(&["list", "-C", "demo"])?.well()?.says("")?;
     Ok(())
 }

@@ -7,6 +7,7 @@ use super::scope::Select;
 use super::{Context, Ended, warn};
 use crate::plan::Request;
 use crate::report::Failure;
+use crate::services;
 use crate::settings::Disabled;
 use crate::update::Update;
 
@@ -25,6 +26,7 @@ impl Args {
             });
         }
         let _lock = context.lock("update")?;
+        services::stock_timer(&context.host, &context.paths).iter().for_each(warn);
         let identity = context.identity().map_err(|error| Failure::new(&error, None))?;
         let components = context.components(&identity, Disabled::Refuse)?;
         let loaded = components.iter().filter_map(|(_, component)| component.as_ref().ok());
