@@ -1,7 +1,7 @@
 //! EROFS images: written by us, read back by `erofs-rs`.
 //!
-//! [`write()`] is the writer, [`Reader`] the reader, [`dump()`] the stable text of what an image
-//! holds. Images use only what Linux 5.15 knows, apart from zstd, which came with 6.10.
+//! [`write()`] is the writer, [`Reader`] the reader. Images use only what Linux 5.15 knows, apart
+//! from zstd, which came with 6.10.
 //!
 //! ```text
 //! block 0            superblock at byte 1024, then the codec's parameters
@@ -12,7 +12,6 @@
 mod clusters;
 mod crc32c;
 mod directory;
-mod dump;
 mod error;
 mod format;
 mod index;
@@ -25,7 +24,6 @@ mod writer;
 mod writer_id;
 mod xattr;
 
-pub use dump::dump;
 pub use error::{ReadError, WriteError};
 pub use reader::{FileReader, Reader};
 pub use writer::{Options, Written, write};

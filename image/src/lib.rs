@@ -8,6 +8,10 @@ pub mod ddi;
 pub mod entry;
 pub mod erofs;
 pub mod gpt;
+pub mod dump;
+pub mod entry;
+pub mod erofs;
+pub mod filesystem;
 pub mod kernel;
 mod parallel;
 #[cfg(feature = "pkcs7")]
@@ -18,5 +22,7 @@ pub mod tree;
 pub mod verity;
 
 pub use codec::Codec;
+pub use dump::dump;
+pub use filesystem::{Filesystem, Format};
 pub use kernel::Kernel;
 pub use tree::Tree;

@@ -8,7 +8,7 @@ use std::process::{Command, ExitStatus, Output};
 
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
-use sysext_image::erofs;
+use sysext_image::{Filesystem, dump};
 use sysext_manifests::catalog::{Catalog, FORMAT};
 use sysext_manifests::checksums::Checksums;
 use sysext_manifests::digest::Sha256;
@@ -229,9 +229,9 @@ fn cli_bakery_goes_from_keys_to_a_served_directory() -> Result<()> {
 fn cli_bakery_puts_the_release_file_into_the_image() -> Result<()> {
     let desk = Desk::with_keys()?;
     desk.bake("1.0", &[])?.succeeds()?;
-    let image = erofs::Reader::open(fs::File::open(desk.path("store/x/x-1.0-x86-64.raw"))?)?;
+    let image = Filesystem::open(fs::File::open(desk.path("store/x/x-1.0-x86-64.raw"))?)?;
     let mut dump = Vec::new();
-    erofs::dump(&image, &mut dump)?;
+    dump(&image, &mut dump)?;
     let dump = String::from_utf8(dump)?;
     let line = dump.lines().find(|line| line.contains("extension-release.x")).context("it is not there")?;
     assert!(line.contains("user.extension-release.strict"), "{line}");

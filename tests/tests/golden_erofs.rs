@@ -10,7 +10,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
-use sysext_image::erofs::{self, Options, Reader, Written};
+use sysext_image::erofs::{self, Options, Written};
+use sysext_image::{Filesystem, dump};
 use tests::needs::Suite;
 use tests::sample;
 
@@ -107,7 +108,7 @@ fn dumps() -> Result<()> {
         let mut image: File = image.into_inner()?;
         image.rewind()?;
         let mut text = Vec::new();
-        erofs::dump(&Reader::open(image)?, &mut text)?;
+        dump(&Filesystem::open(image)?, &mut text)?;
         let path = Path::new(DUMPS).join(format!("{codec}.txt"));
         if std::env::var_os("BLESS").is_some() {
             fs::write(&path, &text)?;

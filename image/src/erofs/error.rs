@@ -133,9 +133,20 @@ pub enum ReadError {
         /// What the caller takes.
         limit: u64,
     },
-    /// The text of a dump could not be written.
-    #[error("cannot write the dump of the erofs image")]
-    Dump(#[source] io::Error),
+    /// Paths and attributes of all names have more bytes than any image has use for.
+    #[error("the names and attributes of the erofs image have more than {limit} bytes")]
+    TooMuch {
+        /// How many bytes an image of its size can have.
+        limit: u64,
+    },
+    /// A symbolic link is longer than Linux has them.
+    #[error("/{path} of the erofs image is a symbolic link of {length} bytes, more than 4095", path = .path.display())]
+    Target {
+        /// Where, in the image.
+        path: PathBuf,
+        /// Length of its target in bytes.
+        length: u64,
+    },
 }
 
 impl ReadError {

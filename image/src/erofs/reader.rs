@@ -19,11 +19,18 @@ use rustix::fs::FileType;
 
 use super::error::ReadError;
 use crate::entry::{Entry, EntryKind, Layout, Xattrs};
-use crate::tree::{Device, Special, permissions};
+use crate::tree::{Device, Special, TARGET_MAX, permissions};
 
 /// The smallest room that a name takes in an image: its entry and one byte. Bounds how many an
 /// image of a given size can have, unless directories share blocks, which no writer makes them do.
 const SMALLEST_NAME: u64 = 13;
+
+/// How many bytes the paths and attributes of all names of any image may have together.
+const METADATA_LEAST: u64 = 16 << 20;
+
+/// The same for each byte of the image. Paths repeat the names of their directories, and attributes may
+/// be shared; an image that lives on nothing else would otherwise fill the memory.
+const METADATA_FACTOR: u64 = 4;
 
 /// An image that is open for reading.
 pub struct Reader<R: Read + Seek + Send> {
@@ -56,6 +63,8 @@ impl<R: Read + Seek + Send> Reader<R> {
         let root = self.filesystem.super_block().root_inode_id();
         let root = wait(self.filesystem.get_inode(root)).map_err(at(&last))?;
         let mut entries = vec![self.entry(PathBuf::new(), root)?];
+        let most = self.length.saturating_mul(METADATA_FACTOR).max(METADATA_LEAST);
+        let mut metadata = 0;
         let mut walk = wait(self.filesystem.walk_dir("/")).map_err(at(&last))?;
         while let Some(found) = wait(walk.next_entry()) {
             let found = found.map_err(at(&last))?;
@@ -65,7 +74,13 @@ impl<R: Read + Seek + Send> Reader<R> {
             let path = found.dir_entry.path().into_vec();
             let path = path.strip_prefix(b"/").unwrap_or(&path).to_owned();
             last = PathBuf::from(OsString::from_vec(path));
-            entries.push(self.entry(last.clone(), found.inode)?);
+            let entry = self.entry(last.clone(), found.inode)?;
+            let xattrs = entry.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+            metadata += (last.as_os_str().len() + xattrs) as u64;
+            if metadata > most {
+                return Err(ReadError::TooMuch { limit: most });
+            }
+            entries.push(entry);
         }
         Ok(entries)
     }
@@ -138,6 +153,9 @@ impl<R: Read + Seek + Send> Reader<R> {
         } else if inode.is_file() {
             EntryKind::File
         } else if inode.is_symlink() {
+            if inode.data_size() > TARGET_MAX as u64 {
+                return Err(ReadError::Target { length: inode.data_size(), path });
+            }
             let target = wait(self.filesystem.read_link_inode(inode)).map_err(failed)?;
             EntryKind::Symlink(OsString::from_vec(target.into_vec()))
         } else {

@@ -7,10 +7,10 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::num::NonZero;
 
 use super::*;
-use crate::Codec;
 use crate::entry::{EntryKind, Layout};
 use crate::probe::{self, Checksum, Kind as Probed, probe};
 use crate::tree::{Content, Device, Kind, Metadata, Special, Tree};
+use crate::{Codec, Filesystem, dump};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
@@ -246,7 +246,7 @@ fn a_dump_has_a_line_for_each_name() -> Result {
     tree.insert_bytes("a b\\", "hello", metadata)?;
     tree.insert_symlink("l", "a b\\", Metadata::new(0o777))?;
     let mut text = Vec::new();
-    dump(&Reader::open(Cursor::new(image(&tree, "none")?))?, &mut text)?;
+    dump(&Filesystem::open(Cursor::new(image(&tree, "none")?))?, &mut text)?;
     let hello = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
     assert_eq!(
         String::from_utf8(text)?,

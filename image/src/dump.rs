@@ -8,22 +8,33 @@ use std::io::{self, Read, Seek, Write};
 
 use sha2::{Digest, Sha256};
 
-use super::error::ReadError;
-use super::reader::Reader;
 use crate::entry::{Entry, EntryKind, Layout};
+use crate::filesystem::{Filesystem, FilesystemError};
 use crate::tree::Special;
 
-/// Writes what `reader` holds as text, one line per name. It reads every file to the length that
+/// Why an image could not be written as text.
+#[derive(Debug, thiserror::Error)]
+pub enum DumpError {
+    /// The image cannot be read.
+    #[error(transparent)]
+    Image(#[from] FilesystemError),
+    /// The text cannot be written.
+    #[error("cannot write the dump of the image")]
+    Write(#[source] io::Error),
+}
+
+/// Writes what `image` holds as text, one line per name. It reads every file to the length that
 /// the image claims, so it is meant for images whose origin is known.
-pub fn dump<R: Read + Seek + Send>(reader: &Reader<R>, out: &mut impl Write) -> Result<(), ReadError> {
-    for entry in reader.entries()? {
-        let line = line(reader, &entry)?;
-        writeln!(out, "{line}").map_err(ReadError::Dump)?;
+pub fn dump<R: Read + Seek + Send>(image: &Filesystem<R>, out: &mut impl Write) -> Result<(), DumpError> {
+    for entry in image.entries()? {
+        let line = line(image, &entry)?;
+        writeln!(out, "{line}").map_err(DumpError::Write)?;
     }
     Ok(())
 }
 
-fn line<R: Read + Seek + Send>(reader: &Reader<R>, entry: &Entry) -> Result<String, ReadError> {
+/// One name and all there is to say of it.
+pub fn line<R: Read + Seek + Send>(image: &Filesystem<R>, entry: &Entry) -> Result<String, FilesystemError> {
     let layout = match entry.layout {
         Layout::Plain => "plain",
         Layout::Inline => "inline",
@@ -33,7 +44,7 @@ fn line<R: Read + Seek + Send>(reader: &Reader<R>, entry: &Entry) -> Result<Stri
     let (kind, content) = match &entry.kind {
         EntryKind::Directory => ("dir", "-".to_owned()),
         EntryKind::Symlink(target) => ("link", escape(target.as_encoded_bytes())),
-        EntryKind::File => ("file", digest(reader, entry)?),
+        EntryKind::File => ("file", hex(&digest(image, entry)?)),
         EntryKind::Special(Special::Character(device)) => {
             ("char", format!("{}:{}", device.major, device.minor))
         }
@@ -54,21 +65,21 @@ fn line<R: Read + Seek + Send>(reader: &Reader<R>, entry: &Entry) -> Result<Stri
     Ok(line)
 }
 
-fn digest<R: Read + Seek + Send>(reader: &Reader<R>, entry: &Entry) -> Result<String, ReadError> {
-    let mut file = reader.file(entry)?;
+/// The SHA-256 of a regular file's content.
+pub fn digest<R: Read + Seek + Send>(
+    image: &Filesystem<R>,
+    entry: &Entry,
+) -> Result<[u8; 32], FilesystemError> {
     let mut digest = Sha256::new();
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let failed = |source: io::Error| ReadError::Read { path: entry.path.clone(), source: source.into() };
-        match file.read(&mut buffer).map_err(failed)? {
-            0 => return Ok(hex(&digest.finalize())),
-            length => digest.update(&buffer[..length]),
-        }
-    }
+    image.content(entry, |bytes| {
+        digest.update(bytes);
+        Ok::<_, FilesystemError>(())
+    })?;
+    Ok(digest.finalize().into())
 }
 
-/// Bytes as text without blanks, so that a line can be split again.
-fn escape(bytes: &[u8]) -> String {
+/// Bytes as text without blanks, so that a line can be split again, and harmless on a terminal.
+pub fn escape(bytes: &[u8]) -> String {
     let mut text = String::new();
     for byte in bytes {
         match byte {
@@ -80,7 +91,7 @@ fn escape(bytes: &[u8]) -> String {
     text
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").expect("a string takes everything");
         text

@@ -1,0 +1,108 @@
+//! A part of a file that is read as if it were all of it, and that remembers where it was read.
+
+use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A part of something that can be read anywhere.
+#[derive(Debug)]
+pub struct Section<R> {
+    source: R,
+    start: u64,
+    length: u64,
+    position: u64,
+    trace: Trace,
+}
+
+/// Where a section was read last, for errors that have to say it.
+#[derive(Clone, Debug, Default)]
+pub struct Trace(Arc<AtomicU64>);
+
+impl Trace {
+    /// Offset in bytes at which the last read began, from the start of the file.
+    pub fn offset(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl<R> Section<R> {
+    /// The `length` bytes of `source` from `start` on. The source may end before.
+    pub fn new(source: R, start: u64, length: u64) -> Self {
+        let length = length.min(u64::MAX - start);
+        Self { source, start, length, position: 0, trace: Trace::default() }
+    }
+
+    /// Its length in bytes.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Tells where it was read last, also later, when the section is in other hands.
+    pub fn trace(&self) -> Trace {
+        self.trace.clone()
+    }
+
+    /// What it is a part of.
+    pub fn into_inner(self) -> R {
+        self.source
+    }
+}
+
+impl<R: Read + Seek> Read for Section<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.length.saturating_sub(self.position);
+        let wanted = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        if wanted == 0 {
+            return Ok(0);
+        }
+        // Below u64::MAX: the position is within the length, and start and length together are.
+        let offset = self.start + self.position;
+        self.trace.0.store(offset, Ordering::Relaxed);
+        self.source.seek(SeekFrom::Start(offset))?;
+        let count = self.source.read(&mut buffer[..wanted])?;
+        self.position += count as u64;
+        Ok(count)
+    }
+}
+
+impl<R> Seek for Section<R> {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        let target = match position {
+            SeekFrom::Start(offset) => Some(offset),
+            SeekFrom::End(offset) => self.length.checked_add_signed(offset),
+            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
+        };
+        self.position = target.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    #[test]
+    fn a_section_ends_where_it_ends_and_tells_where_it_was_read() {
+        let mut section = Section::new(Cursor::new(b"0123456789".to_vec()), 2, 5);
+        let trace = section.trace();
+        let mut text = String::new();
+        section.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "23456");
+        assert_eq!(section.seek(SeekFrom::End(-2)).unwrap(), 3);
+        let mut two = [0; 4];
+        assert_eq!(section.read(&mut two).unwrap(), 2);
+        assert_eq!((&two[..2], trace.offset()), (&b"56"[..], 5));
+        assert_eq!(section.seek(SeekFrom::Start(99)).unwrap(), 99);
+        assert_eq!(section.read(&mut two).unwrap(), 0);
+        assert!(section.seek(SeekFrom::Current(-100)).is_err());
+    }
+
+    #[test]
+    fn a_section_beyond_its_source_is_short_and_no_overflow() {
+        let mut section = Section::new(Cursor::new(b"0123".to_vec()), u64::MAX - 1, u64::MAX);
+        assert_eq!(section.length(), 1);
+        assert_eq!(section.read(&mut [0; 4]).unwrap(), 0);
+    }
+}

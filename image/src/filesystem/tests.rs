@@ -1,0 +1,149 @@
+//! Images of all formats through one door.
+
+use std::io::Cursor;
+
+use super::*;
+use crate::entry::Layout;
+use crate::kernel::Kernel;
+use crate::probe::Checksum;
+use crate::tree::{Metadata, Special, Tree};
+
+fn tree() -> Tree {
+    let mut tree = Tree::new();
+    let file = Metadata::new(0o644);
+    tree.insert_bytes("usr/a.b", "after usr/a", file.clone()).unwrap();
+    tree.insert_bytes("usr/a/file", "text ".repeat(5000), file.clone()).unwrap();
+    tree.insert_link("usr/name", "usr/a.b").unwrap();
+    tree.insert_symlink("usr/link", "a/file", Metadata::new(0o777)).unwrap();
+    tree.insert_special("usr/pipe", Special::Fifo, file).unwrap();
+    tree
+}
+
+fn image(codec: &str) -> Vec<u8> {
+    let mut image = Vec::new();
+    let options = erofs::Options::new(codec.parse().unwrap(), 1_700_000_000);
+    erofs::write(&tree(), &options, &mut image).unwrap();
+    image
+}
+
+fn opened(image: Vec<u8>) -> Result<Filesystem<Cursor<Vec<u8>>>, FilesystemError> {
+    Filesystem::open(Cursor::new(image))
+}
+
+#[test]
+fn facts_say_what_an_image_needs() {
+    for (codec, algorithms, features, kernel) in [
+        ("none", &[][..], &[][..], "5.15"),
+        ("lz4hc", &["lz4"], &["lz4-0padding", "big-pcluster"], "5.15"),
+        ("zstd", &["zstd"], &["lz4-0padding", "big-pcluster"], "6.10"),
+    ] {
+        let image = opened(image(codec)).unwrap();
+        let facts = image.facts();
+        assert_eq!(facts.algorithms, algorithms, "{codec}");
+        let names: Vec<_> = facts.features.iter().map(|feature| feature.name).collect();
+        assert_eq!(names, features, "{codec}");
+        assert_eq!(facts.kernel, Some(kernel.parse().unwrap()), "{codec}");
+        assert_eq!((facts.size, facts.block_size), (image.length(), 4096));
+        assert_eq!((facts.inodes, facts.timestamp, facts.checksum), (7, 1_700_000_000, Checksum::Valid));
+    }
+    // A feature of which nobody has heard: no kernel can be named
+    let mut future = image("none");
+    future[1024 + 80 + 2] = 0x80;
+    let mut section = Section::new(Cursor::new(future), 0, u64::MAX);
+    let Kind::Erofs(superblock) = probe::probe(&mut section).unwrap() else { panic!("it is erofs") };
+    let facts = facts::erofs(&mut section, superblock).unwrap();
+    assert_eq!((facts.kernel, facts.features), (None, vec![Feature { name: "unknown", since: None }]));
+    assert_eq!(Kernel::DEFAULT.to_string(), "5.15");
+}
+
+#[test]
+fn entries_come_in_the_order_of_a_tree_and_content_in_pieces() {
+    let tree = tree();
+    for codec in ["none", "lz4hc", "zstd"] {
+        let image = opened(image(codec)).unwrap();
+        let entries = image.entries().unwrap();
+        let expected: Vec<_> = tree.entries().map(|entry| entry.path).collect();
+        assert_eq!(entries.iter().map(|entry| entry.path.clone()).collect::<Vec<_>>(), expected);
+        let file = entries.iter().find(|entry| entry.path.ends_with("file")).unwrap();
+        let mut content = Vec::new();
+        let copy = image.content(file, |bytes| {
+            content.extend_from_slice(bytes);
+            Ok::<_, FilesystemError>(())
+        });
+        copy.unwrap();
+        assert_eq!(content, "text ".repeat(5000).into_bytes(), "{codec}");
+        assert_eq!(image.read("usr/a.b", 100).unwrap().unwrap(), b"after usr/a");
+        assert_eq!(image.list("usr/a").unwrap().unwrap(), ["file"]);
+        assert!(image.xattrs("nothing").unwrap().is_none());
+    }
+}
+
+#[test]
+fn an_image_in_the_middle_of_a_file_is_read_and_errors_name_offsets_of_the_file() {
+    let image = image("none");
+    let length = image.len() as u64;
+    let mut disk = vec![7; 10_000];
+    disk.extend_from_slice(&image);
+    disk.extend_from_slice(&[7; 10_000]);
+    let inside = Filesystem::open_section(Section::new(Cursor::new(disk.clone()), 10_000, length)).unwrap();
+    assert_eq!(inside.entries().unwrap().len(), 8);
+    // The root's inode
+    disk[10_000 + 4096..10_000 + 4160].fill(0xff);
+    let inside = Filesystem::open_section(Section::new(Cursor::new(disk), 10_000, length)).unwrap();
+    let error = inside.entries().unwrap_err();
+    assert!(error.to_string().starts_with("the image is damaged near offset 1"), "{error}");
+}
+
+#[test]
+fn what_is_no_image_is_told_apart() {
+    assert!(matches!(opened(vec![0; 5000]), Err(FilesystemError::Unknown)));
+    let mut disk = vec![0; 5000];
+    disk[512..520].copy_from_slice(b"EFI PART");
+    assert!(matches!(opened(disk), Err(FilesystemError::Disk)));
+    let mut short = image("none");
+    let whole = short.len() as u64;
+    short.truncate(short.len() - 1);
+    let found = short.len() as u64;
+    match opened(short) {
+        Err(FilesystemError::Incomplete { expected, found: length }) => {
+            assert_eq!((expected, length), (whole, found));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn entry(path: &str, kind: EntryKind, inode: u64, size: u64) -> Entry {
+    let layout = Layout::Plain;
+    let (mode, uid, gid, links, mtime, xattrs) = (0o644, 0, 0, 1, 0, Xattrs::new());
+    Entry { path: path.into(), kind, mode, uid, gid, links, size, mtime, inode, layout, xattrs }
+}
+
+#[test]
+fn names_that_lead_elsewhere_and_directories_with_two_names_are_refused() {
+    let names = |entries: &[Entry]| check_names(entries).map_err(|error| error.to_string());
+    let directory = |path, inode| entry(path, EntryKind::Directory, inode, 0);
+    assert_eq!(names(&[directory("", 1), directory("a", 2), directory("b", 3)]), Ok(()));
+    assert_eq!(
+        names(&[directory("", 1), directory("a", 2), directory("a/b", 2)]).unwrap_err(),
+        "the image is not sound: /a/b: the directory has another name too"
+    );
+    for path in ["..", "a/../b", "/etc", "a//b", "a/./b"] {
+        let error = names(&[entry(path, EntryKind::File, 2, 0)]).unwrap_err();
+        assert!(error.starts_with("the image is not sound: /"), "{error}");
+    }
+}
+
+#[test]
+fn what_files_claim_is_bounded_by_the_image() {
+    let limits = Limits::of_image(4096);
+    assert_eq!(limits, Limits { content: 1 << 30 });
+    assert_eq!(Limits::of_image(1 << 30), Limits { content: 1 << 36 });
+    let files = [(2, 1 << 29), (2, 1 << 29), (3, 1 << 29)];
+    let mut entries: Vec<Entry> =
+        files.iter().map(|(inode, size)| entry("a", EntryKind::File, *inode, *size)).collect();
+    assert_eq!(limits.check(&entries).unwrap(), 1 << 30);
+    entries.push(entry("b", EntryKind::File, 4, u64::MAX));
+    let error = limits.check(&entries).unwrap_err();
+    assert!(error.to_string().ends_with("bytes together, more than 1073741824"), "{error}");
+    assert!(error.hint().unwrap().contains("--max-content"));
+}
