@@ -1,7 +1,11 @@
 //! The oldest kernel an image is meant for.
 
+mod floor;
+
 use std::fmt;
 use std::str::FromStr;
+
+pub use floor::{Floor, FloorError, PROFILES, Profile};
 
 /// A kernel version as a floor: major and minor number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,6 +19,14 @@ pub struct Kernel {
 #[error("{text:?} is not a kernel version such as 5.15")]
 pub struct KernelError {
     text: String,
+}
+
+impl KernelError {
+    /// What the reader can do about it.
+    pub fn hint(&self) -> Option<String> {
+        let names: Vec<_> = PROFILES.iter().map(|profile| profile.name).collect();
+        Some(format!("or write one of {}", names.join(", ")))
+    }
 }
 
 impl Kernel {

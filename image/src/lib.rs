@@ -24,5 +24,5 @@ pub mod verity;
 pub use codec::Codec;
 pub use dump::dump;
 pub use filesystem::{Filesystem, Format};
-pub use kernel::Kernel;
+pub use kernel::{Floor, Kernel};
 pub use tree::Tree;

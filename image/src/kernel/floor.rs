@@ -1,0 +1,294 @@
+//! What an image is meant for: a kernel version, or a system whose kernel is known, and with either the
+//! codecs that may be used.
+//!
+//! A version says what a kernel can have learnt, not what it was built with; a profile says both.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{Kernel, KernelError};
+use crate::codec::Codec;
+use crate::filesystem::Format;
+
+/// The oldest kernel that an image is meant for, or the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Floor {
+    /// Any kernel of this version or later, built with what the format's default codec needs.
+    Kernel(Kernel),
+    /// The kernels of a system.
+    Profile(&'static Profile),
+}
+
+/// A system and what its kernels read.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// As it is written on a command line and in a recipe.
+    pub name: &'static str,
+    /// The oldest kernel that it has.
+    pub kernel: (u16, u16),
+    /// The codecs for erofs that it was built with, the one to use first.
+    pub erofs: &'static [&'static str],
+    /// The same for squashfs.
+    pub squashfs: &'static [&'static str],
+}
+
+/// Every codec that may be written, and the oldest kernel that can have it. What is not listed here is
+/// never used: microlzma is for transport, a node would read it at a tenth of the speed.
+const CODECS: [(Format, &str, (u16, u16)); 9] = [
+    (Format::Erofs, "lz4hc", (5, 15)),
+    (Format::Erofs, "zstd", (6, 10)),
+    (Format::Erofs, "none", (5, 15)),
+    (Format::Squashfs, "zstd", (5, 15)),
+    (Format::Squashfs, "xz", (5, 15)),
+    (Format::Squashfs, "gzip", (5, 15)),
+    (Format::Squashfs, "lz4hc", (5, 15)),
+    (Format::Squashfs, "lz4", (5, 15)),
+    (Format::Squashfs, "none", (5, 15)),
+];
+
+/// What Debian builds for squashfs, from 12 on.
+const DEBIAN_SQUASHFS: &[&str] = &["zstd", "xz", "gzip", "lz4hc", "lz4", "none"];
+
+/// From `/boot/config-*` of Debian's kernel packages, and the kernel configuration of Flatcar, whose oldest
+/// supported channel is the base of its version. None has a codec that its kernel only could have.
+pub static PROFILES: [Profile; 3] = [
+    Profile { name: "debian-12", kernel: (6, 1), erofs: &["lz4hc", "none"], squashfs: DEBIAN_SQUASHFS },
+    Profile {
+        name: "debian-13",
+        kernel: (6, 12),
+        erofs: &["zstd", "lz4hc", "none"],
+        squashfs: DEBIAN_SQUASHFS,
+    },
+    Profile {
+        name: "flatcar",
+        kernel: (6, 6),
+        erofs: &["lz4hc", "none"],
+        squashfs: &["zstd", "xz", "lz4hc", "lz4", "none"],
+    },
+];
+
+/// A codec that a floor has not.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FloorError {
+    /// The kernel is too old for it.
+    #[error("{codec} needs kernel {needed}, {}", said(.floor))]
+    TooOld {
+        /// The codec.
+        codec: String,
+        /// What it needs.
+        needed: Kernel,
+        /// What was asked for.
+        floor: Floor,
+        /// What to use instead.
+        instead: &'static str,
+    },
+    /// The kernel could have it, and was built without.
+    #[error("the kernels of {profile} are built without {codec} for {format}")]
+    NotBuilt {
+        /// The codec.
+        codec: String,
+        /// The format.
+        format: Format,
+        /// The system.
+        profile: &'static str,
+        /// What to use instead.
+        instead: &'static str,
+    },
+    /// The format has no such codec.
+    #[error("{format} images have no codec {codec}")]
+    NoSuchCodec {
+        /// The codec.
+        codec: String,
+        /// The format.
+        format: Format,
+    },
+}
+
+fn said(floor: &Floor) -> String {
+    match floor {
+        Floor::Kernel(kernel) => format!("this is baked for {kernel} and later"),
+        Floor::Profile(profile) => format!("{} has {}", profile.name, floor.kernel()),
+    }
+}
+
+impl FloorError {
+    /// What the reader can do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::TooOld { needed, floor: Floor::Kernel(_), instead, .. } => {
+                format!("say that kernel {needed} is the oldest one, or use {instead}")
+            }
+            Self::TooOld { instead, .. } | Self::NotBuilt { instead, .. } => format!("use {instead}"),
+            Self::NoSuchCodec { format, .. } => {
+                let names: Vec<_> = rows(*format).map(|(name, _)| name).collect();
+                format!("write one of {}", names.join(", "))
+            }
+        })
+    }
+}
+
+/// The codecs of a format, the most portable first.
+fn rows(format: Format) -> impl Iterator<Item = (&'static str, Kernel)> {
+    CODECS.into_iter().filter(move |row| row.0 == format).map(|row| (row.1, row.2.into()))
+}
+
+impl Floor {
+    /// The oldest kernel, as it stands in a catalog.
+    pub fn kernel(&self) -> Kernel {
+        match self {
+            Self::Kernel(kernel) => *kernel,
+            Self::Profile(profile) => profile.kernel.into(),
+        }
+    }
+
+    /// The codecs that may be used, the one to use first.
+    pub fn codecs(&self, format: Format) -> Vec<&'static str> {
+        match self {
+            Self::Profile(profile) => match format {
+                Format::Erofs => profile.erofs.to_vec(),
+                Format::Squashfs => profile.squashfs.to_vec(),
+            },
+            Self::Kernel(kernel) => {
+                rows(format).filter(|(_, since)| since <= kernel).map(|(name, _)| name).collect()
+            }
+        }
+    }
+
+    /// The codec to use if nobody asks for one: of a profile the best that it was built with, of a
+    /// version the one that every build has.
+    pub fn codec(&self, format: Format) -> Option<Codec> {
+        self.codecs(format).into_iter().find_map(|name| name.parse().ok())
+    }
+
+    /// Whether the floor reads images of a format with a codec.
+    pub fn check(&self, format: Format, codec: Codec) -> Result<(), FloorError> {
+        let name = codec.name();
+        let readable = self.codecs(format);
+        if readable.contains(&name) {
+            return Ok(());
+        }
+        let codec = name.to_owned();
+        let Some((_, needed)) = rows(format).find(|(known, _)| *known == name) else {
+            return Err(FloorError::NoSuchCodec { codec, format });
+        };
+        let instead = readable.first().copied().unwrap_or("none");
+        Err(match self {
+            Self::Profile(profile) if needed <= self.kernel() => {
+                FloorError::NotBuilt { codec, format, profile: profile.name, instead }
+            }
+            _ => FloorError::TooOld { codec, needed, floor: *self, instead },
+        })
+    }
+}
+
+impl Default for Floor {
+    fn default() -> Self {
+        Self::Kernel(Kernel::DEFAULT)
+    }
+}
+
+impl From<Kernel> for Floor {
+    fn from(kernel: Kernel) -> Self {
+        Self::Kernel(kernel)
+    }
+}
+
+impl fmt::Display for Floor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kernel(kernel) => write!(f, "{kernel}"),
+            Self::Profile(profile) => f.write_str(profile.name),
+        }
+    }
+}
+
+impl FromStr for Floor {
+    type Err = KernelError;
+
+    fn from_str(text: &str) -> Result<Self, KernelError> {
+        match PROFILES.iter().find(|profile| profile.name == text) {
+            Some(profile) => Ok(Self::Profile(profile)),
+            None => text.parse().map(Self::Kernel),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn floor(text: &str) -> Floor {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn floors_read_as_they_are_shown() {
+        for profile in &PROFILES {
+            assert_eq!(floor(profile.name).to_string(), profile.name);
+            assert_eq!(floor(profile.name).kernel(), profile.kernel.into());
+        }
+        assert_eq!(floor("6.12"), Floor::Kernel((6, 12).into()));
+        assert_eq!(floor("6.12").to_string(), "6.12");
+        assert_eq!(Floor::default().kernel(), Kernel::DEFAULT);
+        let error = "debian-11".parse::<Floor>().unwrap_err();
+        assert_eq!(error.to_string(), "\"debian-11\" is not a kernel version such as 5.15");
+        assert_eq!(error.hint().unwrap(), "or write one of debian-12, debian-13, flatcar");
+    }
+
+    #[test]
+    fn what_a_floor_reads_and_picks() {
+        let cases: [(&str, Format, &[&str]); 8] = [
+            ("5.15", Format::Erofs, &["lz4hc", "none"]),
+            ("6.9", Format::Erofs, &["lz4hc", "none"]),
+            ("6.10", Format::Erofs, &["lz4hc", "zstd", "none"]),
+            ("debian-12", Format::Erofs, &["lz4hc", "none"]),
+            ("debian-13", Format::Erofs, &["zstd", "lz4hc", "none"]),
+            ("flatcar", Format::Erofs, &["lz4hc", "none"]),
+            ("flatcar", Format::Squashfs, &["zstd", "xz", "lz4hc", "lz4", "none"]),
+            ("5.15", Format::Squashfs, &["zstd", "xz", "gzip", "lz4hc", "lz4", "none"]),
+        ];
+        for (text, format, codecs) in cases {
+            assert_eq!(floor(text).codecs(format), codecs, "{text} {format}");
+        }
+        for text in ["5.15", "6.1", "6.6", "6.12", "debian-12", "debian-13", "flatcar"] {
+            let floor = floor(text);
+            let picked = floor.codec(Format::Erofs).unwrap();
+            assert_eq!(floor.check(Format::Erofs, picked), Ok(()), "{text}");
+            assert_eq!(picked.name() == "zstd", text == "debian-13", "{text}");
+        }
+    }
+
+    #[test]
+    fn no_floor_has_a_codec_that_its_kernel_has_not() {
+        for profile in &PROFILES {
+            let plain = Floor::Kernel(profile.kernel.into());
+            for format in Format::ALL {
+                for codec in Floor::Profile(profile).codecs(format) {
+                    assert!(plain.codecs(format).contains(&codec), "{}: {codec}", profile.name);
+                    assert!(!codec.contains("lzma"), "{}: {codec}", profile.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_codec_that_a_floor_has_not_is_refused_with_another() {
+        let zstd = "zstd".parse().unwrap();
+        let told = |text: &str| {
+            let error = floor(text).check(Format::Erofs, zstd).unwrap_err();
+            format!("{error}: {}", error.hint().unwrap())
+        };
+        assert_eq!(told("debian-12"), "zstd needs kernel 6.10, debian-12 has 6.1: use lz4hc");
+        assert_eq!(
+            told("5.15"),
+            "zstd needs kernel 6.10, this is baked for 5.15 and later: say that kernel 6.10 is the oldest \
+             one, or use lz4hc"
+        );
+        static BARE: Profile =
+            Profile { name: "bare", kernel: (6, 12), erofs: &["none"], squashfs: &["gzip"] };
+        let error = Floor::Profile(&BARE).check(Format::Erofs, zstd).unwrap_err();
+        assert_eq!(error.to_string(), "the kernels of bare are built without zstd for erofs");
+        assert_eq!(error.hint().unwrap(), "use none");
+        assert!(floor("debian-13").check(Format::Erofs, zstd).is_ok());
+    }
+}
