@@ -1,8 +1,9 @@
 //! A file tree in memory, without the content of its files.
 //!
 //! Everything is sorted by the bytes of its name, so that whatever walks a tree walks it in one
-//! order. A file refers to a path on disk and the size it had, or owns a few bytes; content is
-//! opened when an image is written. Times are not kept: an image has one, given by its writer.
+//! order. A file refers to a path on disk and the size it had, or to a part of an open file, or owns
+//! a few bytes; content is read when an image is written. Times are not kept: an image has one, given
+//! by its writer.
 
 mod content;
 mod directory;
@@ -10,6 +11,8 @@ mod entries;
 mod error;
 mod insert;
 mod rules;
+pub(crate) mod spool;
+pub mod tar;
 #[cfg(test)]
 mod tests;
 
@@ -17,10 +20,12 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
-pub use content::{Content, ContentError, Opened};
+pub use content::{Content, ContentError, Opened, Shared};
 pub use entries::{Entries, Entry};
 pub use error::TreeError;
 pub use rules::{Modes, Owner, Rules, Specials};
+pub use spool::SpoolError;
+pub use tar::TarError;
 
 /// The longest name of a directory entry in bytes, on erofs as on every common Linux filesystem.
 pub const NAME_MAX: usize = 255;

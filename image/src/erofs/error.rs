@@ -74,9 +74,9 @@ impl WriteError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Codec(error) => error.hint(),
-            Self::Content { source: ContentError::Changed { .. }, .. } => {
-                Some("something writes to the tree; make the image again when that has ended".into())
-            }
+            Self::Content {
+                source: ContentError::Changed { .. } | ContentError::Modified { .. }, ..
+            } => Some("something writes to the tree; make the image again when that has ended".into()),
             Self::Scratch { .. } => Some("set TMPDIR to a directory with more room".into()),
             Self::Xattr { .. } => {
                 Some("only user., trusted., security. and POSIX ACL attributes can be stored".into())

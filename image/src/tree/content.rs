@@ -1,10 +1,13 @@
-//! The content of a file: bytes, or a path on disk and the size it had.
+//! The content of a file: bytes, a path on disk and the size it had, or a part of an open file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// When a file was written to, in seconds and nanoseconds.
+type Time = (i64, i64);
 
 /// Where the content of a file comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +20,25 @@ pub enum Content {
         path: PathBuf,
         /// The size it had when the tree was made; another size later is an error.
         size: u64,
+        /// When it had been written to; another time later is an error.
+        modified: Time,
     },
+    /// A part of an open file, such as an archive.
+    Section {
+        /// The file.
+        file: Shared,
+        /// Where it begins, in bytes.
+        offset: u64,
+        /// How long it is, in bytes.
+        size: u64,
+    },
+}
+
+/// An open file that many contents are parts of. It must not change while they are in use.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    file: Arc<File>,
+    path: Arc<Path>,
 }
 
 /// Content that is open for reading, and is known to have the size it should have.
@@ -27,6 +48,17 @@ pub enum Opened<'a> {
     Bytes(io::Cursor<&'a [u8]>),
     /// On disk.
     File(File),
+    /// In a part of a file, at the position.
+    Section {
+        /// The file.
+        file: &'a File,
+        /// The next byte of it.
+        position: u64,
+        /// Where the part begins.
+        start: u64,
+        /// Where it ends.
+        end: u64,
+    },
 }
 
 /// Why the content of a file could not be read.
@@ -41,6 +73,12 @@ pub enum ContentError {
         expected: u64,
         /// Size now.
         found: u64,
+    },
+    /// It has the same size, and was written to.
+    #[error("{path} changed while it was read: something wrote to it", path = .path.display())]
+    Modified {
+        /// Where, on disk.
+        path: PathBuf,
     },
     /// It is no regular file any more.
     #[error("{path} is not a regular file", path = .path.display())]
@@ -63,26 +101,47 @@ impl Content {
     pub fn size(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
-            Self::Path { size, .. } => *size,
+            Self::Path { size, .. } | Self::Section { size, .. } => *size,
         }
+    }
+
+    /// A file on disk, as it was found.
+    pub(super) fn at(path: PathBuf, found: &std::fs::Metadata) -> Self {
+        Self::Path { path, size: found.len(), modified: (found.mtime(), found.mtime_nsec()) }
     }
 
     /// Opens it, with the position at the start.
     pub fn open(&self) -> Result<Opened<'_>, ContentError> {
-        let (path, expected) = match self {
+        let path = match self {
             Self::Bytes(bytes) => return Ok(Opened::Bytes(io::Cursor::new(bytes))),
-            Self::Path { path, size } => (path, *size),
+            Self::Path { path, .. } => path,
+            Self::Section { file, offset, size } => {
+                let end = offset.saturating_add(*size);
+                return Ok(Opened::Section { file: &file.file, position: *offset, start: *offset, end });
+            }
         };
         let read = |source| ContentError::Read { path: path.clone(), source };
         // A file that was replaced by a fifo must not make the program wait for a writer.
         let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).expect("one of the lower bits");
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(read)?;
-        let metadata = file.metadata().map_err(read)?;
-        if !metadata.is_file() {
-            return Err(ContentError::NotAFile { path: path.clone() });
-        }
-        self.same_size(expected, metadata.len())?;
+        self.unchanged(&file)?;
         Ok(Opened::File(file))
+    }
+
+    /// Whether an open file is what it was when the tree was made.
+    fn unchanged(&self, file: &File) -> Result<(), ContentError> {
+        let found = file.metadata().map_err(|source| self.unreadable(source))?;
+        let path = || self.path().to_owned();
+        if !found.is_file() {
+            return Err(ContentError::NotAFile { path: path() });
+        }
+        self.same_size(self.size(), found.len())?;
+        match self {
+            Self::Path { modified, .. } if *modified != (found.mtime(), found.mtime_nsec()) => {
+                Err(ContentError::Modified { path: path() })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Fills `buffer` with the bytes from `offset` on.
@@ -111,11 +170,15 @@ impl Content {
         Ok(())
     }
 
-    /// Reads on to make sure that the file ends where it should.
+    /// Reads on to make sure that the file ends where it should, and looks whether it was written to
+    /// since the tree was made.
     pub(crate) fn at_end(&self, opened: &mut Opened<'_>) -> Result<(), ContentError> {
         let mut surplus = [0];
         match opened.read(&mut surplus) {
-            Ok(0) => Ok(()),
+            Ok(0) => match opened {
+                Opened::File(file) => self.unchanged(file),
+                Opened::Bytes(_) | Opened::Section { .. } => Ok(()),
+            },
             Ok(_) => self.same_size(self.size(), self.size() + 1),
             Err(source) => Err(self.unreadable(source)),
         }
@@ -136,15 +199,47 @@ impl Content {
         match self {
             Self::Bytes(_) => Path::new("(bytes in memory)"),
             Self::Path { path, .. } => path,
+            Self::Section { file, .. } => &file.path,
         }
     }
 }
+
+impl Shared {
+    /// An open file; `path` is for messages.
+    pub fn new(file: File, path: impl Into<Arc<Path>>) -> Self {
+        Self { file: Arc::new(file), path: path.into() }
+    }
+
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl PartialEq for Shared {
+    /// The same open file, whatever is in it.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.file, &other.file)
+    }
+}
+
+impl Eq for Shared {}
 
 impl Read for Opened<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Bytes(cursor) => cursor.read(buffer),
             Self::File(file) => file.read(buffer),
+            Self::Section { file, position, end, .. } => {
+                let left = end.saturating_sub(*position);
+                let wanted = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+                let count = file.read_at(&mut buffer[..wanted], *position)?;
+                *position += count as u64;
+                Ok(count)
+            }
         }
     }
 }
@@ -154,6 +249,15 @@ impl Seek for Opened<'_> {
         match self {
             Self::Bytes(cursor) => cursor.seek(position),
             Self::File(file) => file.seek(position),
+            Self::Section { position: now, start, end, .. } => {
+                let target = match position {
+                    SeekFrom::Start(offset) => start.checked_add(offset),
+                    SeekFrom::End(offset) => end.checked_add_signed(offset),
+                    SeekFrom::Current(offset) => now.checked_add_signed(offset),
+                };
+                *now = target.filter(|target| target >= start).ok_or(io::ErrorKind::InvalidInput)?;
+                Ok(*now - *start)
+            }
         }
     }
 }

@@ -11,8 +11,8 @@ use rustix::io::Errno;
 
 use super::insert::checked_target;
 use super::{
-    Content, Device, Kind, Metadata, NAME_MAX, Node, NodeId, Owner, Rules, Special, Specials, Tree,
-    TreeError, permissions,
+    Content, Device, Kind, Metadata, NAME_MAX, Node, NodeId, Rules, Special, Specials, Tree, TreeError,
+    permissions,
 };
 
 /// The longest extended attribute value in bytes that Linux stores.
@@ -61,7 +61,7 @@ impl Reading<'_> {
         let kind = if is_directory {
             Kind::Directory(BTreeMap::new())
         } else if found.is_file() {
-            Kind::File(Content::Path { path: path.to_owned(), size: found.len() })
+            Kind::File(Content::at(path.to_owned(), &found))
         } else if found.is_symlink() {
             let target = fs::read_link(path)
                 .map_err(|source| TreeError::ReadLink { path: path.to_owned(), source })?;
@@ -98,25 +98,13 @@ impl Reading<'_> {
     }
 
     fn metadata(&self, path: &Path, found: &fs::Metadata) -> Result<Metadata, TreeError> {
-        let mode = permissions(found.mode());
-        let mode = if found.is_dir() {
-            self.rules.modes.directory(mode)
-        } else if found.is_symlink() {
-            0o777
-        } else {
-            self.rules.modes.file(mode)
-        };
-        let (uid, gid) = match self.rules.owner {
-            Owner::Keep => (found.uid(), found.gid()),
-            Owner::Root => (0, 0),
-        };
-        let mut xattrs = BTreeMap::new();
+        let mut metadata = Metadata::new(permissions(found.mode())).owner(found.uid(), found.gid());
         for name in &self.rules.xattrs {
             if let Some(value) = xattr(path, name)? {
-                xattrs.insert(name.clone(), value);
+                metadata.xattrs.insert(name.clone(), value);
             }
         }
-        Ok(Metadata { mode, uid, gid, xattrs })
+        Ok(self.rules.apply(metadata, found.is_dir(), found.is_symlink()))
     }
 }
 

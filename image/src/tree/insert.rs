@@ -47,7 +47,16 @@ impl Tree {
             let what = if found.is_dir() { "directory, not a file" } else { "special file" };
             return Err(TreeError::Unsupported { path: source.to_owned(), what });
         }
-        let content = Content::Path { path: source.to_owned(), size: found.len() };
+        self.insert_content(path, Content::at(source.to_owned(), &found), metadata)
+    }
+
+    /// Makes `path` a file with this content, in place of a file or link that is there.
+    pub fn insert_content(
+        &mut self,
+        path: impl AsRef<Path>,
+        content: Content,
+        metadata: Metadata,
+    ) -> Result<(), TreeError> {
         self.place(path.as_ref(), Kind::File(content), metadata)
     }
 

@@ -1,6 +1,8 @@
-//! What of a directory on disk goes into a tree.
+//! What of a directory on disk, an archive or an image goes into a tree.
 
 use std::collections::BTreeSet;
+
+use super::Metadata;
 
 /// What to keep of the directory a tree is read from. The default makes the same tree from two
 /// checkouts that differ in owner, umask and foreign extended attributes.
@@ -57,6 +59,22 @@ impl Default for Rules {
             xattrs: ["security.capability", "user.extension-release.strict"].map(String::from).into(),
             specials: Specials::default(),
         }
+    }
+}
+
+impl Rules {
+    /// What is kept of metadata that was found.
+    pub(super) fn apply(&self, mut found: Metadata, is_directory: bool, is_link: bool) -> Metadata {
+        found.mode = match (is_directory, is_link) {
+            (true, _) => self.modes.directory(found.mode),
+            (false, true) => 0o777,
+            (false, false) => self.modes.file(found.mode),
+        };
+        if self.owner == Owner::Root {
+            (found.uid, found.gid) = (0, 0);
+        }
+        found.xattrs.retain(|name, _| self.xattrs.contains(name));
+        found
     }
 }
 

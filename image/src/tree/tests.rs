@@ -169,6 +169,8 @@ fn content_that_changed_is_an_error_that_says_how() -> Result {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("file");
     fs::write(&path, "12345")?;
+    let before = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    fs::File::open(&path)?.set_modified(before)?;
     let mut tree = Tree::new();
     tree.insert_file("file", &path, Metadata::new(0o644))?;
     assert!(tree.insert_file("d", directory.path(), Metadata::new(0o644)).is_err());
@@ -182,17 +184,28 @@ fn content_that_changed_is_an_error_that_says_how() -> Result {
         let words = format!("changed while it was read: it had 5 bytes, now {found}");
         assert!(error.to_string().ends_with(&words), "{error}");
     }
-    // Growing or shrinking after it was opened is noticed too.
-    fs::write(&path, "12345")?;
+    // Growing, shrinking and being written to after it was opened is noticed too.
+    let written = |text: &str| -> Result {
+        fs::write(&path, text)?;
+        Ok(fs::File::open(&path)?.set_modified(before)?)
+    };
+    written("12345")?;
     let mut opened = content.open()?;
     fs::write(&path, "123")?;
     let changed = content.fill(&mut opened, 0, &mut [0; 5]).unwrap_err();
     assert!(matches!(changed, ContentError::Changed { found: 3, .. }), "{changed}");
-    fs::write(&path, "12345")?;
+    written("12345")?;
     let mut opened = content.open()?;
     content.fill(&mut opened, 0, &mut [0; 5])?;
     fs::write(&path, "1234567")?;
     assert!(content.at_end(&mut opened).is_err());
+    written("12345")?;
+    let mut opened = content.open()?;
+    content.fill(&mut opened, 0, &mut [0; 5])?;
+    fs::write(&path, "54321")?;
+    let changed = content.at_end(&mut opened).unwrap_err();
+    assert!(changed.to_string().ends_with("something wrote to it"), "{changed}");
+    assert!(matches!(content.open().unwrap_err(), ContentError::Modified { .. }));
     fs::remove_file(&path)?;
     fs::create_dir(&path)?;
     assert!(matches!(content.open().unwrap_err(), ContentError::NotAFile { .. }));

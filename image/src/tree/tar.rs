@@ -1,0 +1,204 @@
+//! Reading a tree from a tar archive, without writing it out.
+//!
+//! POSIX ustar with pax records, and the long names of GNU tar. What is in the archive is not trusted: a
+//! name leads downwards from the root and through directories only.
+//!
+//! ```text
+//! 512 bytes    header: name, mode, owner, size, kind, target of a link
+//! …            content, padded to 512 bytes
+//! 512 zeros    the end; what follows is not read
+//! ```
+
+mod error;
+mod header;
+mod input;
+mod pax;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+pub use error::{Compression, TarError};
+
+use self::header::{Header, HeaderKind};
+use self::input::Input;
+use self::pax::Records;
+use super::{Device, Kind, Metadata, Rules, Shared, Special, Specials, Tree, TreeError};
+
+/// The longest name, target or set of pax records of one entry in bytes. A record can hold an extended
+/// attribute of 64 KiB, and an entry a few of those.
+const EXTENSION_MAX: u64 = 1 << 20;
+
+/// The longest path of an entry in bytes, as of anything that Linux opens.
+const PATH_MAX: usize = 4095;
+
+/// Where extensions say which hosts they go with, for system and configuration extensions.
+const RELEASES: [&str; 2] = ["usr/lib/extension-release.d", "etc/extension-release.d"];
+
+/// Lets an image have a version in its name. Archives rarely carry it: plain `tar` leaves it out.
+const STRICT: &str = "user.extension-release.strict";
+
+impl Tree {
+    /// What the tar archive `archive` holds, as `rules` have it; plain, or compressed with zstd. Content
+    /// is set aside in a temporary file in `scratch`.
+    ///
+    /// An extension-release file without `user.extension-release.strict` gets it, as `0`: archives lose it.
+    pub fn from_tar(archive: &mut dyn Read, rules: &Rules, scratch: &Path) -> Result<Self, TarError> {
+        Reading::new(rules).read(Input::stream(archive, scratch)?)
+    }
+
+    /// The same for a file that begins with an archive; `path` is for messages. What is not compressed stays where it
+    /// is, and is read again when an image is written.
+    pub fn from_tar_file(file: File, path: &Path, rules: &Rules, scratch: &Path) -> Result<Self, TarError> {
+        let mut decoder;
+        let input = match input::compression(&file)? {
+            None => Input::file(Shared::new(file, path))?,
+            Some(_) => {
+                decoder = file;
+                decoder.rewind().map_err(|source| TarError::Read { offset: 0, source })?;
+                Input::stream(&mut decoder, scratch)?
+            }
+        };
+        Reading::new(rules).read(input)
+    }
+}
+
+struct Reading<'a> {
+    tree: Tree,
+    rules: &'a Rules,
+    /// What pax records say of all entries from now on.
+    global: Records,
+    /// What extensions say of the next entry.
+    next: Records,
+}
+
+impl<'a> Reading<'a> {
+    fn new(rules: &'a Rules) -> Self {
+        Self { tree: Tree::new(), rules, global: Records::default(), next: Records::default() }
+    }
+
+    fn read(mut self, mut input: Input<'_>) -> Result<Tree, TarError> {
+        loop {
+            let offset = input.offset();
+            let Some(block) = input.block()? else {
+                return Err(TarError::Unfinished { offset });
+            };
+            let Some(header) = Header::parse(offset, &block)? else { break };
+            match header.kind {
+                HeaderKind::LongName => self.next.path = Some(extension(&mut input, &header)?),
+                HeaderKind::LongLink => self.next.target = Some(extension(&mut input, &header)?),
+                HeaderKind::Pax => {
+                    let bytes = extension(&mut input, &header)?;
+                    self.next.take(&bytes).map_err(|defect| TarError::Header { offset, defect })?;
+                }
+                HeaderKind::GlobalPax => {
+                    let bytes = extension(&mut input, &header)?;
+                    self.global.take(&bytes).map_err(|defect| TarError::Header { offset, defect })?;
+                }
+                _ => {
+                    let records = std::mem::take(&mut self.next).over(&self.global);
+                    self.entry(&mut input, header, records)?;
+                }
+            }
+        }
+        self.allow_versions()?;
+        Ok(self.tree)
+    }
+
+    fn entry(&mut self, input: &mut Input<'_>, header: Header, records: Records) -> Result<(), TarError> {
+        let offset = header.offset;
+        let bytes = records.path.unwrap_or(header.path);
+        let target = OsString::from_vec(records.target.unwrap_or(header.target));
+        let is_directory =
+            header.kind == HeaderKind::Directory || header.kind == HeaderKind::File && bytes.ends_with(b"/");
+        let path = PathBuf::from(OsString::from_vec(bytes));
+        let wrong = |source| TarError::Tree { offset, source };
+        if path.as_os_str().len() > PATH_MAX {
+            return Err(wrong(TreeError::Path { path, reason: "it is longer than Linux opens" }));
+        }
+        let refuse = |what| TarError::Unsupported { offset, path: path.clone(), what };
+        if records.is_sparse {
+            return Err(refuse("stored with holes (sparse)"));
+        }
+        let size = records.size.unwrap_or(header.size);
+        let is_file = header.kind == HeaderKind::File && !is_directory;
+        if size != 0 && !is_file {
+            return Err(refuse("no file and has content"));
+        }
+        let mut metadata = Metadata::new(header.mode);
+        metadata.uid = records.uid.unwrap_or(header.uid);
+        metadata.gid = records.gid.unwrap_or(header.gid);
+        metadata.xattrs = records.xattrs;
+        let metadata = self.rules.apply(metadata, is_directory, header.kind == HeaderKind::Symlink);
+        if is_directory {
+            return self.tree.insert_directory(&path, metadata).map_err(wrong);
+        }
+        let inserted = match header.kind {
+            HeaderKind::File => {
+                // Before its content: nothing is set aside for what is refused.
+                self.tree.insert_bytes(&path, Vec::new(), metadata.clone()).map_err(wrong)?;
+                let content = input.content(size)?;
+                self.tree.insert_content(&path, content, metadata)
+            }
+            HeaderKind::Link => self.tree.insert_link(&path, &target),
+            HeaderKind::Symlink => self.tree.insert_symlink(&path, &target, metadata),
+            HeaderKind::Special(_) if self.rules.specials == Specials::Refuse => {
+                return Err(refuse("a device node or fifo"));
+            }
+            HeaderKind::Special(special) => self.tree.insert_special(&path, special, metadata),
+            _ => return Err(refuse("of a kind that nobody here knows")),
+        };
+        inserted.map_err(wrong)
+    }
+
+    /// Sets `user.extension-release.strict` where the archive has lost it.
+    fn allow_versions(&mut self) -> Result<(), TarError> {
+        if !self.rules.xattrs.contains(STRICT) {
+            return Ok(());
+        }
+        let mut lost = BTreeMap::new();
+        for entry in self.tree.entries() {
+            let name = entry.path.file_name().unwrap_or_default().as_encoded_bytes();
+            let is_release = name.starts_with(b"extension-release.")
+                && RELEASES.iter().any(|directory| entry.path.parent() == Some(Path::new(directory)));
+            if is_release && matches!(entry.node.kind, Kind::File(_)) {
+                lost.insert(entry.id, entry.path);
+            }
+        }
+        for id in lost.into_keys() {
+            let xattrs = &mut self.tree.nodes[id.0].metadata.xattrs;
+            xattrs.entry(STRICT.to_owned()).or_insert_with(|| b"0".to_vec());
+        }
+        Ok(())
+    }
+}
+
+/// The content of an entry that says something of the next one. A NUL at its end is none of it.
+fn extension(input: &mut Input<'_>, header: &Header) -> Result<Vec<u8>, TarError> {
+    let (offset, size) = (header.offset, header.size);
+    if size > EXTENSION_MAX {
+        return Err(TarError::Header { offset, defect: "a name or record of more than 1 MiB" });
+    }
+    let mut bytes = input.bytes(size)?;
+    if matches!(header.kind, HeaderKind::LongName | HeaderKind::LongLink) {
+        while bytes.last() == Some(&0) {
+            bytes.pop();
+        }
+    }
+    Ok(bytes)
+}
+
+/// A device or pipe from the kind of a header.
+fn special(kind: u8, major: u32, minor: u32) -> Special {
+    let device = Device { major, minor };
+    match kind {
+        b'3' => Special::Character(device),
+        b'4' => Special::Block(device),
+        _ => Special::Fifo,
+    }
+}

@@ -1,0 +1,180 @@
+//! Where the bytes of an archive come from, and where the content of its files stays.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use super::error::{Compression, TarError};
+use super::header::BLOCK;
+use crate::tree::spool::Spool;
+use crate::tree::{Content, Shared};
+
+/// How much is copied at a time, in bytes.
+const PIECE: usize = 128 << 10;
+
+/// The bytes with which each kind of compressed data begins.
+const MAGICS: [(&[u8], Compression); 4] = [
+    (&[0x28, 0xb5, 0x2f, 0xfd], Compression::Zstd),
+    (&[0x1f, 0x8b], Compression::Gzip),
+    (&[0xfd, b'7', b'z', b'X', b'Z', 0], Compression::Xz),
+    (b"BZh", Compression::Bzip2),
+];
+
+/// How many bytes tell all kinds apart.
+const MAGIC_MAX: usize = 6;
+
+/// An archive that is being read.
+pub(super) struct Input<'a> {
+    source: Source<'a>,
+    offset: u64,
+}
+
+enum Source<'a> {
+    /// Read once; content is copied to the spool, which is there but while it is copied to.
+    Stream { reader: Box<dyn Read + 'a>, spool: Option<Spool> },
+    /// Content is left where it is.
+    File { file: Shared, length: u64 },
+}
+
+/// How a file is compressed, if it is.
+pub(super) fn compression(file: &File) -> Result<Option<Compression>, TarError> {
+    let mut first = [0; MAGIC_MAX];
+    let mut length = 0;
+    while length < MAGIC_MAX {
+        match file.read_at(&mut first[length..], length as u64) {
+            Ok(0) => break,
+            Ok(count) => length += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(source) => return Err(TarError::Read { offset: 0, source }),
+        }
+    }
+    Ok(of(&first[..length]))
+}
+
+fn of(first: &[u8]) -> Option<Compression> {
+    MAGICS.into_iter().find(|(magic, _)| first.starts_with(magic)).map(|(_, compression)| compression)
+}
+
+impl<'a> Input<'a> {
+    pub(super) fn stream(reader: &'a mut dyn Read, scratch: &Path) -> Result<Self, TarError> {
+        let failed = |source| TarError::Read { offset: 0, source };
+        let mut first = Vec::with_capacity(MAGIC_MAX);
+        (&mut *reader).take(MAGIC_MAX as u64).read_to_end(&mut first).map_err(failed)?;
+        let compression = of(&first);
+        let whole = io::Cursor::new(first).chain(reader);
+        let reader: Box<dyn Read + 'a> = match compression {
+            None => Box::new(whole),
+            Some(Compression::Zstd) => Box::new(zstd::Decoder::new(whole).map_err(failed)?),
+            Some(compression) => return Err(TarError::Compressed { compression }),
+        };
+        let spool = Spool::new(scratch).map_err(TarError::Spool)?;
+        Ok(Self { source: Source::Stream { reader, spool: Some(spool) }, offset: 0 })
+    }
+
+    pub(super) fn file(file: Shared) -> Result<Self, TarError> {
+        let found = file.file().metadata().map_err(|source| TarError::Read { offset: 0, source })?;
+        Ok(Self { source: Source::File { file, length: found.len() }, offset: 0 })
+    }
+
+    /// Where the next byte is, in the archive.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The next block; `None` if the archive ends here.
+    pub(super) fn block(&mut self) -> Result<Option<[u8; BLOCK]>, TarError> {
+        let mut block = [0; BLOCK];
+        match self.fill(&mut block)? {
+            BLOCK => Ok(Some(block)),
+            0 => Ok(None),
+            _ => Err(TarError::Truncated { offset: self.offset }),
+        }
+    }
+
+    /// `size` bytes of content, which the caller knows to be few.
+    pub(super) fn bytes(&mut self, size: u64) -> Result<Vec<u8>, TarError> {
+        let mut bytes = Vec::new();
+        self.pieces(size, |piece| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        })?;
+        self.padding(size)?;
+        Ok(bytes)
+    }
+
+    /// Content of any size, left or set aside.
+    pub(super) fn content(&mut self, size: u64) -> Result<Content, TarError> {
+        let content = match &mut self.source {
+            Source::File { file, length } => {
+                let (file, offset) = (file.clone(), self.offset);
+                let end = offset.checked_add(size).filter(|end| end <= length);
+                self.offset = end.ok_or(TarError::Truncated { offset: *length })?;
+                Content::Section { file, offset, size }
+            }
+            Source::Stream { spool, .. } => {
+                let mut taken = spool.take().expect("it is put back before the next entry");
+                let begin = taken.length();
+                self.pieces(size, |piece| taken.append(piece).map_err(TarError::Spool))?;
+                let content = taken.content(begin);
+                if let Source::Stream { spool, .. } = &mut self.source {
+                    *spool = Some(taken);
+                }
+                content
+            }
+        };
+        self.padding(size)?;
+        Ok(content)
+    }
+
+    fn pieces(
+        &mut self,
+        size: u64,
+        mut take: impl FnMut(&[u8]) -> Result<(), TarError>,
+    ) -> Result<(), TarError> {
+        let piece = |left: u64| usize::try_from(left).map_or(PIECE, |left| left.min(PIECE));
+        let mut buffer = vec![0; piece(size)];
+        let mut left = size;
+        while left > 0 {
+            let wanted = piece(left);
+            if self.fill(&mut buffer[..wanted])? < wanted {
+                return Err(TarError::Truncated { offset: self.offset });
+            }
+            take(&buffer[..wanted])?;
+            left -= wanted as u64;
+        }
+        Ok(())
+    }
+
+    fn padding(&mut self, size: u64) -> Result<(), TarError> {
+        let rest = usize::try_from(size % BLOCK as u64).expect("less than a block");
+        let mut padding = [0; BLOCK];
+        let padding = &mut padding[..(BLOCK - rest) % BLOCK];
+        if self.fill(padding)? < padding.len() {
+            return Err(TarError::Truncated { offset: self.offset });
+        }
+        Ok(())
+    }
+
+    /// Fills the buffer, but for the end of the archive.
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, TarError> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let rest = &mut buffer[filled..];
+            let read = match &mut self.source {
+                Source::Stream { reader, .. } => reader.read(rest),
+                Source::File { file, .. } => file.file().read_at(rest, self.offset),
+            };
+            match read {
+                Ok(0) => break,
+                Ok(count) => {
+                    filled += count;
+                    self.offset += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(TarError::Read { offset: self.offset, source }),
+            }
+        }
+        Ok(filled)
+    }
+}
