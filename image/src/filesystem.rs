@@ -44,6 +44,19 @@ enum Reader<R: Read + Seek + Send> {
     Erofs(erofs::Reader<Section<R>>),
 }
 
+/// The content of a file in an image, which is as long as its entry says, or an error.
+pub struct FileReader<'a, R: Read + Seek + Send> {
+    inner: InnerReader<'a, R>,
+    entry: &'a Entry,
+    trace: &'a Trace,
+    /// How many bytes there were so far.
+    found: u64,
+}
+
+enum InnerReader<'a, R: Read + Seek + Send> {
+    Erofs(erofs::FileReader<'a, Section<R>>),
+}
+
 impl<R: Read + Seek + Send> Filesystem<R> {
     /// Opens the image that `source` holds from its beginning to its end.
     pub fn open(mut source: R) -> Result<Self, FilesystemError> {
@@ -80,6 +93,11 @@ impl<R: Read + Seek + Send> Filesystem<R> {
         &self.facts
     }
 
+    /// Tells where the image is read, for whoever looks for what lies at an offset.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
     /// Length of the image in bytes, as it lies there.
     pub fn length(&self) -> u64 {
         self.length
@@ -101,6 +119,16 @@ impl<R: Read + Seek + Send> Filesystem<R> {
         Ok(entries)
     }
 
+    /// The content of a regular file that [`entries`](Self::entries) listed.
+    pub fn file<'a>(&'a self, entry: &'a Entry) -> Result<FileReader<'a, R>, FilesystemError> {
+        let inner = match &self.reader {
+            Reader::Erofs(reader) => {
+                InnerReader::Erofs(reader.file(entry).map_err(|source| self.erofs(source))?)
+            }
+        };
+        Ok(FileReader { inner, entry, trace: &self.trace, found: 0 })
+    }
+
     /// Passes on the content of a regular file that [`entries`](Self::entries) listed, in pieces.
     /// It is as long as the entry says, or an error.
     pub fn content<E: From<FilesystemError>>(
@@ -108,29 +136,13 @@ impl<R: Read + Seek + Send> Filesystem<R> {
         entry: &Entry,
         mut take: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut file = match &self.reader {
-            Reader::Erofs(reader) => reader.file(entry).map_err(|source| self.erofs(source))?,
-        };
-        let mut buffer = vec![0; PIECE];
-        let mut found = 0;
+        let mut file = self.file(entry)?;
+        let mut buffer = vec![0; usize::try_from(entry.size).map_or(PIECE, |size| size.clamp(1, PIECE))];
         loop {
-            let count = match file.read(&mut buffer) {
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(source) => {
-                    let (path, offset) = (entry.path.clone(), self.trace.offset());
-                    return Err(FilesystemError::Content { path, offset, source }.into());
-                }
-            };
-            found += count as u64;
-            if found > entry.size || count == 0 && found < entry.size {
-                let (path, expected) = (entry.path.clone(), entry.size);
-                return Err(FilesystemError::Size { path, expected, found }.into());
+            match file.read(&mut buffer)? {
+                0 => return Ok(()),
+                count => take(&buffer[..count])?,
             }
-            if count == 0 {
-                return Ok(());
-            }
-            take(&buffer[..count])?;
         }
     }
 
@@ -159,6 +171,39 @@ impl<R: Read + Seek + Send> Filesystem<R> {
 
     fn erofs(&self, source: erofs::ReadError) -> FilesystemError {
         FilesystemError::Erofs { offset: self.trace.offset(), source }
+    }
+}
+
+impl<R: Read + Seek + Send> FileReader<'_, R> {
+    /// The next bytes, at least one; none at the end, for a buffer that is not empty.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, FilesystemError> {
+        let read = loop {
+            let read = match &mut self.inner {
+                InnerReader::Erofs(file) => file.read(buffer),
+            };
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        let Entry { path, size: expected, .. } = self.entry;
+        let count = read.map_err(|source| FilesystemError::Content {
+            path: path.clone(),
+            offset: self.trace.offset(),
+            source,
+        })?;
+        self.found += count as u64;
+        if self.found > *expected || count == 0 && self.found < *expected {
+            let (path, expected, found) = (path.clone(), *expected, self.found);
+            return Err(FilesystemError::Size { path, expected, found });
+        }
+        Ok(count)
+    }
+}
+
+impl<R: Read + Seek + Send> fmt::Debug for FileReader<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileReader").field("entry", self.entry).finish_non_exhaustive()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// A part of something that can be read anywhere.
 #[derive(Debug)]
@@ -14,14 +14,40 @@ pub struct Section<R> {
     trace: Trace,
 }
 
-/// Where a section was read last, for errors that have to say it.
+/// Where a section was read last, for errors that have to say it; and whether a byte was among it.
 #[derive(Clone, Debug, Default)]
-pub struct Trace(Arc<AtomicU64>);
+pub struct Trace(Arc<Traced>);
+
+#[derive(Debug, Default)]
+struct Traced {
+    last: AtomicU64,
+    watched: AtomicU64,
+    is_seen: AtomicBool,
+}
 
 impl Trace {
     /// Offset in bytes at which the last read began, from the start of the file.
     pub fn offset(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.last.load(Ordering::Relaxed)
+    }
+
+    /// From now on, looks out for reads of the byte at this offset from the start of the file.
+    pub fn watch(&self, offset: u64) {
+        self.0.watched.store(offset, Ordering::Relaxed);
+        self.0.is_seen.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the watched byte was read.
+    pub fn is_seen(&self) -> bool {
+        self.0.is_seen.load(Ordering::Relaxed)
+    }
+
+    fn read(&self, offset: u64, length: u64) {
+        self.0.last.store(offset, Ordering::Relaxed);
+        let watched = self.0.watched.load(Ordering::Relaxed);
+        if watched.checked_sub(offset).is_some_and(|ahead| ahead < length) {
+            self.0.is_seen.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -57,7 +83,7 @@ impl<R: Read + Seek> Read for Section<R> {
         }
         // Below u64::MAX: the position is within the length, and start and length together are.
         let offset = self.start + self.position;
-        self.trace.0.store(offset, Ordering::Relaxed);
+        self.trace.read(offset, wanted as u64);
         self.source.seek(SeekFrom::Start(offset))?;
         let count = self.source.read(&mut buffer[..wanted])?;
         self.position += count as u64;
