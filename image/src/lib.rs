@@ -11,6 +11,7 @@ pub mod gpt;
 pub mod dump;
 pub mod entry;
 pub mod erofs;
+pub mod extract;
 pub mod filesystem;
 pub mod kernel;
 mod parallel;

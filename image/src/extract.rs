@@ -1,0 +1,144 @@
+//! Writes what an image holds into a directory, and nowhere else.
+//!
+//! The image is not trusted. Its names are found to lead downwards before anything is written; every
+//! directory is opened name by name from the destination without following a link, and every file is
+//! made anew; so that neither `..` nor absolute names, symbolic links or hard links lead out.
+
+mod destination;
+mod error;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::io::{Read, Seek};
+use std::path::{Path, PathBuf};
+
+use self::destination::Destination;
+pub use self::error::ExtractError;
+use crate::entry::{Entry, EntryKind};
+use crate::filesystem::{Filesystem, Limits};
+
+/// What to extract, and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Only this path, with all that is below it; it keeps its place below the destination.
+    pub path: Option<PathBuf>,
+    /// What becomes of owners.
+    pub owners: Owners,
+    /// How much content there may be.
+    pub limits: Limits,
+}
+
+/// What becomes of owners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owners {
+    /// They are set, which needs privileges.
+    Set,
+    /// Everything belongs to the caller. Setuid and setgid bits would then give away the caller's
+    /// own rights, and are left out.
+    Caller,
+}
+
+/// What was extracted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extracted {
+    /// Directories, without the destination itself.
+    pub directories: u64,
+    /// Files, hard links not among them.
+    pub files: u64,
+    /// Further names of files.
+    pub hard_links: u64,
+    /// Symbolic links.
+    pub symlinks: u64,
+    /// Device nodes and pipes.
+    pub specials: u64,
+    /// Content of files, in bytes.
+    pub bytes: u64,
+    /// What was left out.
+    pub left_out: LeftOut,
+}
+
+/// What could not be set without more rights, or on this file system.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// How many owners other than the caller.
+    pub owners: u64,
+    /// How many setuid and setgid bits.
+    pub set_ids: u64,
+    /// Extended attributes, each with its path.
+    pub xattrs: Vec<(PathBuf, String)>,
+    /// Device nodes.
+    pub devices: Vec<PathBuf>,
+}
+
+/// Extracts into the directory `into`, which is made if it is missing and must be empty. `progress` is
+/// told how many bytes of content were written so far, and how many there will be.
+///
+/// On an error, what was written before stays; a file that was not written to its end does not.
+pub fn extract<R: Read + Seek + Send>(
+    image: &Filesystem<R>,
+    into: &Path,
+    options: &Options,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Extracted, ExtractError> {
+    let mut entries = image.entries()?;
+    if let Some(wanted) = &options.path {
+        entries = select(entries, wanted)?;
+    }
+    let total = options.limits.check(&entries)?;
+    let mut destination = Destination::open(into, options.owners)?;
+    let mut first_names: HashMap<u64, &Path> = HashMap::new();
+    let mut extracted = Extracted::default();
+    for entry in &entries {
+        if entry.path.as_os_str().is_empty() {
+            continue;
+        }
+        let is_directory = entry.kind == EntryKind::Directory;
+        if !is_directory && let Some(existing) = first_names.get(&entry.inode) {
+            if destination.link(existing, &entry.path)? {
+                extracted.hard_links += 1;
+            }
+            continue;
+        }
+        match &entry.kind {
+            EntryKind::Directory => {
+                destination.directory(entry)?;
+                extracted.directories += 1;
+            }
+            EntryKind::Symlink(target) => {
+                destination.symlink(entry, target)?;
+                extracted.symlinks += 1;
+            }
+            EntryKind::Special(special) => {
+                extracted.specials += u64::from(destination.special(entry, *special)?);
+            }
+            EntryKind::File => {
+                destination.file(entry, |file| {
+                    image.content(entry, |bytes| {
+                        file.write(bytes)?;
+                        extracted.bytes += bytes.len() as u64;
+                        progress(extracted.bytes, total);
+                        Ok(())
+                    })
+                })?;
+                extracted.files += 1;
+            }
+        }
+        if !is_directory {
+            first_names.insert(entry.inode, &entry.path);
+        }
+    }
+    extracted.left_out = destination.finish(&entries)?;
+    Ok(extracted)
+}
+
+/// The entry at a path, those below it and the directories above it.
+fn select(entries: Vec<Entry>, wanted: &Path) -> Result<Vec<Entry>, ExtractError> {
+    let wanted = wanted.strip_prefix("/").unwrap_or(wanted);
+    let wanted: PathBuf = wanted.components().filter(|part| part.as_os_str() != ".").collect();
+    if !entries.iter().any(|entry| entry.path == wanted) {
+        return Err(ExtractError::NoSuchPath { path: wanted });
+    }
+    let is_wanted = |entry: &Entry| entry.path.starts_with(&wanted) || wanted.starts_with(&entry.path);
+    Ok(entries.into_iter().filter(is_wanted).collect())
+}

@@ -1,0 +1,297 @@
+//! The directory that is extracted into. Every access goes through an open directory and one name.
+
+use std::ffi::{OsStr, OsString};
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, RawDir, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::io::Errno;
+
+use super::{ExtractError, LeftOut, Owners};
+use crate::entry::{Entry, EntryKind};
+use crate::tree::Special;
+
+/// Only the caller comes in until everything is there.
+const CLOSED: u32 = 0o700;
+
+/// Bits that lend the rights of the owner or the group.
+const SET_IDS: u16 = 0o6000;
+
+pub(super) struct Destination {
+    /// As the caller calls it.
+    path: PathBuf,
+    root: OwnedFd,
+    owners: Owners,
+    /// The directory of the last entry, most often that of the next one.
+    open: (PathBuf, OwnedFd),
+    left_out: LeftOut,
+}
+
+/// A file that is being written.
+pub(super) struct Writing<'a> {
+    file: OwnedFd,
+    at: Place<'a>,
+}
+
+/// A name, for messages.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    root: &'a Path,
+    path: &'a Path,
+}
+
+impl Place<'_> {
+    fn failed(self, action: &'static str, error: Errno) -> ExtractError {
+        ExtractError::Write { action, path: self.root.join(self.path), source: error.into() }
+    }
+}
+
+impl Writing<'_> {
+    pub(super) fn write(&mut self, mut bytes: &[u8]) -> Result<(), ExtractError> {
+        while !bytes.is_empty() {
+            match rustix::io::write(&self.file, bytes) {
+                Ok(count) => bytes = &bytes[count..],
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(self.at.failed("write", error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Destination {
+    pub(super) fn open(path: &Path, owners: Owners) -> Result<Self, ExtractError> {
+        let failed =
+            |source: Errno| ExtractError::Destination { path: path.to_owned(), source: source.into() };
+        match rustix::fs::mkdirat(CWD, path, Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(failed(error)),
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(failed)?;
+        if !is_empty(&root).map_err(failed)? {
+            return Err(ExtractError::NotEmpty { path: path.to_owned() });
+        }
+        let open = (PathBuf::new(), rustix::io::fcntl_dupfd_cloexec(&root, 0).map_err(failed)?);
+        Ok(Self { path: path.to_owned(), root, owners, open, left_out: LeftOut::default() })
+    }
+
+    pub(super) fn directory(&mut self, entry: &Entry) -> Result<(), ExtractError> {
+        let (parent, name, at) = self.place(&entry.path)?;
+        rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(CLOSED))
+            .map_err(|error| at.failed("make the directory", error))
+    }
+
+    pub(super) fn symlink(&mut self, entry: &Entry, target: &OsStr) -> Result<(), ExtractError> {
+        let owners = self.owners;
+        let (parent, name, at) = self.place(&entry.path)?;
+        rustix::fs::symlinkat(target, parent, name)
+            .map_err(|error| at.failed("make the symbolic link", error))?;
+        let is_owned = set_owner_at(owners, parent, name, entry)
+            .map_err(|error| at.failed("set the owner of", error))?;
+        rustix::fs::utimensat(parent, name, &times(entry), AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|error| at.failed("set the time of", error))?;
+        self.left_out.owners += u64::from(!is_owned);
+        // There is no call to set them that takes an open directory and a name.
+        self.leave_xattrs_out(entry);
+        Ok(())
+    }
+
+    /// Whether it was made: only the privileged make devices.
+    pub(super) fn special(&mut self, entry: &Entry, special: Special) -> Result<bool, ExtractError> {
+        let owners = self.owners;
+        let (parent, name, at) = self.place(&entry.path)?;
+        let (kind, device) = match special {
+            Special::Character(device) => (FileType::CharacterDevice, Some(device)),
+            Special::Block(device) => (FileType::BlockDevice, Some(device)),
+            Special::Fifo => (FileType::Fifo, None),
+        };
+        let number = device.map_or(0, |device| rustix::fs::makedev(device.major, device.minor));
+        match rustix::fs::mknodat(parent, name, kind, Mode::from_raw_mode(0o600), number) {
+            Ok(()) => {}
+            Err(Errno::PERM) if device.is_some() => {
+                self.left_out.devices.push(entry.path.clone());
+                return Ok(false);
+            }
+            Err(error) => return Err(at.failed("make the device or pipe", error)),
+        }
+        let is_owned = set_owner_at(owners, parent, name, entry)
+            .map_err(|error| at.failed("set the owner of", error))?;
+        // It was made a moment ago in a directory that nobody else can enter.
+        rustix::fs::chmodat(parent, name, Mode::from_raw_mode(u32::from(entry.mode)), AtFlags::empty())
+            .and_then(|()| rustix::fs::utimensat(parent, name, &times(entry), AtFlags::SYMLINK_NOFOLLOW))
+            .map_err(|error| at.failed("set the mode and time of", error))?;
+        self.left_out.owners += u64::from(!is_owned);
+        self.leave_xattrs_out(entry);
+        Ok(true)
+    }
+
+    pub(super) fn file(
+        &mut self,
+        entry: &Entry,
+        fill: impl FnOnce(&mut Writing<'_>) -> Result<(), ExtractError>,
+    ) -> Result<(), ExtractError> {
+        let owners = self.owners;
+        let (parent, name, at) = self.place(&entry.path)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o600))
+            .map_err(|error| at.failed("make the file", error))?;
+        let mut writing = Writing { file, at };
+        if let Err(error) = fill(&mut writing) {
+            // The first error is the one to tell; what is left of the file has the caller's mode.
+            let _ = rustix::fs::unlinkat(parent, name, AtFlags::empty());
+            return Err(error);
+        }
+        let mut left_out = LeftOut::default();
+        finish(&writing.file, entry, owners, at, &mut left_out)?;
+        self.left_out.add(left_out);
+        Ok(())
+    }
+
+    /// Whether there is a first name to link to: a device may have been left out.
+    pub(super) fn link(&mut self, existing: &Path, path: &Path) -> Result<bool, ExtractError> {
+        if self.left_out.devices.iter().any(|device| device == existing) {
+            self.left_out.devices.push(path.to_owned());
+            return Ok(false);
+        }
+        let (old_parent, old_name, _) = self.place(existing)?;
+        let old_parent = rustix::io::fcntl_dupfd_cloexec(old_parent, 0);
+        let old_name = old_name.to_owned();
+        let (parent, name, at) = self.place(path)?;
+        old_parent
+            .and_then(|old_parent| rustix::fs::linkat(old_parent, &old_name, parent, name, AtFlags::empty()))
+            .map_err(|error| at.failed("make the hard link", error))?;
+        Ok(true)
+    }
+
+    /// Gives all directories what belongs to them, the innermost first: one that nobody may write into
+    /// could not be filled.
+    pub(super) fn finish(mut self, entries: &[Entry]) -> Result<LeftOut, ExtractError> {
+        let mut left_out = LeftOut::default();
+        let directories = entries.iter().filter(|entry| entry.kind == EntryKind::Directory);
+        for entry in directories.rev() {
+            if entry.path.as_os_str().is_empty() {
+                continue;
+            }
+            self.enter(&entry.path)?;
+            let at = Place { root: &self.path, path: &entry.path };
+            finish(&self.open.1, entry, self.owners, at, &mut left_out)?;
+        }
+        self.left_out.add(left_out);
+        Ok(self.left_out)
+    }
+
+    /// The open directory of a path, and its last name.
+    fn place<'a>(
+        &'a mut self,
+        path: &'a Path,
+    ) -> Result<(BorrowedFd<'a>, &'a OsStr, Place<'a>), ExtractError> {
+        let parent = path.parent().unwrap_or(Path::new(""));
+        self.enter(parent)?;
+        let name = path.file_name().unwrap_or_default();
+        Ok((self.open.1.as_fd(), name, Place { root: &self.path, path }))
+    }
+
+    /// Opens a directory name by name; a link in its place is an error.
+    fn enter(&mut self, directory: &Path) -> Result<(), ExtractError> {
+        if self.open.0 == directory {
+            return Ok(());
+        }
+        let at = Place { root: &self.path, path: directory };
+        let failed = |error| at.failed("open the directory", error);
+        let mut current = rustix::io::fcntl_dupfd_cloexec(&self.root, 0).map_err(failed)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        for name in directory {
+            current = rustix::fs::openat(&current, name, flags, Mode::empty()).map_err(failed)?;
+        }
+        self.open = (directory.to_owned(), current);
+        Ok(())
+    }
+
+    fn leave_xattrs_out(&mut self, entry: &Entry) {
+        let names = entry.xattrs.keys().map(|name| String::from_utf8_lossy(name).into_owned());
+        self.left_out.xattrs.extend(names.map(|name| (entry.path.clone(), name)));
+    }
+}
+
+impl LeftOut {
+    fn add(&mut self, other: Self) {
+        self.owners += other.owners;
+        self.set_ids += other.set_ids;
+        self.xattrs.extend(other.xattrs);
+        self.devices.extend(other.devices);
+    }
+}
+
+/// Owner, attributes, mode and time, in the order in which none undoes another.
+fn finish(
+    file: &OwnedFd,
+    entry: &Entry,
+    owners: Owners,
+    at: Place<'_>,
+    left_out: &mut LeftOut,
+) -> Result<(), ExtractError> {
+    let mut mode = entry.mode;
+    match (owners, ids(entry)) {
+        (Owners::Set, Some((uid, gid))) => rustix::fs::fchown(file, Some(uid), Some(gid))
+            .map_err(|error| at.failed("set the owner of", error))?,
+        _ => {
+            left_out.owners += u64::from((entry.uid, entry.gid) != caller());
+            left_out.set_ids += u64::from(mode & SET_IDS != 0);
+            mode &= !SET_IDS;
+        }
+    }
+    for (name, value) in &entry.xattrs {
+        let name = OsString::from(String::from_utf8_lossy(name).into_owned());
+        match rustix::fs::fsetxattr(file, &name, value, XattrFlags::empty()) {
+            Ok(()) => {}
+            Err(Errno::PERM | Errno::OPNOTSUPP) => {
+                left_out.xattrs.push((entry.path.clone(), name.to_string_lossy().into_owned()));
+            }
+            Err(error) => return Err(at.failed("set an extended attribute of", error)),
+        }
+    }
+    rustix::fs::fchmod(file, Mode::from_raw_mode(u32::from(mode)))
+        .and_then(|()| rustix::fs::futimens(file, &times(entry)))
+        .map_err(|error| at.failed("set the mode and time of", error))
+}
+
+/// Whether the owner is what the image says.
+fn set_owner_at(owners: Owners, parent: BorrowedFd<'_>, name: &OsStr, entry: &Entry) -> Result<bool, Errno> {
+    match (owners, ids(entry)) {
+        (Owners::Set, Some((uid, gid))) => {
+            rustix::fs::chownat(parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+            Ok(true)
+        }
+        _ => Ok((entry.uid, entry.gid) == caller()),
+    }
+}
+
+/// The largest number of 32 bits is no owner: it asks the kernel to leave the owner alone.
+fn ids(entry: &Entry) -> Option<(Uid, Gid)> {
+    let is_id = |id: &u32| *id != u32::MAX;
+    let (uid, gid) = (Some(entry.uid).filter(is_id)?, Some(entry.gid).filter(is_id)?);
+    Some((Uid::from_raw(uid), Gid::from_raw(gid)))
+}
+
+fn caller() -> (u32, u32) {
+    (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+}
+
+fn times(entry: &Entry) -> Timestamps {
+    let time = Timespec { tv_sec: entry.mtime, tv_nsec: 0 };
+    Timestamps { last_access: time, last_modification: time }
+}
+
+fn is_empty(directory: &OwnedFd) -> Result<bool, Errno> {
+    let mut buffer = Vec::with_capacity(4096);
+    let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
+    while let Some(entry) = entries.next() {
+        let name = entry?.file_name().to_bytes().to_owned();
+        if name != b"." && name != b".." {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
