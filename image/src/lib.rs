@@ -5,14 +5,12 @@
 
 pub mod codec;
 pub mod ddi;
-pub mod entry;
-pub mod erofs;
-pub mod gpt;
 pub mod dump;
 pub mod entry;
 pub mod erofs;
 pub mod extract;
 pub mod filesystem;
+pub mod gpt;
 pub mod kernel;
 mod parallel;
 #[cfg(feature = "pkcs7")]

@@ -230,9 +230,9 @@ fn cli_bakery_puts_the_release_file_into_the_image() -> Result<()> {
     let desk = Desk::with_keys()?;
     desk.bake("1.0", &[])?.succeeds()?;
     let image = Filesystem::open(fs::File::open(desk.path("store/x/x-1.0-x86-64.raw"))?)?;
-    let mut dump = Vec::new();
-    dump(&image, &mut dump)?;
-    let dump = String::from_utf8(dump)?;
+    let mut text = Vec::new();
+    dump(&image, &mut text)?;
+    let dump = String::from_utf8(text)?;
     let line = dump.lines().find(|line| line.contains("extension-release.x")).context("it is not there")?;
     assert!(line.contains("user.extension-release.strict"), "{line}");
     Ok(())
