@@ -164,7 +164,9 @@ where
     }
     let mut global = cli.global;
     global.scope.definitions = global.scope.definitions.as_deref().map(absolute);
-    let context = Context { host: open(), paths, global };
+    let mut host = open();
+    host.store.confine(&root);
+    let context = Context { host, paths, global };
     let verb = cli.verb.unwrap_or(Verb::List(list::Args::default()));
     let (name, reach) = verb.reach();
     let ended = context.global.scope.check(name, reach).and_then(|()| verb.run(context));

@@ -191,6 +191,10 @@ impl Store for Counted<Files> {
         self.points.around(&format!("remove {}", name(path)), || self.inner.remove(path))
     }
 
+    fn confine(&mut self, root: &Path) {
+        self.inner.confine(root);
+    }
+
     fn detour(&mut self, detours: Vec<(PathBuf, OwnedFd)>) {
         self.inner.detour(detours);
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::ExitCode;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use sysext_manifests::digest::Sha256;
 use tests::needs::Suite;
@@ -39,6 +39,7 @@ const TRIALS: &[Trial] = &[
     ("cli_readers_write_nothing", readers_write_nothing),
     ("cli_root_that_is_not_there", root_that_is_not_there),
     ("cli_stock_timer", stock_timer),
+    ("cli_links_of_a_root_stay_in_it", links_of_a_root),
 ];
 
 /// A node that wants `demo`, of which two versions are on offer.
@@ -439,5 +440,22 @@ fn stock_timer() -> Result<()> {
     );
     site.run(&["update", "-C", "demo"])?.well()?.says(&warning)?.prints("demo: up to date\n")?;
     site.run(&["list", "-C", "demo"])?.well()?.says("")?;
+    Ok(())
+}
+
+/// Where a system keeps its state behind an absolute link, the link means that system's own directory.
+fn links_of_a_root() -> Result<()> {
+    let site = Site::new()?;
+    let outside = site.node.root.parent().context("a root is in a directory")?.join("outside");
+    fs::create_dir(&outside)?;
+    std::os::unix::fs::symlink(&outside, site.node.path("var/lib/sysupdate"))?;
+    site.run(&["update", "-C", "demo"])?.well()?.prints("demo: installed 1.10\n")?;
+    ensure!(fs::read_dir(&outside)?.next().is_none(), "something was written outside of the root");
+    let inside = outside.strip_prefix("/")?.join("images/demo").join(Publisher::file("demo", "1.10")?);
+    ensure!(site.node.root.join(&inside).is_file(), "{} is not there", inside.display());
+    site.run(&["list", "-C", "demo", "--no-legend"])?
+        .well()?
+        .says("")?
+        .prints("● 1.10    ✓         ✓         current\n  1.9               ✓         available\n")?;
     Ok(())
 }

@@ -82,6 +82,10 @@ pub trait Store: Send + Sync {
     /// Removes a file or link; fine where there is none.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
+    /// Makes a directory the root of another system: below it, symbolic links lead where they lead when that
+    /// system runs, and never out of it.
+    fn confine(&mut self, root: &Path);
+
     /// Puts other directories in the place of some: what lies below a prefix is looked up below its file
     /// descriptor. So a hierarchy that a merged extension covers read-only can still be written.
     fn detour(&mut self, detours: Vec<(PathBuf, OwnedFd)>);

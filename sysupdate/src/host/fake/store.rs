@@ -18,6 +18,8 @@ pub struct FakeStore(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
+    /// Where absolute links below it begin.
+    root: PathBuf,
     nodes: BTreeMap<PathBuf, Node>,
     changes: Vec<String>,
     stop_before: Option<usize>,
@@ -34,7 +36,7 @@ enum Node {
 impl Default for State {
     fn default() -> Self {
         let nodes = BTreeMap::from([(PathBuf::from("/"), Node::Directory)]);
-        Self { nodes, changes: Vec::new(), stop_before: None, free: 1 << 40 }
+        Self { root: PathBuf::from("/"), nodes, changes: Vec::new(), stop_before: None, free: 1 << 40 }
     }
 }
 
@@ -115,12 +117,15 @@ impl State {
         if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
             return wrong("not an absolute path without ..", io::ErrorKind::InvalidInput);
         }
-        let mut rest: Vec<OsString> = parts(path);
-        let mut resolved = PathBuf::from("/");
+        let root = Some(&self.root).filter(|root| path.starts_with(root)).map_or(Path::new("/"), |root| root);
+        let mut rest: Vec<OsString> = parts(path.strip_prefix(root).unwrap_or(path));
+        let mut resolved = root.to_owned();
         let mut links = 0;
         while let Some(part) = rest.pop() {
             if part == ".." {
-                resolved.pop();
+                if resolved != root {
+                    resolved.pop();
+                }
                 continue;
             }
             let next = resolved.join(&part);
@@ -132,7 +137,7 @@ impl State {
                         return wrong("too many levels of symbolic links", io::ErrorKind::InvalidInput);
                     }
                     if target.is_absolute() {
-                        resolved = PathBuf::from("/");
+                        root.clone_into(&mut resolved);
                     }
                     rest.extend(parts(target));
                 }
@@ -362,6 +367,10 @@ impl Store for FakeStore {
         state.change("remove", path)?;
         state.nodes.remove(&place);
         Ok(())
+    }
+
+    fn confine(&mut self, root: &Path) {
+        root.clone_into(&mut self.state().root);
     }
 
     /// Nothing is mounted in memory, and so nothing covered.

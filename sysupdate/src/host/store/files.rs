@@ -1,5 +1,6 @@
 //! The files of the running system as a [`Store`].
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek as _, SeekFrom, Write};
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -8,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use super::{Attributes, Entry, EntryKind, Partial, Store};
 
@@ -17,7 +19,21 @@ const CHUNK: usize = 256 << 10;
 /// The files of the running system.
 #[derive(Debug, Default)]
 pub struct Files {
+    /// The root of another system, without symbolic links.
+    root: Option<PathBuf>,
     detours: Vec<(PathBuf, OwnedFd)>,
+}
+
+/// As many symbolic links as the kernel follows.
+const LINKS_MAX: usize = 40;
+
+/// What happens to a link that is the last part of a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Last {
+    /// What it leads to is meant.
+    Follow,
+    /// The link itself is meant.
+    Keep,
 }
 
 impl Files {
@@ -26,26 +42,69 @@ impl Files {
         Self::default()
     }
 
-    /// Where a path really is. `..` is refused: it could lead out of a detour.
-    fn locate(&self, path: &Path) -> io::Result<PathBuf> {
+    /// Where a path really is.
+    fn locate(&self, path: &Path, last: Last) -> io::Result<PathBuf> {
+        Ok(self.through(&self.resolve(path, last)?))
+    }
+
+    /// The path with its symbolic links followed, below the root of another system; elsewhere the kernel does
+    /// that. `..` is refused: it could lead out of a detour. What is not there is no link: whoever goes there
+    /// says so.
+    fn resolve(&self, path: &Path, last: Last) -> io::Result<PathBuf> {
         if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
             let message = format!("{}: not an absolute path without ..", path.display());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
+        let Some(root) = self.root.as_deref().filter(|root| path.starts_with(root)) else {
+            return Ok(path.to_owned());
+        };
+        // Detours are found by the names they were given, and are directories themselves
+        let prefixes = self.detours.iter().map(|(prefix, _)| prefix.as_path());
+        let start = prefixes.chain([root]).find(|prefix| path.starts_with(prefix)).unwrap_or(root);
+        let mut resolved = start.to_owned();
+        let mut left = parts(path.strip_prefix(start).unwrap_or(path));
+        let mut links = 0;
+        while let Some(part) = left.pop() {
+            if part == ".." {
+                if resolved != root {
+                    resolved.pop();
+                }
+                continue;
+            }
+            resolved.push(part);
+            if left.is_empty() && last == Last::Keep {
+                break;
+            }
+            let Ok(target) = fs::read_link(self.through(&resolved)) else { continue };
+            links += 1;
+            if links > LINKS_MAX {
+                return Err(context(path, "cannot follow the links")(Errno::LOOP.into()));
+            }
+            resolved.pop();
+            if target.is_absolute() {
+                root.clone_into(&mut resolved);
+            }
+            left.extend(parts(&target));
+        }
+        Ok(resolved)
+    }
+
+    /// The same path, behind the descriptor of a detour if it leads through one.
+    fn through(&self, path: &Path) -> PathBuf {
         for (prefix, directory) in &self.detours {
             if let Ok(rest) = path.strip_prefix(prefix) {
                 // The dot keeps the link in /proc from being the last component, which might not be followed
                 let root = format!("/proc/self/fd/{}/.", directory.as_raw_fd());
-                return Ok(Path::new(&root).join(rest));
+                return Path::new(&root).join(rest);
             }
         }
-        Ok(path.to_owned())
+        path.to_owned()
     }
 
     /// Makes the names in the directory of a path durable.
     fn sync_parent(&self, path: &Path) -> io::Result<()> {
         let parent = path.parent().unwrap_or(path);
-        let sync = || File::open(self.locate(parent)?)?.sync_all();
+        let sync = || File::open(self.locate(parent, Last::Follow)?)?.sync_all();
         sync().map_err(context(parent, "cannot sync the directory"))
     }
 }
@@ -54,7 +113,7 @@ impl Store for Files {
     fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
         let context = context(path, "cannot read");
         // A pipe must not hold the program; a definition may well be a link to /dev/null
-        let file = open(&self.locate(path)?, OpenOptions::new().read(true), OFlags::NONBLOCK);
+        let file = open(&self.locate(path, Last::Follow)?, OpenOptions::new().read(true), OFlags::NONBLOCK);
         let Some(file) = present(file).map_err(&context)? else { return Ok(None) };
         let mut bytes = Vec::new();
         file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(&context)?;
@@ -67,7 +126,7 @@ impl Store for Files {
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn Read>> {
         let context = context(path, "cannot open");
-        let file = open(&self.locate(path)?, OpenOptions::new().read(true), OFlags::NONBLOCK);
+        let file = open(&self.locate(path, Last::Follow)?, OpenOptions::new().read(true), OFlags::NONBLOCK);
         let file = file.map_err(&context)?;
         if !file.metadata().map_err(&context)?.is_file() {
             return Err(context(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
@@ -77,7 +136,8 @@ impl Store for Files {
 
     fn list(&self, directory: &Path) -> io::Result<Vec<Entry>> {
         let context = context(directory, "cannot list");
-        let Some(found) = present(fs::read_dir(self.locate(directory)?)).map_err(&context)? else {
+        let Some(found) = present(fs::read_dir(self.locate(directory, Last::Follow)?)).map_err(&context)?
+        else {
             return Ok(Vec::new());
         };
         let mut entries = Vec::new();
@@ -94,7 +154,7 @@ impl Store for Files {
     }
 
     fn read_link(&self, path: &Path) -> io::Result<Option<PathBuf>> {
-        match fs::read_link(self.locate(path)?) {
+        match fs::read_link(self.locate(path, Last::Keep)?) {
             // What is there is no link
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(None),
             other => present(other).map_err(context(path, "cannot read the link")),
@@ -102,7 +162,7 @@ impl Store for Files {
     }
 
     fn attributes(&self, path: &Path) -> io::Result<Option<Attributes>> {
-        let found = present(fs::symlink_metadata(self.locate(path)?));
+        let found = present(fs::symlink_metadata(self.locate(path, Last::Keep)?));
         let found = found.map_err(context(path, "cannot read the attributes"))?;
         Ok(found.map(|found| {
             let written = found.modified().ok().and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
@@ -113,7 +173,7 @@ impl Store for Files {
 
     fn free_space(&self, directory: &Path) -> io::Result<u64> {
         for ancestor in directory.ancestors() {
-            let found = rustix::fs::statvfs(self.locate(ancestor)?).map_err(io::Error::from);
+            let found = rustix::fs::statvfs(self.locate(ancestor, Last::Follow)?).map_err(io::Error::from);
             if let Some(found) = present(found).map_err(context(ancestor, "cannot ask for free space"))? {
                 return Ok(found.f_bavail.saturating_mul(found.f_frsize));
             }
@@ -123,7 +183,9 @@ impl Store for Files {
 
     fn make_directory(&self, path: &Path) -> io::Result<()> {
         let context = context(path, "cannot make the directory");
-        let located = self.locate(path)?;
+        // Below another system's root, a link on the way may lead to what is to be made
+        let path = self.resolve(path, Last::Follow)?;
+        let located = self.through(&path);
         if fs::metadata(&located).is_ok_and(|found| found.is_dir()) {
             return Ok(());
         }
@@ -134,13 +196,13 @@ impl Store for Files {
             // Someone else was quicker
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && located.is_dir() => Ok(()),
             Err(error) => Err(context(error)),
-            Ok(()) => self.sync_parent(path),
+            Ok(()) => self.sync_parent(&path),
         }
     }
 
     fn partial(&self, path: &Path) -> io::Result<Box<dyn Partial>> {
         let context = context(path, "cannot open for writing");
-        let located = self.locate(path)?;
+        let located = self.locate(path, Last::Keep)?;
         match present(kind_of(&located)).map_err(&context)? {
             None | Some(EntryKind::File(_)) => {}
             Some(EntryKind::Directory) => fs::remove_dir_all(&located).map_err(&context)?,
@@ -156,7 +218,7 @@ impl Store for Files {
     }
 
     fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()> {
-        let located = self.locate(path)?;
+        let located = self.locate(path, Last::Keep)?;
         let set = || {
             let file = open(&located, OpenOptions::new().read(true), OFlags::NOFOLLOW | OFlags::NONBLOCK)?;
             file.set_permissions(Permissions::from_mode(mode))?;
@@ -166,7 +228,7 @@ impl Store for Files {
     }
 
     fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let located = self.locate(path)?;
+        let located = self.locate(path, Last::Keep)?;
         let write = || {
             // Removed first: what lies there may be a link, and writing would go where it points
             present(fs::remove_file(&located))?;
@@ -178,11 +240,11 @@ impl Store for Files {
     }
 
     fn make_link(&self, path: &Path, target: &Path) -> io::Result<()> {
-        symlink(target, self.locate(path)?).map_err(context(path, "cannot make the link"))
+        symlink(target, self.locate(path, Last::Keep)?).map_err(context(path, "cannot make the link"))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(self.locate(from)?, self.locate(to)?).map_err(|error| {
+        fs::rename(self.locate(from, Last::Keep)?, self.locate(to, Last::Keep)?).map_err(|error| {
             let message = format!("{}: cannot rename to {}: {error}", from.display(), to.display());
             io::Error::new(error.kind(), message)
         })?;
@@ -194,10 +256,17 @@ impl Store for Files {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        match present(fs::remove_file(self.locate(path)?)).map_err(context(path, "cannot remove"))? {
+        match present(fs::remove_file(self.locate(path, Last::Keep)?))
+            .map_err(context(path, "cannot remove"))?
+        {
             Some(()) => self.sync_parent(path),
             None => Ok(()),
         }
+    }
+
+    fn confine(&mut self, root: &Path) {
+        // Below the running system's root, the kernel follows links by itself
+        self.root = (root != Path::new("/")).then(|| root.to_owned());
     }
 
     /// The longest prefix wins. Absolute symbolic links inside a detour lead where they always do.
@@ -205,6 +274,16 @@ impl Store for Files {
         detours.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.components().count()));
         self.detours = detours;
     }
+}
+
+/// The parts of a path, last one first.
+fn parts(path: &Path) -> Vec<OsString> {
+    let parts = path.components().rev().filter_map(|part| match part {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        Component::CurDir | Component::RootDir | Component::Prefix(_) => None,
+    });
+    parts.collect()
 }
 
 /// A file whose errors name it.

@@ -69,6 +69,60 @@ fn files_in_memory_behave_as_files_on_disk() {
     assert_eq!(disk.len(), 32);
 }
 
+/// What both stores must do alike below the root of another system, with links that would leave it.
+fn agree_confined(store: &dyn Store, root: &Path) -> Vec<String> {
+    let at = |name: &str| root.join(name);
+    let mut seen = Vec::new();
+    let mut note = |what: &str, result: io::Result<String>| {
+        let result = result.map_err(|error| error.kind());
+        seen.push(format!("{what}: {result:?}"));
+    };
+    let unit = |result: io::Result<()>| result.map(|()| String::new());
+    let read = |name: &str| store.read(&at(name), 9).map(|bytes| format!("{bytes:?}"));
+    let list = |name: &str| store.list(&at(name)).map(|entries| format!("{entries:?}"));
+
+    note("link to a directory", unit(store.make_link(&at("opt"), Path::new("/var/opt"))));
+    note("link upwards", unit(store.make_link(&at("up"), Path::new("../../../var/./opt/x"))));
+    note("link to itself", unit(store.make_link(&at("loop"), Path::new("/loop"))));
+    note("make behind a link", unit(store.make_directory(&at("opt/x"))));
+    note("save behind a link", unit(store.save(&at("opt/x/file"), b"1")));
+    note("read where it is", read("var/opt/x/file"));
+    note("read behind a link", read("opt/x/file"));
+    note("read behind both", read("up/file"));
+    note("list behind a link", list("up"));
+    note("link to a file", unit(store.point(&at("opt/current"), Path::new("/opt/x/file"))));
+    note("read by the link", read("opt/current"));
+    note("read the link", store.read_link(&at("opt/current")).map(|target| format!("{target:?}")));
+    note("rename behind links", unit(store.rename(&at("opt/x/file"), &at("up/other"))));
+    note("read nothing", read("opt/current"));
+    note("remove behind a link", unit(store.remove(&at("opt/x/other"))));
+    note("remove a link", unit(store.remove(&at("opt/current"))));
+    note("list the rest", list("opt"));
+    note("grow behind a link", store.partial(&at("up/p")).map(|file| file.length().to_string()));
+    note("make a link's target", unit(store.make_link(&at("later"), Path::new("/srv/later"))));
+    note("make by the link", unit(store.make_directory(&at("later/deep"))));
+    note("list what was made", list("srv"));
+    seen
+}
+
+#[test]
+fn links_of_another_root_lead_nowhere_else_on_either() {
+    let scratch = tempfile::tempdir().unwrap();
+    let root = scratch.path().canonicalize().unwrap().join("root");
+    let (mut fake, mut files) = (FakeStore::default(), Files::new());
+    for store in [&mut fake as &mut dyn Store, &mut files] {
+        store.make_directory(&root).unwrap();
+        store.confine(&root);
+    }
+    let (memory, disk) = (agree_confined(&fake, &root), agree_confined(&files, &root));
+    for (memory, disk) in memory.iter().zip(&disk) {
+        assert_eq!(memory, disk);
+    }
+    assert_eq!(disk.len(), 21);
+    assert!(disk.iter().filter(|line| line.contains("Err")).count() == 0, "{disk:#?}");
+    assert!(files.read(&root.join("loop"), 1).is_err() && fake.read(&root.join("loop"), 1).is_err());
+}
+
 #[test]
 fn a_stopped_store_changes_nothing_and_goes_on_later() {
     let store = FakeStore::default();

@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 
 use tempfile::TempDir;
@@ -186,4 +187,48 @@ fn a_path_that_could_leave_a_detour_is_refused() {
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         assert_eq!(error.to_string(), format!("{path}: not an absolute path without .."));
     }
+}
+
+#[test]
+fn absolute_links_below_another_root_do_not_leave_it() {
+    let scratch = tempfile::tempdir().unwrap();
+    let outside = scratch.path().canonicalize().unwrap().join("outside");
+    let root = scratch.path().canonicalize().unwrap().join("root");
+    fs::create_dir_all(&outside).unwrap();
+    fs::create_dir_all(root.join("etc")).unwrap();
+    fs::write(outside.join("file"), "outside").unwrap();
+    symlink(&outside, root.join("etc/sysupdate.d")).unwrap();
+    symlink("/etc/motd", root.join("etc/link")).unwrap();
+    let mut files = Files::new();
+    let path = root.join("etc/sysupdate.d/file");
+    assert_eq!(files.read(&path, 9).unwrap().as_deref(), Some(b"outside".as_slice()));
+    files.confine(&root);
+    assert_eq!(files.read(&path, 9).unwrap(), None);
+    assert_eq!(files.read(&outside.join("file"), 9).unwrap().as_deref(), Some(b"outside".as_slice()));
+    files.make_directory(&root.join("etc/sysupdate.d")).unwrap();
+    files.save(&path, b"inside").unwrap();
+    assert_eq!(fs::read(outside.join("file")).unwrap(), b"outside");
+    let inside = root.join(outside.strip_prefix("/").unwrap());
+    assert_eq!(fs::read(inside.join("file")).unwrap(), b"inside");
+    files.save(&root.join("etc/motd"), b"hello").unwrap();
+    assert_eq!(files.read(&root.join("etc/link"), 9).unwrap().as_deref(), Some(b"hello".as_slice()));
+}
+
+#[test]
+fn a_detour_below_another_root_is_taken_by_links_as_well() {
+    let scratch = tempfile::tempdir().unwrap();
+    let root = scratch.path().canonicalize().unwrap();
+    let bare = root.join("bare");
+    fs::create_dir_all(bare.join("images")).unwrap();
+    fs::create_dir_all(root.join("opt")).unwrap();
+    symlink("/opt/images", root.join("current")).unwrap();
+    symlink("/opt/images", bare.join("again")).unwrap();
+    let mut files = Files::new();
+    files.confine(&root);
+    files.detour(vec![(root.join("opt"), OwnedFd::from(File::open(&bare).unwrap()))]);
+    files.save(&root.join("current/one"), b"1").unwrap();
+    files.save(&root.join("opt/again/two"), b"2").unwrap();
+    assert_eq!(names(&files, &root.join("opt/images")), ["one", "two"]);
+    assert_eq!(fs::read(bare.join("images/two")).unwrap(), b"2");
+    assert_eq!(fs::read_dir(root.join("opt")).unwrap().count(), 0);
 }
