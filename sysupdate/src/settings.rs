@@ -1,10 +1,8 @@
 //! What the operator wants: definitions, read from where systemd-sysupdate reads them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::{Serialize, Serializer};
 use sysext_manifests::feature::{Feature, Kind};
 use sysext_manifests::repository::Repository;
 use sysext_manifests::specifier::Identity;
@@ -15,20 +13,14 @@ use crate::paths::Paths;
 
 mod error;
 mod executed;
+mod name;
 
 pub use error::SettingsError;
+pub use name::ComponentName;
+pub(crate) use name::valid_name;
 
 /// More than any definition has, in bytes.
 const SIZE_LIMIT: u64 = 1 << 20;
-
-/// The name of a component.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ComponentName {
-    /// The one in `sysupdate.d`, which usually is the operating system.
-    Default,
-    /// The one in `sysupdate.NAME.d`.
-    Named(String),
-}
 
 /// A directory of transfers with one version space.
 #[derive(Debug)]
@@ -54,24 +46,6 @@ pub enum Choice {
     Definitions(PathBuf),
 }
 
-impl fmt::Display for ComponentName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("the default component"),
-            Self::Named(name) => f.write_str(name),
-        }
-    }
-}
-
-impl Serialize for ComponentName {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Default => serializer.serialize_str("default"),
-            Self::Named(name) => serializer.serialize_str(name),
-        }
-    }
-}
-
 impl Component {
     /// The directories its files and links are written to.
     pub fn directories(&self, paths: &Paths) -> BTreeSet<PathBuf> {
@@ -89,29 +63,6 @@ impl Component {
         match self.transfers.is_empty() {
             false => Ok(self),
             true => Err(SettingsError::NoneEnabled { component: self.name }),
-        }
-    }
-}
-
-impl ComponentName {
-    /// The name of its directories.
-    pub fn directory(&self) -> String {
-        match self {
-            Self::Default => "sysupdate.d".to_owned(),
-            Self::Named(name) => format!("sysupdate.{name}.d"),
-        }
-    }
-
-    /// Where its definitions are looked for, strongest first.
-    fn directories(&self, paths: &Paths) -> Vec<PathBuf> {
-        paths.definitions.iter().map(|path| path.join(self.directory())).collect()
-    }
-
-    /// Where its record lies.
-    pub fn record(&self, paths: &Paths) -> PathBuf {
-        match self {
-            Self::Default => paths.state.join("default.json"),
-            Self::Named(name) => paths.component_state.join(format!("{name}.json")),
         }
     }
 }
@@ -315,12 +266,6 @@ pub fn names(store: &dyn Store, paths: &Paths, having: Having) -> Result<Vec<Com
         }
     }
     Ok(names.into_iter().collect())
-}
-
-/// A safe part of a file name, and no metadata file's.
-pub(crate) fn valid_name(name: &str) -> bool {
-    let safe = |c: char| c.is_ascii_graphic() && c != '/';
-    !name.is_empty() && name.chars().all(safe) && !name.starts_with('.') && !name.ends_with(".component")
 }
 
 /// The ending of definitions.

@@ -1,0 +1,64 @@
+//! The names of components, and where what belongs to them lies.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Serialize, Serializer};
+
+use crate::paths::Paths;
+
+/// The name of a component.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ComponentName {
+    /// The one in `sysupdate.d`, which usually is the operating system.
+    Default,
+    /// The one in `sysupdate.NAME.d`.
+    Named(String),
+}
+
+impl fmt::Display for ComponentName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("the default component"),
+            Self::Named(name) => f.write_str(name),
+        }
+    }
+}
+
+impl Serialize for ComponentName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Default => serializer.serialize_str("default"),
+            Self::Named(name) => serializer.serialize_str(name),
+        }
+    }
+}
+
+impl ComponentName {
+    /// The name of its directories.
+    pub fn directory(&self) -> String {
+        match self {
+            Self::Default => "sysupdate.d".to_owned(),
+            Self::Named(name) => format!("sysupdate.{name}.d"),
+        }
+    }
+
+    /// Where its definitions are looked for, strongest first.
+    pub(super) fn directories(&self, paths: &Paths) -> Vec<PathBuf> {
+        paths.definitions.iter().map(|path| path.join(self.directory())).collect()
+    }
+
+    /// Where its record lies.
+    pub fn record(&self, paths: &Paths) -> PathBuf {
+        match self {
+            Self::Default => paths.state.join("default.json"),
+            Self::Named(name) => paths.component_state.join(format!("{name}.json")),
+        }
+    }
+}
+
+/// A safe part of a file name, and no metadata file's.
+pub(crate) fn valid_name(name: &str) -> bool {
+    let safe = |c: char| c.is_ascii_graphic() && c != '/';
+    !name.is_empty() && name.chars().all(safe) && !name.starts_with('.') && !name.ends_with(".component")
+}
