@@ -74,7 +74,7 @@ fn nothing() -> Result<()> {
     site.node
         .run(&["update", "-C", "../demo"])?
         .ended(1)?
-        .says("error: component name \"../demo\" is not valid\n")?;
+        .says("error: Component name invalid: ../demo\n")?;
     let seen = site.node.run(&["update"])?.ended(1)?;
     seen.mentions("hint: name a component with --component=, or take all of them with --component-all\n")?;
     Ok(())
