@@ -11,6 +11,7 @@ use sysext_image::codec::CodecError;
 use sysext_image::erofs::WriteError;
 use sysext_image::tree::TreeError;
 use sysext_manifests::architecture::UnknownArchitecture;
+use sysext_manifests::checksums::ChecksumsError;
 use sysext_manifests::transfer::HealthCheckError;
 
 use crate::bake::BakeError;
@@ -27,6 +28,7 @@ use crate::stage::StageError;
 use crate::store::FileError;
 
 mod bake;
+mod checksums;
 mod index;
 mod key;
 mod keygen;
@@ -58,6 +60,8 @@ enum Verb {
     Sign(sign::Args),
     /// Copy the release of a store into a directory that a server serves
     Publish(publish::Args),
+    /// Read a SHA256SUMS as nodes do, or mend one
+    Checksums(checksums::Args),
 }
 
 impl Cli {
@@ -71,6 +75,7 @@ impl Cli {
             Verb::Index(args) => args.run(),
             Verb::Sign(args) => args.run(),
             Verb::Publish(args) => args.run(),
+            Verb::Checksums(args) => args.run(),
         };
         match outcome {
             Ok(()) => ExitCode::SUCCESS,
@@ -107,6 +112,7 @@ fn hint(error: &anyhow::Error) -> Option<String> {
             TreeError,
             WriteError,
             CodecError,
+            ChecksumsError,
             HealthCheckError,
             UnknownArchitecture
         )

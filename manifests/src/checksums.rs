@@ -1,9 +1,9 @@
 //! `SHA256SUMS`: the manifest that stock systemd-sysupdate reads.
 //!
 //! As strict as systemd 262: one bad line spoils the whole file, since nobody can tell what a file that
-//! was cut short or rewritten on its way still says.
+//! was cut short or rewritten on its way still says. Whoever mends such a file reads it leniently.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 use jiff::civil::Date;
@@ -17,6 +17,10 @@ pub const FILE_NAME: &str = "SHA256SUMS";
 
 /// An entry of this name and a date, `BEST-BEFORE-2026-12-04`, says until when the manifest may be believed.
 const BEST_BEFORE: &str = "BEST-BEFORE-";
+
+/// How many bad lines a lenient reading tells of; the rest are counted. Every byte of something else could be one.
+pub const SKIPPED_MAX: usize = 256;
+
 /// The hexadecimal digits of a digest.
 const DIGEST_LENGTH: usize = 64;
 
@@ -39,7 +43,7 @@ pub struct Entry {
 }
 
 /// A manifest that cannot be believed.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ChecksumsError {
     /// Bytes that are no text.
     #[error("line {line} is not UTF-8")]
@@ -163,8 +167,26 @@ pub struct Stale {
     pub now: Timestamp,
 }
 
+/// The lines that a lenient reading left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// What is wrong with each, with its number; the first [`SKIPPED_MAX`] of them.
+    pub lines: Vec<ChecksumsError>,
+    /// How many more there are.
+    pub more: usize,
+}
+
+impl Skipped {
+    fn add(&mut self, error: ChecksumsError) {
+        match self.lines.len() < SKIPPED_MAX {
+            true => self.lines.push(error),
+            false => self.more += 1,
+        }
+    }
+}
+
 impl Checksums {
-    /// Reads a manifest.
+    /// Reads a manifest as nodes do: one bad line spoils it.
     pub fn parse(bytes: &[u8]) -> Result<(Self, Vec<ChecksumsWarning>), ChecksumsError> {
         let line_at = |at: usize| 1 + bytes[..at].iter().filter(|byte| **byte == b'\n').count();
         if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
@@ -172,40 +194,36 @@ impl Checksums {
         }
         let text = std::str::from_utf8(bytes)
             .map_err(|error| ChecksumsError::NotText { line: line_at(error.valid_up_to()) })?;
-        let mut checksums = Self::default();
-        let mut warnings = Vec::new();
-        // More lines than this there cannot be, as each has a digest; nodes read 20,000 of them at once
-        let lines_max = bytes.len() / DIGEST_LENGTH;
-        let mut seen = HashMap::with_capacity(lines_max);
-        checksums.entries.reserve(lines_max);
+        let mut reading = Reading::new(bytes.len());
         for (index, line) in text.split_inclusive('\n').enumerate() {
+            reading.line(index + 1, line)?;
+        }
+        Ok((reading.checksums, reading.warnings))
+    }
+
+    /// Reads what can be read of a manifest, and tells what cannot. No node reads like this: it is for those who
+    /// mend what somebody else wrote. Of a name with two digests, neither counts.
+    pub fn parse_lenient(bytes: &[u8]) -> (Self, Vec<ChecksumsWarning>, Skipped) {
+        let mut reading = Reading::new(bytes.len());
+        let mut skipped = Skipped::default();
+        let mut contradictory = HashSet::new();
+        for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
             let number = index + 1;
-            let (name, sha256) = parse_line(number, line)?;
-            if *seen.entry(name).or_insert(sha256) != sha256 {
-                return Err(ChecksumsError::Contradiction { line: number, name: name.to_owned() });
-            }
-            let entry = Entry { name: name.to_owned(), sha256 };
-            match name.strip_prefix(BEST_BEFORE) {
-                None => checksums.entries.push(entry),
-                Some(date) => {
-                    let name = entry.name.clone();
-                    if entry.sha256 != Sha256::of(b"") {
-                        warnings.push(ChecksumsWarning::MarkerDigest { line: number, name: name.clone() });
-                    }
-                    match parse_date(date) {
-                        None => {
-                            warnings.push(ChecksumsWarning::Date { line: number, name });
-                            checksums.entries.push(entry);
-                        }
-                        Some(date) => {
-                            let earliest = checksums.best_before.map_or(date, |known| known.min(date));
-                            checksums.best_before = Some(earliest);
-                        }
-                    }
+            let line = match std::str::from_utf8(line) {
+                _ if line.contains(&0) => Err(ChecksumsError::Nul { line: number }),
+                Err(_) => Err(ChecksumsError::NotText { line: number }),
+                Ok(line) => reading.line(number, line),
+            };
+            if let Err(error) = line {
+                if let ChecksumsError::Contradiction { name, .. } = &error {
+                    contradictory.insert(name.clone());
                 }
+                skipped.add(error);
             }
         }
-        Ok((checksums, warnings))
+        let Reading { mut checksums, warnings, .. } = reading;
+        checksums.entries.retain(|entry| !contradictory.contains(&entry.name));
+        (checksums, warnings, skipped)
     }
 
     /// The digest of a file.
@@ -239,6 +257,50 @@ impl Checksums {
         // A name may have what a line may not
         Self::parse(text.as_bytes())?;
         Ok(text)
+    }
+}
+
+/// What has been read so far.
+struct Reading<'a> {
+    checksums: Checksums,
+    warnings: Vec<ChecksumsWarning>,
+    seen: HashMap<&'a str, Sha256>,
+}
+
+impl<'a> Reading<'a> {
+    /// More lines than this length allows there cannot be, as each has a digest; nodes read 20,000 of them at once.
+    fn new(length: usize) -> Self {
+        let lines_max = length / DIGEST_LENGTH;
+        let mut checksums = Checksums::default();
+        checksums.entries.reserve(lines_max);
+        Self { checksums, warnings: Vec::new(), seen: HashMap::with_capacity(lines_max) }
+    }
+
+    fn line(&mut self, number: usize, line: &'a str) -> Result<(), ChecksumsError> {
+        let (name, sha256) = parse_line(number, line)?;
+        if *self.seen.entry(name).or_insert(sha256) != sha256 {
+            return Err(ChecksumsError::Contradiction { line: number, name: name.to_owned() });
+        }
+        let entry = Entry { name: name.to_owned(), sha256 };
+        let Some(date) = name.strip_prefix(BEST_BEFORE) else {
+            self.checksums.entries.push(entry);
+            return Ok(());
+        };
+        let name = entry.name.clone();
+        if entry.sha256 != Sha256::of(b"") {
+            self.warnings.push(ChecksumsWarning::MarkerDigest { line: number, name: name.clone() });
+        }
+        match parse_date(date) {
+            None => {
+                self.warnings.push(ChecksumsWarning::Date { line: number, name });
+                self.checksums.entries.push(entry);
+            }
+            Some(date) => {
+                let earliest = self.checksums.best_before.map_or(date, |known| known.min(date));
+                self.checksums.best_before = Some(earliest);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -369,6 +431,49 @@ mod tests {
                 format!("line 1: {name:?} is not a file name or a normalized relative path")
             );
         }
+    }
+
+    #[test]
+    fn a_lenient_reading_leaves_out_the_bad_lines_and_tells_them() {
+        let other = Sha256::of(b"x");
+        let mut bytes = format!(
+            "# made by hand\n{EMPTY}  a\n\n{EMPTY}  b\r\n{other}  twice\n{EMPTY}  ../c\n{EMPTY}  d\n{EMPTY}  \
+             twice\n{other}  twice\n{EMPTY}  BEST-BEFORE-2026-12-04\n{EMPTY}  nul\0\n{EMPTY}  "
+        )
+        .into_bytes();
+        bytes.extend(b"\xff\n");
+        bytes.extend(format!("{EMPTY}  cut").as_bytes());
+        let (checksums, warnings, skipped) = Checksums::parse_lenient(&bytes);
+        assert_eq!((names(&checksums), warnings.len()), (vec!["a", "d"], 0));
+        assert_eq!(checksums.best_before, Some("2026-12-04".parse().unwrap()));
+        let told: Vec<_> = skipped.lines.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "line 1 does not start with a digest: a SHA-256 digest has 64 hexadecimal digits, this one has 14",
+                "line 3 is empty",
+                "line 4: the file name \"b\\r\" has a control character",
+                "line 6: \"../c\" is not a file name or a normalized relative path",
+                "line 8: \"twice\" was listed before with another digest",
+                "line 11 has a NUL byte",
+                "line 12 is not UTF-8",
+                "line 13 has no newline at its end, the file may have been cut short",
+            ]
+        );
+        assert!(Checksums::parse(&bytes).is_err());
+        // What is left is what nodes read
+        let (again, _) = Checksums::parse(checksums.render().unwrap().as_bytes()).unwrap();
+        assert_eq!((names(&again), again.best_before), (names(&checksums), checksums.best_before));
+    }
+
+    #[test]
+    fn a_lenient_reading_of_something_else_is_short() {
+        let (checksums, _, skipped) = Checksums::parse_lenient(&b"\n".repeat(10_000));
+        assert_eq!(checksums, Checksums::default());
+        assert_eq!((skipped.lines.len(), skipped.more), (SKIPPED_MAX, 10_000 - SKIPPED_MAX));
+        let text = format!("{EMPTY}  a\n");
+        let (checksums, warnings, skipped) = Checksums::parse_lenient(text.as_bytes());
+        assert_eq!((checksums, warnings, skipped), (parse(&text), Vec::new(), Skipped::default()));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use sha2::Digest as _;
 pub struct Sha256([u8; 32]);
 
 /// Why a text is not a digest.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum DigestError {
     /// Not 64 characters.
     #[error("a SHA-256 digest has 64 hexadecimal digits, this one has {length}")]

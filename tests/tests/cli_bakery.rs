@@ -454,3 +454,29 @@ fn cli_bakery_bakes_the_recipes_of_this_repository() -> Result<()> {
     );
     Ok(())
 }
+
+#[test]
+fn cli_checksums_are_read_as_nodes_do_or_mended() -> Result<()> {
+    let desk = Desk::new()?;
+    let [a, b] = [Sha256::of(b"a"), Sha256::of(b"b")];
+    desk.write("SHA256SUMS", &format!("# ours\n{b}  b.raw\n{a} *a.raw\n{a}  c.raw\r\n"))?;
+    let run = desk.run(&["checksums", "SHA256SUMS"])?;
+    assert_eq!(
+        run.fails()?,
+        "error: SHA256SUMS: line 1 does not start with a digest: a SHA-256 digest has 64 hexadecimal digits, this one \
+         has 6\n"
+    );
+    let run = desk.run(&["checksums", "SHA256SUMS", "--lenient"])?;
+    assert_eq!(
+        run.stderr,
+        "left out: SHA256SUMS: line 1 does not start with a digest: a SHA-256 digest has 64 hexadecimal digits, this \
+         one has 6\n\
+         left out: SHA256SUMS: line 4: the file name \"c.raw\\r\" has a control character\n"
+    );
+    let mended = run.succeeds()?;
+    assert_eq!(mended, format!("{a}  a.raw\n{b}  b.raw\n"));
+    desk.write("SHA256SUMS", &mended)?;
+    let run = desk.run(&["checksums", "SHA256SUMS"])?;
+    assert_eq!((run.stderr.as_str(), run.stdout.as_str()), ("", mended.as_str()));
+    Ok(())
+}
