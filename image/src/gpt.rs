@@ -1,21 +1,22 @@
 //! GUID partition tables: the frame of a disk image, around partitions that come from elsewhere.
 //!
-//! [`Table`] says what partitions there are. Its [`head`](Table::head) and [`tail`](Table::tail) are
-//! the bytes before and behind them; [`Table::read`] reads both copies of a table back, and refuses
-//! one that does not hold together. [`Table::lay_out`] places partitions one behind the other.
+//! [`Table`] says what partitions there are. [`Table::read`] reads both copies of one, and refuses a
+//! table that does not hold together. [`Layout`] places new partitions one behind the other, and has
+//! the bytes before and behind them.
 //!
 //! ```text
 //! sector 0         protective MBR: one partition of the type 0xee over all of the disk
 //! sector 1         primary header: size and place of everything, checksums of itself and the entries
 //! sector 2 …       128 entries of 128 bytes
 //! …                partitions, each from a multiple of 4096 bytes on
-//! last 33 sectors  the entries again, then the backup header (last 5 with sectors of 4096 bytes)
+//! last 33 sectors  the entries again, then the backup header (last 5 with sectors of 4096 bytes);
+//!                  the whole has a multiple of 4096 bytes
 //! ```
 //!
 //! Sectors have 512 or 4096 bytes; a table made for the one is not found by the other.
 //!
 //! ```
-//! use sysext_image::gpt::{Guid, New, Sector, Table};
+//! use sysext_image::gpt::{Guid, Layout, New, Sector, Table};
 //!
 //! let new = New {
 //!     kind: "4f68bce3-e8cd-4db1-96e7-fbcaf984b709".parse()?,
@@ -24,10 +25,10 @@
 //!     flags: 1 << 60,
 //!     name: "root-x86-64".into(),
 //! };
-//! let table = Table::lay_out(Sector::Bytes512, Guid([2; 16]), vec![new])?;
-//! assert_eq!(table.partitions[0].offset, 20480);
-//! let image = [table.head(), vec![0; 8192], table.tail()].concat();
-//! assert_eq!(Table::read(&mut std::io::Cursor::new(image))?, table);
+//! let layout = Layout::new(Sector::Bytes512, Guid([2; 16]), vec![new])?;
+//! assert_eq!(layout.table().partitions[0].offset, 20480);
+//! let image = [layout.head(), vec![0; 8192], layout.tail()].concat();
+//! assert_eq!(Table::read(&mut std::io::Cursor::new(image))?, *layout.table());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -43,4 +44,7 @@ mod writer;
 
 pub use error::{LayoutError, ReadError};
 pub use guid::{Guid, InvalidGuid};
-pub use table::{New, Partition, Sector, Table};
+pub use table::{Partition, Sector, Table};
+pub use writer::{Layout, New};
+
+pub(crate) use writer::first_place;

@@ -4,7 +4,7 @@ use std::io::{Cursor, Read as _, Write as _};
 use std::num::NonZero;
 
 use super::*;
-use crate::gpt::{Guid, New, Table};
+use crate::gpt::{Guid, Layout, New};
 use crate::verity::{RootHash, VerifyError};
 
 /// A filesystem whose blocks all differ.
@@ -189,13 +189,13 @@ fn custom(partitions: &[(Kind, [u8; 16])], size: u64, content: &[u8]) -> Vec<u8>
         flags: 0,
         name: String::new(),
     });
-    let table = Table::lay_out(Sector::Bytes512, Guid([1; 16]), new.collect()).unwrap();
-    let mut image = table.head();
-    for partition in &table.partitions {
+    let layout = Layout::new(Sector::Bytes512, Guid([1; 16]), new.collect()).unwrap();
+    let mut image = layout.head();
+    for partition in &layout.table().partitions {
         image.extend_from_slice(content);
         image.resize(usize::try_from(partition.end()).unwrap(), 0);
     }
-    image.extend(table.tail());
+    image.extend(layout.tail());
     image
 }
 

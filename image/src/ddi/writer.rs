@@ -12,7 +12,7 @@ use super::READ_ONLY;
 use super::error::WriteError;
 use super::kind::{Architecture, Designator, Kind, Role};
 use super::signature::{PARTITION_SIZE, Signature};
-use crate::gpt::{Guid, New, Sector, Table};
+use crate::gpt::{self, Guid, Layout, New, Sector};
 use crate::verity::{BLOCK, Builder, HashTree, Parameters, RootHash, Seed};
 
 /// Size in bytes of what [`Writer::copy`] reads at once.
@@ -83,8 +83,7 @@ pub struct Writer<W> {
 impl<W: Write + Seek> Writer<W> {
     /// Begins an image at the start of `out`.
     pub fn new(mut out: W, options: Options) -> Result<Self, WriteError> {
-        let empty = Table::lay_out(options.sector, Guid::ZERO, vec![data(&options, BLOCK)]);
-        let start = empty.map_err(WriteError::Layout)?.partitions[0].offset;
+        let start = gpt::first_place(options.sector);
         let gap = vec![0; usize::try_from(start).expect("the head is small")];
         out.seek(SeekFrom::Start(0))
             .and_then(|_| out.write_all(&gap))
@@ -140,19 +139,19 @@ impl<W: Write + Seek> Writer<W> {
         let root_hash = tree.root_hash();
         let signature = sign(&root_hash)?;
         let partition = signature.as_ref().map(Signature::to_partition).transpose()?;
-        let table = self.table(&tree, partition.is_some())?;
+        let layout = self.layout(&tree, partition.is_some())?;
 
         let end = self.start + self.size;
         let failed = |source| WriteError::Output { offset: end, source };
         tree.write_to(&mut self.out).map_err(failed)?;
         self.out.write_all(&partition.unwrap_or_default()).map_err(failed)?;
-        self.out.write_all(&table.tail()).map_err(failed)?;
+        self.out.write_all(&layout.tail()).map_err(failed)?;
         self.out
             .seek(SeekFrom::Start(0))
-            .and_then(|_| self.out.write_all(&table.head()))
+            .and_then(|_| self.out.write_all(&layout.head()))
             .and_then(|()| self.out.flush())
             .map_err(|source| WriteError::Output { offset: 0, source })?;
-        Ok((Written { size: table.size(), filesystem: self.start, root_hash }, signature))
+        Ok((Written { size: layout.table().size(), filesystem: self.start, root_hash }, signature))
     }
 
     /// Fills up the last block and makes the tree.
@@ -167,18 +166,18 @@ impl<W: Write + Seek> Writer<W> {
         }
     }
 
-    fn table(&self, tree: &HashTree, is_signed: bool) -> Result<Table, WriteError> {
+    fn layout(&self, tree: &HashTree, is_signed: bool) -> Result<Layout, WriteError> {
         let (options, root_hash) = (&self.options, tree.root_hash());
         let seed = options.seed.unwrap_or(Seed(root_hash.first_half()));
         let mut partitions = vec![
-            New { id: Guid(root_hash.first_half()), ..data(options, self.size) },
+            New { id: Guid(root_hash.first_half()), ..partition(options, Role::Data, self.size) },
             New { id: Guid(root_hash.second_half()), ..partition(options, Role::Verity, tree.size()) },
         ];
         if is_signed {
             let signature = partition(options, Role::Signature, PARTITION_SIZE);
             partitions.push(New { id: Guid(seed.uuid(&signature.kind.0)), ..signature });
         }
-        Table::lay_out(options.sector, Guid(seed.uuid(b"disk-uuid")), partitions).map_err(WriteError::Layout)
+        Layout::new(options.sector, Guid(seed.uuid(b"disk-uuid")), partitions).map_err(WriteError::Layout)
     }
 
     fn builder(&mut self) -> &mut Builder {
@@ -207,10 +206,6 @@ impl<W: Write + Seek> Write for Writer<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
-}
-
-fn data(options: &Options, size: u64) -> New {
-    partition(options, Role::Data, size)
 }
 
 fn partition(options: &Options, role: Role, size: u64) -> New {

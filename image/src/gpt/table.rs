@@ -1,11 +1,7 @@
-//! What a table says, and where partitions of given sizes go.
+//! What a table says.
 
-use super::error::LayoutError;
-use super::format::{ENTRIES, ENTRY_SIZE, NAME_UNITS};
+use super::format::{ENTRIES, ENTRY_SIZE};
 use super::guid::Guid;
-
-/// Partitions begin and end at multiples of so many bytes, as systemd-repart has them too.
-const ALIGNMENT: u64 = 4096;
 
 /// Size of a sector. Everything in a table counts in them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,21 +28,6 @@ impl Sector {
     pub(super) const fn entries(self) -> u64 {
         (ENTRIES as u64 * ENTRY_SIZE as u64).div_ceil(self.size())
     }
-}
-
-/// A partition that has no place yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct New {
-    /// What it is for.
-    pub kind: Guid,
-    /// Its own GUID.
-    pub id: Guid,
-    /// Size in bytes.
-    pub size: u64,
-    /// The attribute bits.
-    pub flags: u64,
-    /// Its label, at most 36 units of UTF-16.
-    pub name: String,
 }
 
 /// A partition.
@@ -87,29 +68,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// Places partitions one behind the other, in an image no larger than they need.
-    pub fn lay_out(sector: Sector, disk: Guid, new: Vec<New>) -> Result<Self, LayoutError> {
-        if new.len() > ENTRIES as usize {
-            return Err(LayoutError::TooMany { partitions: new.len() });
-        }
-        let mut end = (2 + sector.entries()) * sector.size();
-        let mut partitions = Vec::with_capacity(new.len());
-        for New { kind, id, size, flags, name } in new {
-            if name.encode_utf16().count() > NAME_UNITS {
-                return Err(LayoutError::Name { name });
-            }
-            if size == 0 || !size.is_multiple_of(ALIGNMENT) {
-                return Err(LayoutError::Size { name, size });
-            }
-            let offset = end.next_multiple_of(ALIGNMENT);
-            end = offset.checked_add(size).filter(|end| *end < u64::MAX / 2).ok_or(LayoutError::TooLarge)?;
-            partitions.push(Partition { kind, id, offset, size, flags, name });
-        }
-        let sectors = end / sector.size() + sector.entries() + 1;
-        Ok(Self { sector, disk, partitions, sectors })
-    }
-
-    /// Size of the image in bytes.
+    /// Size in bytes of what the table speaks of, up to the end of its backup.
     pub fn size(&self) -> u64 {
         self.sectors * self.sector.size()
     }

@@ -10,13 +10,14 @@ fn new(number: u8, size: u64) -> New {
     New { kind: Guid([0x77; 16]), id, size, flags: 1 << 60, name: format!("partition {number} ü") }
 }
 
-fn table(sector: Sector) -> Table {
-    Table::lay_out(sector, Guid([9; 16]), vec![new(1, 8192), new(2, 4096)]).unwrap()
+fn layout(sector: Sector) -> Layout {
+    Layout::new(sector, Guid([9; 16]), vec![new(1, 8192), new(2, 4096)]).unwrap()
 }
 
-fn image(table: &Table) -> Vec<u8> {
+fn image(layout: &Layout) -> Vec<u8> {
+    let table = layout.table();
     let size: u64 = table.partitions.iter().map(|partition| partition.size).sum();
-    let image = [table.head(), vec![0xff; usize::try_from(size).unwrap()], table.tail()].concat();
+    let image = [layout.head(), vec![0xff; usize::try_from(size).unwrap()], layout.tail()].concat();
     assert_eq!(image.len() as u64, table.size());
     image
 }
@@ -41,24 +42,24 @@ fn heal_header(header: &mut [u8]) {
 #[test]
 fn what_is_written_is_read() {
     for sector in Sector::ALL {
-        let table = table(sector);
-        assert_eq!(read(&image(&table)).unwrap(), table, "{sector:?}");
-        let full = Table::lay_out(sector, Guid([9; 16]), (0..128).map(|n| new(n, 4096)).collect()).unwrap();
+        let layout = layout(sector);
+        assert_eq!(read(&image(&layout)).unwrap(), *layout.table(), "{sector:?}");
+        let full = Layout::new(sector, Guid([9; 16]), (0..128).map(|n| new(n, 4096)).collect()).unwrap();
         assert_eq!(read(&image(&full)).unwrap().partitions.len(), 128);
-        let empty = Table::lay_out(sector, Guid([9; 16]), Vec::new()).unwrap();
-        assert_eq!(read(&image(&empty)).unwrap(), empty);
+        let empty = Layout::new(sector, Guid([9; 16]), Vec::new()).unwrap();
+        assert_eq!(read(&image(&empty)).unwrap(), *empty.table());
     }
 }
 
 #[test]
 fn an_image_may_be_longer_than_its_table() {
-    let table = table(Sector::Bytes512);
-    assert_eq!(read(&[image(&table), vec![0; 100_000]].concat()).unwrap(), table);
+    let layout = layout(Sector::Bytes512);
+    assert_eq!(read(&[image(&layout), vec![0; 100_000]].concat()).unwrap(), *layout.table());
 }
 
 #[test]
 fn what_cannot_be_laid_out_is_refused() {
-    let lay_out = |new: Vec<New>| Table::lay_out(Sector::Bytes512, Guid::ZERO, new).unwrap_err().to_string();
+    let lay_out = |new: Vec<New>| Layout::new(Sector::Bytes512, Guid::ZERO, new).unwrap_err().to_string();
     assert!(lay_out((0..129).map(|n| new(n, 4096)).collect()).starts_with("129 partitions are more"));
     assert!(lay_out(vec![new(1, 0)]).contains("no multiple of 4096"));
     assert!(lay_out(vec![new(1, 4097)]).contains("no multiple of 4096"));
@@ -69,7 +70,7 @@ fn what_cannot_be_laid_out_is_refused() {
 #[test]
 fn damage_is_found_wherever_it_is() {
     for sector in Sector::ALL {
-        let good = image(&table(sector));
+        let good = image(&layout(sector));
         let size = usize::try_from(sector.size()).unwrap();
         let entries = 128 * 128;
         let (end, header) = (good.len(), 92);
@@ -87,7 +88,7 @@ fn damage_is_found_wherever_it_is() {
 #[test]
 fn short_images_are_refused() {
     for sector in Sector::ALL {
-        let good = image(&table(sector));
+        let good = image(&layout(sector));
         for length in (0..good.len()).step_by(61).chain([good.len() - 1]) {
             assert!(read(&good[..length]).is_err(), "{sector:?}: {length} bytes are enough");
         }
@@ -96,17 +97,17 @@ fn short_images_are_refused() {
 
 #[test]
 fn hostile_headers_are_refused_where_they_are_wrong() {
-    let good = image(&table(Sector::Bytes512));
+    let good = image(&layout(Sector::Bytes512));
     for (at, bytes, reason) in [
         (8, &[2][..], "at offset 520: revision 0x10002 is not known"),
         (12, &[93], "at offset 524: a header of 93 bytes is not supported, only 92"),
         (24, &[2], "at offset 536: the primary header says that it is in sector 2"),
-        (32, &[0xff; 8], "ends at offset 49664, before the backup header at offset 18446744073709551615"),
+        (32, &[0xff; 8], "ends at offset 53248, before the backup header at offset 18446744073709551615"),
         (32, &[1, 0], "at offset 536: the primary header, entries and partitions overlap"),
-        (32, &[0xff, 0x7f], "ends at offset 49664, before the backup header at offset 16776704"),
+        (32, &[0xff, 0x7f], "ends at offset 53248, before the backup header at offset 16776704"),
         (40, &[33], "at offset 536: the primary header, entries and partitions overlap"),
         (48, &[0xff; 8], "at offset 536: the primary header, entries and partitions overlap"),
-        (56, &[0], "at offset 49152: the backup is not that of the primary"),
+        (56, &[0], "at offset 52736: the backup is not that of the primary"),
         (72, &[1], "at offset 536: the primary header, entries and partitions overlap"),
         (72, &[0xff; 8], "at offset 536: the primary header, entries and partitions overlap"),
         (80, &[0], "at offset 592: 0 entries are not supported, only 1 to 128"),
@@ -131,11 +132,11 @@ fn hostile_headers_are_refused_where_they_are_wrong() {
 /// Both copies say the same, and it is wrong.
 #[test]
 fn hostile_entries_are_refused_where_they_are_wrong() {
-    let good = image(&table(Sector::Bytes512));
+    let good = image(&layout(Sector::Bytes512));
     for (first, last, reason) in [
-        (57u64, 56u64, "at offset 1184: partition 2 has sectors 57 to 56, which are not in 34 to 63"),
-        (33, 40, "at offset 1184: partition 2 has sectors 33 to 40, which are not in 34 to 63"),
-        (56, 64, "at offset 1184: partition 2 has sectors 56 to 64, which are not in 34 to 63"),
+        (57u64, 56u64, "at offset 1184: partition 2 has sectors 57 to 56, which are not in 34 to 70"),
+        (33, 40, "at offset 1184: partition 2 has sectors 33 to 40, which are not in 34 to 70"),
+        (56, 71, "at offset 1184: partition 2 has sectors 56 to 71, which are not in 34 to 70"),
         (0, u64::MAX, "partition 2 has sectors 0 to 18446744073709551615"),
         (55, 63, "at offset 1184: partitions 1 and 2 overlap"),
         (34, 40, "at offset 1184: partitions 2 and 1 overlap"),

@@ -1,47 +1,102 @@
-//! The bytes around the partitions.
+//! Places partitions, and makes the bytes around them.
 
 use super::crc32::crc32;
-use super::format::{ENTRIES, ENTRY_SIZE, Entry, Header, protective_mbr};
-use super::table::Table;
+use super::error::LayoutError;
+use super::format::{ENTRIES, ENTRY_SIZE, Entry, HEADER_SIZE, Header, NAME_UNITS, protective_mbr};
+use super::guid::Guid;
+use super::table::{Partition, Sector, Table};
+
+/// Partitions and the image itself end at multiples of so many bytes, as systemd-repart has them too.
+const ALIGNMENT: u64 = 4096;
 
 /// Size of all entries in bytes.
 const ENTRIES_SIZE: usize = (ENTRIES * ENTRY_SIZE) as usize;
 
-impl Table {
-    /// Everything before the first partition: protective MBR, primary header, entries, and zeros up
-    /// to where the first partition begins.
+/// A partition that has no place yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct New {
+    /// What it is for.
+    pub kind: Guid,
+    /// Its own GUID.
+    pub id: Guid,
+    /// Size in bytes.
+    pub size: u64,
+    /// The attribute bits.
+    pub flags: u64,
+    /// Its label, at most 36 units of UTF-16.
+    pub name: String,
+}
+
+/// Partitions one behind the other, in an image no larger than they need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    table: Table,
+}
+
+impl Layout {
+    /// Gives every partition its place.
+    pub fn new(sector: Sector, disk: Guid, new: Vec<New>) -> Result<Self, LayoutError> {
+        if new.len() > ENTRIES as usize {
+            return Err(LayoutError::TooMany { partitions: new.len() });
+        }
+        let mut end = first_place(sector);
+        let mut partitions = Vec::with_capacity(new.len());
+        for New { kind, id, size, flags, name } in new {
+            if name.encode_utf16().count() > NAME_UNITS {
+                return Err(LayoutError::Name { name });
+            }
+            if size == 0 || !size.is_multiple_of(ALIGNMENT) {
+                return Err(LayoutError::Size { name, size });
+            }
+            let offset = end;
+            end = offset.checked_add(size).filter(|end| *end < u64::MAX / 2).ok_or(LayoutError::TooLarge)?;
+            partitions.push(Partition { kind, id, offset, size, flags, name });
+        }
+        // Whole blocks also at the end: such a file can be read without the page cache
+        let size = (end + (sector.entries() + 1) * sector.size()).next_multiple_of(ALIGNMENT);
+        Ok(Self { table: Table { sector, disk, partitions, sectors: size / sector.size() } })
+    }
+
+    /// The table.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// Everything before the first partition: protective MBR, primary header, entries, and zeros.
     pub fn head(&self) -> Vec<u8> {
-        let sector = self.sector.size();
-        let (first, last) = (1, self.sectors - 1);
-        let mut head = protective_mbr(self.sectors).to_vec();
-        pad(&mut head, sector);
-        head.extend(self.header(first, last, 2));
-        pad(&mut head, sector);
+        let Table { sector, sectors, .. } = self.table;
+        let mut head = protective_mbr(sectors).to_vec();
+        pad(&mut head, sector.size());
+        head.extend(self.header(1, sectors - 1, 2));
+        pad(&mut head, sector.size());
         head.extend(self.entries());
-        pad(&mut head, sector);
-        let end = self.partitions.first().map_or(0, |partition| partition.offset);
-        pad(&mut head, end.max(1));
+        pad(&mut head, first_place(sector));
         head
     }
 
-    /// Everything behind the last partition: the entries again, and the backup header.
+    /// Everything behind the last partition: zeros, the entries again, and the backup header.
     pub fn tail(&self) -> Vec<u8> {
-        let sector = self.sector.size();
-        let (first, last) = (1, self.sectors - 1);
-        let mut tail = self.entries();
-        pad(&mut tail, sector);
-        tail.extend(self.header(last, first, last - self.sector.entries()));
-        pad(&mut tail, sector);
+        let Table { sector, sectors, ref partitions, .. } = self.table;
+        let entries = sectors - 1 - sector.entries();
+        let end = partitions.last().map_or(first_place(sector), Partition::end);
+        let gap = entries * sector.size() - end;
+        let mut tail = vec![0; usize::try_from(gap).expect("less than a block is left")];
+        let mut copy = self.entries();
+        pad(&mut copy, sector.size());
+        tail.extend(copy);
+        tail.extend(self.header(sectors - 1, 1, entries));
+        tail.resize(tail.len() + in_memory(sector.size()) - HEADER_SIZE, 0);
         tail
     }
 
-    fn header(&self, this: u64, other: u64, entries: u64) -> [u8; super::format::HEADER_SIZE] {
+    fn header(&self, this: u64, other: u64, entries: u64) -> [u8; HEADER_SIZE] {
+        let Table { sector, sectors, disk, .. } = self.table;
         Header {
             this,
             other,
-            first_usable: 2 + self.sector.entries(),
-            last_usable: self.sectors - self.sector.entries() - 2,
-            disk: self.disk,
+            first_usable: 2 + sector.entries(),
+            last_usable: sectors - sector.entries() - 2,
+            disk,
             entries,
             count: ENTRIES,
             entry_size: ENTRY_SIZE,
@@ -51,9 +106,9 @@ impl Table {
     }
 
     fn entries(&self) -> Vec<u8> {
-        let sector = self.sector.size();
+        let sector = self.table.sector.size();
         let mut entries = Vec::with_capacity(ENTRIES_SIZE);
-        for partition in &self.partitions {
+        for partition in &self.table.partitions {
             let entry = Entry {
                 kind: partition.kind,
                 id: partition.id,
@@ -69,8 +124,16 @@ impl Table {
     }
 }
 
+/// Where the first partition begins, in bytes.
+pub(crate) fn first_place(sector: Sector) -> u64 {
+    ((2 + sector.entries()) * sector.size()).next_multiple_of(ALIGNMENT)
+}
+
 /// Fills up with zeros to a multiple of `size`.
 fn pad(bytes: &mut Vec<u8>, size: u64) {
-    let size = usize::try_from(size).expect("heads and tails are small");
-    bytes.resize(bytes.len().next_multiple_of(size), 0);
+    bytes.resize(bytes.len().next_multiple_of(in_memory(size)), 0);
+}
+
+fn in_memory(size: u64) -> usize {
+    usize::try_from(size).expect("heads and tails are small")
 }

@@ -1,0 +1,382 @@
+//! Disk images and signatures, judged by those who take them: what `openssl` makes and says of
+//! signatures, what the real systemd-dissect finds in our images, and how they differ from those of the
+//! real systemd-repart (in nothing).
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Output};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use sysext_image::ddi::{self, Architecture, Options, Reader, Sector, Seed, Writer, Written};
+use sysext_image::pkcs7::{Certificate, KeyError, PrivateKey, Signature, Signer, VerifyError};
+use sysext_image::tree::Metadata;
+use sysext_image::verity::{Builder, Parameters, RootHash, Sidecars};
+use sysext_image::{Codec, Tree, erofs};
+use tests::needs::{Need, Suite};
+use tests::peer::{Peer, Shared, run};
+
+const ROOT: RootHash = RootHash([0xa5; 32]);
+
+const SEED: Seed = Seed(*b"0123456789abcdef");
+const SEED_TEXT: &str = "30313233343536373839616263646566";
+
+fn main() -> ExitCode {
+    let openssl = [Need::Tool("openssl")];
+    let mut suite = Suite::new();
+    suite.trial("peer_openssl_accepts_what_we_sign", &openssl, accepted);
+    suite.trial("peer_openssl_signatures_are_judged_as_openssl_does", &openssl, judged);
+    suite.trial("peer_openssl_keys_are_read_in_every_form", &openssl, keys);
+    suite.trial("peer_sgdisk_finds_no_problem", &[Need::Tool("sgdisk"), openssl[0]], partitioned);
+    for peer in Peer::ALL {
+        let needs = [Need::Peer(peer), openssl[0], Need::Filesystem("erofs")];
+        let name = format!("peer_systemd_{}_dissects_our_images", peer.systemd());
+        suite.isolated(&name, &needs, move || dissected(peer));
+        let name = format!("peer_systemd_{}_finds_our_sidecars", peer.systemd());
+        suite.isolated(&name, &needs, move || beside(peer));
+    }
+    let repart = [Need::Peer(Peer::Sid), openssl[0]];
+    suite.isolated("peer_systemd_repart_makes_the_same_image", &repart, repartitioned);
+    suite.isolated("peer_systemd_repart_images_are_read", &repart, read_back);
+    suite.run()
+}
+
+/// How a key is made.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Rsa2048,
+    Rsa4096,
+    P256,
+    P384,
+}
+
+impl Kind {
+    const ALL: [Self; 4] = [Self::Rsa2048, Self::Rsa4096, Self::P256, Self::P384];
+
+    fn parameters(self) -> [&'static str; 4] {
+        match self {
+            Self::Rsa2048 => ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
+            Self::Rsa4096 => ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:4096"],
+            Self::P256 => ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
+            Self::P384 => ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"],
+        }
+    }
+
+    fn is_rsa(self) -> bool {
+        matches!(self, Self::Rsa2048 | Self::Rsa4096)
+    }
+}
+
+/// A directory in which openssl works: `key`, `certificate`, and `document` with the digits of [`ROOT`].
+struct Scratch {
+    directory: tempfile::TempDir,
+}
+
+impl Scratch {
+    fn new(kind: Kind) -> Result<Self> {
+        let scratch = Self { directory: tempfile::tempdir()? };
+        scratch.openssl(&[&["genpkey", "-out", "key"][..], &kind.parameters()].concat())?;
+        scratch.certify("certificate")?;
+        fs::write(scratch.path("document"), ROOT.to_string())?;
+        fs::write(scratch.path("other"), RootHash([0xa6; 32]).to_string())?;
+        Ok(scratch)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Another certificate for the same key: a new serial number.
+    fn certify(&self, name: &str) -> Result<()> {
+        let subject = ["-subj", "/O=Tests/CN=image signing"];
+        self.openssl(&[&["req", "-x509", "-new", "-key", "key", "-out", name][..], &subject].concat())
+    }
+
+    fn try_openssl(&self, arguments: &[&str]) -> Result<Output> {
+        let mut command = Command::new("openssl");
+        command.args(arguments).current_dir(self.directory.path()).output().context("cannot run openssl")
+    }
+
+    fn openssl(&self, arguments: &[&str]) -> Result<()> {
+        let output = self.try_openssl(arguments)?;
+        if !output.status.success() {
+            bail!("openssl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(())
+    }
+
+    /// What openssl signs, with `document` as content and more options.
+    fn signed(&self, command: &str, options: &[&str]) -> Result<Vec<u8>> {
+        let given =
+            [command, "-sign", "-binary", "-in", "document", "-inkey", "key", "-signer", "certificate"];
+        self.openssl(&[&given[..], &["-outform", "der", "-out", "theirs"], options].concat())?;
+        Ok(fs::read(self.path("theirs"))?)
+    }
+
+    /// Whether openssl accepts `ours` as the signature of a file by a certificate.
+    fn accepts(&self, command: &str, content: &str, certificate: &str) -> Result<bool> {
+        let given = [command, "-verify", "-binary", "-inform", "der", "-in", "ours", "-content", content];
+        let trust = ["-certfile", certificate, "-nointern", "-noverify", "-out", "verified"];
+        let accepted = self.try_openssl(&[&given[..], &trust].concat())?.status.success();
+        ensure!(!accepted || fs::read(self.path("verified"))? == fs::read(self.path(content))?);
+        Ok(accepted)
+    }
+
+    fn signer(&self) -> Result<Signer> {
+        let key = PrivateKey::from_pem(&fs::read_to_string(self.path("key"))?)?;
+        Ok(Signer::new(key, self.certificate("certificate")?)?)
+    }
+
+    fn certificate(&self, name: &str) -> Result<Certificate> {
+        Ok(Certificate::parse(&fs::read(self.path(name))?)?)
+    }
+}
+
+fn accepted() -> Result<()> {
+    let stranger = Scratch::new(Kind::P256)?;
+    for kind in Kind::ALL {
+        let scratch = Scratch::new(kind)?;
+        fs::copy(stranger.path("certificate"), scratch.path("stranger"))?;
+        scratch.certify("renewed")?;
+        let signer = scratch.signer()?;
+        let fingerprint =
+            scratch.try_openssl(&["x509", "-in", "certificate", "-noout", "-fingerprint", "-sha256"])?;
+        let fingerprint = String::from_utf8(fingerprint.stdout)?.trim().replace(':', "").to_lowercase();
+        let ours = RootHash(signer.certificate().fingerprint()).to_string();
+        ensure!(fingerprint.ends_with(&ours), "{fingerprint} is not {ours}");
+
+        for signer in [signer.clone(), signer.include_certificate()] {
+            fs::write(scratch.path("ours"), signer.sign(&ROOT)?)?;
+            for command in ["smime", "cms"] {
+                ensure!(scratch.accepts(command, "document", "certificate")?, "{kind:?}: {command} refuses");
+                // It must be able to refuse
+                ensure!(
+                    !scratch.accepts(command, "other", "certificate")?,
+                    "{kind:?}: {command}: other hash"
+                );
+                ensure!(
+                    !scratch.accepts(command, "document", "stranger")?,
+                    "{kind:?}: {command}: a stranger"
+                );
+                ensure!(
+                    !scratch.accepts(command, "document", "renewed")?,
+                    "{kind:?}: {command}: other serial"
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+fn judged() -> Result<()> {
+    for kind in Kind::ALL {
+        let scratch = Scratch::new(kind)?;
+        scratch.certify("renewed")?;
+        let trusted = [scratch.certificate("certificate")?];
+        let renewed = [scratch.certificate("renewed")?];
+        let detached = ["-noattr", "-nocerts"];
+        for (command, options) in [
+            ("smime", &detached[..]),
+            ("smime", &["-noattr"]),
+            ("smime", &["-noattr", "-md", "sha384"]),
+            ("smime", &["-noattr", "-md", "sha512"]),
+            ("cms", &detached),
+            ("cms", &["-noattr"]),
+        ] {
+            let theirs = scratch.signed(command, options)?;
+            let what = || format!("{kind:?}: {command} {options:?}");
+            let signature = Signature::parse(&theirs).with_context(what)?;
+            signature.verify(&ROOT, &trusted).with_context(what)?;
+            let other = signature.verify(&RootHash([0xa6; 32]), &trusted);
+            ensure!(matches!(other, Err(VerifyError::Wrong)), "{}: {other:?}", what());
+            let unknown = signature.verify(&ROOT, &renewed);
+            ensure!(matches!(unknown, Err(VerifyError::Unknown { certificates: 1 })), "{}", what());
+            signature.verify(&ROOT, &[&renewed[..], &trusted].concat())?;
+        }
+        // Chance is in every ECDSA signature of openssl, and nothing is in one with RSA
+        let signer = scratch.signer()?;
+        if kind.is_rsa() {
+            ensure!(scratch.signed("smime", &detached)? == signer.sign(&ROOT)?, "{kind:?}: the bytes differ");
+            let theirs = scratch.signed("smime", &["-noattr"])?;
+            ensure!(theirs == signer.include_certificate().sign(&ROOT)?, "{kind:?}: the bytes differ");
+        }
+        for (command, options, what) in [
+            ("smime", &["-nocerts"][..], "signed attributes"),
+            ("smime", &["-noattr", "-nodetach"], "its content inside"),
+            ("cms", &["-noattr", "-keyid"], "a signer without issuer and serial number"),
+            ("smime", &["-noattr", "-signer", "certificate"], "several signers"),
+        ] {
+            let error = Signature::parse(&scratch.signed(command, options)?).expect_err("it is refused");
+            ensure!(
+                error.to_string() == format!("the PKCS#7 signature has {what}, which is not supported"),
+                "{error}"
+            );
+        }
+    }
+    let scratch = Scratch::new(Kind::Rsa2048)?;
+    let streamed = scratch.signed("cms", &["-noattr", "-stream"])?;
+    ensure!(matches!(Signature::parse(&streamed), Err(VerifyError::Der(_))), "BER is no DER");
+    let padded = scratch.signed("cms", &["-noattr", "-keyopt", "rsa_padding_mode:pss"])?;
+    let error = Signature::parse(&padded)?.verify(&ROOT, &[scratch.certificate("certificate")?]);
+    ensure!(error.unwrap_err().to_string().contains("the algorithm 1.2.840.113549.1.1.10"), "PSS");
+    Ok(())
+}
+
+fn keys() -> Result<()> {
+    for kind in Kind::ALL {
+        let scratch = Scratch::new(kind)?;
+        let expected = scratch.signer()?.sign(&ROOT)?;
+        // PKCS#1 for RSA, SEC1 for EC
+        scratch.openssl(&["pkey", "-in", "key", "-traditional", "-out", "traditional"])?;
+        let traditional = PrivateKey::from_pem(&fs::read_to_string(scratch.path("traditional"))?)?;
+        let signer = Signer::new(traditional, scratch.certificate("certificate")?)?;
+        ensure!(signer.sign(&ROOT)? == expected, "{kind:?}");
+        // With text around, as some tools leave it
+        scratch.openssl(&["x509", "-in", "certificate", "-text", "-out", "text"])?;
+        scratch.openssl(&["x509", "-in", "certificate", "-outform", "der", "-out", "der"])?;
+        for name in ["text", "der"] {
+            ensure!(scratch.certificate(name)?.der() == signer.certificate().der(), "{kind:?}: {name}");
+        }
+        for option in ["-traditional", "-aes256"] {
+            let encrypt =
+                ["pkey", "-in", "key", "-aes256", "-passout", "pass:secret", option, "-out", "encrypted"];
+            scratch.openssl(&encrypt)?;
+            let error = PrivateKey::from_pem(&fs::read_to_string(scratch.path("encrypted"))?).unwrap_err();
+            ensure!(matches!(error, KeyError::Encrypted), "{kind:?}: {option}: {error}");
+        }
+    }
+    let scratch = Scratch::new(Kind::P256)?;
+    for (parameters, reason) in [
+        (&["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024"][..], "1024 bits is not supported"),
+        (&["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-521"], "kind 1.3.132.0.35 are not supported"),
+        (&["-algorithm", "ED25519"], "kind 1.3.101.112 are not supported"),
+    ] {
+        scratch.openssl(&[&["genpkey", "-out", "key"][..], parameters].concat())?;
+        let error = PrivateKey::from_pem(&fs::read_to_string(scratch.path("key"))?).unwrap_err();
+        ensure!(error.to_string().contains(reason), "{error}");
+        let request = ["req", "-x509", "-new", "-key", "key", "-subj", "/CN=x", "-out", "certificate"];
+        scratch.openssl(&request)?;
+        let error = Certificate::parse(&fs::read(scratch.path("certificate"))?).unwrap_err().to_string();
+        let reason = reason.replace("kind ", "the kind ");
+        ensure!(error.contains(reason.trim_start_matches("the ")), "{error}");
+    }
+    Ok(())
+}
+
+/// The tree of a small extension.
+fn extension() -> Result<Tree> {
+    let mut tree = Tree::default();
+    let file = || Metadata::new(0o644);
+    tree.insert_bytes("usr/lib/extension-release.d/extension-release.x", "ID=_any\n", {
+        file().xattr("user.extension-release.strict", "0")
+    })?;
+    let words: String = (0..200_000).map(|number| format!("{number} ")).collect();
+    tree.insert_bytes("usr/share/words", words, file())?;
+    Ok(tree)
+}
+
+/// Writes a signed image of the extension.
+fn write(path: &Path, signer: &Signer, sector: Sector) -> Result<Written> {
+    let options = Options { sector, ..Options::new(Architecture::X86_64) };
+    let mut writer = Writer::new(File::create(path)?, options)?;
+    erofs::write(&extension()?, &erofs::Options::new(Codec::None, 1_700_000_000), &mut writer)?;
+    let (written, _) = writer.finish_signed(|root_hash| ddi::Signature::new(signer, root_hash))?;
+    Ok(written)
+}
+
+fn partitioned() -> Result<()> {
+    let scratch = Scratch::new(Kind::P256)?;
+    let image = scratch.path("image.raw");
+    write(&image, &scratch.signer()?, Sector::Bytes512)?;
+    let path = image.to_string_lossy().into_owned();
+    let found = run("sgdisk", &["--verify", &path])?;
+    ensure!(found.contains("No problems found"), "{found}");
+    // It must be able to find one
+    let mut bytes = fs::read(&image)?;
+    let end = bytes.len();
+    bytes[end - 400] ^= 1;
+    bytes[end - 512 + 60] ^= 1;
+    fs::write(&image, bytes)?;
+    let found = run("sgdisk", &["--verify", &path]).unwrap_or_else(|error| error.to_string());
+    ensure!(!found.contains("No problems found"), "{found}");
+    Ok(())
+}
+
+/// Enters the peer with a directory of the host at `/mnt/shared`.
+fn enter(peer: Peer, directory: &Path) -> Result<()> {
+    peer.enter(&[Shared { host: directory, peer: Path::new("/mnt/shared") }])
+}
+
+fn dissected(peer: Peer) -> Result<()> {
+    let scratch = Scratch::new(Kind::P384)?;
+    let signer = scratch.signer()?;
+    let mut images = Vec::new();
+    for sector in Sector::ALL {
+        let name = format!("{}.raw", sector.size());
+        let written = write(&scratch.path(&name), &signer, sector)?;
+        images.push((format!("/mnt/shared/{name}"), sector, written));
+    }
+    enter(peer, scratch.directory.path())?;
+    for (image, sector, written) in images {
+        let text = run("systemd-dissect", &["--json=short", &image])?;
+        let found: serde_json::Value = serde_json::from_str(&text)?;
+        ensure!(found["sectorSize"] == sector.size(), "{text}");
+        ensure!(found["architecture"] == "x86-64" && found["useSystemExtension"] == true, "{text}");
+        let root_hash = written.root_hash.to_string();
+        for (number, designator, verity, kind) in [
+            (0, "root", "signed".into(), "erofs"),
+            (1, "root-verity", serde_json::Value::Null, "DM_verity_hash"),
+            (2, "root-verity-sig", serde_json::Value::Null, "verity_hash_signature"),
+        ] {
+            let mount = &found["mounts"][number];
+            ensure!(mount["designator"] == designator && mount["verity"] == verity, "{mount}");
+            ensure!(mount["fstype"] == kind && mount["rw"] == "ro" && mount["growfs"] == false, "{mount}");
+            let id = mount["partition_uuid"].as_str().context("a partition has a UUID")?.replace('-', "");
+            ensure!(number == 2 || root_hash[32 * number..][..32] == id, "{id} is not of {root_hash}");
+        }
+        run("systemd-dissect", &["--validate", "--image-policy=root=signed", &image])?;
+        // Only with that partition is it signed
+        let damaged = "/mnt/shared/damaged.raw";
+        let mut bytes = fs::read(&image)?;
+        let signature = {
+            let reader = Reader::open(File::open(&image)?)?;
+            usize::try_from(reader.table().partitions[2].offset)?
+        };
+        bytes[signature] = b'x';
+        fs::write(damaged, bytes)?;
+        let refused = run("systemd-dissect", &["--validate", "--image-policy=root=signed", damaged]);
+        ensure!(refused.is_err(), "{refused:?}");
+    }
+    Ok(())
+}
+
+fn beside(peer: Peer) -> Result<()> {
+    let scratch = Scratch::new(Kind::Rsa2048)?;
+    let mut image = Vec::new();
+    erofs::write(&extension()?, &erofs::Options::new(Codec::None, 1_700_000_000), &mut image)?;
+    let mut builder = Builder::new(Parameters::from_seed(&Seed::of_first_block(&image)), None);
+    builder.update(&image);
+    let tree = builder.finish()?;
+    let path = scratch.path("x-1-x86-64.raw");
+    fs::write(&path, &image)?;
+    let sidecars = Sidecars::of(&path);
+    enter_with(&scratch, peer, |directory| {
+        let inside = |path: &Path| directory.join(path.file_name().expect("they are files"));
+        let raw = inside(&path).to_string_lossy().into_owned();
+        let verity = || -> Result<serde_json::Value> {
+            let found: serde_json::Value =
+                serde_json::from_str(&run("systemd-dissect", &["--json=short", &raw])?)?;
+            Ok(found["mounts"][0]["verity"].clone())
+        };
+        ensure!(verity()? != "signed" && verity()? != "yes", "{}", verity()?);
+        tree.write_to(&mut File::create(inside(&sidecars.verity))?)?;
+        let mut file = File::create(inside(&sidecars.root_hash))?;
+        writeln!(file, "{}", tree.root_hash())?;
+        let unsigned = verity()?;
+        ensure!(unsigned == "yes" || unsigned == "external", "{unsigned}");
+        fs::write(inside(&sidecars.signature), signature(&tree.root_hash())?)?;
+        let signed = verity()?;
+        ensure!(signed == "signed" || signed == "signed-external" || signed != unsigned, "{signed}");
+        Ok(())
+    })
+}
