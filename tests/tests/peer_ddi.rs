@@ -3,12 +3,13 @@
 //! real systemd-repart (in nothing).
 
 use std::fs::{self, File};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use sysext_image::ddi::{self, Architecture, Options, Reader, Sector, Seed, Writer, Written};
+use sysext_image::ddi::{
+    self, Architecture, Designator, Options, Reader, Role, Sector, Seed, Writer, Written,
+};
 use sysext_image::pkcs7::{Certificate, KeyError, PrivateKey, Signature, Signer, VerifyError};
 use sysext_image::tree::Metadata;
 use sysext_image::verity::{Builder, Parameters, RootHash, Sidecars};
@@ -93,8 +94,11 @@ impl Scratch {
     }
 
     fn try_openssl(&self, arguments: &[&str]) -> Result<Output> {
-        let mut command = Command::new("openssl");
-        command.args(arguments).current_dir(self.directory.path()).output().context("cannot run openssl")
+        Command::new("openssl")
+            .args(arguments)
+            .current_dir(self.directory.path())
+            .output()
+            .context("cannot run openssl")
     }
 
     fn openssl(&self, arguments: &[&str]) -> Result<()> {
@@ -204,7 +208,7 @@ fn judged() -> Result<()> {
             ("smime", &["-nocerts"][..], "signed attributes"),
             ("smime", &["-noattr", "-nodetach"], "its content inside"),
             ("cms", &["-noattr", "-keyid"], "a signer without issuer and serial number"),
-            ("smime", &["-noattr", "-signer", "certificate"], "several signers"),
+            ("smime", &["-noattr", "-signer", "certificate", "-inkey", "key"], "several signers"),
         ] {
             let error = Signature::parse(&scratch.signed(command, options)?).expect_err("it is refused");
             ensure!(
@@ -217,7 +221,8 @@ fn judged() -> Result<()> {
     let streamed = scratch.signed("cms", &["-noattr", "-stream"])?;
     ensure!(matches!(Signature::parse(&streamed), Err(VerifyError::Der(_))), "BER is no DER");
     let padded = scratch.signed("cms", &["-noattr", "-keyopt", "rsa_padding_mode:pss"])?;
-    let error = Signature::parse(&padded)?.verify(&ROOT, &[scratch.certificate("certificate")?]);
+    let trusted = [scratch.certificate("certificate")?];
+    let error = Signature::parse(&padded)?.verify(&ROOT, &trusted);
     ensure!(error.unwrap_err().to_string().contains("the algorithm 1.2.840.113549.1.1.10"), "PSS");
     Ok(())
 }
@@ -290,7 +295,7 @@ fn partitioned() -> Result<()> {
     write(&image, &scratch.signer()?, Sector::Bytes512)?;
     let path = image.to_string_lossy().into_owned();
     let found = run("sgdisk", &["--verify", &path])?;
-    ensure!(found.contains("No problems found"), "{found}");
+    ensure!(found.contains("No problems found") && !found.contains("corrupt"), "{found}");
     // It must be able to find one
     let mut bytes = fs::read(&image)?;
     let end = bytes.len();
@@ -298,7 +303,7 @@ fn partitioned() -> Result<()> {
     bytes[end - 512 + 60] ^= 1;
     fs::write(&image, bytes)?;
     let found = run("sgdisk", &["--verify", &path]).unwrap_or_else(|error| error.to_string());
-    ensure!(!found.contains("No problems found"), "{found}");
+    ensure!(found.contains("corrupt GPT"), "{found}");
     Ok(())
 }
 
@@ -336,47 +341,134 @@ fn dissected(peer: Peer) -> Result<()> {
         }
         run("systemd-dissect", &["--validate", "--image-policy=root=signed", &image])?;
         // Only with that partition is it signed
-        let damaged = "/mnt/shared/damaged.raw";
-        let mut bytes = fs::read(&image)?;
-        let signature = {
-            let reader = Reader::open(File::open(&image)?)?;
-            usize::try_from(reader.table().partitions[2].offset)?
-        };
-        bytes[signature] = b'x';
-        fs::write(damaged, bytes)?;
-        let refused = run("systemd-dissect", &["--validate", "--image-policy=root=signed", damaged]);
-        ensure!(refused.is_err(), "{refused:?}");
+        let mut writer =
+            Writer::new(File::create("/mnt/shared/unsigned.raw")?, Options::new(Architecture::X86_64))?;
+        writer.copy(&mut Reader::open(File::open(&image)?)?.filesystem())?;
+        ensure!(writer.finish()?.root_hash == written.root_hash, "another filesystem");
+        let validate = |policy| run("systemd-dissect", &["--validate", policy, "/mnt/shared/unsigned.raw"]);
+        validate("--image-policy=root=verity")?;
+        ensure!(validate("--image-policy=root=signed").is_err(), "nobody signed it");
     }
     Ok(())
 }
 
 fn beside(peer: Peer) -> Result<()> {
     let scratch = Scratch::new(Kind::Rsa2048)?;
+    let signer = scratch.signer()?;
     let mut image = Vec::new();
     erofs::write(&extension()?, &erofs::Options::new(Codec::None, 1_700_000_000), &mut image)?;
     let mut builder = Builder::new(Parameters::from_seed(&Seed::of_first_block(&image)), None);
     builder.update(&image);
     let tree = builder.finish()?;
-    let path = scratch.path("x-1-x86-64.raw");
-    fs::write(&path, &image)?;
-    let sidecars = Sidecars::of(&path);
-    enter_with(&scratch, peer, |directory| {
-        let inside = |path: &Path| directory.join(path.file_name().expect("they are files"));
-        let raw = inside(&path).to_string_lossy().into_owned();
-        let verity = || -> Result<serde_json::Value> {
-            let found: serde_json::Value =
-                serde_json::from_str(&run("systemd-dissect", &["--json=short", &raw])?)?;
-            Ok(found["mounts"][0]["verity"].clone())
-        };
-        ensure!(verity()? != "signed" && verity()? != "yes", "{}", verity()?);
-        tree.write_to(&mut File::create(inside(&sidecars.verity))?)?;
-        let mut file = File::create(inside(&sidecars.root_hash))?;
-        writeln!(file, "{}", tree.root_hash())?;
-        let unsigned = verity()?;
-        ensure!(unsigned == "yes" || unsigned == "external", "{unsigned}");
-        fs::write(inside(&sidecars.signature), signature(&tree.root_hash())?)?;
-        let signed = verity()?;
-        ensure!(signed == "signed" || signed == "signed-external" || signed != unsigned, "{signed}");
-        Ok(())
-    })
+    enter(peer, scratch.directory.path())?;
+
+    let path = Path::new("/mnt/shared/x-1-x86-64.raw");
+    fs::write(path, &image)?;
+    let sidecars = Sidecars::of(path);
+    let text = path.to_string_lossy();
+    let verity = || -> Result<serde_json::Value> {
+        let found: serde_json::Value =
+            serde_json::from_str(&run("systemd-dissect", &["--json=short", &text])?)?;
+        Ok(found["mounts"][0]["verity"].clone())
+    };
+    let satisfies = |policy: &str| {
+        run("systemd-dissect", &["--validate", &format!("--image-policy=root={policy}"), &text]).is_ok()
+    };
+    ensure!(
+        verity()?.is_null() && !satisfies("verity") && !satisfies("signed"),
+        "there is nothing beside it"
+    );
+    tree.write_to(&mut File::create(&sidecars.verity)?)?;
+    fs::write(&sidecars.root_hash, format!("{}\n", tree.root_hash()))?;
+    ensure!(verity()? == "external" && satisfies("verity") && !satisfies("signed"), "{}", verity()?);
+    fs::write(&sidecars.signature, signer.sign(&tree.root_hash())?)?;
+    ensure!(verity()? == "external" && satisfies("signed"), "the signature is not seen");
+    Ok(())
+}
+
+/// Runs the real systemd-repart on the partitions that are defined in `defs` of the shared directory.
+fn repart(options: &[&str], image: &str) -> Result<()> {
+    let keys = ["--private-key=/mnt/shared/key", "--certificate=/mnt/shared/certificate"];
+    let seed = format!("--seed={SEED_TEXT}");
+    let always = ["--offline=yes", &seed, "--dry-run=no", "--empty=create", image];
+    run("systemd-repart", &[&keys[..], &always, options].concat())?;
+    Ok(())
+}
+
+fn repartitioned() -> Result<()> {
+    let scratch = Scratch::new(Kind::Rsa2048)?;
+    let signer = scratch.signer()?.include_certificate();
+    let mut filesystem = Vec::new();
+    erofs::write(&extension()?, &erofs::Options::new(Codec::None, 1_700_000_000), &mut filesystem)?;
+    enter(Peer::Sid, scratch.directory.path())?;
+
+    fs::write("/mnt/shared/filesystem", &filesystem)?;
+    for (designator, name) in [(Designator::Root, "root"), (Designator::Usr, "usr")] {
+        for sector in Sector::ALL {
+            let options =
+                Options { designator, sector, seed: Some(SEED), ..Options::new(Architecture::X86_64) };
+            let mut writer = Writer::new(File::create("/mnt/shared/ours")?, options)?;
+            writer.copy(&mut filesystem.as_slice())?;
+            let (written, _) = writer.finish_signed(|hash| ddi::Signature::new(&signer, hash))?;
+
+            // All sizes are given: else repart takes those of a sector, and spreads what is left over the partitions
+            let table = Reader::open(File::open("/mnt/shared/ours")?)?.table().clone();
+            let definitions = "/mnt/shared/definitions";
+            fs::create_dir_all(definitions)?;
+            for (number, (role, more)) in [
+                ("", "Verity=data\nCopyBlocks=/mnt/shared/filesystem\n"),
+                ("-verity", "Verity=hash\nVerityDataBlockSizeBytes=4096\nVerityHashBlockSizeBytes=4096\n"),
+                ("-verity-sig", "Verity=signature\n"),
+            ]
+            .into_iter()
+            .enumerate()
+            {
+                let size = table.partitions[number].size;
+                let size = match role {
+                    "-verity-sig" => String::new(), // always the same
+                    _ => format!("SizeMinBytes={size}\nSizeMaxBytes={size}\n"),
+                };
+                let text = format!("[Partition]\nType={name}{role}\nVerityMatchKey=x\n{size}{more}");
+                fs::write(format!("{definitions}/{number}.conf"), text)?;
+            }
+            let size = format!("--size={}", written.size);
+            let sectors = format!("--sector-size={}", sector.size());
+            repart(&[&size, &sectors, "--definitions=/mnt/shared/definitions"], "/mnt/shared/theirs")?;
+            let (ours, theirs) = (fs::read("/mnt/shared/ours")?, fs::read("/mnt/shared/theirs")?);
+            fs::remove_file("/mnt/shared/theirs")?;
+            let differs = ours.iter().zip(&theirs).position(|(ours, theirs)| ours != theirs);
+            ensure!(differs.is_none(), "{name}, {sector:?}: the images differ at offset {differs:?}");
+            ensure!(ours.len() == theirs.len(), "{name}, {sector:?}: {} and {}", ours.len(), theirs.len());
+        }
+    }
+    Ok(())
+}
+
+fn read_back() -> Result<()> {
+    let scratch = Scratch::new(Kind::P256)?;
+    let trusted = [scratch.certificate("certificate")?];
+    scratch.certify("renewed")?;
+    let renewed = [scratch.certificate("renewed")?];
+    let release = scratch.path("tree/usr/lib/extension-release.d");
+    fs::create_dir_all(&release)?;
+    fs::create_dir_all(scratch.path("tree/opt"))?;
+    fs::write(release.join("extension-release.x"), "ID=_any\n")?;
+    enter(Peer::Sid, scratch.directory.path())?;
+    repart(&["--make-ddi=sysext", "--copy-source=/mnt/shared/tree"], "/mnt/shared/theirs")?;
+
+    let reader = Reader::open(File::open("/mnt/shared/theirs")?)?;
+    ensure!((reader.architecture(), reader.designator()) == (Architecture::X86_64, Designator::Root));
+    for (partition, role) in reader.table().partitions.iter().zip([Role::Data, Role::Verity, Role::Signature])
+    {
+        let kind = ddi::Kind { architecture: Architecture::X86_64, designator: Designator::Root, role };
+        ensure!(partition.kind == kind.guid() && partition.name == kind.to_string(), "{partition:?}");
+        ensure!(partition.flags == ddi::READ_ONLY, "{partition:?}");
+    }
+    reader.verify()?;
+    reader.verify_signature(&trusted)?;
+    ensure!(reader.verify_signature(&renewed).is_err(), "another certificate of the key is another");
+    let filesystem = erofs::Reader::open(reader.checked()?)?;
+    let content = filesystem.read("usr/lib/extension-release.d/extension-release.x", 100)?;
+    ensure!(content.as_deref() == Some(b"ID=_any\n"), "{content:?}");
+    Ok(())
 }
