@@ -223,7 +223,10 @@ fn judged() -> Result<()> {
     let padded = scratch.signed("cms", &["-noattr", "-keyopt", "rsa_padding_mode:pss"])?;
     let trusted = [scratch.certificate("certificate")?];
     let error = Signature::parse(&padded)?.verify(&ROOT, &trusted);
-    ensure!(error.unwrap_err().to_string().contains("the algorithm 1.2.840.113549.1.1.10"), "PSS");
+    ensure!(
+        error.expect_err("it is refused").to_string().contains("the algorithm 1.2.840.113549.1.1.10"),
+        "PSS"
+    );
     Ok(())
 }
 
@@ -246,7 +249,8 @@ fn keys() -> Result<()> {
             let encrypt =
                 ["pkey", "-in", "key", "-aes256", "-passout", "pass:secret", option, "-out", "encrypted"];
             scratch.openssl(&encrypt)?;
-            let error = PrivateKey::from_pem(&fs::read_to_string(scratch.path("encrypted"))?).unwrap_err();
+            let error = PrivateKey::from_pem(&fs::read_to_string(scratch.path("encrypted"))?)
+                .expect_err("it is refused");
             ensure!(matches!(error, KeyError::Encrypted), "{kind:?}: {option}: {error}");
         }
     }
@@ -257,11 +261,14 @@ fn keys() -> Result<()> {
         (&["-algorithm", "ED25519"], "kind 1.3.101.112 are not supported"),
     ] {
         scratch.openssl(&[&["genpkey", "-out", "key"][..], parameters].concat())?;
-        let error = PrivateKey::from_pem(&fs::read_to_string(scratch.path("key"))?).unwrap_err();
+        let error =
+            PrivateKey::from_pem(&fs::read_to_string(scratch.path("key"))?).expect_err("it is refused");
         ensure!(error.to_string().contains(reason), "{error}");
         let request = ["req", "-x509", "-new", "-key", "key", "-subj", "/CN=x", "-out", "certificate"];
         scratch.openssl(&request)?;
-        let error = Certificate::parse(&fs::read(scratch.path("certificate"))?).unwrap_err().to_string();
+        let error = Certificate::parse(&fs::read(scratch.path("certificate"))?)
+            .expect_err("it is refused")
+            .to_string();
         let reason = reason.replace("kind ", "the kind ");
         ensure!(error.contains(reason.trim_start_matches("the ")), "{error}");
     }
