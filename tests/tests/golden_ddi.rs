@@ -17,9 +17,7 @@ use sysext_image::verity::{Builder, Parameters};
 use sysext_image::{Codec, erofs};
 use sysext_manifests::digest::Sha256;
 use tests::needs::Suite;
-
-#[path = "erofs/sample.rs"]
-mod sample;
+use tests::sample;
 
 /// The time of everything in the filesystem.
 const TIMESTAMP: u64 = 1_700_000_000;
