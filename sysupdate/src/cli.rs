@@ -248,7 +248,8 @@ impl Context {
 
     /// The lock, for verbs that write.
     fn lock(&self, verb: &str) -> Result<Lock, Failure> {
-        Lock::take(&self.paths.lock, verb, self.host.clock.now()).map_err(|error| Failure::new(&error, None))
+        let path = self.host.store.resolve(&self.paths.lock).map_err(|error| Failure::new(&error, None))?;
+        Lock::take(&path, verb, self.host.clock.now()).map_err(|error| Failure::new(&error, None))
     }
 
     /// Looks at every chosen component and its sources, writing nothing. What fails alone is said on

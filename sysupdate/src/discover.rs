@@ -372,10 +372,10 @@ impl<'a> Discovery<'a> {
         let directory = self.paths.below_root(Path::new(&transfer.source.path));
         let failed = |source| DiscoverError::Directory { path: directory.clone(), source };
         let manifest = directory.join("SHA256SUMS");
-        let base = transport::file_url(&directory);
         if let Some(bytes) = self.host.store.read(&manifest, MANIFEST_LIMIT).map_err(failed)? {
-            let url = format!("{base}/SHA256SUMS");
-            let manifest = self.read_manifest(&url, &bytes)?;
+            // A URL knows nothing of roots
+            let base = transport::file_url(&self.host.store.resolve(&directory).map_err(failed)?);
+            let manifest = self.read_manifest(&format!("{base}/SHA256SUMS"), &bytes)?;
             return self.listed(transfer, &manifest, &base);
         }
         let mut found = Vec::new();

@@ -150,6 +150,10 @@ impl Store for Counted<Files> {
         self.inner.attributes(path)
     }
 
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        self.inner.resolve(path)
+    }
+
     fn free_space(&self, directory: &Path) -> io::Result<u64> {
         self.inner.free_space(directory)
     }

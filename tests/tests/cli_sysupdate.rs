@@ -443,19 +443,36 @@ fn stock_timer() -> Result<()> {
     Ok(())
 }
 
-/// Where a system keeps its state behind an absolute link, the link means that system's own directory.
+/// Where a system keeps its things behind absolute links, these mean that system's own directories: of
+/// its state, of its lock, and of a repository that was copied there.
 fn links_of_a_root() -> Result<()> {
     let site = Site::new()?;
     let outside = site.node.root.parent().context("a root is in a directory")?.join("outside");
     fs::create_dir(&outside)?;
-    std::os::unix::fs::symlink(&outside, site.node.path("var/lib/sysupdate"))?;
+    for link in ["var/lib/sysupdate", "run/sysupdate", "srv"] {
+        let link = site.node.path(link);
+        if link.is_dir() {
+            fs::remove_dir(&link)?;
+        }
+        std::os::unix::fs::symlink(&outside, link)?;
+    }
     site.run(&["update", "-C", "demo"])?.well()?.prints("demo: installed 1.10\n")?;
-    ensure!(fs::read_dir(&outside)?.next().is_none(), "something was written outside of the root");
-    let inside = outside.strip_prefix("/")?.join("images/demo").join(Publisher::file("demo", "1.10")?);
-    ensure!(site.node.root.join(&inside).is_file(), "{} is not there", inside.display());
+    let inside = site.node.root.join(outside.strip_prefix("/")?);
+    for file in [format!("images/demo/{}", Publisher::file("demo", "1.10")?), "lock".to_owned()] {
+        ensure!(inside.join(&file).is_file(), "{file} is not there");
+    }
     site.run(&["list", "-C", "demo", "--no-legend"])?
         .well()?
         .says("")?
         .prints("● 1.10    ✓         ✓         current\n  1.9               ✓         available\n")?;
+    fs::create_dir(inside.join("copy"))?;
+    fs::write(inside.join("copy/x-1.raw"), "x")?;
+    fs::write(inside.join("copy/SHA256SUMS"), format!("{}  x-1.raw\n", Sha256::of(b"x")))?;
+    let definition = "[Transfer]\nVerify=no\n[Source]\nType=regular-file\nPath=/srv/copy\nMatchPattern=x-@v.raw\n\
+                      [Target]\nPath=/var/lib/x\n[X-Sysupdate]\nActivate=none\n";
+    site.node.define("copied", definition)?;
+    site.run(&["update", "-C", "copied"])?.well()?.prints("copied: installed 1\n")?;
+    ensure!(fs::read(site.node.path("var/lib/x/x-1.raw"))? == b"x");
+    ensure!(fs::read_dir(&outside)?.next().is_none(), "something was written outside of the root");
     Ok(())
 }

@@ -261,6 +261,10 @@ impl Store for FakeStore {
         })
     }
 
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        self.state().resolve(path, Last::Follow)
+    }
+
     fn free_space(&self, _: &Path) -> io::Result<u64> {
         Ok(self.state().free)
     }

@@ -44,13 +44,13 @@ impl Files {
 
     /// Where a path really is.
     fn locate(&self, path: &Path, last: Last) -> io::Result<PathBuf> {
-        Ok(self.through(&self.resolve(path, last)?))
+        Ok(self.through(&self.follow(path, last)?))
     }
 
     /// The path with its symbolic links followed, below the root of another system; elsewhere the kernel does
     /// that. `..` is refused: it could lead out of a detour. What is not there is no link: whoever goes there
     /// says so.
-    fn resolve(&self, path: &Path, last: Last) -> io::Result<PathBuf> {
+    fn follow(&self, path: &Path, last: Last) -> io::Result<PathBuf> {
         if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
             let message = format!("{}: not an absolute path without ..", path.display());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
@@ -171,6 +171,10 @@ impl Store for Files {
         }))
     }
 
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        self.follow(path, Last::Follow)
+    }
+
     fn free_space(&self, directory: &Path) -> io::Result<u64> {
         for ancestor in directory.ancestors() {
             let found = rustix::fs::statvfs(self.locate(ancestor, Last::Follow)?).map_err(io::Error::from);
@@ -184,7 +188,7 @@ impl Store for Files {
     fn make_directory(&self, path: &Path) -> io::Result<()> {
         let context = context(path, "cannot make the directory");
         // Below another system's root, a link on the way may lead to what is to be made
-        let path = self.resolve(path, Last::Follow)?;
+        let path = self.follow(path, Last::Follow)?;
         let located = self.through(&path);
         if fs::metadata(&located).is_ok_and(|found| found.is_dir()) {
             return Ok(());
