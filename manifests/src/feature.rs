@@ -199,20 +199,10 @@ fn url(place: Place, value: &str, identity: &Identity) -> Result<String, Warning
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::architecture::Architecture;
     use crate::os_release::OsRelease;
 
     fn identity() -> Identity {
-        Identity {
-            architecture: Architecture::X86_64,
-            machine_id: None,
-            boot_id: None,
-            hostname: "node".to_owned(),
-            kernel_release: "6.18".to_owned(),
-            os_release: OsRelease::from_iter([("ID", "flatcar")]),
-            tmp: "/tmp".to_owned(),
-            var_tmp: "/var/tmp".to_owned(),
-        }
+        Identity { os_release: OsRelease::from_iter([("ID", "flatcar")]), ..Identity::fake() }
     }
 
     fn parse(kind: Kind, files: &[(&str, &str)]) -> (Feature, Vec<String>) {

@@ -26,6 +26,22 @@ pub struct Identity {
     pub var_tmp: String,
 }
 
+impl Identity {
+    /// A host for tests: `node`, of architecture x86-64, of which little else is known.
+    pub fn fake() -> Self {
+        Self {
+            architecture: Architecture::X86_64,
+            machine_id: None,
+            boot_id: None,
+            hostname: "node".to_owned(),
+            kernel_release: "6.18".to_owned(),
+            os_release: OsRelease::default(),
+            tmp: "/tmp".to_owned(),
+            var_tmp: "/var/tmp".to_owned(),
+        }
+    }
+}
+
 /// Why a text could not be expanded.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SpecifierError {

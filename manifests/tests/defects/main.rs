@@ -110,7 +110,7 @@ fn message(file: &Path, name: &str) -> Option<String> {
     }
     match name {
         "SHA256SUMS" => told(Checksums::parse(&bytes)),
-        "k.transfer" => told(Transfer::parse(name, &text, &[], &identity())),
+        "k.transfer" => told(Transfer::parse(name, &text, &[], &Identity::fake())),
         "os-release" => told(OsRelease::parse(&text)),
         "extension-release" => told(ExtensionRelease::parse(&text)),
         "example.toml" => told(Repository::parse("example", name, &text)),
@@ -155,17 +155,4 @@ fn list(directory: &Path) -> Vec<PathBuf> {
 fn clock(shows: &str) -> Clock {
     let time = |text: &str| text.parse::<Timestamp>().expect("the time is valid");
     Clock { shows: time(shows), released: time("2026-11-01T00:00:00Z") }
-}
-
-fn identity() -> Identity {
-    Identity {
-        architecture: Architecture::X86_64,
-        machine_id: None,
-        boot_id: None,
-        hostname: "node".to_owned(),
-        kernel_release: "6.18".to_owned(),
-        os_release: OsRelease::default(),
-        tmp: "/tmp".to_owned(),
-        var_tmp: "/var/tmp".to_owned(),
-    }
 }

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use sysext_manifests::architecture::Architecture;
 use sysext_manifests::envelope::Role;
-use sysext_manifests::os_release::OsRelease;
 use sysext_manifests::repository::Repository;
 use sysext_manifests::specifier::{Identity, escape, expand};
 use sysext_manifests::transfer::{
@@ -20,19 +18,6 @@ const KEYS: [&str; 3] = [
     include_str!("../fixtures/keys/catalog.pub"),
 ];
 
-fn identity() -> Identity {
-    Identity {
-        architecture: Architecture::X86_64,
-        machine_id: None,
-        boot_id: None,
-        hostname: "node".to_owned(),
-        kernel_release: "6.18".to_owned(),
-        os_release: OsRelease::default(),
-        tmp: "/tmp".to_owned(),
-        var_tmp: "/var/tmp".to_owned(),
-    }
-}
-
 fn path(random: &mut Random) -> String {
     (0..=random.below(3)).map(|_| format!("/{}", random.text("abc%-_", 1, 5))).collect()
 }
@@ -41,7 +26,7 @@ fn path(random: &mut Random) -> String {
 fn an_escaped_text_expands_to_itself() {
     cases(2_000, |random| {
         let text = random.text(ANYTHING, 0, 20);
-        assert_eq!(expand(&escape(&text), &identity()), Ok(text));
+        assert_eq!(expand(&escape(&text), &Identity::fake()), Ok(text));
     });
 }
 
@@ -82,7 +67,7 @@ fn a_transfer_that_is_written_reads_as_the_same() {
         text.health_timeout = random.maybe(|random| Duration::from_secs(1 + random.next() % 10_000));
 
         let Ok(written) = text.render() else { return };
-        let parsed = Transfer::parse("k.transfer", &written, &[], &identity())
+        let parsed = Transfer::parse("k.transfer", &written, &[], &Identity::fake())
             .unwrap_or_else(|error| panic!("{error}\n{written}"));
         assert!(parsed.warnings.is_empty(), "{:?}\n{written}", parsed.warnings);
         let transfer = parsed.transfer;

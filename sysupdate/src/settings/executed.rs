@@ -48,25 +48,13 @@ pub(super) fn not_acted_on(transfer: &Transfer) -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use sysext_manifests::architecture::Architecture;
-    use sysext_manifests::os_release::OsRelease;
     use sysext_manifests::specifier::Identity;
 
     use super::*;
 
     fn transfer(more: &str) -> Transfer {
-        let identity = Identity {
-            architecture: Architecture::X86_64,
-            machine_id: None,
-            boot_id: None,
-            hostname: "node".to_owned(),
-            kernel_release: "6.18".to_owned(),
-            os_release: OsRelease::default(),
-            tmp: "/tmp".to_owned(),
-            var_tmp: "/var/tmp".to_owned(),
-        };
         let plain = "[Source]\nType=url-file\nPath=https://x/\nMatchPattern=@v\n[Target]\nPath=/srv\n";
-        Transfer::parse("x.transfer", &format!("{plain}{more}"), &[], &identity).unwrap().transfer
+        Transfer::parse("x.transfer", &format!("{plain}{more}"), &[], &Identity::fake()).unwrap().transfer
     }
 
     #[test]

@@ -3,25 +3,10 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sysext_manifests::architecture::Architecture;
 use sysext_manifests::feature::{ENABLED_FILE, enabled_text};
-use sysext_manifests::os_release::OsRelease;
 
 use super::super::*;
 use crate::host::store::Files;
-
-fn identity() -> Identity {
-    Identity {
-        architecture: Architecture::X86_64,
-        machine_id: None,
-        boot_id: None,
-        hostname: "node".to_owned(),
-        kernel_release: "6.18".to_owned(),
-        os_release: OsRelease::default(),
-        tmp: "/tmp".to_owned(),
-        var_tmp: "/var/tmp".to_owned(),
-    }
-}
 
 /// A transfer that writes a directory of its own.
 fn transfer(head: &str) -> String {
@@ -45,7 +30,7 @@ fn root(files: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 fn load_all(root: &Path, choice: &Choice) -> Vec<(String, Result<Vec<String>, String>)> {
-    let loaded = load(&Files::new(), &Paths::new(root), &identity(), choice, Disabled::Refuse).unwrap();
+    let loaded = load(&Files::new(), &Paths::new(root), &Identity::fake(), choice, Disabled::Refuse).unwrap();
     let ids = |component: Component| component.transfers.into_iter().map(|transfer| transfer.id).collect();
     loaded
         .into_iter()
@@ -161,7 +146,7 @@ fn features_are_read_with_the_transfers_that_name_them() {
         ("etc/sysupdate.d/a.transfer", &transfer("Features=f")),
         ("etc/sysupdate.d/f.feature", "[Feature]\nDescription=F\nColour=red\n"),
     ]);
-    let all = definitions(&Files::new(), &Paths::new(root.path()), &identity(), &Choice::Default).unwrap();
+    let all = definitions(&Files::new(), &Paths::new(root.path()), &Identity::fake(), &Choice::Default).unwrap();
     let definitions = all[0].1.as_ref().unwrap();
     assert_eq!(definitions.features["f"].description.as_deref(), Some("F"));
     assert_eq!(definitions.transfers.len(), 1);
