@@ -5,6 +5,7 @@
 
 mod images;
 mod manifests;
+mod openpgp;
 mod planted;
 mod signed;
 
@@ -71,7 +72,7 @@ fuzz_target!(
 );
 
 fn targets() -> impl Iterator<Item = &'static Target> {
-    manifests::TARGETS.iter().chain(signed::TARGETS).chain(images::TARGETS)
+    manifests::TARGETS.iter().chain(signed::TARGETS).chain(openpgp::TARGETS).chain(images::TARGETS)
 }
 
 fn write_seeds(target: &Target, directory: &Path) {

@@ -9,8 +9,9 @@ mod reads;
 
 const FIXTURES: &str = "manifests/tests/fixtures";
 
-/// The operator's own files. Each dot of a TOML key is a table to the toml crate, of about a kilobyte.
-const TOML: Memory = Memory { constant: 64 << 10, factor: 2048 };
+/// The operator's own files. Each of the thousand values and dots that one may have takes the toml crate a
+/// kilobyte or two; beyond that, each token some bytes.
+const TOML: Memory = Memory { constant: 2 << 20, factor: 128 };
 
 /// Gives what is text to a function of text; a closure that captures could not stand in a table.
 macro_rules! of_text {
@@ -39,6 +40,9 @@ pub(crate) static TARGETS: &[Target] = &[
     Target { name: "pattern", run: of_text!(reads::pattern), seeds: || words(&PATTERNS), memory: TEXT },
     Target { name: "ini", run: of_text!(reads::ini), seeds: transfers, memory: TEXT },
     Target { name: "transfer", run: of_text!(reads::transfer), seeds: transfers, memory: TEXT },
+    Target { name: "feature", run: of_text!(reads::feature), seeds: || words(&FEATURES), memory: TEXT },
+    Target { name: "component", run: of_text!(reads::component), seeds: || words(&FEATURES), memory: TEXT },
+    Target { name: "condition", run: of_text!(reads::condition), seeds: || words(&CONDITIONS), memory: TEXT },
     Target { name: "checksums", run: reads::checksums, seeds: manifests, memory: TEXT },
     Target { name: "os-release", run: of_text!(reads::os_release), seeds: releases, memory: TEXT },
     Target {
@@ -61,6 +65,29 @@ const PATTERNS: [&str; 3] = [
     "k-@v-x86-64.raw\nk-1.32.1-x86-64.raw",
     "@u_@v_@f_@a.@m k_@v_@h\nk_1_e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     "k-@v+@l-@d.efi @t@@@v@s@r@g\nk-1+3-0.efi",
+];
+
+/// Files of features and components, which differ in the section and in little else.
+const FEATURES: [&str; 2] = [
+    "[Feature]\nDescription=Tools\nDocumentation=https://x/%o\nAppStream=https://x/a.xml\nEnabled=yes\nSuggest=no\n\
+     SuggestOnHost=|node*\nSuggestOnOSRelease=ID=flatcar\nSuggestOnFraction=wave 10%\n",
+    "[Component]\nDescription=Tools\nDocumentation=https://x/%o\nEnabled=no\nSuggestOnVersion=>=6.1\n\
+     SuggestOnKernelCommandLine=!quiet\nSuggestOnHost=\nSuggestOnSecurity=|!tpm2\nX-Note=1\n",
+];
+
+/// A subject's key and a value.
+const CONDITIONS: [&str; 11] = [
+    "Architecture x86-64",
+    "Firmware |!device-tree-compatible(x,y)",
+    "Virtualization container",
+    "Host node[0-9]*.example.?",
+    "Fraction wave 10.5%",
+    "KernelCommandLine root=/dev/sda",
+    "Version kernel >= 6.1 $!= 6.2*",
+    "Credential sysupdate.*",
+    "Security uefi-secureboot",
+    "OSRelease ID=flatcar \"VERSION_ID>=4081\"",
+    "MachineTag a*b",
 ];
 
 fn words(seeds: &[&str]) -> Vec<Vec<u8>> {

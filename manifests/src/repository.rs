@@ -7,6 +7,16 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::Root;
 use crate::envelope::{EnvelopeError, Role};
 
+/// How long a repository file may be, in bytes. One with three keys and two mirrors has about 400.
+pub const FILE_LIMIT: usize = 64 << 10;
+
+/// How many of [`STRUCTURE`] a repository file may have, in strings and comments as well: each may cost the TOML
+/// reader a table, of about a kilobyte. A file with a hundred keys and mirrors has about 400.
+const STRUCTURE_MAX: usize = 1024;
+
+/// The characters that make a table, a part of a dotted key, a value or an element, in TOML.
+const STRUCTURE: [u8; 5] = [b'.', b',', b'=', b'[', b'{'];
+
 /// A repository this node trusts, within the limits of its keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repository {
@@ -39,6 +49,24 @@ fn one() -> usize {
 /// Why a repository file is not usable.
 #[derive(Debug, thiserror::Error)]
 pub enum RepositoryError {
+    /// Longer than any such file.
+    #[error("{file}: it has {found} bytes, a repository file has at most {FILE_LIMIT}")]
+    TooLong {
+        /// The file.
+        file: String,
+        /// Its length in bytes.
+        found: usize,
+    },
+    /// Too many values, tables or dots.
+    #[error(
+        "{file}: it has {found} of the characters . , = [ {{ and a repository file has at most {STRUCTURE_MAX}"
+    )]
+    TooMuch {
+        /// The file.
+        file: String,
+        /// How many there are.
+        found: usize,
+    },
     /// Not the expected TOML.
     #[error("{file}: {source}")]
     Toml {
@@ -55,6 +83,14 @@ pub enum RepositoryError {
         /// The text.
         url: String,
     },
+    /// A URL behind which no path can follow.
+    #[error("{file}: {url:?} is followed by a ? or a #, and no path can follow those")]
+    Query {
+        /// The file.
+        file: String,
+        /// The part before it.
+        url: String,
+    },
     /// The keys do not make a role.
     #[error("{file}: {source}")]
     Keys {
@@ -68,11 +104,22 @@ pub enum RepositoryError {
 impl Repository {
     /// Reads a repository file; `file` is for messages.
     pub fn parse(id: &str, file: &str, text: &str) -> Result<Self, RepositoryError> {
+        if text.len() > FILE_LIMIT {
+            return Err(RepositoryError::TooLong { file: file.to_owned(), found: text.len() });
+        }
+        let found = text.bytes().filter(|byte| STRUCTURE.contains(byte)).count();
+        if found > STRUCTURE_MAX {
+            return Err(RepositoryError::TooMuch { file: file.to_owned(), found });
+        }
         let fragment: Fragment = toml::from_str(text)
             .map_err(|source| RepositoryError::Toml { file: file.to_owned(), source: Box::new(source) })?;
         let root = Role { threshold: fragment.threshold, keys: fragment.keys };
         root.check().map_err(|source| RepositoryError::Keys { file: file.to_owned(), source })?;
         let url = |text: &String| match text.split_once("://") {
+            Some(_) if text.contains(['?', '#']) => {
+                let url = text.split(['?', '#']).next().unwrap_or_default().to_owned();
+                Err(RepositoryError::Query { file: file.to_owned(), url })
+            }
             Some(("http" | "https" | "file", rest)) if !rest.is_empty() => {
                 Ok(format!("{}/", text.trim_end_matches('/')))
             }
@@ -124,6 +171,15 @@ mod tests {
     }
 
     #[test]
+    fn a_hundred_keys_and_mirrors_are_no_more_than_may_be() {
+        let list = |text: &str| format!("[{}]", format!("'{text}', ").repeat(100));
+        let mirrors = list("https://mirror.example.org/");
+        let repository =
+            parse(&format!("url = 'https://a'\nmirrors = {mirrors}\nkeys = {}", list(KEY))).unwrap();
+        assert_eq!(repository.mirrors.len(), 100);
+    }
+
+    #[test]
     fn each_defect_is_told() {
         let cases = [
             (format!("url = 'ftp://a'\nkeys = ['{KEY}']"), "example.toml: \"ftp://a\" is not an http://"),
@@ -134,6 +190,18 @@ mod tests {
                 "the threshold is 2 with 1 distinct keys",
             ),
             (format!("url = 'https://a'\nkey = '{KEY}'"), "unknown field `key`"),
+            (
+                format!("url = 'https://a/x?token=secret'\nkeys = ['{KEY}']"),
+                "\"https://a/x\" is followed by a ? or a #, and no path can follow those",
+            ),
+            (
+                format!("# {}", "x".repeat(FILE_LIMIT)),
+                "example.toml: it has 65538 bytes, a repository file has at most 65536",
+            ),
+            (
+                format!("{}a = 1", "a.".repeat(STRUCTURE_MAX)),
+                "it has 1025 of the characters . , = [ { and a repository file has at most 1024",
+            ),
         ];
         for (text, expected) in cases {
             let message = parse(&text).unwrap_err().to_string();

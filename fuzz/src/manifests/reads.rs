@@ -2,7 +2,9 @@
 
 use sysext_manifests::architecture::Architecture;
 use sysext_manifests::checksums::Checksums;
+use sysext_manifests::condition::{Condition, Facts, Subject, Virtualization};
 use sysext_manifests::extension_release::{ExtensionRelease, Scope};
+use sysext_manifests::feature::{Feature, Kind};
 use sysext_manifests::ini;
 use sysext_manifests::os_release::{OsRelease, quote};
 use sysext_manifests::pattern::{Pattern, Patterns};
@@ -75,15 +77,81 @@ pub(super) fn transfer(text: &str) {
 }
 
 pub(super) fn checksums(data: &[u8]) {
+    let (lenient, warnings, skipped) = Checksums::parse_lenient(data);
+    skipped.lines.iter().for_each(|error| drop(error.to_string()));
+    let text = lenient.render().expect("what is left is good");
+    let (again, _) = Checksums::parse(text.as_bytes()).expect("what was written can be read");
+    assert_eq!(again.best_before, lenient.best_before);
     match Checksums::parse(data) {
-        Ok((mut checksums, _)) => {
+        Ok((mut checksums, strict)) => {
+            assert_eq!((&lenient, &warnings, skipped.lines.len()), (&checksums, &strict, 0));
             let text = checksums.render().expect("what was read can be written");
             let (again, _) = Checksums::parse(text.as_bytes()).expect("what was written can be read");
             checksums.entries.sort_by(|a, b| a.name.cmp(&b.name));
             checksums.entries.dedup();
             assert_eq!(again, checksums);
         }
+        Err(error) => {
+            assert!(!skipped.lines.is_empty());
+            drop((error.to_string(), error.hint()));
+        }
+    }
+}
+
+pub(super) fn feature(text: &str) {
+    described(Kind::Feature, text);
+}
+
+pub(super) fn component(text: &str) {
+    described(Kind::Component, text);
+}
+
+/// A file and a drop-in that says the same.
+fn described(kind: Kind, text: &str) {
+    match Feature::parse(kind, &[("x", text), ("x.d/10.conf", text)], &identity()) {
+        Ok((feature, warnings)) => {
+            warnings.iter().for_each(|warning| drop(warning.to_string()));
+            drop(feature.is_suggested(&facts()));
+            // What has a character that no value may have was read from an escape, and has no file
+            let Ok(written) = feature.render() else { return };
+            let (again, warnings) =
+                Feature::parse(kind, &[("x", &written)], &identity()).expect("what was written can be read");
+            assert_eq!((again, warnings.len()), (feature, 0), "{written:?}");
+        }
         Err(error) => drop((error.to_string(), error.hint())),
+    }
+}
+
+/// A subject's key and, after a space, a value.
+pub(super) fn condition(text: &str) {
+    let (key, value) = text.split_once(' ').unwrap_or(("Host", text));
+    let Some(subject) = Subject::ALL.into_iter().find(|subject| subject.key() == key) else { return };
+    let condition = Condition::parse(subject, value);
+    let holds = condition.holds(&facts());
+    let again = Condition::parse(subject, &condition.to_string());
+    assert_eq!(again, condition);
+    assert_eq!(again.holds(&facts()), holds);
+    if let Err(error) = holds {
+        drop(error.to_string());
+    }
+}
+
+/// A host of which everything is known.
+fn facts() -> Facts {
+    let some = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
+    let Identity { architecture, machine_id, hostname, kernel_release, os_release, .. } = identity();
+    Facts {
+        architecture,
+        firmware: some(&["uefi"]),
+        virtualization: Some(Virtualization::Machine("kvm".to_owned())),
+        hostname,
+        machine_id,
+        command_line: Some("root=/dev/sda \"a b\" quiet".to_owned()),
+        kernel: kernel_release,
+        credentials: some(&["sysupdate.x"]),
+        security: some(&["selinux"]),
+        os_release,
+        tags: some(&["a", "b"]),
     }
 }
 
