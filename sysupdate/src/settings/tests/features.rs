@@ -99,7 +99,8 @@ fn disabled_components_are_skipped_and_refused_by_name() {
     let refused = load_all(root.path(), &Choice::Component("b".to_owned()));
     assert_eq!(refused, [("b".to_owned(), Err("Component is disabled: b".to_owned()))]);
     let choice = Choice::Component("b".to_owned());
-    let shown = load(&Files::new(), &Paths::new(root.path()), &identity(), &choice, Disabled::Show).unwrap();
+    let shown =
+        load(&Files::new(), &Paths::new(root.path()), &Identity::fake(), &choice, Disabled::Show).unwrap();
     let component = shown[0].1.as_ref().unwrap();
     assert_eq!(component.transfers.len(), 1);
     assert_eq!(component.warnings, ["b is disabled: `sysupdate update` does nothing with it"]);
@@ -146,7 +147,8 @@ fn features_are_read_with_the_transfers_that_name_them() {
         ("etc/sysupdate.d/a.transfer", &transfer("Features=f")),
         ("etc/sysupdate.d/f.feature", "[Feature]\nDescription=F\nColour=red\n"),
     ]);
-    let all = definitions(&Files::new(), &Paths::new(root.path()), &Identity::fake(), &Choice::Default).unwrap();
+    let all =
+        definitions(&Files::new(), &Paths::new(root.path()), &Identity::fake(), &Choice::Default).unwrap();
     let definitions = all[0].1.as_ref().unwrap();
     assert_eq!(definitions.features["f"].description.as_deref(), Some("F"));
     assert_eq!(definitions.transfers.len(), 1);
