@@ -142,7 +142,8 @@ pub fn bake(request: &Request<'_>) -> Result<Baked, BakeError> {
 
     let path = store.file(&recipe.name, &format!("{stem}.raw"));
     let mut pending = Pending::create(&path).map_err(BakeError::File)?;
-    let options = Options::new(recipe.image.codec, request.epoch);
+    let mut options = Options::new(recipe.image.codec, request.epoch);
+    options.kernel = recipe.image.kernel;
     let written = erofs::write(&staged.tree, &options, BufWriter::with_capacity(BUFFER, pending.file()))
         .map_err(|source| BakeError::Image { path: path.clone(), source })?;
     let sha256 = Sha256::from_bytes(written.sha256);

@@ -9,7 +9,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub(crate) use lz4hc::Lz4hc;
-pub(crate) use zstd::{Described, WINDOW_LOG, Zstd};
+pub(crate) use zstd::{Described, END, WINDOW_LOG, Zstd};
 
 /// The level of plain `lz4hc`: the strongest, for images are written once and read often.
 const LZ4HC_DEFAULT: u8 = 12;

@@ -1,22 +1,27 @@
 //! EROFS images: written by us, read back by `erofs-rs`.
 //!
-//! [`write()`] is the writer, [`Reader`] the reader. Images use only what Linux 5.15 knows, apart
-//! from zstd, which came with 6.10.
+//! [`write()`] is the writer, [`Reader`] the reader. Images use only what the oldest kernel they
+//! are meant for knows, at least Linux 5.15.
 //!
 //! ```text
 //! block 0            superblock at byte 1024, then the codec's parameters
 //! block 1 …          inodes with their extended attributes, inline tails and cluster indexes
 //! then               blocks of directories, then blocks of files, in the order of the tree
+//! at the end         blocks of the packed inode, with small files and ends of files
 //! ```
 
 mod clusters;
+mod compress;
 mod crc32c;
 mod directory;
+mod duplicates;
 mod error;
+mod features;
 mod format;
 mod index;
 mod layout;
 mod output;
+mod packed;
 mod reader;
 #[cfg(test)]
 mod tests;

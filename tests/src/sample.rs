@@ -1,5 +1,7 @@
 //! A tree made in code, the same on every machine.
 
+use anyhow::Result;
+use sysext_image::erofs::Options;
 use sysext_image::tree::{Metadata, Tree, TreeError};
 
 /// A reproducible stream of numbers (xorshift64).
@@ -37,6 +39,17 @@ impl Random {
     }
 }
 
+/// Options for an erofs image from a text such as `zstd:3`, or `lz4hc@6.1` where the oldest kernel
+/// is another than the oldest that has the codec.
+pub fn options(setting: &str, timestamp: u64) -> Result<Options> {
+    let (codec, kernel) = setting.split_once('@').unzip();
+    let mut options = Options::new(codec.unwrap_or(setting).parse()?, timestamp);
+    if let Some(kernel) = kernel {
+        options.kernel = kernel.parse()?;
+    }
+    Ok(options)
+}
+
 /// Sizes around those at which the layout of a file changes.
 pub fn edges() -> Vec<usize> {
     let around = |size: usize| [size - 1, size, size + 1];
@@ -62,6 +75,15 @@ pub fn extension() -> Result<Tree, TreeError> {
     tree.insert_bytes("usr/lib/zero", vec![0; 6_000_000], file.clone())?;
     for size in edges() {
         tree.insert_bytes(format!("usr/share/edges/{size}"), random.text(size), file.clone())?;
+    }
+    let twin = random.text(120_000);
+    for name in ["one", "other"] {
+        tree.insert_bytes(format!("usr/lib/equal/{name}"), twin.clone(), file.clone())?;
+        let marked = file.clone().xattr("user.mark", "an attribute of many").xattr("user.name", name);
+        for number in 0..20 {
+            let content = random.text(300 + 700 * number);
+            tree.insert_bytes(format!("usr/lib/marked/{name}-{number}"), content, marked.clone())?;
+        }
     }
     for number in 0..400 {
         tree.insert_bytes(format!("usr/share/many/entry-{number}"), number.to_string(), file.clone())?;

@@ -32,7 +32,7 @@ pub fn rules() -> Rules {
 pub fn fill(root: &Path) -> Result<()> {
     let mut random = Random::new(3);
     let at = |path: &str| root.join(path);
-    for directory in ["", "edges", "many", "owned", "sticky"] {
+    for directory in ["", "edges", "equal", "many", "owned", "sticky"] {
         fs::create_dir(at(directory))?;
     }
     for size in sample::edges() {
@@ -41,6 +41,24 @@ pub fn fill(root: &Path) -> Result<()> {
     }
     for number in 0..5000 {
         fs::write(at(&format!("many/{number}-{}", "m".repeat(number % 40))), number.to_string())?;
+    }
+    // Whole files, and the ends of files that are not equal as a whole.
+    for size in [40, 5000, 20_000, 700_000] {
+        let (text, noise) = (random.text(size), random.bytes(size));
+        for name in ["one", "other", "third"] {
+            fs::write(at(&format!("equal/text-{size}-{name}")), &text)?;
+            fs::write(at(&format!("equal/random-{size}-{name}")), &noise)?;
+        }
+    }
+    let mut end = random.text(1_100_000);
+    for name in ["one", "other", "third"] {
+        end[1000] ^= 1;
+        fs::write(at(&format!("equal/end-{name}")), &end)?;
+        end[2000] ^= 3;
+    }
+    for number in 0..300 {
+        let size = usize::try_from(random.below(30_000))?;
+        fs::write(at(&format!("many/text-{number}")), random.text(size))?;
     }
     fs::write(at("text"), random.text(9_000_000))?;
     fs::write(at("random"), random.bytes(1_000_003))?;
@@ -83,6 +101,18 @@ pub fn fill(root: &Path) -> Result<()> {
     set_xattr(&at("edges/text-65536"), "security.capability", &capability)?;
     set_xattr(&at("edges/text-0"), "user.extension-release.strict", b"0")?;
     set_xattr(&at("sticky"), "user.long", &random.bytes(3000))?;
+    // Attributes that several files have: in a small number, one alone, one beside others.
+    let [often, seldom] = [random.bytes(200), random.bytes(40)];
+    for number in 0..300 {
+        set_xattr(&at(&format!("many/text-{number}")), "user.long", &often)?;
+    }
+    for name in ["one", "other", "third"] {
+        set_xattr(&at(&format!("equal/text-5000-{name}")), "user.long", &seldom)?;
+        set_xattr(&at(&format!("equal/random-20000-{name}")), "user.long", &often)?;
+        set_xattr(&at(&format!("equal/random-20000-{name}")), "security.capability", &capability)?;
+    }
+    set_xattr(&at("equal/text-20000-other"), "user.long", &random.bytes(3500))?;
+    set_xattr(&at("equal/random-5000-other"), "user.long", &random.bytes(3500))?;
     set_xattr(&at("edges/text-8192"), "user.long", &random.bytes(3900))?;
     set_xattr(&at("edges/text-8193"), "user.not-kept", b"x")
 }

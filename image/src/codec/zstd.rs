@@ -3,7 +3,8 @@
 
 use std::fmt;
 
-use zstd_safe::{CCtx, CParameter, ResetDirective, Strategy};
+use zstd_safe::zstd_sys::ZSTD_EndDirective;
+use zstd_safe::{CCtx, CParameter, InBuffer, OutBuffer, ResetDirective, Strategy};
 
 use super::LibraryError;
 
@@ -132,7 +133,25 @@ impl Zstd {
             Err(code) => Err(failed(code)),
         }
     }
+
+    /// Starts a frame. What was started before is forgotten.
+    pub(crate) fn begin(&mut self) -> Result<(), LibraryError> {
+        self.context.reset(ResetDirective::SessionOnly).map(drop).map_err(failed)
+    }
+
+    /// Compresses all of `input` into blocks of the frame that was started; `None` when they do
+    /// not fit into `output`, and then nothing can follow them. [`END`] ends the frame.
+    pub(crate) fn extend(&mut self, input: &[u8], output: &mut [u8]) -> Result<Option<usize>, LibraryError> {
+        let mut input = InBuffer::around(input);
+        let mut output = OutBuffer::around(output);
+        let flush = ZSTD_EndDirective::ZSTD_e_flush;
+        let left = self.context.compress_stream2(&mut output, &mut input, flush).map_err(failed)?;
+        Ok((left == 0 && input.pos() == input.src.len()).then(|| output.pos()))
+    }
 }
+
+/// Ends a frame: a last block, with nothing in it.
+pub(crate) const END: [u8; 3] = [1, 0, 0];
 
 /// What the library says when the output is full, its only name for the condition in this API.
 const TOO_SMALL: &str = "Destination buffer is too small";

@@ -2,11 +2,12 @@
 //! blocks or stored as it is, one block at a time.
 //!
 //! LZ4 can fill an output of fixed size, so its clusters are 64 KiB and full. Zstandard cannot:
-//! there an input of fixed size is compressed, and then somewhat more of it, such that the last
-//! block of the cluster is nearly full. Two estimated tries get most of what a search would.
+//! there an input of fixed size is compressed and flushed, and then a few small steps more are
+//! added to the same frame, such that the last block of the cluster is nearly full. That costs
+//! one pass; a search for the input that fills an output costs ten.
 
 use super::format::{Algorithm, BLOCK_USIZE, lz4_parameters, zstd_parameters};
-use crate::codec::{Codec, LibraryError, Lz4hc, WINDOW_LOG, Zstd};
+use crate::codec::{Codec, END, LibraryError, Lz4hc, WINDOW_LOG, Zstd};
 
 /// Compressed size of a full LZ4 cluster. Larger ones hardly get smaller in sum, and cost more
 /// for every random read.
@@ -16,13 +17,13 @@ pub(super) const LZ4_CLUSTER: usize = LZ4_CLUSTER_BLOCKS as usize * BLOCK_USIZE;
 const LZ4_CLUSTER_BLOCKS: u16 = 16;
 
 /// The input that a Zstandard cluster is first tried with: one window.
-const ZSTD_CHUNK: usize = 256 * 1024;
+pub(super) const ZSTD_CHUNK: usize = 256 * 1024;
 
-/// Room in the last block of a Zstandard cluster that is not worth another try.
-const ZSTD_SLACK: usize = 256;
+/// Room in the last block of a Zstandard cluster that is not worth another step.
+const ZSTD_SLACK: usize = 128;
 
-/// How often to try to fill the last block of a Zstandard cluster.
-const ZSTD_TRIES: usize = 2;
+/// The steps in which the last block of a Zstandard cluster is filled.
+const ZSTD_STEPS: usize = 3;
 
 /// The most that one cluster decompresses to: a fifth of a segment, in whole blocks. A reader
 /// decompresses all that precedes what it wants; distances in the index must stay below 2048
@@ -31,7 +32,23 @@ const MAX_EXTENT: usize = 205 * BLOCK_USIZE;
 
 /// Files are compressed in stretches of this size, independently of each other, so that
 /// threads can share the work. Changing it changes images, as does every constant above.
-pub(super) const SEGMENT: u64 = 4 * 1024 * 1024;
+pub(super) const SEGMENT: usize = 4 * 1024 * 1024;
+
+/// Where fragments may be used, files of at most this size lie in the packed inode as a whole,
+/// and what remains of larger ones from here on.
+pub(super) const TAIL: usize = 256 * 1024;
+
+/// The lowest level of Zstandard for the packed inode. Small files are mostly text, of which a
+/// level below makes much more and costs little less.
+const ZSTD_PACKED: u8 = 6;
+
+/// How the packed inode of an image with this codec is compressed.
+pub(super) fn for_packed(codec: Codec) -> Codec {
+    match codec {
+        Codec::Zstd { level } => Codec::Zstd { level: level.max(ZSTD_PACKED) },
+        other => other,
+    }
+}
 
 /// A run of bytes of a file, in consecutive blocks of the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,13 +75,14 @@ pub(super) struct Clusters {
     pub(super) extents: Vec<Extent>,
     /// The blocks of all extents, one after the other.
     pub(super) data: Vec<u8>,
+    /// How many bytes at the end of the input were left.
+    pub(super) left: usize,
 }
 
 /// A compressor for one thread, with its buffers.
 pub(super) struct Encoder {
     method: Method,
     best: Vec<u8>,
-    trial: Vec<u8>,
 }
 
 enum Method {
@@ -89,14 +107,21 @@ impl Encoder {
             Codec::Lz4hc { level } => Method::Lz4(Lz4hc::new(level)),
             Codec::Zstd { level } => Method::Zstd(Zstd::new(level)?),
         };
-        Ok(Some(Self { method, best: vec![0; MAX_EXTENT], trial: vec![0; MAX_EXTENT] }))
+        Ok(Some(Self { method, best: vec![0; MAX_EXTENT] }))
     }
 
-    /// Cuts and compresses `input`.
-    pub(super) fn encode(&mut self, input: &[u8]) -> Result<Clusters, LibraryError> {
+    /// Cuts and compresses `input`, and leaves what remains below [`TAIL`] if it may.
+    pub(super) fn encode(&mut self, input: &[u8], leaves_tail: bool) -> Result<Clusters, LibraryError> {
         let mut clusters = Clusters::default();
         let mut rest = input;
-        while rest.len() > BLOCK_USIZE {
+        loop {
+            if leaves_tail && rest.len() <= TAIL {
+                clusters.left = rest.len();
+                return Ok(clusters);
+            }
+            if rest.len() <= BLOCK_USIZE {
+                break;
+            }
             match self.attempt(rest)? {
                 Attempt::Smaller { read, written } => {
                     clusters.compressed(read, &self.best[..written]);
@@ -128,32 +153,37 @@ impl Encoder {
                 }
                 Ok(Attempt::NotSmaller { read })
             }
-            Method::Zstd(zstd) => {
-                let mut read = input.len().min(ZSTD_CHUNK);
-                let room = (read.div_ceil(BLOCK_USIZE) - 1) * BLOCK_USIZE;
-                let Some(mut written) = zstd.compress(&input[..read], &mut self.best[..room])? else {
-                    return Ok(Attempt::NotSmaller { read });
-                };
-                let room = written.next_multiple_of(BLOCK_USIZE);
-                let slack = room - written;
-                // As much more input as fits at the ratio so far, less a sixteenth for bad luck.
-                let mut more = slack * read / written / 16 * 15;
-                for _ in 0..ZSTD_TRIES {
-                    let length = (read + more).min(input.len()).min(MAX_EXTENT);
-                    if slack < ZSTD_SLACK || length == read {
-                        break;
-                    }
-                    if let Some(filled) = zstd.compress(&input[..length], &mut self.trial[..room])? {
-                        std::mem::swap(&mut self.best, &mut self.trial);
-                        (read, written) = (length, filled);
-                        break;
-                    }
-                    more /= 2;
-                }
-                Ok(Attempt::Smaller { read, written })
-            }
+            Method::Zstd(zstd) => fill(zstd, input, &mut self.best),
         }
     }
+}
+
+/// Compresses a chunk of `input`, and then as much more as the last block of its cluster has
+/// room for, in steps: how well what follows compresses is only known afterwards.
+fn fill(zstd: &mut Zstd, input: &[u8], output: &mut [u8]) -> Result<Attempt, LibraryError> {
+    let mut read = input.len().min(ZSTD_CHUNK);
+    let room = (read.div_ceil(BLOCK_USIZE) - 1) * BLOCK_USIZE;
+    if read == input.len() {
+        let written = zstd.compress(input, &mut output[..room])?;
+        return Ok(written.map_or(Attempt::NotSmaller { read }, |written| Attempt::Smaller { read, written }));
+    }
+    zstd.begin()?;
+    let Some(mut written) = zstd.extend(&input[..read], &mut output[..room - END.len()])? else {
+        return Ok(Attempt::NotSmaller { read });
+    };
+    let room = (written + END.len()).next_multiple_of(BLOCK_USIZE) - END.len();
+    for _ in 0..ZSTD_STEPS {
+        // As much as fits at the ratio so far, less a quarter for bad luck.
+        let more = (room - written) * read / written / 4 * 3;
+        let end = (read + more).min(input.len()).min(MAX_EXTENT);
+        if room - written < ZSTD_SLACK || end == read {
+            break;
+        }
+        let Some(filled) = zstd.extend(&input[read..end], &mut output[written..room])? else { break };
+        (read, written) = (end, written + filled);
+    }
+    output[written..][..END.len()].copy_from_slice(&END);
+    Ok(Attempt::Smaller { read, written: written + END.len() })
 }
 
 impl Clusters {
@@ -195,7 +225,7 @@ mod tests {
     use super::*;
 
     fn check(input: &[u8], codec: &str) -> Clusters {
-        let clusters = Encoder::new(codec.parse().unwrap()).unwrap().unwrap().encode(input).unwrap();
+        let clusters = Encoder::new(codec.parse().unwrap()).unwrap().unwrap().encode(input, false).unwrap();
         let (mut start, mut blocks, mut last_block) = (0, 0, None);
         for extent in &clusters.extents {
             let length = extent.length as usize;

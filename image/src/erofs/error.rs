@@ -3,7 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::codec::{CodecError, LibraryError};
+use crate::Kernel;
+use crate::codec::{Codec, CodecError, LibraryError};
 use crate::spool::SpoolError;
 use crate::tree::ContentError;
 
@@ -13,6 +14,14 @@ pub enum WriteError {
     /// The options name a level that the codec has not.
     #[error("the codec of the image")]
     Codec(#[source] CodecError),
+    /// The oldest kernel that the image is meant for has no such codec.
+    #[error("kernel {kernel} cannot read {codec}", codec = .codec.name())]
+    Kernel {
+        /// The codec.
+        codec: Codec,
+        /// The oldest kernel.
+        kernel: Kernel,
+    },
     /// The content of a file could not be read, or is not what it was.
     #[error("cannot put /{path} into the image", path = .path.display())]
     Content {
@@ -74,6 +83,9 @@ impl WriteError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Codec(error) => error.hint(),
+            Self::Kernel { codec, .. } => {
+                Some(format!("name kernel {} or a newer one, or use lz4hc", Kernel::from(codec.kernel())))
+            }
             Self::Content {
                 source: ContentError::Changed { .. } | ContentError::Modified { .. }, ..
             } => Some("something writes to the tree; make the image again when that has ended".into()),

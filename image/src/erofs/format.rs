@@ -31,6 +31,8 @@ pub(crate) const COMPAT_MTIME: u32 = 0x2;
 pub(crate) const INCOMPAT_ZERO_PADDING: u32 = 0x1;
 /// `feature_incompat`: codec parameters follow the superblock, and clusters may have many blocks.
 pub(crate) const INCOMPAT_BIG_CLUSTERS: u32 = 0x2;
+/// `feature_incompat`: a packed inode holds fragments of others.
+pub(crate) const INCOMPAT_FRAGMENTS: u32 = 0x20;
 
 /// Where the checksum lies within the superblock.
 pub(crate) const CHECKSUM_OFFSET: usize = 4;
@@ -47,6 +49,8 @@ pub(crate) struct Superblock {
     pub(crate) uuid: [u8; 16],
     /// One bit per algorithm in use.
     pub(crate) algorithms: u16,
+    /// The inode with the fragments, if there is one.
+    pub(crate) packed_nid: u64,
 }
 
 impl Superblock {
@@ -56,6 +60,8 @@ impl Superblock {
         // Times in nanoseconds, the metadata's and the shared attributes' first block are zero.
         out.u64(self.inodes).u64(self.build_time).u32(0).u32(self.blocks).u32(0).u32(0);
         out.bytes(&self.uuid).bytes(&[0; 16]).u32(self.incompat).u16(self.algorithms);
+        // No other devices, directory blocks of the usual size, no prefixes of attributes.
+        out.bytes(&[0; 10]).u64(self.packed_nid);
         out.finish()
     }
 }
@@ -201,11 +207,24 @@ pub(crate) const ADVISE_COMPACT_2B: u16 = 0x1;
 /// in a compact index.
 pub(crate) const ADVISE_BIG_CLUSTERS: u16 = 0x2 | 0x4;
 
-/// What precedes the index of a compressed file.
-pub(crate) fn map_header(algorithm: Algorithm) -> [u8; MAP_HEADER] {
+/// `h_advise`: the last extent lies in the packed inode.
+pub(crate) const ADVISE_FRAGMENT: u16 = 0x20;
+
+/// What precedes the index of a compressed file, whose last extent lies in the packed inode at
+/// `tail`, if that is given.
+pub(crate) fn map_header(algorithm: Algorithm, tail: Option<u32>) -> [u8; MAP_HEADER] {
+    let mut advise = ADVISE_COMPACT_2B | ADVISE_BIG_CLUSTERS;
+    if tail.is_some() {
+        advise |= ADVISE_FRAGMENT;
+    }
     let mut out = Fields::new();
-    out.u32(0).u16(ADVISE_COMPACT_2B | ADVISE_BIG_CLUSTERS).u8(algorithm as u8);
+    out.u32(tail.unwrap_or(0)).u16(advise).u8(algorithm as u8);
     out.finish()
+}
+
+/// The same for a file that lies in the packed inode at `offset` as a whole, and has no index.
+pub(crate) fn fragment_header(offset: u64) -> [u8; MAP_HEADER] {
+    (offset | 1 << 63).to_le_bytes()
 }
 
 /// What an entry of the index says about its block of the file.

@@ -47,7 +47,8 @@ pub(super) fn size(file: u64, offset: u64) -> u64 {
     (packs.narrow_before + packs.narrow_after) * NARROW + packs.wide * WIDE
 }
 
-/// The index of a file whose extents lie from `first_block` on, to be written at `offset`.
+/// The index of a file whose extents lie from `first_block` on, to be written at `offset`. What
+/// the extents leave of the file lies elsewhere.
 pub(super) fn encode(extents: &[Extent], file: u64, first_block: u32, offset: u64) -> Vec<u8> {
     let entries = entries(extents, file, first_block);
     let packs = Packs::new(file, offset);
@@ -83,7 +84,10 @@ fn entries(extents: &[Extent], file: u64, first_block: u32) -> Vec<Entry> {
     let mut entries = Vec::new();
     let mut start = 0;
     let mut address = first_block;
-    for extent in extents {
+    let clustered: u64 = extents.iter().map(|extent| u64::from(extent.length)).sum();
+    let tail = u32::try_from(file - clustered).expect("an end elsewhere is at most TAIL");
+    let tail = (tail > 0).then_some(Extent { length: tail, blocks: 0, form: Form::Compressed });
+    for extent in extents.iter().copied().chain(tail) {
         let kind = match extent.form {
             Form::Stored => BlockKind::Plain,
             Form::Compressed => BlockKind::Head,

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::clusters::Extent;
 use super::directory::{self, Name};
@@ -28,10 +29,14 @@ pub(super) struct Item<'a> {
     pub(super) address: u64,
     /// First block of its data; meaningless without.
     pub(super) first_block: u32,
+    /// The position of an earlier file with the same content.
+    pub(super) same_as: Option<usize>,
+    /// Whether its blocks are those of the earlier file.
+    pub(super) shares_blocks: bool,
 }
 
 /// What an inode stands for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Data<'a> {
     /// Names, each with the position of its item; `.` and `..` are among them.
     Directory(Vec<Name<'a, usize>>),
@@ -39,13 +44,27 @@ pub(super) enum Data<'a> {
     Special(Special),
     /// A file stored as it is.
     Flat(&'a Content),
-    /// A file in clusters, which lie in the spool.
-    Clustered {
-        content: &'a Content,
-        extents: Vec<Extent>,
-        spooled: u64,
-        blocks: u32,
+    /// A file in clusters.
+    Clustered(Clustered),
+    /// A file that lies in the packed inode as a whole.
+    Fragment {
+        size: u64,
+        offset: u64,
     },
+}
+
+/// A file in clusters, which lie in the spool.
+#[derive(Clone, Debug)]
+pub(super) struct Clustered {
+    /// Length of the file in bytes.
+    pub(super) size: u64,
+    pub(super) extents: Arc<[Extent]>,
+    /// Where the clusters start in the spool.
+    pub(super) spooled: u64,
+    /// How many blocks they have.
+    pub(super) blocks: u32,
+    /// Where the end of the file lies in the packed inode, if it is there.
+    pub(super) tail: Option<u32>,
 }
 
 /// Every inode of a tree, in the order of its entries.
@@ -74,6 +93,8 @@ pub(super) fn items(tree: &Tree) -> Result<Vec<Item<'_>>, WriteError> {
             data,
             address: 0,
             first_block: 0,
+            same_as: None,
+            shares_blocks: false,
         });
     }
     for (position, parent) in parents.into_iter().enumerate() {
@@ -104,12 +125,21 @@ pub(super) fn place(items: &mut [Item<'_>]) -> Result<(u64, u32), WriteError> {
     let mut blocks = metadata;
     let is_directory = |item: &Item<'_>| matches!(item.data, Data::Directory(_));
     for directories in [true, false] {
-        for item in items.iter_mut().filter(|item| is_directory(item) == directories) {
-            let count = item.data_blocks();
-            if count > 0 {
-                item.first_block = u32::try_from(blocks).map_err(|_| WriteError::TooLarge { blocks })?;
-                blocks += count;
+        for position in 0..items.len() {
+            let count = items[position].data_blocks();
+            if is_directory(&items[position]) != directories || count == 0 {
+                continue;
             }
+            // One with its end behind its inode lacks a block that one with more attributes needs.
+            let same = items[position].same_as.map(|first| &items[first]);
+            if let Some(first) = same.filter(|first| first.data_blocks() >= count) {
+                items[position].first_block = first.first_block;
+                items[position].shares_blocks = true;
+                continue;
+            }
+            let first = u32::try_from(blocks).map_err(|_| WriteError::TooLarge { blocks })?;
+            items[position].first_block = first;
+            blocks += count;
         }
     }
     let count = u32::try_from(blocks).map_err(|_| WriteError::TooLarge { blocks })?;
@@ -120,7 +150,7 @@ fn file_type(data: &Data<'_>) -> FileType {
     match data {
         Data::Directory(_) => FileType::Directory,
         Data::Link(_) => FileType::Symlink,
-        Data::Flat(_) | Data::Clustered { .. } => FileType::Regular,
+        Data::Flat(_) | Data::Clustered(_) | Data::Fragment { .. } => FileType::Regular,
         Data::Special(Special::Character(_)) => FileType::Character,
         Data::Special(Special::Block(_)) => FileType::Block,
         Data::Special(Special::Fifo) => FileType::Fifo,
@@ -137,13 +167,31 @@ fn device_number(special: Special) -> u32 {
     }
 }
 
+impl<'a> Item<'a> {
+    /// An inode without a name.
+    pub(super) fn new(node: &'a Node, data: Data<'a>) -> Self {
+        Self {
+            path: PathBuf::new(),
+            node,
+            links: 1,
+            xattrs: Vec::new(),
+            data,
+            address: 0,
+            first_block: 0,
+            same_as: None,
+            shares_blocks: false,
+        }
+    }
+}
+
 impl Item<'_> {
     /// Length of the data in bytes.
     pub(super) fn size(&self) -> u64 {
         match &self.data {
             Data::Directory(names) => directory::size(names),
             Data::Link(target) => target.len() as u64,
-            Data::Flat(content) | Data::Clustered { content, .. } => content.size(),
+            Data::Flat(content) => content.size(),
+            Data::Clustered(Clustered { size, .. }) | Data::Fragment { size, .. } => *size,
             Data::Special(_) => 0,
         }
     }
@@ -156,7 +204,7 @@ impl Item<'_> {
     /// How its data is found.
     pub(super) fn layout(&self) -> DataLayout {
         match self.data {
-            Data::Clustered { .. } => DataLayout::CompressedCompact,
+            Data::Clustered(_) | Data::Fragment { .. } => DataLayout::CompressedCompact,
             _ if self.tail() > 0 => DataLayout::FlatInline,
             _ => DataLayout::FlatPlain,
         }
@@ -166,7 +214,7 @@ impl Item<'_> {
     pub(super) fn tail(&self) -> u64 {
         let tail = self.size() % BLOCK;
         match self.data {
-            Data::Clustered { .. } => 0,
+            Data::Clustered(_) | Data::Fragment { .. } => 0,
             _ if self.head() + tail <= BLOCK => tail,
             _ => 0,
         }
@@ -175,7 +223,8 @@ impl Item<'_> {
     /// How many blocks its data takes elsewhere.
     pub(super) fn data_blocks(&self) -> u64 {
         match self.data {
-            Data::Clustered { blocks, .. } => u64::from(blocks),
+            Data::Clustered(Clustered { blocks, .. }) => u64::from(blocks),
+            Data::Fragment { .. } => 0,
             _ => (self.size() - self.tail()).div_ceil(BLOCK),
         }
     }
@@ -194,7 +243,8 @@ impl Item<'_> {
             links: self.links,
             size: self.size(),
             blocks: match self.data {
-                Data::Clustered { blocks, .. } => blocks,
+                Data::Clustered(Clustered { blocks, .. }) => blocks,
+                Data::Fragment { .. } => 0,
                 Data::Special(special) => device_number(special),
                 _ => self.first_block,
             },
@@ -222,15 +272,23 @@ impl Item<'_> {
 
     fn metadata_size(&self) -> u64 {
         match self.data {
-            Data::Clustered { .. } => self.index_offset() + index::size(self.size(), self.index_offset()),
+            Data::Clustered(_) => self.index_offset() + index::size(self.size(), self.index_offset()),
+            Data::Fragment { .. } => self.index_offset(),
             _ => self.head() + self.tail(),
         }
     }
 
-    /// Whether clusters of this many blocks take less of the image than storing it as it is.
-    pub(super) fn is_smaller_in(&self, blocks: u64) -> bool {
+    /// Whether clusters of this many blocks and an end of that many bytes elsewhere take less of
+    /// the image than storing it as it is.
+    pub(super) fn is_smaller_in(&self, blocks: u64, tail: u64) -> bool {
         let index = self.index_offset() - self.head() + index::size(self.size(), self.index_offset());
-        blocks * BLOCK + index < self.data_blocks() * BLOCK + self.tail()
+        blocks * BLOCK + index + tail < self.data_blocks() * BLOCK + self.tail()
+    }
+
+    /// Whether all its data takes no more room behind the inode than what would say where it is.
+    pub(super) fn is_best_inline(&self) -> bool {
+        let inline = self.head() + self.size();
+        inline.next_multiple_of(SLOT) <= self.index_offset().next_multiple_of(SLOT)
     }
 }
 

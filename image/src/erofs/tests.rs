@@ -14,7 +14,17 @@ use crate::{Codec, Filesystem, dump};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
-const CODECS: [&str; 4] = ["none", "lz4hc:12", "lz4hc:3", "zstd:3"];
+/// Codecs, each for its oldest kernel or for the one that is named.
+const SETTINGS: [&str; 5] = ["none", "lz4hc:12", "lz4hc:3", "lz4hc:9@6.1", "zstd:3"];
+
+fn options(setting: &str, timestamp: u64) -> Result<Options> {
+    let (codec, kernel) = setting.split_once('@').unzip();
+    let mut options = Options::new(codec.unwrap_or(setting).parse()?, timestamp);
+    if let Some(kernel) = kernel {
+        options.kernel = kernel.parse()?;
+    }
+    Ok(options)
+}
 
 /// A reproducible stream of numbers (xorshift64).
 struct Random(u64);
@@ -98,7 +108,7 @@ fn sample() -> Result<Tree> {
 
 fn image(tree: &Tree, codec: &str) -> Result<Vec<u8>> {
     let mut image = Vec::new();
-    let written = write(tree, &Options::new(codec.parse()?, 1_700_000_000), &mut image)?;
+    let written = write(tree, &options(codec, 1_700_000_000)?, &mut image)?;
     assert_eq!(written.size, image.len() as u64);
     assert_eq!(written.size % 4096, 0);
     Ok(image)
@@ -107,7 +117,7 @@ fn image(tree: &Tree, codec: &str) -> Result<Vec<u8>> {
 #[test]
 fn what_is_written_is_read_back() -> Result {
     let tree = sample()?;
-    for codec in CODECS {
+    for codec in SETTINGS {
         let image = image(&tree, codec)?;
         let reader = Reader::open(Cursor::new(&image))?;
         let found = reader.entries()?;
@@ -167,11 +177,26 @@ fn files_are_laid_out_by_what_is_smallest() -> Result {
             entries.iter().find(|entry| entry.path.as_os_str() == path).map(|entry| entry.layout).unwrap()
         })
     };
-    for codec in CODECS {
+    for codec in SETTINGS {
         let of = layouts(codec)?;
         let compressed = if codec == "none" { Layout::Plain } else { Layout::Compressed };
         assert_eq!(of("text/131072"), compressed, "{codec}");
         assert_eq!(of("zero/8192"), compressed, "{codec}");
+        if codec.contains('@') || codec.starts_with("zstd") {
+            for path in ["text/4064", "text/4097", "random/4097", "random/65536", "text/839681"] {
+                assert_eq!(of(path), Layout::Compressed, "{codec}: {path}");
+            }
+            for (path, layout) in [
+                ("text/0", Layout::Plain),
+                ("text/1", Layout::Inline),
+                ("text/32", Layout::Inline),
+                ("random/839681", Layout::Inline),
+                ("many", Layout::Inline),
+            ] {
+                assert_eq!(of(path), layout, "{codec}: {path}");
+            }
+            continue;
+        }
         for (path, layout) in [
             ("text/0", Layout::Plain),
             ("text/1", Layout::Inline),
@@ -194,8 +219,8 @@ fn files_are_laid_out_by_what_is_smallest() -> Result {
 #[test]
 fn threads_do_not_change_the_image() -> Result {
     let tree = sample()?;
-    for codec in ["lz4hc", "zstd:9"] {
-        let mut options = Options::new(codec.parse()?, 1);
+    for codec in ["lz4hc", "lz4hc@6.1", "zstd:9"] {
+        let mut options = options(codec, 1)?;
         let mut digests = Vec::new();
         for threads in [1, 2, 4] {
             options.threads = NonZero::new(threads);
@@ -209,7 +234,7 @@ fn threads_do_not_change_the_image() -> Result {
 #[test]
 fn a_codec_that_shrinks_nothing_leaves_no_trace_but_in_the_uuid() -> Result {
     let mut tree = Tree::new();
-    tree.insert_bytes("a", Random(5).bytes(100_000), Metadata::new(0o644))?;
+    tree.insert_bytes("a", Random(5).bytes(300_000), Metadata::new(0o644))?;
     let features = |codec| -> Result<_> {
         match probe(&mut Cursor::new(image(&tree, codec)?))? {
             Probed::Erofs(superblock) => Ok((superblock.features, superblock.size)),
@@ -267,8 +292,8 @@ fn errors_name_the_file_and_the_output() -> Result {
     let mut tree = Tree::new();
     tree.insert_file("usr/lib/library.so", &path, Metadata::new(0o644))?;
     fs::write(&path, "shorter")?;
-    for codec in CODECS {
-        let error = write(&tree, &Options::new(codec.parse()?, 0), io::sink()).unwrap_err();
+    for codec in SETTINGS {
+        let error = write(&tree, &options(codec, 0)?, io::sink()).unwrap_err();
         assert_eq!(error.to_string(), "cannot put /usr/lib/library.so into the image");
         let source = error.source().unwrap().to_string();
         assert!(source.ends_with("it had 100000 bytes, now 7"), "{source}");
@@ -375,7 +400,7 @@ const MOST_READS: u64 = 200_000;
 
 #[test]
 fn an_image_that_is_cut_short_is_an_error_at_most() -> Result {
-    for codec in CODECS {
+    for codec in SETTINGS {
         let image = victim(codec)?;
         for length in (0..image.len()).step_by(512) {
             let cut = &image[..length];
@@ -392,7 +417,7 @@ fn an_image_that_is_cut_short_is_an_error_at_most() -> Result {
 #[test]
 fn an_image_with_flipped_bits_is_an_error_at_most() -> Result {
     let mut random = Random(13);
-    for codec in CODECS {
+    for codec in SETTINGS {
         let image = victim(codec)?;
         for round in 0..600 {
             let mut damaged = image.clone();

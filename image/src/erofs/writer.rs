@@ -5,27 +5,31 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::thread;
 
-use super::clusters::{self, Clusters, Encoder, Extent, SEGMENT};
+use super::clusters;
+use super::compress::compress;
 use super::crc32c::crc32c;
 use super::error::WriteError;
+use super::features::Features;
 use super::format::{
     BLOCK_USIZE, CHECKSUM_OFFSET, COMPAT_CHECKSUM, COMPAT_MTIME, DataLayout, INCOMPAT_BIG_CLUSTERS,
-    INCOMPAT_ZERO_PADDING, SUPERBLOCK_OFFSET, Superblock, map_header,
+    INCOMPAT_FRAGMENTS, INCOMPAT_ZERO_PADDING, SUPERBLOCK_OFFSET, Superblock, fragment_header, map_header,
 };
-use super::layout::{self, Data, Item};
+use super::layout::{self, Clustered, Data, Item};
 use super::output::{Image, Measure, Output};
 use super::writer_id::WriterId;
-use super::{directory, index};
+use super::{directory, duplicates, index, packed};
+use crate::Kernel;
 use crate::codec::Codec;
-use crate::parallel;
 use crate::spool::Spool;
-use crate::tree::{Content, Tree};
+use crate::tree::Tree;
 
-/// How to write an image. Only `codec` and `timestamp` shape its bytes.
+/// How to write an image. Only `codec`, `kernel` and `timestamp` shape its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// How files are compressed.
     pub codec: Codec,
+    /// The oldest kernel that must be able to read it. A newer one allows smaller images.
+    pub kernel: Kernel,
     /// Modification time of everything, in seconds since 1970.
     pub timestamp: u64,
     /// How many threads compress; as many as there are processors if not given.
@@ -36,9 +40,18 @@ pub struct Options {
 }
 
 impl Options {
-    /// With this codec and this time for everything.
+    /// With this codec, for every kernel that has it, and this time for everything.
     pub fn new(codec: Codec, timestamp: u64) -> Self {
-        Self { codec, timestamp, threads: None, scratch: None }
+        Self { codec, kernel: codec.kernel().into(), timestamp, threads: None, scratch: None }
+    }
+
+    fn threads(&self) -> NonZero<usize> {
+        let available = || thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+        self.threads.unwrap_or_else(available)
+    }
+
+    fn scratch(&self) -> PathBuf {
+        self.scratch.clone().unwrap_or_else(std::env::temp_dir)
     }
 }
 
@@ -62,15 +75,30 @@ pub struct Written {
 /// the caller must discard: write to a temporary file and rename it when this has succeeded.
 pub fn write(tree: &Tree, options: &Options, out: impl Write) -> Result<Written, WriteError> {
     let codec = options.codec.checked().map_err(WriteError::Codec)?;
+    if options.kernel < codec.kernel().into() {
+        return Err(WriteError::Kernel { codec, kernel: options.kernel });
+    }
+    let features = Features::new(options.kernel, codec);
+    let threads = options.threads();
+    let node = packed::node();
     let mut items = layout::items(tree)?;
+    duplicates::mark(&mut items, threads, |item| {
+        item.data_blocks() > 0 || features.fragments && !item.is_best_inline()
+    })?;
     let spool = match codec {
         Codec::None => None,
-        _ => Some(compress(&mut items, codec, options)?),
+        _ => {
+            let mut spool = Spool::new(&options.scratch())?;
+            compress(&mut items, &node, codec, features, threads, &mut spool)?;
+            Some(spool)
+        }
     };
     let (metadata_blocks, blocks) = layout::place(&mut items)?;
-    let plan = Plan { items, metadata_blocks, blocks, codec, timestamp: options.timestamp, spool };
+    let packed = items.iter().rposition(|item| std::ptr::eq(item.node, &raw const node));
+    let timestamp = options.timestamp;
+    let plan = Plan { items, packed, metadata_blocks, blocks, codec, timestamp, spool };
 
-    let writer = WriterId::new(codec);
+    let writer = WriterId::new(codec, options.kernel);
     let mut measure = Measure::new(BLOCK_USIZE as u64);
     measure.salt(writer.to_string().as_bytes());
     measure.salt(&options.timestamp.to_le_bytes());
@@ -87,6 +115,8 @@ pub fn write(tree: &Tree, options: &Options, out: impl Write) -> Result<Written,
 /// An image before it is written.
 struct Plan<'a> {
     items: Vec<Item<'a>>,
+    /// Position of the packed inode.
+    packed: Option<usize>,
     metadata_blocks: u64,
     blocks: u32,
     codec: Codec,
@@ -97,13 +127,16 @@ struct Plan<'a> {
 impl Plan<'_> {
     /// The block with the superblock and the codec's parameters.
     fn first_block(&self, uuid: [u8; 16]) -> [u8; BLOCK_USIZE] {
-        let is_clustered = |item: &Item<'_>| matches!(item.data, Data::Clustered { .. });
+        let is_clustered = |item: &Item<'_>| matches!(item.data, Data::Clustered(_));
         // An image in which nothing shrank needs no kernel that knows the codec.
         let algorithm = clusters::algorithm(self.codec).filter(|_| self.items.iter().any(is_clustered));
-        let (incompat, algorithms) = match &algorithm {
+        let (mut incompat, algorithms) = match &algorithm {
             Some((number, _)) => (INCOMPAT_ZERO_PADDING | INCOMPAT_BIG_CLUSTERS, 1 << (*number as u8)),
             None => (0, 0),
         };
+        if self.packed.is_some() {
+            incompat |= INCOMPAT_FRAGMENTS;
+        }
         let superblock = Superblock {
             compat: COMPAT_CHECKSUM | COMPAT_MTIME,
             incompat,
@@ -113,6 +146,7 @@ impl Plan<'_> {
             blocks: self.blocks,
             uuid,
             algorithms,
+            packed_nid: self.packed.map_or(0, |position| self.items[position].nid()),
         }
         .bytes();
         let mut block = [0; BLOCK_USIZE];
@@ -158,12 +192,17 @@ impl Plan<'_> {
         let tail = item.tail();
         match (&item.data, item.layout()) {
             (Data::Special(_), _) => Ok(()),
-            (Data::Clustered { extents, .. }, _) => {
+            (Data::Clustered(Clustered { extents, tail, .. }), _) => {
                 let Some((algorithm, _)) = clusters::algorithm(self.codec) else { return Ok(()) };
-                let header = map_header(algorithm);
+                let header = map_header(algorithm, *tail);
                 out.pad_to(item.address + item.index_offset() - header.len() as u64)?;
                 out.bytes(&header)?;
                 out.bytes(&index::encode(extents, item.size(), item.first_block, out.position()))
+            }
+            (Data::Fragment { offset, .. }, _) => {
+                let header = fragment_header(*offset);
+                out.pad_to(item.address + item.index_offset() - header.len() as u64)?;
+                out.bytes(&header)
             }
             (_, DataLayout::FlatPlain | DataLayout::CompressedCompact) => Ok(()),
             (Data::Directory(names), DataLayout::FlatInline) => {
@@ -178,19 +217,19 @@ impl Plan<'_> {
     }
 
     fn emit_file(&self, item: &Item<'_>, out: &mut impl Output) -> Result<(), WriteError> {
-        if item.data_blocks() == 0 {
+        if item.data_blocks() == 0 || item.shares_blocks {
             return Ok(());
         }
         match (&item.data, &self.spool) {
-            (Data::Directory(_) | Data::Special(_), _) => return Ok(()),
+            (Data::Directory(_) | Data::Special(_) | Data::Fragment { .. }, _) => return Ok(()),
             (Data::Link(target), _) => out.bytes(target.as_encoded_bytes())?,
             (Data::Flat(content), _) => {
                 out.content(&item.path, content, 0..content.size() - item.tail())?;
             }
-            (Data::Clustered { spooled, .. }, Some(spool)) => {
+            (Data::Clustered(Clustered { spooled, .. }), Some(spool)) => {
                 out.spooled(spool, *spooled..*spooled + item.data_blocks() * BLOCK_USIZE as u64)?;
             }
-            (Data::Clustered { .. }, None) => {}
+            (Data::Clustered(_), None) => {}
         }
         out.pad()
     }
@@ -202,97 +241,6 @@ impl Plan<'_> {
 
 fn in_memory(tail: u64) -> usize {
     usize::try_from(tail).expect("a tail is shorter than a block")
-}
-
-/// A part of a file, for one thread at a time.
-struct Segment {
-    /// Position of the file's item.
-    item: usize,
-    offset: u64,
-    length: u64,
-}
-
-/// Compresses every file that gets smaller.
-fn compress(items: &mut [Item<'_>], codec: Codec, options: &Options) -> Result<Spool, WriteError> {
-    let scratch = options.scratch.clone().unwrap_or_else(std::env::temp_dir);
-    let mut spool = Spool::new(&scratch)?;
-    let threads = match options.threads {
-        Some(threads) => threads,
-        None => thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),
-    };
-    let sources: Vec<Option<(PathBuf, &Content)>> = items.iter().map(source).collect();
-    let segments: Vec<Segment> = sources.iter().enumerate().flat_map(segments).collect();
-    let mut file = Vec::new();
-    let mut start = 0;
-    parallel::ordered(
-        &segments,
-        threads,
-        || Encoder::new(codec),
-        |encoder, segment| encode(encoder, &sources, segment),
-        |segment, clusters| {
-            if segment.offset == 0 {
-                file.clear();
-                start = spool.length();
-            }
-            file.extend_from_slice(&clusters.extents);
-            spool.append(&clusters.data)?;
-            let item = &mut items[segment.item];
-            if segment.offset + segment.length == item.size() {
-                settle(item, std::mem::take(&mut file), start, &mut spool);
-            }
-            Ok(())
-        },
-    )?;
-    Ok(spool)
-}
-
-/// The content to compress. What fits into a block cannot take fewer.
-fn source<'a>(item: &Item<'a>) -> Option<(PathBuf, &'a Content)> {
-    match item.data {
-        Data::Flat(content) if content.size() > BLOCK_USIZE as u64 => Some((item.path.clone(), content)),
-        _ => None,
-    }
-}
-
-fn segments((item, source): (usize, &Option<(PathBuf, &Content)>)) -> Vec<Segment> {
-    let size = source.as_ref().map_or(0, |(_, content)| content.size());
-    (0..size.div_ceil(SEGMENT))
-        .map(|number| {
-            let offset = number * SEGMENT;
-            Segment { item, offset, length: (size - offset).min(SEGMENT) }
-        })
-        .collect()
-}
-
-fn encode(
-    encoder: &mut Result<Option<Encoder>, crate::codec::LibraryError>,
-    sources: &[Option<(PathBuf, &Content)>],
-    segment: &Segment,
-) -> Result<Clusters, WriteError> {
-    let Some((path, content)) = &sources[segment.item] else { return Ok(Clusters::default()) };
-    let length = usize::try_from(segment.length).expect("at most SEGMENT");
-    let mut input = vec![0; length];
-    content
-        .read_at(segment.offset, &mut input)
-        .map_err(|source| WriteError::Content { path: path.clone(), source })?;
-    let failed = |source| WriteError::Compress { path: path.clone(), source };
-    match encoder {
-        Ok(Some(encoder)) => encoder.encode(&input).map_err(failed),
-        Ok(None) => Ok(Clusters::default()),
-        Err(error) => Err(failed(error.clone())),
-    }
-}
-
-/// Decides whether a file is stored in the clusters it was compressed to.
-fn settle(item: &mut Item<'_>, extents: Vec<Extent>, start: u64, spool: &mut Spool) {
-    let blocks: u64 = extents.iter().map(|extent| u64::from(extent.blocks)).sum();
-    let Data::Flat(content) = item.data else { return };
-    match u32::try_from(blocks) {
-        Ok(count) if item.is_smaller_in(blocks) => {
-            item.data = Data::Clustered { content, extents, spooled: start, blocks: count };
-        }
-        _ => spool.truncate(start),
-    }
 }
 
 /// A UUID of the kind whose bits are free to choose (version 8) from a digest.

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::clusters::LZ4_CLUSTER;
+use super::clusters::{LZ4_CLUSTER, TAIL, ZSTD_CHUNK, for_packed};
+use super::features::Features;
+use crate::Kernel;
 use crate::codec::{Codec, Described};
 
 /// Version of this writer. It stands for every constant that shapes an image and is not named
@@ -14,16 +16,18 @@ const VERSION: u32 = 1;
 /// with every parameter, and version of the compressor. Two images of the same tree with the
 /// same options and writer id are the same bytes.
 ///
-/// It reads like `erofs-1/lz4hc-12-c64k/lz4-1.10.0`.
+/// It reads like `erofs-1/lz4hc-12-c64k/lz4-1.10.0`, or with `-f256k` where small files and ends
+/// of files lie in the packed inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WriterId {
     codec: Codec,
+    features: Features,
 }
 
 impl WriterId {
-    /// The id of what [`write`](super::write()) makes with this codec.
-    pub fn new(codec: Codec) -> Self {
-        Self { codec }
+    /// The id of what [`write`](super::write()) makes with this codec for this oldest kernel.
+    pub fn new(codec: Codec, kernel: Kernel) -> Self {
+        Self { codec, features: Features::new(kernel, codec) }
     }
 
     /// The codec.
@@ -36,14 +40,21 @@ impl fmt::Display for WriterId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "erofs-{VERSION}/")?;
         match self.codec {
-            Codec::None => f.write_str("none"),
-            Codec::Lz4hc { level } => {
-                let cluster = LZ4_CLUSTER / 1024;
-                write!(f, "lz4hc-{level}-c{cluster}k/lz4-{}", lzzzz::version_string())
+            Codec::None => f.write_str("none")?,
+            Codec::Lz4hc { level } => write!(f, "lz4hc-{level}-c{}k", LZ4_CLUSTER / 1024)?,
+            Codec::Zstd { level } => write!(f, "{}-i{}k", Described(level), ZSTD_CHUNK / 1024)?,
+        }
+        if self.features.fragments {
+            write!(f, "-f{}k", TAIL / 1024)?;
+            match for_packed(self.codec) {
+                Codec::Zstd { level } if for_packed(self.codec) != self.codec => write!(f, "-l{level}")?,
+                _ => {}
             }
-            Codec::Zstd { level } => {
-                write!(f, "{}-i256k/zstd-{}", Described(level), zstd_safe::version_string())
-            }
+        }
+        match self.codec {
+            Codec::None => Ok(()),
+            Codec::Lz4hc { .. } => write!(f, "/lz4-{}", lzzzz::version_string()),
+            Codec::Zstd { .. } => write!(f, "/zstd-{}", zstd_safe::version_string()),
         }
     }
 }
@@ -54,9 +65,13 @@ mod tests {
 
     #[test]
     fn an_id_names_every_parameter_and_the_library() {
-        let id = |codec: &str| WriterId::new(codec.parse().unwrap()).to_string();
-        assert_eq!(id("none"), "erofs-1/none");
-        assert_eq!(id("lz4hc"), "erofs-1/lz4hc-12-c64k/lz4-1.10.0");
-        assert_eq!(id("zstd"), "erofs-1/zstd-3-w18-c17-h17-s1-m4-t0-x2-i256k/zstd-1.5.7");
+        let id = |codec: &str, kernel: &str| {
+            WriterId::new(codec.parse().unwrap(), kernel.parse().unwrap()).to_string()
+        };
+        assert_eq!(id("none", "6.12"), "erofs-1/none");
+        assert_eq!(id("lz4hc", "6.0"), "erofs-1/lz4hc-12-c64k/lz4-1.10.0");
+        assert_eq!(id("lz4hc", "6.1"), "erofs-1/lz4hc-12-c64k-f256k/lz4-1.10.0");
+        let zstd = "erofs-1/zstd-3-w18-c17-h17-s1-m4-t0-x2-i256k-f256k-l6/zstd-1.5.7";
+        assert_eq!(id("zstd", "6.10"), zstd);
     }
 }

@@ -1,0 +1,237 @@
+//! Compresses the files of a tree into the spool, and decides how each of them is stored.
+//!
+//! Files are cut into segments, which threads compress independently of each other; results are
+//! taken in the order of the files, so that threads do not change the image.
+
+use std::num::NonZero;
+
+use sha2::{Digest, Sha256};
+
+use super::clusters::{Clusters, Encoder, Extent, SEGMENT, TAIL, for_packed};
+use super::error::WriteError;
+use super::features::Features;
+use super::format::BLOCK_USIZE;
+use super::layout::{Clustered, Data, Item};
+use super::packed::Packed;
+use crate::codec::{Codec, LibraryError};
+use crate::parallel;
+use crate::spool::Spool;
+use crate::tree::{Content, Node};
+
+/// How many files may leave their end to the packed inode, so that all those ends begin below
+/// 4 GiB: there is no room for larger offsets beside a compact index.
+const TAILS: u64 = (1 << 32) / TAIL as u64;
+
+/// The least content in bytes of all small files for which there is a packed inode.
+const LEAST_SMALL: u64 = 64 * 1024;
+
+/// A part of a file, for one thread at a time.
+struct Segment<'a> {
+    /// Position of the file's item.
+    item: usize,
+    content: &'a Content,
+    offset: u64,
+    length: u64,
+    /// Whether its end goes to the packed inode.
+    leaves_tail: bool,
+}
+
+impl Segment<'_> {
+    fn is_last(&self) -> bool {
+        self.offset + self.length == self.content.size()
+    }
+}
+
+/// What became of a segment.
+struct Outcome {
+    clusters: Clusters,
+    /// Length and digest of the end that was left.
+    tail: Option<(u64, [u8; 32])>,
+}
+
+/// Compresses every file that gets smaller. `node` stands for the packed inode, which becomes
+/// the last item if there is need for one.
+pub(super) fn compress<'a>(
+    items: &mut Vec<Item<'a>>,
+    node: &'a Node,
+    codec: Codec,
+    features: Features,
+    threads: NonZero<usize>,
+    spool: &mut Spool,
+) -> Result<(), WriteError> {
+    let mut packed = Packed::default();
+    let small = if features.fragments { small_files(items) } else { Vec::new() };
+    let segments = segments(items, features, &small);
+    clusters(items, &segments, codec, threads, spool, &mut packed)?;
+    for position in small {
+        let Data::Flat(content) = items[position].data else { continue };
+        let offset = packed.add(position, content, 0);
+        items[position].data = Data::Fragment { size: content.size(), offset };
+    }
+    if packed.length() > 0 {
+        let data = pack(&packed, items, codec, threads, spool)?;
+        items.push(Item::new(node, data));
+    }
+    for position in 0..items.len() {
+        if let Some(first) = items[position].same_as
+            && let data @ (Data::Clustered(_) | Data::Fragment { .. }) = &items[first].data
+        {
+            items[position].data = data.clone();
+        }
+    }
+    Ok(())
+}
+
+/// Compresses the files that are large enough for clusters of their own.
+fn clusters<'a>(
+    items: &mut [Item<'a>],
+    segments: &[Segment<'a>],
+    codec: Codec,
+    threads: NonZero<usize>,
+    spool: &mut Spool,
+    packed: &mut Packed<'a>,
+) -> Result<(), WriteError> {
+    let mut settled = Vec::new();
+    let mut extents: Vec<Extent> = Vec::new();
+    let mut start = spool.length();
+    parallel::ordered(
+        segments,
+        threads,
+        || Encoder::new(codec),
+        |encoder, segment| {
+            let path = || items[segment.item].path.clone();
+            let mut input = buffer(segment.length);
+            let read = segment.content.read_at(segment.offset, &mut input);
+            read.map_err(|source| WriteError::Content { path: path(), source })?;
+            let clusters = encode(encoder, &input, segment.leaves_tail)
+                .map_err(|source| WriteError::Compress { path: path(), source })?;
+            let tail = &input[input.len() - clusters.left..];
+            let tail = (!tail.is_empty()).then(|| (tail.len() as u64, Sha256::digest(tail).into()));
+            Ok::<_, WriteError>(Outcome { clusters, tail })
+        },
+        |segment, Outcome { clusters, tail }| {
+            extents.extend_from_slice(&clusters.extents);
+            spool.append(&clusters.data)?;
+            if !segment.is_last() {
+                return Ok(());
+            }
+            let extents = std::mem::take(&mut extents);
+            let blocks: u64 = extents.iter().map(|extent| u64::from(extent.blocks)).sum();
+            let length = tail.map_or(0, |(length, _)| length);
+            match u32::try_from(blocks) {
+                Ok(count) if items[segment.item].is_smaller_in(blocks, length) => {
+                    let tail = tail.map(|(length, digest)| {
+                        let offset = segment.content.size() - length;
+                        packed.add_tail(segment.item, segment.content, offset, digest)
+                    });
+                    let clustered = Clustered {
+                        size: segment.content.size(),
+                        extents: extents.into(),
+                        spooled: start,
+                        blocks: count,
+                        tail: tail.map(|start| u32::try_from(start).expect("bounded by TAILS")),
+                    };
+                    settled.push((segment.item, Data::Clustered(clustered)));
+                }
+                _ => spool.truncate(start),
+            }
+            start = spool.length();
+            Ok(())
+        },
+    )?;
+    for (position, data) in settled {
+        items[position].data = data;
+    }
+    Ok(())
+}
+
+/// The segments of all files that are compressed on their own, which those in `packed` are not.
+fn segments<'a>(items: &[Item<'a>], features: Features, packed: &[usize]) -> Vec<Segment<'a>> {
+    let mut segments = Vec::new();
+    let mut tails = 0;
+    for (item, content) in files(items) {
+        let size = content.size();
+        // What fits into a block cannot take fewer.
+        if size <= BLOCK_USIZE as u64 || packed.binary_search(&item).is_ok() {
+            continue;
+        }
+        let leaves_tail = features.fragments && size > TAIL as u64 && tails < TAILS;
+        tails += u64::from(leaves_tail);
+        for offset in (0..size).step_by(SEGMENT) {
+            let length = (size - offset).min(SEGMENT as u64);
+            let leaves_tail = leaves_tail && offset + length == size;
+            segments.push(Segment { item, content, offset, length, leaves_tail });
+        }
+    }
+    segments
+}
+
+/// The files that no earlier one equals, with their positions.
+fn files<'i, 'a>(items: &'i [Item<'a>]) -> impl Iterator<Item = (usize, &'a Content)> + 'i {
+    items.iter().enumerate().filter_map(|(position, item)| match item.data {
+        Data::Flat(content) if item.same_as.is_none() => Some((position, content)),
+        _ => None,
+    })
+}
+
+/// Positions of the files that go to the packed inode as a whole; none if they have too little
+/// content together. They stay in the order of the tree: another one, by kind of name, made
+/// images no smaller and reads of a directory slower.
+fn small_files(items: &[Item<'_>]) -> Vec<usize> {
+    let is_small = |(position, content): &(usize, &Content)| {
+        content.size() <= TAIL as u64 && !items[*position].is_best_inline()
+    };
+    let size: u64 = files(items).filter(is_small).map(|(_, content)| content.size()).sum();
+    if size < LEAST_SMALL {
+        return Vec::new();
+    }
+    files(items).filter(is_small).map(|(position, _)| position).collect()
+}
+
+/// Compresses the packed inode, which is kept in clusters even where those are not smaller.
+fn pack<'a>(
+    packed: &Packed<'_>,
+    items: &[Item<'_>],
+    codec: Codec,
+    threads: NonZero<usize>,
+    spool: &mut Spool,
+) -> Result<Data<'a>, WriteError> {
+    let size = packed.length();
+    let starts: Vec<u64> = (0..size).step_by(SEGMENT).collect();
+    let mut extents: Vec<Extent> = Vec::new();
+    let spooled = spool.length();
+    parallel::ordered(
+        &starts,
+        threads,
+        || Encoder::new(for_packed(codec)),
+        |encoder, start| {
+            let mut input = buffer((size - start).min(SEGMENT as u64));
+            packed.read(*start, &mut input, items)?;
+            encode(encoder, &input, false)
+                .map_err(|source| WriteError::Compress { path: packed.path(*start, items), source })
+        },
+        |_, clusters| {
+            extents.extend_from_slice(&clusters.extents);
+            Ok(spool.append(&clusters.data)?)
+        },
+    )?;
+    let blocks = extents.iter().map(|extent| u64::from(extent.blocks)).sum();
+    let blocks = u32::try_from(blocks).map_err(|_| WriteError::TooLarge { blocks })?;
+    Ok(Data::Clustered(Clustered { size, extents: extents.into(), spooled, blocks, tail: None }))
+}
+
+fn buffer(length: u64) -> Vec<u8> {
+    vec![0; usize::try_from(length).expect("at most SEGMENT")]
+}
+
+fn encode(
+    encoder: &mut Result<Option<Encoder>, LibraryError>,
+    input: &[u8],
+    leaves_tail: bool,
+) -> Result<Clusters, LibraryError> {
+    match encoder {
+        Ok(Some(encoder)) => encoder.encode(input, leaves_tail),
+        Ok(None) => Ok(Clusters::default()),
+        Err(error) => Err(error.clone()),
+    }
+}
