@@ -40,6 +40,8 @@ pub fn line<R: Read + Seek + Send>(image: &Filesystem<R>, entry: &Entry) -> Resu
         Layout::Inline => "inline",
         Layout::Compressed => "compressed",
         Layout::Chunks => "chunks",
+        Layout::Blocks => "blocks",
+        Layout::Fragment => "fragment",
     };
     let (kind, content) = match &entry.kind {
         EntryKind::Directory => ("dir", "-".to_owned()),

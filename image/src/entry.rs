@@ -60,4 +60,8 @@ pub enum Layout {
     Compressed,
     /// Chunks, which may lie on other devices.
     Chunks,
+    /// Blocks of which each is compressed by itself, and perhaps a tail in a fragment.
+    Blocks,
+    /// A part of a fragment, which holds tails of several files and is compressed as a whole.
+    Fragment,
 }

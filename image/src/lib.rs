@@ -17,6 +17,7 @@ mod parallel;
 pub mod pkcs7;
 pub mod probe;
 mod spool;
+pub mod squashfs;
 pub mod tree;
 pub mod verity;
 

@@ -1,0 +1,183 @@
+//! What can go wrong while an image is written or read.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::reader::Fault;
+use crate::codec::{CodecError, LibraryError};
+use crate::spool::SpoolError;
+use crate::tree::ContentError;
+
+/// Why an image was not written. What reached the output by then is no image.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The options name a level that the codec has not.
+    #[error("the codec of the image")]
+    Codec(#[source] CodecError),
+    /// The options name a size of blocks that the format has not.
+    #[error("squashfs has blocks of 4096 to 1048576 bytes, a power of two, not {size}")]
+    BlockSize {
+        /// The size in the options, in bytes.
+        size: u32,
+    },
+    /// The options name a time that the format cannot hold.
+    #[error("squashfs has times up to the year 2106, in 32 bits, not {timestamp}")]
+    Timestamp {
+        /// The time in the options, in seconds since 1970.
+        timestamp: u64,
+    },
+    /// The content of a file could not be read, or is not what it was.
+    #[error("cannot put /{path} into the image", path = .path.display())]
+    Content {
+        /// Where, in the tree.
+        path: PathBuf,
+        /// Why not.
+        source: ContentError,
+    },
+    /// The compressor failed.
+    #[error("cannot compress /{path}", path = .path.display())]
+    Compress {
+        /// Where, in the tree.
+        path: PathBuf,
+        /// Why not.
+        source: LibraryError,
+    },
+    /// The compressor failed at names and attributes.
+    #[error("cannot compress the tables of the image")]
+    Tables(#[source] LibraryError),
+    /// An extended attribute that squashfs has no room or no name for.
+    #[error("/{path}: cannot store the extended attribute {name}: {reason}", path = .path.display())]
+    Xattr {
+        /// Where, in the tree.
+        path: PathBuf,
+        /// Full name of the attribute.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// More of something than the format can count.
+    #[error("the image would have more than {limit} {what}, more than a squashfs image can have")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many it can have.
+        limit: u64,
+    },
+    /// Compressed data could not be set aside.
+    #[error("cannot keep compressed data in a file in {directory}", directory = .directory.display())]
+    Scratch {
+        /// Where temporary files go.
+        directory: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The output refused bytes.
+    #[error("cannot write the image at offset {offset}")]
+    Output {
+        /// How many bytes it had taken.
+        offset: u64,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl From<SpoolError> for WriteError {
+    fn from(error: SpoolError) -> Self {
+        Self::Scratch { directory: error.directory, source: error.source }
+    }
+}
+
+impl WriteError {
+    /// What the reader can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Codec(CodecError::Unknown { .. }) => {
+                Some("write none, gzip, lz4, lz4hc, xz or zstd, with a level as in zstd:15".into())
+            }
+            Self::Content { source: ContentError::Changed { .. }, .. } => {
+                Some("something writes to the tree; make the image again when that has ended".into())
+            }
+            Self::Scratch { .. } => Some("set TMPDIR to a directory with more room".into()),
+            Self::Xattr { .. } => {
+                Some("only user., trusted. and security. attributes can be stored in squashfs".into())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Why an image could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// No squashfs image, or one that this reader does not understand.
+    #[error("cannot open the squashfs image")]
+    Open(#[source] Fault),
+    /// How long the image is cannot be found out.
+    #[error("cannot find the length of the squashfs image")]
+    Length(#[source] io::Error),
+    /// A directory, or what a name in it stands for, could not be read.
+    #[error("cannot list /{path} of the squashfs image", path = .path.display())]
+    List {
+        /// The directory or the name.
+        path: PathBuf,
+        /// Why not.
+        source: Fault,
+    },
+    /// An inode, its attributes or its owner could not be read.
+    #[error("cannot read /{path} of the squashfs image", path = .path.display())]
+    Read {
+        /// Where, in the image.
+        path: PathBuf,
+        /// Why not.
+        source: Fault,
+    },
+    /// The content of a file could not be read.
+    #[error("cannot read /{path} of the squashfs image", path = .path.display())]
+    Content {
+        /// Where, in the image.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A directory, link or special file where a file is wanted.
+    #[error("/{path} of the squashfs image is not a regular file", path = .path.display())]
+    NotAFile {
+        /// Where, in the image.
+        path: PathBuf,
+    },
+    /// Something else where a directory is wanted.
+    #[error("/{path} of the squashfs image is not a directory", path = .path.display())]
+    NotADirectory {
+        /// Where, in the image.
+        path: PathBuf,
+    },
+    /// A socket, which means nothing in an image.
+    #[error("/{path} of the squashfs image is a socket", path = .path.display())]
+    Unsupported {
+        /// Where, in the image.
+        path: PathBuf,
+    },
+    /// A file is longer than the caller takes.
+    #[error("/{path} of the squashfs image has {size} bytes, more than {limit}", path = .path.display())]
+    TooLong {
+        /// Where, in the image.
+        path: PathBuf,
+        /// Its size in bytes.
+        size: u64,
+        /// What the caller takes.
+        limit: u64,
+    },
+}
+
+impl ReadError {
+    /// What the reader can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Open(Fault::Compression { .. }) => {
+                Some("make the image again with gzip, lz4, xz or zstd".into())
+            }
+            Self::Open(_) => Some("is this a squashfs image, and is it complete?".into()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Writes a tree as an image: find what is equal, compress, make the tables, then write front to
+//! back.
+
+use std::io::Write;
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::thread;
+
+use sha2::{Digest, Sha256};
+
+use super::codec::{Codec, Encoder};
+use super::error::WriteError;
+use super::format::{BLOCK_LOG_MAX, BLOCK_LOG_MIN, BLOCK_STORED, SUPERBLOCK, Superblock, flags};
+use super::layout::{self, Contents, Data, Item, Job, Piece, Stored};
+use super::tables::{self, Fragment, Tables};
+use super::writer_id::WriterId;
+use crate::codec::LibraryError;
+use crate::parallel;
+use crate::spool::Spool;
+use crate::tree::Tree;
+
+/// The size of blocks in bytes unless told otherwise: what the kernel and everyone else use.
+const BLOCK_SIZE: u32 = 128 * 1024;
+
+/// What the length of an image is a multiple of, in bytes: loop devices cut off the rest.
+const PADDING: u64 = 4096;
+
+/// How much of what was compressed is in memory at once while it is copied, in bytes.
+const COPY: usize = 256 * 1024;
+
+/// How to write an image. Only `codec`, `block_size` and `timestamp` shape its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// How blocks are compressed.
+    pub codec: Codec,
+    /// Size of the blocks that files are cut into, in bytes: a power of two, 4096 to 1048576.
+    pub block_size: u32,
+    /// Modification time of everything, in seconds since 1970.
+    pub timestamp: u64,
+    /// How many threads compress; as many as there are processors if not given.
+    pub threads: Option<NonZero<usize>>,
+    /// The directory for a temporary file of the size of the image; that of the environment
+    /// (`TMPDIR`) if not given.
+    pub scratch: Option<PathBuf>,
+}
+
+impl Options {
+    /// With this codec, this time for everything, and blocks of 128 KiB.
+    pub fn new(codec: Codec, timestamp: u64) -> Self {
+        Self { codec, block_size: BLOCK_SIZE, timestamp, threads: None, scratch: None }
+    }
+
+    fn block_log(&self) -> Result<u8, WriteError> {
+        (BLOCK_LOG_MIN..=BLOCK_LOG_MAX)
+            .find(|log| 1 << log == self.block_size)
+            .ok_or(WriteError::BlockSize { size: self.block_size })
+    }
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Size of the image in bytes, a multiple of 4096.
+    pub size: u64,
+    /// SHA-256 of the image.
+    pub sha256: [u8; 32],
+    /// What wrote it.
+    pub writer: WriterId,
+}
+
+/// Writes `tree` to `out` as a squashfs image.
+///
+/// The same tree, codec, size of blocks and timestamp give the same bytes.
+///
+/// `out` is written from front to back. After an error it holds the beginning of an image, which
+/// the caller must discard: write to a temporary file and rename it when this has succeeded.
+pub fn write(tree: &Tree, options: &Options, out: impl Write) -> Result<Written, WriteError> {
+    let codec = options.codec.checked().map_err(WriteError::Codec)?;
+    let block_log = options.block_log()?;
+    let timestamp = options.timestamp;
+    let time = u32::try_from(timestamp).map_err(|_| WriteError::Timestamp { timestamp })?;
+    let threads = match options.threads {
+        Some(threads) => threads,
+        None => thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),
+    };
+
+    let parameters = parameters(codec);
+    let start = (SUPERBLOCK + parameters.len()) as u64;
+    let items = layout::items(tree);
+    let contents = layout::contents(&items, options.block_size.into(), threads)?;
+    let scratch = options.scratch.clone().unwrap_or_else(std::env::temp_dir);
+    let packing = Packing { items: &items, codec, block_log, start };
+    let Packed { stored, fragments, spool } = packing.run(contents, threads, Spool::new(&scratch)?)?;
+
+    let end = start + spool.length();
+    let mut encoder = Encoder::new(codec, block_log).map_err(WriteError::Tables)?;
+    let tables = tables::make(&items, &stored, &fragments, time, end, &mut encoder)?;
+    let superblock = superblock(codec, block_log, time, &fragments, &tables, end);
+
+    let mut image = Image { out, position: 0, digest: Sha256::new() };
+    image.bytes(&superblock.bytes())?;
+    image.bytes(&parameters)?;
+    image.spooled(&spool)?;
+    image.bytes(&tables.bytes)?;
+    let (size, sha256) = image.finish()?;
+    Ok(Written { size, sha256, writer: WriterId::new(codec, block_log) })
+}
+
+/// The codec's parameters as a metadata block, if there is something to say.
+fn parameters(codec: Codec) -> Vec<u8> {
+    let parameters = codec.parameters();
+    if parameters.is_empty() {
+        return parameters;
+    }
+    let length = u16::try_from(parameters.len()).expect("a few bytes") | super::format::METADATA_STORED;
+    [&length.to_le_bytes()[..], &parameters].concat()
+}
+
+fn superblock(
+    codec: Codec,
+    block_log: u8,
+    time: u32,
+    fragments: &[Fragment],
+    tables: &Tables,
+    end: u64,
+) -> Superblock {
+    let mut flags = flags::TAILS | flags::DEDUPLICATED | flags::EXPORT;
+    if codec == Codec::None {
+        flags |= flags::STORED;
+    }
+    if !codec.parameters().is_empty() {
+        flags |= flags::PARAMETERS;
+    }
+    Superblock {
+        inodes: tables.inodes,
+        time,
+        block_log,
+        fragments: u32::try_from(fragments.len()).expect("counted when they were filled"),
+        compression: codec.compression() as u16,
+        flags,
+        ids: tables.ids,
+        root: tables.root,
+        length: end + tables.bytes.len() as u64,
+        id_table: tables.id_table,
+        xattr_table: tables.xattr_table,
+        inode_table: tables.inode_table,
+        directory_table: tables.directory_table,
+        fragment_table: tables.fragment_table,
+        export_table: tables.export_table,
+    }
+}
+
+/// What compressing needs to know.
+struct Packing<'a> {
+    items: &'a [Item<'a>],
+    codec: Codec,
+    block_log: u8,
+    /// Where the first block lies in the image.
+    start: u64,
+}
+
+/// What was compressed.
+struct Packed {
+    stored: Vec<Stored>,
+    fragments: Vec<Fragment>,
+    spool: Spool,
+}
+
+/// What one thread compresses with.
+struct Worker {
+    encoder: Result<Encoder, LibraryError>,
+    input: Vec<u8>,
+}
+
+/// What became of one job.
+#[derive(Default)]
+struct Blocks {
+    data: Vec<u8>,
+    /// Length of each block, with the flag of those that are stored as they are; zero for zeros.
+    lengths: Vec<u32>,
+    /// How many bytes are zeros without a block.
+    sparse: u64,
+}
+
+impl Packing<'_> {
+    fn run(
+        &self,
+        contents: Contents,
+        threads: NonZero<usize>,
+        mut spool: Spool,
+    ) -> Result<Packed, WriteError> {
+        let Contents { mut stored, jobs } = contents;
+        let mut fragments = Vec::new();
+        parallel::ordered(
+            &jobs,
+            threads,
+            || Worker { encoder: Encoder::new(self.codec, self.block_log), input: Vec::new() },
+            |worker, job| self.pack(worker, job),
+            |job, mut blocks| {
+                let start = self.start + spool.length();
+                match job {
+                    Job::Blocks(piece) => {
+                        let file = &mut stored[piece.item];
+                        if piece.offset == 0 {
+                            file.start = start;
+                        }
+                        file.blocks.append(&mut blocks.lengths);
+                        file.sparse += blocks.sparse;
+                    }
+                    Job::Fragment(_) => {
+                        fragments
+                            .extend(blocks.lengths.iter().map(|length| Fragment { start, length: *length }));
+                    }
+                }
+                Ok(spool.append(&blocks.data)?)
+            },
+        )?;
+        Ok(Packed { stored, fragments, spool })
+    }
+
+    fn pack(&self, worker: &mut Worker, job: &Job) -> Result<Blocks, WriteError> {
+        let mut blocks = Blocks::default();
+        let pieces = match job {
+            Job::Blocks(piece) => std::slice::from_ref(piece),
+            Job::Fragment(pieces) => pieces,
+        };
+        worker.input.clear();
+        for piece in pieces {
+            self.read(piece, &mut worker.input)?;
+        }
+        let path = || pieces.first().map(|piece| self.items[piece.item].path.clone()).unwrap_or_default();
+        let failed = |source| WriteError::Compress { path: path(), source };
+        let encoder = worker.encoder.as_mut().map_err(|error| failed(error.clone()))?;
+        for block in worker.input.chunks(1 << self.block_log) {
+            // A fragment of zeros is none: files refer to it.
+            if matches!(job, Job::Blocks(_)) && block.iter().all(|byte| *byte == 0) {
+                blocks.sparse += block.len() as u64;
+                blocks.lengths.push(0);
+                continue;
+            }
+            let before = blocks.data.len();
+            let smaller = encoder.append(block, &mut blocks.data).map_err(failed)?;
+            let length = u32::try_from(blocks.data.len() - before).expect("no longer than a block");
+            blocks.lengths.push(if smaller { length } else { length | BLOCK_STORED });
+        }
+        Ok(blocks)
+    }
+
+    fn read(&self, piece: &Piece, input: &mut Vec<u8>) -> Result<(), WriteError> {
+        let item = &self.items[piece.item];
+        let Data::File(content) = item.data else { return Ok(()) };
+        let start = input.len();
+        input.resize(start + usize::try_from(piece.length).expect("at most a segment"), 0);
+        content
+            .read_at(piece.offset, &mut input[start..])
+            .map_err(|source| WriteError::Content { path: item.path.clone(), source })
+    }
+}
+
+/// Writes the image and hashes all of it.
+struct Image<W> {
+    out: W,
+    position: u64,
+    digest: Sha256,
+}
+
+impl<W: Write> Image<W> {
+    fn bytes(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        self.out.write_all(bytes).map_err(|source| WriteError::Output { offset: self.position, source })?;
+        self.digest.update(bytes);
+        self.position += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn spooled(&mut self, spool: &Spool) -> Result<(), WriteError> {
+        let mut buffer = vec![0; COPY];
+        let mut offset = 0;
+        while offset < spool.length() {
+            let rest = usize::try_from(spool.length() - offset).unwrap_or(usize::MAX);
+            let part = &mut buffer[..rest.min(COPY)];
+            spool.read(offset, part)?;
+            self.bytes(part)?;
+            offset += part.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Pads the image; returns its size and digest.
+    fn finish(mut self) -> Result<(u64, [u8; 32]), WriteError> {
+        let padding = self.position.next_multiple_of(PADDING) - self.position;
+        self.bytes(&vec![0; usize::try_from(padding).expect("less than 4 KiB")])?;
+        self.out.flush().map_err(|source| WriteError::Output { offset: self.position, source })?;
+        Ok((self.position, self.digest.finalize().into()))
+    }
+}
