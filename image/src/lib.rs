@@ -5,6 +5,7 @@
 
 pub mod codec;
 pub mod ddi;
+pub mod diff;
 pub mod dump;
 pub mod entry;
 pub mod erofs;

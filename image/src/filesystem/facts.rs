@@ -20,6 +20,8 @@ pub struct Facts {
     pub features: Vec<Feature>,
     /// The oldest kernel that knows all of this, if there is one that we know of.
     pub kernel: Option<Kernel>,
+    /// Where inodes begin that are numbered by their place, in bytes from the start of the image.
+    pub first_inode: Option<u64>,
     /// Size of a block in bytes.
     pub block_size: u64,
     /// Size of the image in bytes by its own account.
@@ -108,6 +110,7 @@ pub(super) fn erofs<R: Read + Seek>(
         algorithms: algorithms.iter().map(|algorithm| algorithm.name).collect(),
         features,
         kernel,
+        first_inode: (word(&bytes, 40) & u64::from(u32::MAX)).checked_mul(superblock.block_size),
         block_size: superblock.block_size,
         size: superblock.size,
         inodes: word(&bytes, 16),
@@ -137,6 +140,7 @@ pub(super) fn squashfs<R: Read + Seek>(image: &mut Section<R>) -> Result<Facts, 
         algorithms: vec![algorithm],
         features: Vec::new(),
         kernel: Some(Kernel::DEFAULT),
+        first_inode: None,
         block_size,
         size,
         inodes: word(&bytes, 4) & u64::from(u32::MAX),

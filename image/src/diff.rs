@@ -1,0 +1,246 @@
+//! What differs between two images: which names, what of them, and where the bytes part.
+//!
+//! Images of different formats are compared by what they hold.
+
+mod place;
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+use std::io::{Read, Seek};
+use std::path::PathBuf;
+
+pub use self::place::{Place, first_difference};
+use crate::dump::{escape, hex};
+use crate::entry::{Entry, EntryKind};
+use crate::filesystem::{FileReader, Filesystem, FilesystemError, Limits};
+use crate::tree::Special;
+
+/// How much of two files is compared at a time, in bytes.
+const PIECE: usize = 64 << 10;
+
+/// One name that differs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The name, from the root.
+    pub path: PathBuf,
+    /// What differs.
+    pub change: Change,
+}
+
+/// What differs of a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Only the second image has it.
+    Added(Summary),
+    /// Only the first image has it.
+    Removed(Summary),
+    /// Both have it, and it is not the same.
+    Changed {
+        /// What differs but for the content, as words.
+        fields: Vec<Field>,
+        /// How the content of a file differs.
+        content: Option<Content>,
+    },
+}
+
+/// What a name stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// What it is.
+    pub kind: &'static str,
+    /// The size of a file, in bytes.
+    pub size: Option<u64>,
+}
+
+/// Something that has another value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// What it is called.
+    pub name: String,
+    /// Its value in the first image; nothing if it is not there.
+    pub from: Option<String>,
+    /// Its value in the second image.
+    pub to: Option<String>,
+}
+
+/// How the content of two files differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// Size in the first image, in bytes.
+    pub from: u64,
+    /// Size in the second image, in bytes.
+    pub to: u64,
+    /// The first byte that is not the same, counted from 0.
+    pub first: u64,
+}
+
+/// Why two images could not be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum DiffError {
+    /// The first image cannot be read.
+    #[error("the first image")]
+    First(#[source] FilesystemError),
+    /// The second image cannot be read.
+    #[error("the second image")]
+    Second(#[source] FilesystemError),
+}
+
+impl DiffError {
+    /// What the reader can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::First(error) | Self::Second(error) => error.hint(),
+        }
+    }
+}
+
+/// Every name that differs, in the order of trees. `progress` is told how many bytes of content were
+/// compared so far, and how many there are at most. Limits hold for each image.
+///
+/// The time of an image's names is most often that of the image; names differ only where one has its own.
+pub fn diff<A: Read + Seek + Send, B: Read + Seek + Send>(
+    (first, second): (&Filesystem<A>, &Filesystem<B>),
+    limits: (Limits, Limits),
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Vec<Difference>, DiffError> {
+    let olds = first.entries().map_err(DiffError::First)?;
+    let news = second.entries().map_err(DiffError::Second)?;
+    let total = limits.0.check(&olds).map_err(DiffError::First)?;
+    limits.1.check(&news).map_err(DiffError::Second)?;
+    let times = (first.facts().timestamp, second.facts().timestamp);
+    let mut differences = Vec::new();
+    let mut done = 0;
+    let mut compared = BTreeSet::new();
+    let (mut olds, mut news) = (olds.iter().peekable(), news.iter().peekable());
+    loop {
+        let order = match (olds.peek(), news.peek()) {
+            (None, None) => return Ok(differences),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(old), Some(new)) => old.path.iter().cmp(new.path.iter()),
+        };
+        let old = olds.next_if(|_| order.is_le());
+        let new = news.next_if(|_| order.is_ge());
+        let (path, change) = match (old, new) {
+            (Some(old), None) => (&old.path, Change::Removed(summary(old))),
+            (None, Some(new)) => (&new.path, Change::Added(summary(new))),
+            (None, None) => continue,
+            (Some(old), Some(new)) => {
+                let fields = fields(old, new, times);
+                let is_file = (&old.kind, &new.kind) == (&EntryKind::File, &EntryKind::File);
+                // Names of one file have one content, which is the same or told at each.
+                let content = if is_file { content(first, old, second, new)? } else { None };
+                if is_file && compared.insert(old.inode) {
+                    done += old.size;
+                    progress(done, total);
+                }
+                if fields.is_empty() && content.is_none() {
+                    continue;
+                }
+                (&old.path, Change::Changed { fields, content })
+            }
+        };
+        differences.push(Difference { path: path.clone(), change });
+    }
+}
+
+/// How two files differ, read side by side up to the first byte that does.
+fn content<A: Read + Seek + Send, B: Read + Seek + Send>(
+    first: &Filesystem<A>,
+    old: &Entry,
+    second: &Filesystem<B>,
+    new: &Entry,
+) -> Result<Option<Content>, DiffError> {
+    let mut left = first.file(old).map_err(DiffError::First)?;
+    let mut right = second.file(new).map_err(DiffError::Second)?;
+    let (mut one, mut other) = (vec![0; PIECE], vec![0; PIECE]);
+    let mut begin = 0;
+    loop {
+        let length = fill(&mut left, &mut one).map_err(DiffError::First)?;
+        let other_length = fill(&mut right, &mut other).map_err(DiffError::Second)?;
+        let differing =
+            one[..length].iter().zip(&other[..other_length]).position(|(one, other)| one != other);
+        let at = differing.or((length != other_length).then_some(length.min(other_length)));
+        if let Some(at) = at {
+            return Ok(Some(Content { from: old.size, to: new.size, first: begin + at as u64 }));
+        }
+        if length == 0 {
+            return Ok(None);
+        }
+        begin += length as u64;
+    }
+}
+
+fn fill<R: Read + Seek + Send>(
+    file: &mut FileReader<'_, R>,
+    buffer: &mut [u8],
+) -> Result<usize, FilesystemError> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read(&mut buffer[filled..])? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    Ok(filled)
+}
+
+fn summary(entry: &Entry) -> Summary {
+    Summary { kind: kind(entry), size: (entry.kind == EntryKind::File).then_some(entry.size) }
+}
+
+fn kind(entry: &Entry) -> &'static str {
+    match entry.kind {
+        EntryKind::Directory => "directory",
+        EntryKind::File => "file",
+        EntryKind::Symlink(_) => "symbolic link",
+        EntryKind::Special(Special::Character(_)) => "character device",
+        EntryKind::Special(Special::Block(_)) => "block device",
+        EntryKind::Special(Special::Fifo) => "fifo",
+    }
+}
+
+/// What differs of two entries of one name, without their content.
+fn fields(old: &Entry, new: &Entry, (old_time, new_time): (u64, u64)) -> Vec<Field> {
+    let mut fields = Vec::new();
+    let mut field = |name: &str, from: String, to: String| {
+        if from != to {
+            fields.push(Field { name: name.to_owned(), from: Some(from), to: Some(to) });
+        }
+    };
+    field("kind", kind(old).to_owned(), kind(new).to_owned());
+    field("mode", format!("{:04o}", old.mode), format!("{:04o}", new.mode));
+    let owner = |entry: &Entry| format!("{}:{}", entry.uid, entry.gid);
+    field("owner", owner(old), owner(new));
+    // How many there are of a directory follows from what is in it
+    if old.kind != EntryKind::Directory && new.kind != EntryKind::Directory {
+        field("links", old.links.to_string(), new.links.to_string());
+    }
+    let own_time = |entry: &Entry, image: u64| u64::try_from(entry.mtime) != Ok(image);
+    if own_time(old, old_time) || own_time(new, new_time) {
+        field("time", old.mtime.to_string(), new.mtime.to_string());
+    }
+    if let (EntryKind::Symlink(from), EntryKind::Symlink(to)) = (&old.kind, &new.kind) {
+        field("target", escape(from.as_encoded_bytes()), escape(to.as_encoded_bytes()));
+    }
+    if let (EntryKind::Special(from), EntryKind::Special(to)) = (&old.kind, &new.kind) {
+        let numbers = |special: &Special| match special {
+            Special::Character(device) | Special::Block(device) => {
+                format!("{}:{}", device.major, device.minor)
+            }
+            Special::Fifo => String::new(),
+        };
+        field("device", numbers(from), numbers(to));
+    }
+    let names: BTreeSet<&Vec<u8>> = old.xattrs.keys().chain(new.xattrs.keys()).collect();
+    for name in names {
+        let value = |entry: &Entry| entry.xattrs.get(name).map(|value| hex(value));
+        let (from, to) = (value(old), value(new));
+        if from != to {
+            fields.push(Field { name: escape(name), from, to });
+        }
+    }
+    fields
+}

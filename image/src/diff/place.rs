@@ -1,0 +1,155 @@
+//! What lies at an offset of an image: the first byte that differs says little by itself.
+
+use std::fmt;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::PathBuf;
+
+use crate::dump::escape;
+use crate::entry::EntryKind;
+use crate::erofs::SUPERBLOCK_OFFSET;
+use crate::filesystem::{Filesystem, FilesystemError, Format};
+
+/// How much of two images is compared at a time, in bytes.
+const PIECE: usize = 1 << 20;
+
+/// The larger of the two sizes of an inode of erofs, in bytes.
+const EROFS_INODE: u64 = 64;
+
+/// Inodes of erofs are numbered in this many bytes.
+const EROFS_SLOT: u64 = 32;
+
+/// What lies at an offset of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A field of the superblock.
+    Superblock(&'static str),
+    /// An inode, or what stands right behind it: attributes, the index or the tail of a file.
+    Inode(PathBuf),
+    /// The content of a file, or what leads to it.
+    Content(PathBuf),
+    /// Inodes, directories or attributes.
+    Metadata,
+    /// Nothing that is read.
+    Unused,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |path: &PathBuf| format!("/{}", escape(path.as_os_str().as_encoded_bytes()));
+        match self {
+            Self::Superblock(field) => write!(f, "the superblock: {field}"),
+            Self::Inode(path) => write!(f, "the inode of {} or what follows it", shown(path)),
+            Self::Content(path) => write!(f, "the content of {}", shown(path)),
+            Self::Metadata => f.write_str("directories, inodes or attributes"),
+            Self::Unused => f.write_str("nothing that is read"),
+        }
+    }
+}
+
+/// Where fields of a superblock begin, from its start, and what they are.
+type Fields = &'static [(u64, &'static str)];
+
+const EROFS_FIELDS: Fields = &[
+    (0, "magic"),
+    (4, "checksum"),
+    (8, "features that need not be known"),
+    (12, "block size"),
+    (13, "length of the superblock"),
+    (14, "root directory"),
+    (16, "number of inodes"),
+    (24, "time"),
+    (36, "number of blocks"),
+    (40, "where inodes begin"),
+    (44, "where shared attributes begin"),
+    (48, "UUID"),
+    (64, "label"),
+    (80, "features that must be known"),
+    (84, "algorithms"),
+    (86, "devices, fragments and prefixes"),
+    (128, "parameters of the algorithms"),
+];
+
+/// Behind the superblock stand parameters of the algorithms, a few dozen bytes.
+const EROFS_FIELDS_END: u64 = 256;
+
+const SQUASHFS_FIELDS: Fields = &[
+    (0, "magic"),
+    (4, "number of inodes"),
+    (8, "time"),
+    (12, "block size"),
+    (16, "number of fragments"),
+    (20, "compressor"),
+    (22, "block size"),
+    (24, "flags"),
+    (26, "number of owners"),
+    (28, "version"),
+    (32, "root directory"),
+    (40, "number of bytes"),
+    (48, "where tables begin"),
+];
+
+/// Size of the superblock of squashfs in bytes.
+const SQUASHFS_FIELDS_END: u64 = 96;
+
+impl Place {
+    /// What lies at an offset in bytes from the start of the image, which must start its file. Content is
+    /// read to find out, up to the file that it belongs to.
+    pub fn find<R: Read + Seek + Send>(image: &Filesystem<R>, offset: u64) -> Result<Self, FilesystemError> {
+        let (start, end, fields) = match image.facts().format {
+            Format::Erofs => (SUPERBLOCK_OFFSET as u64, EROFS_FIELDS_END, EROFS_FIELDS),
+            Format::Squashfs => (0, SQUASHFS_FIELDS_END, SQUASHFS_FIELDS),
+        };
+        if let Some(within) = offset.checked_sub(start).filter(|within| *within < end) {
+            let field = fields.iter().rev().find(|(begin, _)| *begin <= within);
+            return Ok(Self::Superblock(field.map_or("", |(_, name)| name)));
+        }
+        let trace = image.trace();
+        trace.watch(offset);
+        let entries = image.entries()?;
+        let is_metadata = trace.is_seen();
+        if let Some(first_inode) = image.facts().first_inode {
+            let begin = |inode: u64| inode.checked_mul(EROFS_SLOT)?.checked_add(first_inode);
+            let found = entries.iter().find(|entry| {
+                begin(entry.inode)
+                    .and_then(|begin| offset.checked_sub(begin))
+                    .is_some_and(|within| within < EROFS_INODE)
+            });
+            if let Some(entry) = found.filter(|_| is_metadata) {
+                return Ok(Self::Inode(entry.path.clone()));
+            }
+        }
+        for entry in entries.into_iter().filter(|entry| entry.kind == EntryKind::File) {
+            trace.watch(offset);
+            image.content(&entry, |_| Ok::<_, FilesystemError>(()))?;
+            if trace.is_seen() {
+                return Ok(Self::Content(entry.path));
+            }
+        }
+        Ok(if is_metadata { Self::Metadata } else { Self::Unused })
+    }
+}
+
+/// The first byte at which two files differ, from their starts on; one that ends differs there.
+pub fn first_difference(
+    first: &mut (impl Read + Seek),
+    second: &mut (impl Read + Seek),
+) -> io::Result<Option<u64>> {
+    first.seek(SeekFrom::Start(0))?;
+    second.seek(SeekFrom::Start(0))?;
+    let (mut one, mut other) = (Vec::new(), Vec::new());
+    let mut begin = 0;
+    loop {
+        one.clear();
+        other.clear();
+        first.by_ref().take(PIECE as u64).read_to_end(&mut one)?;
+        second.by_ref().take(PIECE as u64).read_to_end(&mut other)?;
+        let differing = one.iter().zip(&other).position(|(one, other)| one != other);
+        if let Some(at) = differing.or((one.len() != other.len()).then_some(one.len().min(other.len()))) {
+            return Ok(Some(begin + at as u64));
+        }
+        if one.is_empty() {
+            return Ok(None);
+        }
+        begin += one.len() as u64;
+    }
+}
