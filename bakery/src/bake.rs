@@ -1,13 +1,14 @@
-//! Bakes a staged tree into an image in the store, with its record beside it.
+//! Bakes a staged tree into an image: in the store, with its record beside it, or as a file of its own.
 
-use std::io::BufWriter;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use serde::Serialize;
-use sysext_image::Kernel;
-use sysext_image::erofs::{self, Options, WriteError};
+use sysext_image::codec::CodecError;
+use sysext_image::kernel::FloorError;
+use sysext_image::pkcs7::Signer;
 use sysext_image::tree::Kind;
+use sysext_image::{Format, ddi};
 use sysext_manifests::architecture::Architecture;
 use sysext_manifests::catalog::{Instance, Resource};
 use sysext_manifests::checksums::{self, Checksums};
@@ -21,8 +22,28 @@ use crate::record::{self, Record};
 use crate::stage::Staged;
 use crate::store::{self, FileError, Pending, Store};
 
-/// How much of an image is collected before it is written, in bytes.
-const BUFFER: usize = 1 << 20;
+mod write;
+
+pub use write::{FormatCodec, ImageError, codec};
+
+/// Where an image goes.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Into a store, for a release.
+    Store(Store),
+    /// Into this file, and that is all.
+    File(PathBuf),
+}
+
+/// What is put around the file system.
+#[derive(Debug, Default)]
+pub enum Wrapping {
+    /// Nothing.
+    #[default]
+    Bare,
+    /// A disk with a dm-verity partition, and with a signature if there is who signs.
+    Disk(Option<Box<Signer>>),
+}
 
 /// What to bake, and where to.
 #[derive(Debug)]
@@ -36,7 +57,9 @@ pub struct Request<'a> {
     /// The modification time of everything, in seconds since 1970.
     pub epoch: u64,
     /// Where the image goes.
-    pub store: &'a Store,
+    pub output: &'a Output,
+    /// What is put around the file system.
+    pub wrapping: &'a Wrapping,
     /// What to do if the last release offered this image with other bytes.
     pub replaced: Replaced,
 }
@@ -64,6 +87,9 @@ pub struct Baked {
     pub writer: String,
     /// The oldest kernel it is meant for.
     pub kernel: String,
+    /// The root hash of dm-verity, of a disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verity: Option<String>,
     /// How long it took.
     pub seconds: f64,
 }
@@ -74,23 +100,25 @@ pub enum BakeError {
     /// A name or version.
     #[error(transparent)]
     Naming(NamingError),
-    /// An older kernel than the codec needs.
-    #[error("{codec} needs kernel {needed}, this is baked for {kernel} and later")]
-    Kernel {
-        /// The codec.
-        codec: String,
-        /// What it needs.
-        needed: Kernel,
-        /// The floor.
-        kernel: Kernel,
-    },
+    /// A codec that the kernel or the format has not.
+    #[error(transparent)]
+    Floor(FloorError),
+    /// The codec's name or level.
+    #[error(transparent)]
+    Codec(CodecError),
+    /// A format that is not written.
+    #[error("images of the format {0} cannot be written")]
+    Format(Format),
+    /// An architecture for which there are no partitions.
+    #[error("cannot make a disk image")]
+    Architecture(#[source] ddi::UnknownArchitecture),
     /// The image could not be written.
     #[error("cannot write the image {path}", path = .path.display())]
     Image {
         /// The image.
         path: PathBuf,
         /// Why not.
-        source: WriteError,
+        source: ImageError,
     },
     /// A file of the store.
     #[error(transparent)]
@@ -113,47 +141,59 @@ impl BakeError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Naming(error) => error.hint(),
-            Self::Kernel { needed, .. } => {
-                Some(format!("say that kernel {needed} is the oldest one, or use lz4hc"))
-            }
+            Self::Floor(error) => error.hint(),
+            Self::Codec(error) => error.hint(),
             Self::Image { source, .. } => source.hint(),
             Self::File(error) => error.hint(),
             Self::Replaced { revision, .. } => Some(format!(
                 "bake it as revision {}, so that nodes see it; if nobody has the old bytes, --replace",
                 revision.saturating_add(1)
             )),
-            Self::Json(_) => None,
+            Self::Json(_) | Self::Architecture(_) | Self::Format(_) => None,
         }
     }
 }
 
-/// Bakes the image. On an error the store is as it was.
-pub fn bake(request: &Request<'_>) -> Result<Baked, BakeError> {
-    let begin = Instant::now();
-    let Request { recipe, staged, architecture, store, .. } = request;
+/// Names and codecs, which are known to be wrong before anything is read.
+pub fn check(recipe: &Recipe, architecture: Architecture, wrapping: &Wrapping) -> Result<(), BakeError> {
+    stem(recipe, architecture)?;
+    codec(recipe)?;
+    if let Wrapping::Disk(_) = wrapping {
+        architecture.as_str().parse::<ddi::Architecture>().map_err(BakeError::Architecture)?;
+    }
+    Ok(())
+}
+
+/// The full version, and the image's file name without `.raw`.
+fn stem(recipe: &Recipe, architecture: Architecture) -> Result<(Version, String), BakeError> {
     naming::check_extension(&recipe.name).map_err(BakeError::Naming)?;
     let version = naming::full_version(&recipe.version, recipe.revision).map_err(BakeError::Naming)?;
-    let stem = naming::stem(&recipe.name, &version, *architecture).map_err(BakeError::Naming)?;
-    let needed = Kernel::from(recipe.image.codec.kernel());
-    if recipe.image.kernel < needed {
-        let codec = recipe.image.codec.name().to_owned();
-        return Err(BakeError::Kernel { codec, needed, kernel: recipe.image.kernel });
-    }
+    let stem = naming::stem(&recipe.name, &version, architecture).map_err(BakeError::Naming)?;
+    Ok((version, stem))
+}
 
-    let path = store.file(&recipe.name, &format!("{stem}.raw"));
+/// Bakes the image. On an error everything is as it was.
+pub fn bake(request: &Request<'_>) -> Result<Baked, BakeError> {
+    let begin = Instant::now();
+    let Request { recipe, staged, architecture, output, .. } = request;
+    let (version, stem) = stem(recipe, *architecture)?;
+    let codec = codec(recipe)?;
+    let path = match output {
+        Output::Store(store) => store.file(&recipe.name, &format!("{stem}.raw")),
+        Output::File(path) => path.clone(),
+    };
     let mut pending = Pending::create(&path).map_err(BakeError::File)?;
-    let mut options = Options::new(recipe.image.codec, request.epoch);
-    options.kernel = recipe.image.kernel;
-    let written = erofs::write(&staged.tree, &options, BufWriter::with_capacity(BUFFER, pending.file()))
+    let written = write::write(request, codec, &mut pending)
         .map_err(|source| BakeError::Image { path: path.clone(), source })?;
-    let sha256 = Sha256::from_bytes(written.sha256);
-    if request.replaced == Replaced::Refuse
+    let sha256 = written.sha256;
+    if let Output::Store(store) = output
+        && request.replaced == Replaced::Refuse
         && released(store, &recipe.name, &stem)?.is_some_and(|old| old != sha256)
     {
         return Err(BakeError::Replaced { path, revision: recipe.revision });
     }
 
-    let writer = written.writer.to_string();
+    let kernel = recipe.image.kernel.kernel().to_string();
     let image = Resource { url: record::image_url(&recipe.name, &stem), size: written.size, sha256 };
     let instance = Instance {
         version: version.clone(),
@@ -163,11 +203,11 @@ pub fn bake(request: &Request<'_>) -> Result<Baked, BakeError> {
         channel: "stable".to_owned(),
         arch: *architecture,
         image,
-        format: "erofs".to_owned(),
-        codec: recipe.image.codec.name().to_owned(),
-        kernel: recipe.image.kernel.to_string(),
-        writer: writer.clone(),
-        verity: None,
+        format: recipe.image.format.name().to_owned(),
+        codec: codec.name().to_owned(),
+        kernel: kernel.clone(),
+        writer: written.writer.clone(),
+        verity: written.verity.clone(),
         transport: Vec::new(),
         deltas: Vec::new(),
         release: staged.release.clone(),
@@ -189,7 +229,9 @@ pub fn bake(request: &Request<'_>) -> Result<Baked, BakeError> {
     let mut json = serde_json::to_vec_pretty(&record).map_err(BakeError::Json)?;
     json.push(b'\n');
     pending.commit().map_err(BakeError::File)?;
-    store::write(&store.file(&recipe.name, &format!("{stem}.json")), &json).map_err(BakeError::File)?;
+    if let Output::Store(store) = output {
+        store::write(&store.file(&recipe.name, &format!("{stem}.json")), &json).map_err(BakeError::File)?;
+    }
 
     let (files, content) = content(staged);
     Ok(Baked {
@@ -201,8 +243,9 @@ pub fn bake(request: &Request<'_>) -> Result<Baked, BakeError> {
         files,
         content,
         sha256,
-        writer,
-        kernel: recipe.image.kernel.to_string(),
+        writer: written.writer,
+        kernel,
+        verity: written.verity,
         seconds: begin.elapsed().as_secs_f64(),
     })
 }

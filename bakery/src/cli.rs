@@ -8,7 +8,12 @@ use clap::{Parser, Subcommand};
 use jiff::Timestamp;
 use serde::Serialize;
 use sysext_image::codec::CodecError;
+use sysext_image::ddi;
+use sysext_image::diff::DiffError;
 use sysext_image::erofs::WriteError;
+use sysext_image::extract::ExtractError;
+use sysext_image::filesystem::FilesystemError;
+use sysext_image::kernel::FloorError;
 use sysext_image::tree::TreeError;
 use sysext_manifests::architecture::UnknownArchitecture;
 use sysext_manifests::checksums::ChecksumsError;
@@ -19,6 +24,7 @@ use crate::index::IndexError;
 use crate::keys::{KeyError, PASSWORD_VARIABLE, Password};
 use crate::naming::NamingError;
 use crate::offer::OfferError;
+use crate::opened::OpenError;
 use crate::openpgp::OpenPgpKeyError;
 use crate::publish::PublishError;
 use crate::recipe::RecipeError;
@@ -29,12 +35,17 @@ use crate::store::FileError;
 
 mod bake;
 mod checksums;
+mod diff;
+mod extract;
 mod index;
+mod inspect;
 mod key;
 mod keygen;
+mod progress;
 mod publish;
 mod root;
 mod sign;
+mod verify;
 
 /// Bakes signed, reproducible system extension images and publishes them.
 #[derive(Debug, Parser)]
@@ -52,8 +63,16 @@ enum Verb {
     Key(key::Args),
     /// Say who may sign a repository's catalogs, and change it
     Root(root::Args),
-    /// Bake a recipe or a directory tree into an image in a store
+    /// Bake a recipe or a tree into an image
     Bake(bake::Args),
+    /// Say what an image is, what is in it and which kernel reads it
+    Inspect(inspect::Args),
+    /// Check that an image is whole and sound, and that it is an extension
+    Verify(verify::Args),
+    /// Write what an image holds into a directory, without mounting it
+    Extract(extract::Args),
+    /// Say what differs between two images
+    Diff(diff::Args),
     /// Make a signed release of everything in a store
     Index(index::Args),
     /// Add a signature to the release of a store
@@ -67,11 +86,24 @@ enum Verb {
 impl Cli {
     /// Does what was asked; an error goes to stderr, with a hint where there is one.
     pub fn run(self) -> ExitCode {
+        // As of diff(1): different is no failure, and a failure is not taken for a difference.
+        let mut failure = ExitCode::FAILURE;
         let outcome = match self.verb {
             Verb::Keygen(args) => args.run(),
             Verb::Key(args) => args.run(),
             Verb::Root(args) => args.run(),
             Verb::Bake(args) => args.run(),
+            Verb::Inspect(args) => args.run(),
+            Verb::Verify(args) => args.run(),
+            Verb::Extract(args) => args.run(),
+            Verb::Diff(args) => match args.run() {
+                Ok(diff::Comparison::Same) => Ok(()),
+                Ok(diff::Comparison::Different) => return ExitCode::FAILURE,
+                Err(error) => {
+                    failure = ExitCode::from(2);
+                    Err(error)
+                }
+            },
             Verb::Index(args) => args.run(),
             Verb::Sign(args) => args.run(),
             Verb::Publish(args) => args.run(),
@@ -84,7 +116,7 @@ impl Cli {
                 if let Some(hint) = hint(&error) {
                     say(format_args!("hint: {hint}"));
                 }
-                ExitCode::FAILURE
+                failure
             }
         }
     }
@@ -109,10 +141,16 @@ fn hint(error: &anyhow::Error) -> Option<String> {
             StageError,
             NamingError,
             FileError,
+            OpenError,
+            FilesystemError,
+            ExtractError,
+            DiffError,
+            ddi::ReadError,
             TreeError,
             WriteError,
             CodecError,
             ChecksumsError,
+            FloorError,
             HealthCheckError,
             UnknownArchitecture
         )

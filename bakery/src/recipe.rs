@@ -18,10 +18,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer};
-use sysext_image::{Codec, Kernel};
+use sysext_image::codec::CodecError;
+use sysext_image::filesystem::UnknownFormat;
+use sysext_image::kernel::KernelError;
+use sysext_image::{Codec, Floor, Format};
 use sysext_manifests::architecture::Architecture;
 use sysext_manifests::catalog::Units;
 use sysext_manifests::transfer::{HealthCheck, HealthCheckError};
@@ -85,15 +87,18 @@ pub struct Recipe {
 }
 
 /// How the image is written.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Image {
-    /// How files are compressed.
-    #[serde(deserialize_with = "parsed")]
-    pub codec: Codec,
-    /// The oldest kernel it is meant for.
-    #[serde(deserialize_with = "parsed")]
-    pub kernel: Kernel,
+    /// The file system.
+    #[serde(deserialize_with = "format")]
+    pub format: Format,
+    /// How files are compressed, as `zstd:15`; what the floor has unless given.
+    #[serde(deserialize_with = "codec")]
+    pub codec: Option<String>,
+    /// The oldest kernel it is meant for, or the system.
+    #[serde(deserialize_with = "floor")]
+    pub kernel: Floor,
     /// The modification time of everything, in seconds since 1970.
     pub epoch: Option<u64>,
 }
@@ -199,10 +204,9 @@ impl Recipe {
     }
 }
 
-impl Default for Image {
-    fn default() -> Self {
-        Self { codec: Codec::default(), kernel: Kernel::DEFAULT, epoch: None }
-    }
+/// A codec that some format has, as it is written.
+pub fn checked_codec(text: &str) -> Result<String, CodecError> {
+    text.parse::<Codec>().map(|_| text.to_owned())
 }
 
 impl From<&Restarts> for Units {
@@ -223,8 +227,17 @@ fn told<E: serde::de::Error>(error: impl fmt::Display, hint: Option<String>) -> 
     }
 }
 
-fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(deserializer: D) -> Result<T, D::Error> {
-    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+fn format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Format, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(|error: UnknownFormat| told(&error, error.hint()))
+}
+
+fn codec<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    checked_codec(&text).map(Some).map_err(|error| told(&error, error.hint()))
+}
+
+fn floor<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Floor, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(|error: KernelError| told(&error, error.hint()))
 }
 
 fn extension<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
@@ -286,7 +299,7 @@ mod tests {
     fn the_least_recipe_is_a_plain_one() {
         let recipe = Recipe::parse("recipe.toml", LEAST).unwrap();
         assert_eq!(recipe, Recipe::plain("x", "1.0", Architecture::X86_64));
-        assert_eq!(recipe.image.codec, Codec::default());
+        assert_eq!(recipe.image, Image::default());
     }
 
     #[test]
@@ -304,8 +317,9 @@ mod tests {
             conflicts = ["y"]
             health = ["exec:/usr/bin/x --version"]
             [image]
+            format = "erofs"
             codec = "zstd:15"
-            kernel = "6.10"
+            kernel = "debian-13"
             epoch = 1700000000
             [release]
             ID = "flatcar"
@@ -317,7 +331,8 @@ mod tests {
             input = "x"
         "#;
         let recipe = Recipe::parse("recipe.toml", text).unwrap();
-        assert_eq!(recipe.image.codec, Codec::Zstd { level: 15 });
+        assert_eq!(recipe.image.codec.as_deref(), Some("zstd:15"));
+        assert_eq!(recipe.image.kernel.to_string(), "debian-13");
         assert_eq!(recipe.binary, [Binary { path: "usr/bin/x".into(), input: "x".into() }]);
         assert_eq!(recipe.release["ID"], "flatcar");
     }
@@ -335,6 +350,11 @@ mod tests {
             (format!("{LEAST}revision = 0\n"), "recipe.toml:4:12: revision 0 does not exist"),
             (format!("{LEAST}[release]\nARCHITECTURE = 'x'\n"), "ARCHITECTURE is set by the bakery"),
             (format!("{LEAST}[image]\nkernel = '6'\n"), "recipe.toml:5:10: \"6\" is not a kernel version"),
+            (
+                format!("{LEAST}[image]\nkernel = 'debian'\n"),
+                "(or write one of debian-12, debian-13, flatcar)",
+            ),
+            (format!("{LEAST}[image]\nformat = 'ext4'\n"), "no image format is called \"ext4\" (write erofs"),
             ("name = 'x'\n".to_owned(), "missing field `version`"),
             ("name = \n".to_owned(), "recipe.toml:1:8: "),
         ];

@@ -8,7 +8,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use sysext_image::Tree;
-use sysext_image::tree::{ContentError, Kind, Metadata, Rules, TreeError};
+use sysext_image::tree::{ContentError, Kind, Metadata, TreeError};
 use sysext_manifests::architecture::Architecture;
 use sysext_manifests::extension_release::ExtensionRelease;
 use sysext_manifests::os_release::OsReleaseError;
@@ -17,8 +17,10 @@ use crate::recipe::Recipe;
 
 mod elf;
 mod lint;
+mod source;
 
 pub use lint::Problem;
+pub use source::SourceError;
 
 /// Where extensions say which hosts they go with.
 const RELEASES: &str = "usr/lib/extension-release.d";
@@ -35,7 +37,8 @@ const RELEASE_MAX: u64 = 64 << 10;
 pub struct Request<'a> {
     /// The recipe.
     pub recipe: &'a Recipe,
-    /// The directory that is laid out as on the target.
+    /// What is laid out as on the target: a directory, a tar archive (`-` for the standard input), or an
+    /// image.
     pub files: Option<&'a Path>,
     /// What builds made, by the name that the recipe gives it.
     pub inputs: &'a BTreeMap<String, PathBuf>,
@@ -55,7 +58,10 @@ pub struct Staged {
 /// Why nothing could be put together.
 #[derive(Debug, thiserror::Error)]
 pub enum StageError {
-    /// The files cannot be read, or do not fit together.
+    /// The files cannot be read.
+    #[error("cannot stage the files")]
+    Source(#[source] SourceError),
+    /// The files do not fit together.
     #[error("cannot stage the files")]
     Tree(#[source] TreeError),
     /// The recipe wants a file that the command line does not give.
@@ -136,6 +142,7 @@ impl StageError {
     /// What the reader can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Source(error) => error.hint(),
             Self::Tree(error) => error.hint(),
             Self::NoInput { input, .. } => Some(format!("give --input {input}=PATH")),
             Self::SpareInput { .. } => {
@@ -158,7 +165,7 @@ impl StageError {
 pub fn stage(request: &Request<'_>) -> Result<Staged, StageError> {
     let Request { recipe, inputs, architecture, .. } = request;
     let mut tree = match request.files {
-        Some(files) => Tree::from_directory(files, &Rules::default()).map_err(StageError::Tree)?,
+        Some(files) => source::read(files).map_err(StageError::Source)?,
         None => Tree::new(),
     };
     let is_used = |input: &String| recipe.binary.iter().any(|binary| binary.input == *input);

@@ -46,7 +46,7 @@ mod window;
 mod writer;
 
 pub use error::{ReadError, WriteError};
-pub use kind::{Architecture, Designator, Kind, Role};
+pub use kind::{Architecture, Designator, Kind, Role, UnknownArchitecture};
 pub use reader::Reader;
 pub use signature::Signature;
 pub use window::Window;

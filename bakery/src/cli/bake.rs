@@ -4,31 +4,34 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
-use sysext_image::{Codec, Kernel};
+use sysext_image::pkcs7::{Certificate, PrivateKey, Signer};
+use sysext_image::{Floor, Format};
 use sysext_manifests::architecture::Architecture;
 use sysext_manifests::transfer::HealthCheck;
 
-use crate::bake::{self, bake};
+use crate::bake::{self, Output, Wrapping, bake};
 use crate::index::Replaced;
-use crate::recipe::Recipe;
+use crate::keys;
+use crate::recipe::{Recipe, checked_codec};
 use crate::stage::{self, stage};
 use crate::store::Store;
 
-/// Bake a recipe or a directory tree into an image in a store.
+/// Bake a recipe or a tree into an image, in a store or in a file.
 ///
-/// The same input gives the same bytes on any machine. The image appears whole, with a record beside it
-/// that `bakery index` reads.
+/// The same input gives the same bytes on any machine. The image appears whole or not at all. In a store it
+/// has a record beside it that `bakery index` reads.
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("what").args(["recipe", "tree"]).required(true)))]
 pub(super) struct Args {
     /// The directory of a recipe
     #[arg(value_name = "RECIPE_DIR")]
     recipe: Option<PathBuf>,
-    /// A directory laid out as on the target, instead of a recipe
-    #[arg(long, value_name = "DIR", requires = "name", requires = "version")]
+    /// What is laid out as on the target, instead of a recipe: a directory, a tar archive (plain or zstd; -
+    /// reads one from the standard input), or an erofs or squashfs image
+    #[arg(long, value_name = "DIR|TAR|IMAGE", requires = "name", requires = "version")]
     tree: Option<PathBuf>,
-    /// The store
-    #[arg(long, value_name = "STORE")]
+    /// The store, a directory; or a file, if it ends in .raw: then nothing but the image is written
+    #[arg(long, short, value_name = "STORE|FILE.raw")]
     out: PathBuf,
     /// A file that a build made, for a binary of the recipe
     #[arg(long, value_name = "NAME=PATH", value_parser = input, requires = "recipe")]
@@ -45,12 +48,25 @@ pub(super) struct Args {
     /// The architecture, in systemd's spelling; this machine's unless given
     #[arg(long)]
     arch: Option<Architecture>,
-    /// How files are compressed: none, lz4hc (the default) or zstd, with a level as in zstd:15
+    /// The file system: erofs unless given
     #[arg(long, requires = "tree")]
-    codec: Option<Codec>,
-    /// The oldest kernel the image is meant for, 5.15 unless given
-    #[arg(long, value_name = "VERSION", requires = "tree")]
-    kernel: Option<Kernel>,
+    format: Option<Format>,
+    /// How files are compressed: none, lz4hc or zstd, with a level as in zstd:15; what --kernel has unless
+    /// given
+    #[arg(long, value_parser = checked_codec, requires = "tree")]
+    codec: Option<String>,
+    /// The oldest kernel the image is meant for, 5.15 unless given; or a system: debian-12, debian-13, flatcar
+    #[arg(long, value_name = "VERSION|SYSTEM", requires = "tree")]
+    kernel: Option<Floor>,
+    /// Make a disk image, with a dm-verity partition
+    #[arg(long)]
+    ddi: bool,
+    /// Sign the root hash of dm-verity: a private key in PEM form
+    #[arg(long, value_name = "FILE", requires = "ddi", requires = "verity_cert")]
+    verity_key: Option<PathBuf>,
+    /// The certificate of that key, in PEM or DER form
+    #[arg(long, value_name = "FILE", requires = "verity_key")]
+    verity_cert: Option<PathBuf>,
     /// The modification time of everything in seconds since 1970; else the recipe's, else
     /// SOURCE_DATE_EPOCH, else 0
     #[arg(long, value_name = "SECONDS")]
@@ -68,6 +84,9 @@ pub(super) struct Args {
     #[arg(long)]
     json: bool,
 }
+
+/// The longest key file, in bytes.
+const PEM_MAX: u64 = 64 << 10;
 
 /// `NAME=PATH`
 fn input(text: &str) -> Result<(String, PathBuf), String> {
@@ -88,6 +107,14 @@ impl Args {
         }
         let architecture = self.architecture(&recipe)?;
         let epoch = self.epoch.or(recipe.image.epoch).map_or_else(epoch_from_environment, Ok)?;
+        let wrapping = self.wrapping()?;
+        // What can be known to be wrong is told before anything is read.
+        bake::check(&recipe, architecture, &wrapping)?;
+        let codec = bake::codec(&recipe)?;
+        let output = match self.out.extension() {
+            Some(extension) if extension == "raw" && !self.out.is_dir() => Output::File(self.out.clone()),
+            _ => Output::Store(Store::new(&self.out)),
+        };
         let mut inputs = BTreeMap::new();
         for (name, path) in &self.input {
             if inputs.insert(name.clone(), path.clone()).is_some() {
@@ -102,13 +129,14 @@ impl Args {
             inputs: &inputs,
             architecture,
         })?;
-        super::say(format_args!("baking with {}", recipe.image.codec));
+        super::say(format_args!("baking with {codec}"));
         let baked = bake(&bake::Request {
             recipe: &recipe,
             staged: &staged,
             architecture,
             epoch,
-            store: &Store::new(&self.out),
+            output: &output,
+            wrapping: &wrapping,
             replaced: if self.replace { Replaced::Accept } else { Replaced::Refuse },
         })?;
         if !baked.version.is_seen_by_257() {
@@ -121,7 +149,7 @@ impl Args {
             return super::print_json(&baked);
         }
         let percent = baked.size as f64 * 100.0 / baked.content.max(1) as f64;
-        super::print_fields(&[
+        let mut fields = vec![
             ("extension", format!("{} {} for {}", baked.name, baked.version, baked.arch)),
             ("image", baked.path.display().to_string()),
             ("size", super::show_bytes(baked.size)),
@@ -130,8 +158,28 @@ impl Args {
             ("sha256", baked.sha256.to_string()),
             ("writer", baked.writer),
             ("kernel", format!("{} and later", baked.kernel)),
-            ("time", format!("{:.2} s", baked.seconds)),
-        ])
+        ];
+        fields.extend(baked.verity.map(|hash| ("root hash", hash)));
+        fields.push(("time", format!("{:.2} s", baked.seconds)));
+        super::print_fields(&fields)
+    }
+
+    /// What is put around the file system.
+    fn wrapping(&self) -> Result<Wrapping> {
+        let Some((key, certificate)) = self.verity_key.as_ref().zip(self.verity_cert.as_ref()) else {
+            return Ok(if self.ddi { Wrapping::Disk(None) } else { Wrapping::Bare });
+        };
+        let bytes = keys::read_secret_bytes(key, PEM_MAX)?;
+        // Of a secret nothing is said but that it is no text.
+        let text = String::from_utf8(bytes)
+            .map_err(|_| anyhow::anyhow!("{} is not a key in PEM form", key.display()))?;
+        let private = PrivateKey::from_pem(&text).with_context(|| key.display().to_string())?;
+        let bytes =
+            std::fs::read(certificate).with_context(|| format!("cannot read {}", certificate.display()))?;
+        let shown = || certificate.display().to_string();
+        let parsed = Certificate::parse(&bytes).with_context(shown)?;
+        let signer = Signer::new(private, parsed).with_context(shown)?;
+        Ok(Wrapping::Disk(Some(Box::new(signer))))
     }
 
     /// The recipe and its files: read, or made up for a tree.
@@ -146,8 +194,9 @@ impl Args {
             None => this_machine()?,
         };
         let mut recipe = Recipe::plain(name, version, architecture);
-        recipe.image.codec = self.codec.unwrap_or_default();
-        recipe.image.kernel = self.kernel.unwrap_or(Kernel::DEFAULT);
+        recipe.image.format = self.format.unwrap_or_default();
+        recipe.image.codec.clone_from(&self.codec);
+        recipe.image.kernel = self.kernel.unwrap_or_default();
         recipe.stream.clone_from(&self.stream);
         recipe.health.clone_from(&self.health);
         Ok((recipe, self.tree.clone()))

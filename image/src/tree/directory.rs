@@ -134,6 +134,10 @@ fn xattr(path: &Path, name: &str) -> Result<Option<Vec<u8>>, TreeError> {
         }
         // A filesystem or a kind of file that has no such attributes has not this one either.
         Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
+        // Attributes of users are read by who may read the file: it is the file that cannot be read.
+        Err(error @ Errno::ACCESS) => {
+            Err(TreeError::Read { path: path.to_owned(), source: io::Error::from(error) })
+        }
         Err(error) => Err(unreadable_xattr(path, name, error)),
     }
 }

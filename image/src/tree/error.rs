@@ -78,6 +78,14 @@ pub enum TreeError {
         /// Why not.
         source: io::Error,
     },
+    /// A file or directory that the caller may not read.
+    #[error("cannot read {path}", path = .path.display())]
+    Read {
+        /// Where, on disk.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// A symbolic link could not be read.
     #[error("cannot read the symbolic link {path}", path = .path.display())]
     ReadLink {

@@ -1,0 +1,159 @@
+//! The bytes of the image: the file system in its format, and what is put around it.
+
+use std::fmt;
+use std::io::{self, BufWriter, Read as _, Seek as _};
+
+use sysext_image::codec::CodecError;
+use sysext_image::erofs;
+use sysext_image::{Codec, Format, ddi};
+use sysext_manifests::digest::{Hasher, Sha256};
+
+use super::{BakeError, Request, Wrapping};
+use crate::recipe::Recipe;
+use crate::store::Pending;
+
+/// How much of an image is collected before it is written, in bytes.
+const BUFFER: usize = 1 << 20;
+
+/// Why an image was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// The erofs writer.
+    #[error(transparent)]
+    Erofs(erofs::WriteError),
+    /// The disk around it.
+    #[error(transparent)]
+    Disk(ddi::WriteError),
+    /// What was written cannot be read again, for its digest.
+    #[error("cannot read again what was written")]
+    Digest(#[source] io::Error),
+    /// The rest could not be written.
+    #[error("cannot write its end")]
+    Flush(#[source] io::Error),
+}
+
+impl ImageError {
+    /// What the reader can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Erofs(error) => error.hint(),
+            Self::Disk(error) => error.hint(),
+            Self::Digest(_) | Self::Flush(_) => None,
+        }
+    }
+}
+
+/// The codec of a format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FormatCodec {
+    /// Of erofs.
+    Erofs(Codec),
+}
+
+impl FormatCodec {
+    /// The name without the level, as it stands in a catalog.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Erofs(codec) => codec.name(),
+        }
+    }
+}
+
+impl fmt::Display for FormatCodec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Erofs(codec) => write!(f, "{codec}"),
+        }
+    }
+}
+
+/// The codec that the recipe names, or else the one that its floor has; and it must be one that the floor
+/// reads.
+pub fn codec(recipe: &Recipe) -> Result<FormatCodec, BakeError> {
+    let image = &recipe.image;
+    let text = image.codec.as_deref().unwrap_or_else(|| image.kernel.codec(image.format));
+    let name = text.split(':').next().unwrap_or_default();
+    image.kernel.check(image.format, name).map_err(BakeError::Floor)?;
+    let wrong = |error: CodecError| BakeError::Codec(error);
+    match image.format {
+        Format::Erofs => Ok(FormatCodec::Erofs(text.parse().map_err(wrong)?)),
+        Format::Squashfs => Err(BakeError::Format(image.format)),
+    }
+}
+
+/// What was written.
+pub(super) struct Written {
+    pub(super) size: u64,
+    pub(super) sha256: Sha256,
+    pub(super) writer: String,
+    pub(super) verity: Option<String>,
+}
+
+pub(super) fn write(
+    request: &Request<'_>,
+    codec: FormatCodec,
+    pending: &mut Pending,
+) -> Result<Written, ImageError> {
+    let signer = match request.wrapping {
+        Wrapping::Bare => {
+            let out = BufWriter::with_capacity(BUFFER, pending.file());
+            let (written, _) = filesystem(request, codec, out)?;
+            return Ok(written);
+        }
+        Wrapping::Disk(signer) => signer,
+    };
+    let architecture = request.architecture.as_str().parse();
+    let architecture = architecture.expect("it was checked before anything was staged");
+    let out = BufWriter::with_capacity(BUFFER, &*pending.file());
+    let disk = ddi::Writer::new(out, ddi::Options::new(architecture)).map_err(ImageError::Disk)?;
+    let (inside, disk) = filesystem(request, codec, disk)?;
+    let written = match signer {
+        None => disk.finish().map_err(ImageError::Disk)?,
+        Some(signer) => {
+            let sign = |root_hash: &_| ddi::Signature::new(signer, root_hash);
+            disk.finish_signed(sign).map_err(ImageError::Disk)?.0
+        }
+    };
+    Ok(Written {
+        size: written.size,
+        sha256: digest(pending).map_err(ImageError::Digest)?,
+        writer: inside.writer,
+        verity: Some(written.root_hash.to_string()),
+    })
+}
+
+/// Writes the bare file system, and gives back where it was written to.
+fn filesystem<W: io::Write>(
+    request: &Request<'_>,
+    codec: FormatCodec,
+    mut out: W,
+) -> Result<(Written, W), ImageError> {
+    let tree = &request.staged.tree;
+    let written = match codec {
+        FormatCodec::Erofs(codec) => {
+            let kernel = request.recipe.image.kernel.kernel();
+            let options = erofs::Options { kernel, ..erofs::Options::new(codec, request.epoch) };
+            let written = erofs::write(tree, &options, &mut out).map_err(ImageError::Erofs)?;
+            let sha256 = Sha256::from_bytes(written.sha256);
+            Written { size: written.size, sha256, writer: written.writer.to_string(), verity: None }
+        }
+    };
+    out.flush().map_err(ImageError::Flush)?;
+    Ok((written, out))
+}
+
+/// The table at the front of a disk is written last, so that the digest cannot be taken on the way.
+fn digest(pending: &mut Pending) -> io::Result<Sha256> {
+    let file = pending.file();
+    file.rewind()?;
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(hasher.finish()),
+            Ok(count) => hasher.update(&buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! `bakery diff`
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+use sysext_image::diff::{Change, Content, Difference, Field, Place, Summary, diff, first_difference};
+use sysext_image::dump::escape;
+use sysext_image::filesystem::{Facts, Limits};
+
+use super::progress::Progress;
+use crate::opened::Opened;
+
+/// Say what differs between two images.
+///
+/// Names, metadata and content are compared, also of images of different formats: a name with + is only in
+/// the second image, one with - only in the first, one with ~ differs. If all of that is the same and the
+/// bytes are not, the first byte that differs is told, and what lies there. Ends with 0 if the images are
+/// the same to the byte, with 1 if not, with 2 if they cannot be compared.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The first image: erofs or squashfs, bare or in a disk image
+    first: PathBuf,
+    /// The second image
+    second: PathBuf,
+    /// How many bytes the files of either may have together
+    #[arg(long, value_name = "BYTES")]
+    max_content: Option<u64>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// How two images compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Comparison {
+    Same,
+    Different,
+}
+
+#[derive(Debug, Serialize)]
+struct Compared {
+    /// Whether they are the same to the byte.
+    same: bool,
+    /// What differs of the images as such.
+    image: Vec<Value>,
+    /// What differs of what is in them.
+    names: Vec<Name>,
+    /// Where their bytes part, if what is in them is the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<Bytes>,
+}
+
+#[derive(Debug, Serialize)]
+struct Value {
+    name: String,
+    from: Option<String>,
+    to: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Name {
+    path: String,
+    change: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fields: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<Sizes>,
+}
+
+#[derive(Debug, Serialize)]
+struct Sizes {
+    from: u64,
+    to: u64,
+    first: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Bytes {
+    offset: u64,
+    place: String,
+}
+
+impl Args {
+    pub(super) fn run(self) -> Result<Comparison> {
+        let first = Opened::open(&self.first)?;
+        let second = Opened::open(&self.second)?;
+        let limits = |image: &Opened| {
+            self.max_content.map_or(Limits::of_image(image.length), |content| Limits { content })
+        };
+        let mut progress = Progress::new("comparing");
+        let differences = diff(
+            (&first.filesystem, &second.filesystem),
+            (limits(&first), limits(&second)),
+            &mut |done, total| progress.show(done, total),
+        );
+        drop(progress);
+        let differences = differences?;
+        let image = images(&first, &second);
+        let bytes = match differences.is_empty() {
+            true => self.bytes(&first)?,
+            false => None,
+        };
+        let same = differences.is_empty() && bytes.is_none();
+        let names = differences.into_iter().map(Name::from).collect();
+        let compared = Compared { same, image, names, bytes };
+        if self.json {
+            super::print_json(&compared)?;
+        } else {
+            super::print(compared.lines())?;
+        }
+        Ok(if same { Comparison::Same } else { Comparison::Different })
+    }
+
+    /// Where the bytes part. What lies there is told of a bare file system; a disk has its own structures.
+    fn bytes(&self, first: &Opened) -> Result<Option<Bytes>> {
+        let open = |path: &Path| File::open(path).with_context(|| format!("cannot open {}", path.display()));
+        let (mut one, mut other) = (open(&self.first)?, open(&self.second)?);
+        let offset = first_difference(&mut one, &mut other).context("cannot compare the bytes")?;
+        let Some(offset) = offset else { return Ok(None) };
+        let (start, end) = match &first.disk {
+            None => (0, first.length),
+            Some(disk) => {
+                let range = disk.filesystem().range();
+                (range.start, range.end)
+            }
+        };
+        let place = match offset.checked_sub(start).filter(|_| offset < end) {
+            None => "outside the file system".to_owned(),
+            Some(within) if within >= first.filesystem.facts().size => "behind the file system".to_owned(),
+            Some(within) => Place::find(&first.filesystem, within)?.to_string(),
+        };
+        Ok(Some(Bytes { offset, place }))
+    }
+}
+
+/// What differs of two images as such.
+fn images(first: &Opened, second: &Opened) -> Vec<Value> {
+    let (old, new) = (first.filesystem.facts(), second.filesystem.facts());
+    let list = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let features = |facts: &Facts| list(facts.features.iter().map(|feature| feature.name).collect());
+    let wrapping = |image: &Opened| match &image.disk {
+        None => "bare".to_owned(),
+        Some(disk) => {
+            let hash = disk.root_hash().map_or("no dm-verity".to_owned(), |hash| hash.to_string());
+            format!("disk, {hash}")
+        }
+    };
+    [
+        ("wrapping", wrapping(first), wrapping(second)),
+        ("format", old.format.to_string(), new.format.to_string()),
+        ("codec", list(old.algorithms.clone()), list(new.algorithms.clone())),
+        ("features", features(old), features(new)),
+        ("block size", old.block_size.to_string(), new.block_size.to_string()),
+        ("time", old.timestamp.to_string(), new.timestamp.to_string()),
+        ("size", first.length.to_string(), second.length.to_string()),
+    ]
+    .into_iter()
+    .filter(|(_, from, to)| from != to)
+    .map(|(name, from, to)| Value { name: name.to_owned(), from: Some(from), to: Some(to) })
+    .collect()
+}
+
+impl Compared {
+    fn lines(&self) -> Vec<String> {
+        let mut lines: Vec<String> =
+            self.image.iter().map(|value| format!("image: {}", value.shown())).collect();
+        lines.extend(self.names.iter().map(Name::shown));
+        if let Some(Bytes { offset, place }) = &self.bytes {
+            lines.push(format!("what is in them is the same; the bytes part at offset {offset}: {place}"));
+        }
+        if self.same {
+            lines.push("the images are the same to the byte".to_owned());
+        }
+        lines
+    }
+}
+
+impl Value {
+    fn shown(&self) -> String {
+        let show = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
+        format!("{} {} -> {}", self.name, show(&self.from), show(&self.to))
+    }
+}
+
+impl Name {
+    fn shown(&self) -> String {
+        let sign = match self.change {
+            "added" => "+",
+            "removed" => "-",
+            _ => "~",
+        };
+        let mut words: Vec<String> = self.kind.map(str::to_owned).into_iter().collect();
+        words.extend(self.size.map(|size| format!("{size} bytes")));
+        words.extend(self.fields.iter().map(Value::shown));
+        words.extend(self.content.as_ref().map(|Sizes { from, to, first }| match from == to {
+            true => format!("content of {from} bytes, from byte {first} on"),
+            false => format!("content {from} -> {to} bytes, from byte {first} on"),
+        }));
+        format!("{sign} {}: {}", self.path, words.join(", "))
+    }
+}
+
+impl From<Difference> for Name {
+    fn from(Difference { path, change }: Difference) -> Self {
+        let path = format!("/{}", escape(path.as_os_str().as_encoded_bytes()));
+        let whole = |change, Summary { kind, size }: Summary| Self {
+            path: path.clone(),
+            change,
+            kind: Some(kind),
+            size,
+            fields: Vec::new(),
+            content: None,
+        };
+        match change {
+            Change::Added(summary) => whole("added", summary),
+            Change::Removed(summary) => whole("removed", summary),
+            Change::Changed { fields, content } => Self {
+                change: "changed",
+                kind: None,
+                size: None,
+                fields: fields.into_iter().map(Value::from).collect(),
+                content: content.map(|Content { from, to, first }| Sizes { from, to, first }),
+                path,
+            },
+        }
+    }
+}
+
+impl From<Field> for Value {
+    fn from(Field { name, from, to }: Field) -> Self {
+        Self { name, from, to }
+    }
+}

@@ -1,0 +1,235 @@
+//! `bakery verify`
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use serde::Serialize;
+use sysext_image::dump::escape;
+use sysext_image::entry::{Entry, EntryKind};
+use sysext_image::filesystem::{FilesystemError, Limits};
+use sysext_image::pkcs7::Certificate;
+use sysext_image::probe::Checksum;
+
+use super::progress::Progress;
+use crate::opened::Opened;
+use crate::release;
+
+/// How many problems are told.
+const MOST: usize = 20;
+
+/// Check that an image is whole and sound, and that it is an extension.
+///
+/// Every name and every file is read. An image whose files claim to have more than 64 times its size, and
+/// more than 1 GiB, is refused unless --max-content allows it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The image: erofs or squashfs, bare or in a disk image
+    image: PathBuf,
+    /// The extension's name, where the file's name does not begin with it
+    #[arg(long)]
+    name: Option<String>,
+    /// Insist on a signature by the key of this certificate; may be given several times
+    #[arg(long, value_name = "FILE")]
+    verity_cert: Vec<PathBuf>,
+    /// How many bytes the files may have together
+    #[arg(long, value_name = "BYTES")]
+    max_content: Option<u64>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Verified {
+    image: PathBuf,
+    sound: bool,
+    files: u64,
+    content: u64,
+    checksum: &'static str,
+    verity: &'static str,
+    signature: String,
+    extension: Option<String>,
+    problems: Vec<String>,
+}
+
+impl Args {
+    pub(super) fn run(self) -> Result<()> {
+        let certificates = self.certificates()?;
+        let opened = Opened::open(&self.image)?;
+        let shown = || self.image.display().to_string();
+        let mut problems = Vec::new();
+        let checksum = match opened.filesystem.facts().checksum {
+            Checksum::Absent => "none",
+            Checksum::Valid => "valid",
+            Checksum::Wrong => {
+                problems.push("the checksum of the superblock, at offset 1024, is wrong".to_owned());
+                "wrong"
+            }
+        };
+        let (verity, signature) = vouched(&opened, &certificates, &mut problems);
+        let entries = opened.filesystem.entries().with_context(shown)?;
+        let limits = self.max_content.map_or(Limits::of_image(opened.length), |content| Limits { content });
+        let total = limits.check(&entries).with_context(shown)?;
+        let (files, content) = read_all(&opened, &entries, total, &mut problems);
+        let extension = extension(&opened, &entries, self.name.as_deref(), &mut problems);
+        let verified = Verified {
+            sound: problems.is_empty(),
+            files,
+            content,
+            checksum,
+            verity,
+            signature,
+            extension,
+            problems,
+            image: self.image,
+        };
+        if self.json {
+            super::print_json(&verified)?;
+        }
+        if !verified.sound {
+            let told: String =
+                verified.problems.iter().take(MOST).map(|problem| format!("\n  {problem}")).collect();
+            let more = match verified.problems.len().saturating_sub(MOST) {
+                0 => String::new(),
+                more => format!("\n  and {more} more"),
+            };
+            bail!("{} is not sound:{told}{more}", verified.image.display());
+        }
+        if self.json { Ok(()) } else { verified.print() }
+    }
+
+    fn certificates(&self) -> Result<Vec<Certificate>> {
+        let read = |path: &PathBuf| {
+            let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            Certificate::parse(&bytes).with_context(|| path.display().to_string())
+        };
+        self.verity_cert.iter().map(read).collect()
+    }
+}
+
+impl Verified {
+    fn print(&self) -> Result<()> {
+        super::print_fields(&[
+            ("image", self.image.display().to_string()),
+            ("extension", self.extension.clone().unwrap_or_default()),
+            ("content", format!("{} files, {}, all readable", self.files, super::show_bytes(self.content))),
+            ("checksum", self.checksum.to_owned()),
+            ("verity", self.verity.to_owned()),
+            ("signature", self.signature.clone()),
+        ])
+    }
+}
+
+/// What dm-verity and the signature say, if there is a disk around the file system.
+fn vouched(
+    opened: &Opened,
+    certificates: &[Certificate],
+    problems: &mut Vec<String>,
+) -> (&'static str, String) {
+    let Some(disk) = opened.disk.as_ref().filter(|disk| disk.root_hash().is_some()) else {
+        if !certificates.is_empty() {
+            problems.push("it is not signed: it has no dm-verity partition".to_owned());
+        }
+        return ("none", "none".to_owned());
+    };
+    let verity = match disk.verify() {
+        Ok(()) => "valid",
+        Err(error) => {
+            problems.push(format!("{:#}", anyhow::Error::new(error)));
+            "wrong"
+        }
+    };
+    let signature = match (disk.signature(), certificates) {
+        (None, []) => "none",
+        (None, _) => {
+            problems.push("it is not signed: it has no signature partition".to_owned());
+            "none"
+        }
+        (Some(_), []) => "not checked: give --verity-cert FILE",
+        (Some(_), certificates) => match disk.verify_signature(certificates) {
+            Ok(_) => "valid",
+            Err(error) => {
+                problems.push(format!("{:#}", anyhow::Error::new(error)));
+                "wrong"
+            }
+        },
+    };
+    (verity, signature.to_owned())
+}
+
+/// Reads every file; how many there are, and how many bytes could be read.
+fn read_all(opened: &Opened, entries: &[Entry], total: u64, problems: &mut Vec<String>) -> (u64, u64) {
+    let mut progress = Progress::new("verifying");
+    let mut seen = std::collections::HashSet::new();
+    let (mut files, mut content) = (0, 0);
+    for entry in entries.iter().filter(|entry| entry.kind == EntryKind::File) {
+        if !seen.insert(entry.inode) {
+            continue;
+        }
+        files += 1;
+        let read = opened.filesystem.content(entry, |bytes| {
+            content += bytes.len() as u64;
+            progress.show(content, total);
+            Ok::<_, FilesystemError>(())
+        });
+        if let Err(error) = read {
+            problems.push(format!("{:#}", anyhow::Error::new(error)));
+        }
+    }
+    (files, content)
+}
+
+/// The extension's name, by its one extension-release file.
+fn extension(
+    opened: &Opened,
+    entries: &[Entry],
+    wanted: Option<&str>,
+    problems: &mut Vec<String>,
+) -> Option<String> {
+    let releases = match release::all(&opened.filesystem, entries) {
+        Ok(releases) => releases,
+        Err(error) => {
+            problems.push(format!("{:#}", anyhow::Error::new(error)));
+            return None;
+        }
+    };
+    let [release] = &releases[..] else {
+        problems.push(match releases.len() {
+            0 => "no extension-release file is in it, so systemd-sysext refuses it".to_owned(),
+            count => format!("{count} extension-release files are in it, and there must be one"),
+        });
+        return None;
+    };
+    let name = escape(release.name.as_bytes());
+    if let Some(defect) = &release.defect {
+        problems.push(format!("extension-release.{name} is not usable: {defect}"));
+    }
+    let file = stem(&opened.path);
+    match wanted {
+        Some(wanted) if wanted != release.name => {
+            problems.push(format!("it is the extension {name}, not {wanted}"));
+        }
+        Some(_) => {}
+        None if release.strict && file != release.name => problems.push(format!(
+            "extension-release.{name} does not allow another file name than {name}.raw: \
+             user.extension-release.strict is not 0"
+        )),
+        None if !is_called(&file, &release.name) => {
+            problems.push(format!("it is the extension {name}, and the file is called {file}"));
+        }
+        None => {}
+    }
+    Some(name)
+}
+
+/// The file's name without `.raw`.
+fn stem(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    name.strip_suffix(".raw").unwrap_or(&name).to_owned()
+}
+
+/// `NAME`, or `NAME-VERSION-ARCH`, also with the underscores that UAPI allows.
+fn is_called(file: &str, name: &str) -> bool {
+    file.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_']))
+}

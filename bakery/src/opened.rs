@@ -1,0 +1,113 @@
+//! An image that is open for reading, whatever it is: a bare file system, or a disk around one.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::path::{Path, PathBuf};
+
+use sysext_image::Filesystem;
+use sysext_image::ddi;
+use sysext_image::filesystem::FilesystemError;
+use sysext_image::probe::{self, Kind, ProbeError};
+
+/// Where the bytes of a file system come from: a file, or a partition in it.
+pub trait Source: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send> Source for T {}
+
+/// An image that is open for reading.
+pub struct Opened {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Length of the file in bytes.
+    pub length: u64,
+    /// The file system, in which nothing was checked yet.
+    pub filesystem: Filesystem<Box<dyn Source>>,
+    /// What is around the file system, if it is a disk.
+    pub disk: Option<ddi::Reader<File>>,
+}
+
+/// Why an image could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file cannot be opened.
+    #[error("cannot open {path}", path = .path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A directory, a pipe.
+    #[error("{path} is not a file", path = .path.display())]
+    NotAFile {
+        /// What it is called.
+        path: PathBuf,
+    },
+    /// It cannot be looked at.
+    #[error("{path}", path = .path.display())]
+    Probe {
+        /// The image.
+        path: PathBuf,
+        /// Why not.
+        source: ProbeError,
+    },
+    /// The disk around a file system cannot be read.
+    #[error("{path}", path = .path.display())]
+    Disk {
+        /// The image.
+        path: PathBuf,
+        /// Why not.
+        source: ddi::ReadError,
+    },
+    /// The file system cannot be read.
+    #[error("{path}", path = .path.display())]
+    Filesystem {
+        /// The image.
+        path: PathBuf,
+        /// Why not.
+        source: FilesystemError,
+    },
+}
+
+impl OpenError {
+    /// What the reader can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Disk { source, .. } => source.hint(),
+            Self::Filesystem { source, .. } => source.hint(),
+            Self::Open { .. } | Self::NotAFile { .. } | Self::Probe { .. } => None,
+        }
+    }
+}
+
+impl Opened {
+    /// Opens the image at `path`.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Open { path: path.to_owned(), source };
+        let found = path.metadata().map_err(failed)?;
+        if !found.is_file() {
+            return Err(OpenError::NotAFile { path: path.to_owned() });
+        }
+        let mut file = File::open(path).map_err(failed)?;
+        let kind =
+            probe::probe(&mut file).map_err(|source| OpenError::Probe { path: path.to_owned(), source })?;
+        let (source, disk): (Box<dyn Source>, _) = match kind {
+            Kind::Gpt { .. } => {
+                let disk = ddi::Reader::open(file)
+                    .map_err(|source| OpenError::Disk { path: path.to_owned(), source })?;
+                (Box::new(disk.filesystem()), Some(disk))
+            }
+            Kind::Erofs(_) | Kind::Squashfs | Kind::Unknown => (Box::new(file), None),
+        };
+        let filesystem = Filesystem::open(source)
+            .map_err(|source| OpenError::Filesystem { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), length: found.len(), filesystem, disk })
+    }
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened").field("path", &self.path).finish_non_exhaustive()
+    }
+}

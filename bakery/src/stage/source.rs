@@ -1,0 +1,107 @@
+//! Where a tree comes from: a directory, a tar archive, or another image.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sysext_image::Tree;
+use sysext_image::filesystem::Limits;
+use sysext_image::probe::{self, Kind, ProbeError};
+use sysext_image::tree::{ImageError, Rules, TarError, TreeError};
+
+use crate::opened::{OpenError, Opened};
+
+/// Stands for the standard input.
+const STDIN: &str = "-";
+
+/// Why no tree was read.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// From a directory.
+    #[error(transparent)]
+    Directory(TreeError),
+    /// The file cannot be opened.
+    #[error("cannot open {path}", path = .path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The file cannot be looked at.
+    #[error("{path}", path = .path.display())]
+    Probe {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: ProbeError,
+    },
+    /// Neither a directory nor a file.
+    #[error("{path} is neither a directory nor a file", path = .path.display())]
+    Neither {
+        /// What it is called.
+        path: PathBuf,
+    },
+    /// From an archive.
+    #[error("the archive {path}", path = .path.display())]
+    Tar {
+        /// The archive.
+        path: PathBuf,
+        /// Why not.
+        source: TarError,
+    },
+    /// The image cannot be opened.
+    #[error(transparent)]
+    Image(OpenError),
+    /// From an image.
+    #[error("the image {path}", path = .path.display())]
+    Content {
+        /// The image.
+        path: PathBuf,
+        /// Why not.
+        source: ImageError,
+    },
+}
+
+impl SourceError {
+    /// What the reader can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Directory(error) => error.hint(),
+            Self::Tar { source: TarError::Header { offset: 0, .. }, .. } => {
+                Some("give a directory, a tar archive, or an erofs or squashfs image".to_owned())
+            }
+            Self::Tar { source, .. } => source.hint(),
+            Self::Image(error) => error.hint(),
+            Self::Content { source, .. } => source.hint(),
+            Self::Open { .. } | Self::Probe { .. } | Self::Neither { .. } => None,
+        }
+    }
+}
+
+/// Reads a tree from what is at `path`; `-` is an archive on the standard input.
+pub(super) fn read(path: &Path) -> Result<Tree, SourceError> {
+    let rules = Rules::default();
+    let scratch = std::env::temp_dir();
+    let tar = |source| SourceError::Tar { path: path.to_owned(), source };
+    if path == Path::new(STDIN) {
+        return Tree::from_tar(&mut io::stdin().lock(), &rules, &scratch).map_err(tar);
+    }
+    let failed = |source| SourceError::Open { path: path.to_owned(), source };
+    let found = path.metadata().map_err(failed)?;
+    if found.is_dir() {
+        return Tree::from_directory(path, &rules).map_err(SourceError::Directory);
+    }
+    if !found.is_file() {
+        return Err(SourceError::Neither { path: path.to_owned() });
+    }
+    let mut file = File::open(path).map_err(failed)?;
+    let kind =
+        probe::probe(&mut file).map_err(|source| SourceError::Probe { path: path.to_owned(), source })?;
+    if kind == Kind::Unknown {
+        return Tree::from_tar_file(file, path, &rules, &scratch).map_err(tar);
+    }
+    let image = Opened::open(path).map_err(SourceError::Image)?;
+    Tree::from_image(&image.filesystem, &rules, Limits::of_image(image.length), &scratch)
+        .map_err(|source| SourceError::Content { path: path.to_owned(), source })
+}
