@@ -17,6 +17,7 @@ use sysext_manifests::catalog::{Catalog, Extension};
 use sysext_manifests::checksums::{self, Checksums};
 use sysext_manifests::digest::Sha256;
 
+use self::history::History;
 use crate::naming;
 use crate::offer::{self, Validity};
 use crate::openpgp;
@@ -24,6 +25,7 @@ use crate::sign::OpenPgpRecord;
 use crate::store::{self, FileError, Pending, Store};
 
 mod error;
+mod history;
 
 pub use error::PublishError;
 
@@ -40,7 +42,8 @@ pub struct Request<'a> {
     pub obsolete: Obsolete,
 }
 
-/// What becomes of images in the served directory that the catalog does not list.
+/// What becomes of images in the served directory that this store published, and that the catalog does not
+/// list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Obsolete {
     /// They stay.
@@ -122,7 +125,13 @@ pub fn publish(request: &Request<'_>) -> Result<Published, PublishError> {
 
     // Held to the end: two publishers at once could leave an older catalog over a newer one's files.
     let pending = Pending::create(&target.catalog()).map_err(PublishError::File)?;
-    check_served(request, &catalog)?;
+    let served = check_served(request, &catalog)?;
+    // Before anything that is named there could be pruned, and written before anything is served that a
+    // later run could not tell from what others put there.
+    let mut history = History::read(store)?;
+    served.iter().for_each(|served| history.add(served));
+    history.add(&catalog);
+    history.write(store)?;
 
     let mut unsigned = Vec::new();
     let mut copying = Copying { store, target, copied: Vec::new(), bytes: 0, unchanged: 0 };
@@ -138,7 +147,7 @@ pub fn publish(request: &Request<'_>) -> Result<Published, PublishError> {
     copying.catalog(pending)?;
     let mut removed = match request.obsolete {
         Obsolete::Keep => Vec::new(),
-        Obsolete::Remove => remove_obsolete(target, &catalog)?,
+        Obsolete::Remove => remove_obsolete(target, &catalog, &history)?,
     };
     let mut notes = notes(target, &catalog)?;
     if !unsigned.is_empty() {
@@ -258,12 +267,12 @@ fn file_name(url: &str) -> &str {
     url.rsplit('/').next().unwrap_or(url)
 }
 
-/// What is served already must not be newer, or someone else's.
-fn check_served(request: &Request<'_>, catalog: &Catalog) -> Result<(), PublishError> {
+/// What is served already, which must not be newer, or someone else's.
+fn check_served(request: &Request<'_>, catalog: &Catalog) -> Result<Option<Catalog>, PublishError> {
     let target = request.target;
     let Some((_, served)) = offer::read(&target.catalog(), Validity::Ended).map_err(PublishError::Offer)?
     else {
-        return Ok(());
+        return Ok(None);
     };
     if served.repository != catalog.repository {
         return Err(PublishError::OtherRepository {
@@ -284,7 +293,7 @@ fn check_served(request: &Request<'_>, catalog: &Catalog) -> Result<(), PublishE
     if (served.root, served.serial) == (catalog.root, catalog.serial) && served != *catalog {
         return Err(PublishError::Fork { target: target.root().to_owned(), serial: catalog.serial });
     }
-    Ok(())
+    Ok(Some(served))
 }
 
 struct Copying<'a> {
@@ -369,20 +378,27 @@ fn remove_signatures(target: &Store, name: &str) -> Result<Vec<String>, PublishE
     Ok(removed)
 }
 
-/// Images in the directories of extensions on offer, which nothing names any more.
-fn remove_obsolete(target: &Store, catalog: &Catalog) -> Result<Vec<String>, PublishError> {
+/// Images of extensions on offer that this store published and nothing names any more. What others put there
+/// stays, whatever its name: also a file of that name with other bytes.
+fn remove_obsolete(
+    target: &Store,
+    catalog: &Catalog,
+    history: &History,
+) -> Result<Vec<String>, PublishError> {
+    let instances = catalog.extensions.values().flat_map(|extension| &extension.instances);
+    let listed: BTreeSet<&str> = instances.map(|instance| instance.image.url.as_str()).collect();
     let mut removed = Vec::new();
-    for (name, extension) in &catalog.extensions {
-        let listed: BTreeSet<&str> =
-            extension.instances.iter().map(|instance| file_name(&instance.image.url)).collect();
-        let is_image = |file: &String| file.starts_with(&format!("{name}-")) && file.ends_with(".raw");
-        let files = store::list(&target.extension(name)).map_err(PublishError::File)?;
-        for file in files.iter().filter(|file| is_image(file) && !listed.contains(file.as_str())) {
-            let path = target.file(name, file);
-            fs::remove_file(&path)
-                .map_err(|source| PublishError::File(FileError::Write { path: path.clone(), source }))?;
-            removed.push(format!("{name}/{file}"));
+    for (url, sha256) in &history.images {
+        let is_ours = url
+            .split_once('/')
+            .is_some_and(|(name, file)| catalog.extensions.contains_key(name) && is_file_name(file));
+        let path = target.root().join(url);
+        if !is_ours || listed.contains(url.as_str()) || !has_digest(&path, *sha256)? {
+            continue;
         }
+        fs::remove_file(&path)
+            .map_err(|source| PublishError::File(FileError::Write { path: path.clone(), source }))?;
+        removed.push(url.clone());
     }
     Ok(removed)
 }

@@ -17,7 +17,7 @@ pub(super) struct Args {
     /// The directory that is served
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
-    /// Remove images that the catalog no longer lists
+    /// Remove images that this store published and that the catalog no longer lists
     #[arg(long)]
     prune: bool,
     /// Print the result as JSON

@@ -61,6 +61,15 @@ pub enum PublishError {
         /// The file.
         path: PathBuf,
     },
+    /// The list of what this store published is not readable.
+    #[error("{path} is not a list of published images that this program reads", path = .path.display())]
+    History {
+        /// The list.
+        path: PathBuf,
+    },
+    /// That list could not be put into JSON.
+    #[error("cannot write the list of published images as JSON")]
+    Json(#[source] serde_json::Error),
     /// What is served is another repository's.
     #[error("{target} serves the repository {found}, this is {repository}", target = .target.display())]
     OtherRepository {
@@ -102,6 +111,10 @@ impl PublishError {
             Self::File(error) => return error.hint(),
             Self::Offer(error) => return error.hint(),
             Self::Checksums { source, .. } => return source.hint(),
+            Self::Json(_) => return None,
+            Self::History { path } => {
+                format!("remove {}; what it named is then never pruned, but by hand", path.display())
+            }
             Self::NotIndexed { .. } => "run `bakery index` first".to_owned(),
             Self::Unfinished { .. } => {
                 "each holder of a catalog key runs `bakery sign STORE --key FILE`, until enough have"

@@ -71,6 +71,39 @@ fn only_images_that_nothing_names_are_pruned() {
 }
 
 #[test]
+fn what_others_put_into_the_directory_is_not_pruned() {
+    let mut desk = Desk::new();
+    desk.put("x", "1.0", b"one");
+    desk.put("x", "1.1", b"two");
+    desk.index().unwrap();
+    desk.publish().unwrap();
+    let others = ["x-tools-3-x86-64.raw", "x-0.9-x86-64.raw"];
+    others.iter().for_each(|name| fs::write(desk.served.file("x", name), "mine").unwrap());
+    for version in ["1.0", "1.1"] {
+        fs::remove_file(desk.store.file("x", &format!("x-{version}-x86-64.raw"))).unwrap();
+    }
+    // Of the same name as one that was published, and not what was published
+    fs::write(desk.served.file("x", "x-1.1-x86-64.raw"), "mine").unwrap();
+    desk.put("x", "1.2", b"three");
+    desk.index().unwrap();
+    desk.obsolete = Obsolete::Remove;
+    assert_eq!(desk.publish().unwrap().removed, ["x/x-1.0-x86-64.raw"]);
+    let left = files(desk.served.root());
+    for name in others.into_iter().chain(["x-1.1-x86-64.raw", "x-1.2-x86-64.raw"]) {
+        assert!(left.contains(&format!("x/{name}")), "{name}");
+    }
+    // A store that has forgotten what it published still knows what is served in its name
+    fs::remove_file(desk.store.root().join("catalog/published.json")).unwrap();
+    fs::remove_file(desk.store.file("x", "x-1.2-x86-64.raw")).unwrap();
+    desk.put("x", "1.3", b"four");
+    desk.index().unwrap();
+    assert_eq!(desk.publish().unwrap().removed, ["x/x-1.2-x86-64.raw"]);
+    fs::write(desk.store.root().join("catalog/published.json"), "{}").unwrap();
+    let error = desk.publish().unwrap_err();
+    assert!(matches!(error, PublishError::History { .. }) && error.hint().is_some(), "{error}");
+}
+
+#[test]
 fn what_is_served_never_goes_back() {
     let mut desk = Desk::new();
     desk.put("x", "1.0", b"one");
