@@ -12,6 +12,10 @@ use crate::version::compare;
 mod fraction;
 mod glob;
 
+/// Security technologies that systemd knows and that cannot be told from files alone: to call them absent would be
+/// a guess.
+const UNSEEN: [&str; 4] = ["audit", "cvm", "measured-os", "measured-uki"];
+
 /// What is known of the host. What nobody looked up is `None`.
 #[derive(Clone, Debug)]
 pub struct Facts {
@@ -211,10 +215,8 @@ impl Condition {
         let parameter = self.parameter.as_str();
         match self.subject {
             Subject::Architecture if parameter == "native" => Ok(true),
-            Subject::Architecture => match parameter.parse::<Architecture>() {
-                Ok(architecture) => Ok(architecture == facts.architecture),
-                Err(_) => Err(self.malformed("an architecture by systemd's name for it, or native")),
-            },
+            // One that systemd has no name for is another than this
+            Subject::Architecture => Ok(parameter.parse() == Ok(facts.architecture)),
             Subject::Firmware => match parameter {
                 "uefi" | "device-tree" => self.listed(facts.firmware.as_deref(), "the firmware"),
                 _ if parameter.starts_with("device-tree-compatible(")
@@ -258,6 +260,9 @@ impl Condition {
                 }
                 self.listed(facts.credentials.as_deref(), "which credentials were passed")
             }
+            Subject::Security if UNSEEN.contains(&parameter) => {
+                Err(self.unknown("whether this security technology is active"))
+            }
             Subject::Security => {
                 self.listed(facts.security.as_deref(), "which security technologies are active")
             }
@@ -288,23 +293,26 @@ impl Condition {
     }
 
     fn version(&self, facts: &Facts) -> Result<bool, ConditionError> {
-        let mut fields: Vec<&str> = self.parameter.split_whitespace().collect();
-        match fields.first() {
-            Some(&"kernel") => {
+        let mut fields = words(&self.parameter);
+        match fields.first().map(String::as_str) {
+            Some("kernel") => {
                 fields.remove(0);
             }
-            Some(&("systemd" | "glibc")) => return Err(self.unknown("the version of systemd and glibc")),
+            Some("systemd" | "glibc") => return Err(self.unknown("the version of systemd and glibc")),
             _ => {}
         }
         let wanted = "an operator and a version, such as >=6.5";
         if fields.is_empty() {
             return Err(self.malformed(wanted));
         }
-        let mut fields = fields.into_iter();
+        let mut fields = fields.iter().map(|field| field.trim());
+        let mut first = true;
         while let Some(field) = fields.next() {
             let (operator, version) = operator(field).unwrap_or((Operator::Glob, field));
-            // The operator may stand by itself
-            let version = if version.is_empty() { fields.next().unwrap_or_default() } else { version };
+            // The first operator may stand by itself
+            let alone = version.is_empty() && std::mem::replace(&mut first, false);
+            let version = if alone { fields.next().unwrap_or_default() } else { version.trim_start() };
+            first = false;
             if version.is_empty() {
                 return Err(self.malformed(wanted));
             }

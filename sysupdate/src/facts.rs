@@ -73,7 +73,33 @@ fn security(store: &dyn Store, found: Option<Vec<String>>) -> Option<Vec<String>
     if apparmor.is_some_and(|text| text.starts_with('Y')) {
         found.push("apparmor".to_owned());
     }
+    if is_secure_boot(store) {
+        found.push("uefi-secureboot".to_owned());
+    }
+    if has_tpm2(store) {
+        found.push("tpm2".to_owned());
+    }
     Some(found)
+}
+
+/// Whether the firmware checked what it started: an EFI variable of four bytes of attributes and one of value. Where
+/// there is none it did not, as systemd has it.
+fn is_secure_boot(store: &dyn Store) -> bool {
+    let path = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+    let variable = store.read(Path::new(path), SIZE_LIMIT).ok().flatten();
+    matches!(variable.as_deref(), Some([_, _, _, _, 1]))
+}
+
+/// Whether the kernel can use a TPM 2 and an EFI firmware tells of one, whether or not its driver is loaded yet.
+fn has_tpm2(store: &dyn Store) -> bool {
+    let has = |directory: &str, name: &str| {
+        let entries = store.list(Path::new(directory)).unwrap_or_default();
+        entries.iter().any(|entry| entry.name == name)
+    };
+    has("/sys/class", "tpmrm")
+        && has("/sys/firmware", "efi")
+        && (has("/sys/firmware/acpi/tables", "TPM2")
+            || has("/sys/kernel/security/tpm0", "binary_bios_measurements"))
 }
 
 /// `TAGS=` of machine-info, which is written like os-release; without the file there are none.
@@ -83,4 +109,35 @@ fn tags(store: &dyn Store, paths: &Paths) -> Option<Vec<String>> {
     let (info, _) = OsRelease::parse(&text).ok()?;
     let tags = info.get("TAGS").unwrap_or_default();
     Some(tags.split([':', ' ']).filter(|tag| !tag.is_empty()).map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::fake::FakeStore;
+
+    #[test]
+    fn secure_boot_is_what_its_variable_says() {
+        let path = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+        for (bytes, expected) in [(&[6, 0, 0, 0, 1][..], true), (&[6, 0, 0, 0, 0], false), (&[1], false)] {
+            let store = FakeStore::default();
+            assert!(!is_secure_boot(&store));
+            store.put(path, bytes);
+            assert_eq!(is_secure_boot(&store), expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_tpm_needs_the_kernel_and_the_firmware() {
+        let parts = ["/sys/class/tpmrm/tpmrm0", "/sys/firmware/efi/x", "/sys/firmware/acpi/tables/TPM2"];
+        for missing in 0..=parts.len() {
+            let store = FakeStore::default();
+            for (number, part) in parts.iter().enumerate() {
+                if number != missing {
+                    store.put(part, b"");
+                }
+            }
+            assert_eq!(has_tpm2(&store), missing == parts.len(), "without {missing}");
+        }
+    }
 }
