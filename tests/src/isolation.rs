@@ -21,6 +21,9 @@ use nix::unistd::Pid;
 const OUTER: &str = "isolated-trial-outer";
 const INNER: &str = "isolated-trial-inner";
 
+/// How a machine that was booted for a trial asks for its half of it.
+pub(crate) const BOOTED: &str = "booted-trial";
+
 /// How often a running trial is looked at.
 const POLL: Duration = Duration::from_millis(10);
 
@@ -47,10 +50,11 @@ pub(crate) fn run(name: &str, limit: Duration) -> Result<String> {
     }
 }
 
-/// The part of an isolated trial that this process plays.
+/// The part of a trial that this process plays.
 pub(crate) enum Stage {
     Outer(String),
     Inner(String),
+    Booted(String),
 }
 
 impl Stage {
@@ -60,13 +64,14 @@ impl Stage {
         match (arguments.next()?.as_str(), arguments.next()) {
             (OUTER, Some(name)) => Some(Self::Outer(name)),
             (INNER, Some(name)) => Some(Self::Inner(name)),
+            (BOOTED, Some(name)) => Some(Self::Booted(name)),
             _ => None,
         }
     }
 
     pub(crate) fn trial(&self) -> &str {
         match self {
-            Self::Outer(name) | Self::Inner(name) => name,
+            Self::Outer(name) | Self::Inner(name) | Self::Booted(name) => name,
         }
     }
 
@@ -76,6 +81,8 @@ impl Stage {
             Self::Outer(name) => ending(leave_the_host(&name).map_err(|error| format!("{error:#}"))),
             // With the place where it arose, if RUST_BACKTRACE asks for it.
             Self::Inner(_) => ending(settle_in().and_then(|()| body()).map_err(|error| format!("{error:?}"))),
+            // There is nobody to protect in that machine.
+            Self::Booted(_) => ending(body().map_err(|error| format!("{error:?}"))),
         }
     }
 }

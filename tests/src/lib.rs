@@ -3,6 +3,7 @@
 pub mod interrupt;
 mod isolation;
 pub mod licences;
+pub mod machine;
 pub mod needs;
 pub mod node;
 pub mod pages;

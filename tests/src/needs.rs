@@ -22,6 +22,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use nix::sched::CloneFlags;
 
 use crate::isolation;
+use crate::machine::{self, Machine};
 use crate::peer::Peer;
 
 /// The tiers that a name may begin with; `unit` tests stand beside the code and use plain `#[test]`.
@@ -46,6 +47,8 @@ pub enum Need {
     Kernel(u32, u32),
     /// `.ci/peers` has unpacked this system.
     Peer(Peer),
+    /// `.ci/machines` has made this machine.
+    Machine(Machine),
 }
 
 impl Need {
@@ -58,6 +61,7 @@ impl Need {
             Self::Filesystem(name) => has_filesystem(name),
             Self::Kernel(major, minor) => running_kernel().is_some_and(|version| version >= (major, minor)),
             Self::Peer(peer) => peer.is_ready(),
+            Self::Machine(machine) => machine.is_ready(),
         }
     }
 }
@@ -71,6 +75,7 @@ impl fmt::Display for Need {
             Self::Filesystem(name) => write!(f, "a kernel with {name}"),
             Self::Kernel(major, minor) => write!(f, "kernel {major}.{minor}"),
             Self::Peer(peer) => write!(f, "peer {peer} (.ci/peers)"),
+            Self::Machine(machine) => write!(f, "machine {machine} (.ci/machines)"),
         }
     }
 }
@@ -88,6 +93,8 @@ struct Registered {
     needs: Vec<Need>,
     limit: Option<Duration>,
     body: Body,
+    /// What runs in the machine that the body boots.
+    inside: Option<Body>,
 }
 
 impl Suite {
@@ -123,13 +130,39 @@ impl Suite {
         self.add(name, needs, Some(limit), Box::new(body));
     }
 
+    /// Adds a trial that boots a machine. `prepare` runs here, as an isolated trial, and fills the directory
+    /// that it is given; `inside` runs in the machine, as root, with that directory at its own place there.
+    /// Neither sees what the other has captured being changed: they run in different processes.
+    pub fn booted<P, I>(&mut self, name: &str, machine: Machine, needs: &[Need], prepare: P, inside: I)
+    where
+        P: FnOnce(&Path) -> anyhow::Result<()> + Send + 'static,
+        I: FnOnce(&Path) -> anyhow::Result<()> + Send + 'static,
+    {
+        let own = [Need::Machine(machine), Need::Tool("qemu-system-x86_64"), Need::Tool("mkfs.ext4")];
+        let needs = [needs, &own].concat();
+        let trial = name.to_owned();
+        // As root: owners and devices reach the machine as they are.
+        self.isolated_within(machine::LIMIT + LIMIT, name, &needs, move || {
+            let directory = tempfile::tempdir()?;
+            prepare(directory.path())?;
+            print!("{}", machine.run(&trial, directory.path())?);
+            Ok(())
+        });
+        if let Some(added) = self.trials.last_mut() {
+            added.inside = Some(Box::new(|| machine::inside(inside)));
+        }
+    }
+
     /// Runs what the command line selects. To be the whole of `main`: an isolated trial runs this
     /// program again.
     pub fn run(self) -> ExitCode {
         if let Some(stage) = isolation::Stage::of_this_process() {
             let body = self.trials.into_iter().find(|trial| trial.name == stage.trial());
             return match body {
-                Some(trial) => stage.enter(trial.body),
+                Some(trial) => {
+                    let body = trial.half(&stage);
+                    stage.enter(body)
+                }
                 None => {
                     eprintln!("no trial is called {}", stage.trial());
                     ExitCode::FAILURE
@@ -151,7 +184,7 @@ impl Suite {
     fn add(&mut self, name: &str, needs: Vec<Need>, limit: Option<Duration>, body: Body) {
         assert!(TIERS.iter().any(|tier| name.starts_with(tier)), "{name}: begin with one of {TIERS:?}");
         assert!(self.trials.iter().all(|trial| trial.name != name), "{name}: a second trial of this name");
-        self.trials.push(Registered { name: name.to_owned(), needs, limit, body });
+        self.trials.push(Registered { name: name.to_owned(), needs, limit, body, inside: None });
     }
 }
 
@@ -163,8 +196,16 @@ enum Missing {
 }
 
 impl Registered {
+    /// What a process that plays this part of the trial runs.
+    fn half(self, stage: &isolation::Stage) -> Body {
+        match (stage, self.inside) {
+            (isolation::Stage::Booted(_), Some(inside)) => inside,
+            _ => self.body,
+        }
+    }
+
     fn into_libtest(self, missing: Missing) -> Trial {
-        let Self { name, needs, limit, body } = self;
+        let Self { name, needs, limit, body, inside: _ } = self;
         if let Some(need) = needs.into_iter().find(|need| !need.is_met()) {
             let reason = format!("needs {need}");
             let shown = match missing {
@@ -220,7 +261,8 @@ fn has_filesystem(name: &str) -> bool {
     listed() || (std::process::Command::new("modprobe").arg("-q").arg(name).status().is_ok() && listed())
 }
 
-fn running_kernel() -> Option<(u32, u32)> {
+/// The major and minor number of the kernel that this runs on.
+pub fn running_kernel() -> Option<(u32, u32)> {
     let name = rustix::system::uname();
     let mut numbers = name.release().to_str().ok()?.split(|c: char| !c.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
