@@ -1,4 +1,4 @@
-//! Images that someone else made.
+//! Filesystem images that someone else made.
 
 use std::io::{self, Cursor, Read as _};
 

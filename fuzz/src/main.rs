@@ -3,6 +3,7 @@
 //! `FUZZ_LIST=1` prints the targets, `FUZZ_SEEDS=DIRECTORY` writes the target's seeds there; both exit.
 #![no_main]
 
+mod disks;
 mod images;
 mod manifests;
 mod openpgp;
@@ -72,7 +73,8 @@ fuzz_target!(
 );
 
 fn targets() -> impl Iterator<Item = &'static Target> {
-    manifests::TARGETS.iter().chain(signed::TARGETS).chain(openpgp::TARGETS).chain(images::TARGETS)
+    let manifests = manifests::TARGETS.iter().chain(signed::TARGETS).chain(openpgp::TARGETS);
+    manifests.chain(images::TARGETS).chain(disks::TARGETS)
 }
 
 fn write_seeds(target: &Target, directory: &Path) {
