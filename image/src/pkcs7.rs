@@ -16,6 +16,22 @@
 //! SignerInfo      SEQUENCE { 1, SEQUENCE { issuer, serial number }, digest algorithm,
 //!                            signature algorithm, OCTET STRING signature }
 //! ```
+//!
+//! ```
+//! use sysext_image::pkcs7::{Certificate, PrivateKey, Signature, Signer};
+//! use sysext_image::verity::RootHash;
+//!
+//! # let key = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/test-only-p256.key"));
+//! # let certificate = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/test-only-p256.crt"));
+//! // What stands in the files of a key and of its certificate
+//! let certificate = Certificate::parse(certificate)?;
+//! let signer = Signer::new(PrivateKey::from_pem(key)?, certificate.clone())?;
+//! let root_hash = RootHash([7; 32]);
+//! let signature = signer.sign(&root_hash)?; // the bytes of NAME.roothash.p7s
+//!
+//! Signature::parse(&signature)?.verify(&root_hash, &[certificate])?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod certificate;
 mod der;
