@@ -75,6 +75,8 @@ pub(super) struct Clusters {
     pub(super) extents: Vec<Extent>,
     /// The blocks of all extents, one after the other.
     pub(super) data: Vec<u8>,
+    /// SHA-256 of `data`, for whoever sets it.
+    pub(super) digest: [u8; 32],
     /// How many bytes at the end of the input were left.
     pub(super) left: usize,
 }

@@ -49,8 +49,8 @@ struct Outcome {
     tail: Option<(u64, [u8; 32])>,
 }
 
-/// Compresses every file that gets smaller. `node` stands for the packed inode, which becomes
-/// the last item if there is need for one.
+/// Compresses every file that gets smaller, and returns a digest of all clusters. `node` stands
+/// for the packed inode, which becomes the last item if there is need for one.
 pub(super) fn compress<'a>(
     items: &mut Vec<Item<'a>>,
     node: &'a Node,
@@ -58,18 +58,19 @@ pub(super) fn compress<'a>(
     features: Features,
     threads: NonZero<usize>,
     spool: &mut Spool,
-) -> Result<(), WriteError> {
+) -> Result<[u8; 32], WriteError> {
+    let mut digest = Sha256::new();
     let mut packed = Packed::default();
     let small = if features.fragments { small_files(items) } else { Vec::new() };
     let segments = segments(items, features, &small);
-    clusters(items, &segments, codec, threads, spool, &mut packed)?;
+    clusters(items, &segments, codec, threads, spool, &mut packed, &mut digest)?;
     for position in small {
         let Data::Flat(content) = items[position].data else { continue };
         let offset = packed.add(position, content, 0);
         items[position].data = Data::Fragment { size: content.size(), offset };
     }
     if packed.length() > 0 {
-        let data = pack(&packed, items, codec, threads, spool)?;
+        let data = pack(&packed, items, codec, threads, spool, &mut digest)?;
         items.push(Item::new(node, data));
     }
     for position in 0..items.len() {
@@ -79,7 +80,7 @@ pub(super) fn compress<'a>(
             items[position].data = data.clone();
         }
     }
-    Ok(())
+    Ok(digest.finalize().into())
 }
 
 /// Compresses the files that are large enough for clusters of their own.
@@ -90,6 +91,7 @@ fn clusters<'a>(
     threads: NonZero<usize>,
     spool: &mut Spool,
     packed: &mut Packed<'a>,
+    digest: &mut Sha256,
 ) -> Result<(), WriteError> {
     let mut settled = Vec::new();
     let mut extents: Vec<Extent> = Vec::new();
@@ -111,6 +113,7 @@ fn clusters<'a>(
         },
         |segment, Outcome { clusters, tail }| {
             extents.extend_from_slice(&clusters.extents);
+            digest.update(clusters.digest);
             spool.append(&clusters.data)?;
             if !segment.is_last() {
                 return Ok(());
@@ -195,6 +198,7 @@ fn pack<'a>(
     codec: Codec,
     threads: NonZero<usize>,
     spool: &mut Spool,
+    digest: &mut Sha256,
 ) -> Result<Data<'a>, WriteError> {
     let size = packed.length();
     let starts: Vec<u64> = (0..size).step_by(SEGMENT).collect();
@@ -212,6 +216,7 @@ fn pack<'a>(
         },
         |_, clusters| {
             extents.extend_from_slice(&clusters.extents);
+            digest.update(clusters.digest);
             Ok(spool.append(&clusters.data)?)
         },
     )?;
@@ -230,7 +235,11 @@ fn encode(
     leaves_tail: bool,
 ) -> Result<Clusters, LibraryError> {
     match encoder {
-        Ok(Some(encoder)) => encoder.encode(input, leaves_tail),
+        Ok(Some(encoder)) => {
+            let mut clusters = encoder.encode(input, leaves_tail)?;
+            clusters.digest = Sha256::digest(&clusters.data).into();
+            Ok(clusters)
+        }
         Ok(None) => Ok(Clusters::default()),
         Err(error) => Err(error.clone()),
     }

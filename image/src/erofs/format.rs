@@ -46,6 +46,8 @@ pub(crate) struct Superblock {
     pub(crate) inodes: u64,
     pub(crate) build_time: u64,
     pub(crate) blocks: u32,
+    /// From where the places of shared extended attributes are counted.
+    pub(crate) xattr_block: u32,
     pub(crate) uuid: [u8; 16],
     /// One bit per algorithm in use.
     pub(crate) algorithms: u16,
@@ -57,8 +59,8 @@ impl Superblock {
     pub(crate) fn bytes(&self) -> [u8; SUPERBLOCK_SIZE] {
         let mut out = Fields::new();
         out.u32(MAGIC).u32(0).u32(self.compat).u8(BLOCK_BITS).u8(0).u16(self.root_nid);
-        // Times in nanoseconds, the metadata's and the shared attributes' first block are zero.
-        out.u64(self.inodes).u64(self.build_time).u32(0).u32(self.blocks).u32(0).u32(0);
+        // Times in nanoseconds and the first block of the metadata are zero.
+        out.u64(self.inodes).u64(self.build_time).u32(0).u32(self.blocks).u32(0).u32(self.xattr_block);
         out.bytes(&self.uuid).bytes(&[0; 16]).u32(self.incompat).u16(self.algorithms);
         // No other devices, directory blocks of the usual size, no prefixes of attributes.
         out.bytes(&[0; 10]).u64(self.packed_nid);
@@ -187,6 +189,13 @@ pub(crate) const XATTR_HEADER: usize = 12;
 
 /// Extended attributes are counted in units of this many bytes.
 pub(crate) const XATTR_UNIT: usize = 4;
+
+/// What precedes the inline extended attributes of an inode, of which so many are shared.
+pub(crate) fn xattr_header(shared: u8) -> [u8; XATTR_HEADER] {
+    let mut out = Fields::new();
+    out.u32(0).u8(shared);
+    out.finish()
+}
 
 /// An extended attribute's name and value follow this.
 pub(crate) fn xattr_entry(name_length: u8, name_index: u8, value_length: u16) -> [u8; 4] {

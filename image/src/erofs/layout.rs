@@ -13,7 +13,8 @@ use super::error::WriteError;
 use super::format::{
     BLOCK, DataLayout, FileType, INODE_COMPACT, INODE_EXTENDED, Inode, MAP_HEADER, MAP_HEADER_ALIGNMENT, SLOT,
 };
-use super::{index, xattr};
+use super::index;
+use super::xattr::{self, Area, Xattrs};
 use crate::tree::{Content, Kind, Node, NodeId, Special, Tree};
 
 /// One inode to be, with the data it stands for.
@@ -23,7 +24,7 @@ pub(super) struct Item<'a> {
     pub(super) path: PathBuf,
     pub(super) node: &'a Node,
     pub(super) links: u32,
-    pub(super) xattrs: Vec<u8>,
+    pub(super) xattrs: Xattrs,
     pub(super) data: Data<'a>,
     /// Byte offset of the inode.
     pub(super) address: u64,
@@ -67,8 +68,9 @@ pub(super) struct Clustered {
     pub(super) tail: Option<u32>,
 }
 
-/// Every inode of a tree, in the order of its entries.
-pub(super) fn items(tree: &Tree) -> Result<Vec<Item<'_>>, WriteError> {
+/// Every inode of a tree, in the order of its entries, and the attributes they share.
+pub(super) fn items(tree: &Tree) -> Result<(Vec<Item<'_>>, Area), WriteError> {
+    let mut xattrs = Vec::new();
     let mut items: Vec<Item<'_>> = Vec::new();
     let mut positions: HashMap<NodeId, usize> = HashMap::new();
     let mut parents = Vec::new();
@@ -85,17 +87,12 @@ pub(super) fn items(tree: &Tree) -> Result<Vec<Item<'_>>, WriteError> {
         };
         positions.insert(entry.id, items.len());
         parents.push(entry.parent);
-        items.push(Item {
-            xattrs: xattr::encode(&entry.path, &entry.node.metadata.xattrs)?,
-            path: entry.path,
-            node: entry.node,
-            links: 1,
-            data,
-            address: 0,
-            first_block: 0,
-            same_as: None,
-            shares_blocks: false,
-        });
+        xattrs.push(xattr::entries(&entry.path, &entry.node.metadata.xattrs)?);
+        items.push(Item { path: entry.path, ..Item::new(entry.node, data) });
+    }
+    let area = Area::new(&xattrs);
+    for (item, entries) in items.iter_mut().zip(xattrs) {
+        item.xattrs = area.split(entries);
     }
     for (position, parent) in parents.into_iter().enumerate() {
         let Kind::Directory(entries) = &items[position].node.kind else { continue };
@@ -111,15 +108,30 @@ pub(super) fn items(tree: &Tree) -> Result<Vec<Item<'_>>, WriteError> {
         items[position].links = names.iter().map(is_directory).sum();
         items[position].data = Data::Directory(names);
     }
-    Ok(items)
+    Ok((items, area))
 }
 
-/// Gives every item its addresses, and returns how many blocks the superblock and the metadata
-/// take, and how many the image.
-pub(super) fn place(items: &mut [Item<'_>]) -> Result<(u64, u32), WriteError> {
+/// Where the parts of an image lie that are no inodes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Places {
+    /// Byte offset of the shared attributes.
+    pub(super) area: u64,
+    /// How many blocks the superblock and the metadata take.
+    pub(super) metadata: u64,
+    /// How many the image.
+    pub(super) blocks: u32,
+}
+
+/// Gives every item its addresses. The root is the first.
+pub(super) fn place(items: &mut [Item<'_>], area: &Area) -> Result<Places, WriteError> {
     let mut space = Space { next: 1, partial: BTreeSet::new() };
-    for item in items.iter_mut() {
+    let mut shared = 0;
+    for (position, item) in items.iter_mut().enumerate() {
         item.address = space.allocate(item.metadata_size());
+        // Behind the root, whose number must be small.
+        if position == 0 && !area.bytes().is_empty() {
+            shared = space.allocate(area.bytes().len() as u64);
+        }
     }
     let metadata = space.next;
     let mut blocks = metadata;
@@ -142,8 +154,8 @@ pub(super) fn place(items: &mut [Item<'_>]) -> Result<(u64, u32), WriteError> {
             blocks += count;
         }
     }
-    let count = u32::try_from(blocks).map_err(|_| WriteError::TooLarge { blocks })?;
-    Ok((metadata, count))
+    let blocks = u32::try_from(blocks).map_err(|_| WriteError::TooLarge { blocks })?;
+    Ok(Places { area: shared, metadata, blocks })
 }
 
 fn file_type(data: &Data<'_>) -> FileType {
@@ -174,7 +186,7 @@ impl<'a> Item<'a> {
             path: PathBuf::new(),
             node,
             links: 1,
-            xattrs: Vec::new(),
+            xattrs: Xattrs::default(),
             data,
             address: 0,
             first_block: 0,
@@ -238,7 +250,7 @@ impl Item<'_> {
         let metadata = &self.node.metadata;
         Inode {
             layout,
-            xattr_count: xattr::count(&self.xattrs).expect("what cannot be counted is not encoded"),
+            xattr_count: self.xattrs.count(),
             mode: metadata.mode | file_type(&self.data).mode(),
             links: self.links,
             size: self.size(),

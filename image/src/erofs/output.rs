@@ -16,18 +16,47 @@ use crate::tree::Content;
 const COPY: usize = 256 * 1024;
 
 /// Takes the bytes of an image, in order.
-pub(super) trait Output {
+pub(super) trait Output: Sized {
     /// How many bytes there were so far.
     fn position(&self) -> u64;
 
-    /// Takes metadata.
+    /// What content is copied through.
+    fn buffer(&mut self) -> &mut Vec<u8>;
+
+    /// Takes bytes that are at hand.
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), WriteError>;
 
     /// Takes a range of the content of the file `path`.
-    fn content(&mut self, path: &Path, content: &Content, range: Range<u64>) -> Result<(), WriteError>;
+    fn content(&mut self, path: &Path, content: &Content, range: Range<u64>) -> Result<(), WriteError> {
+        let failed = |source| WriteError::Content { path: path.to_owned(), source };
+        let mut opened = content.open().map_err(failed)?;
+        opened.seek(SeekFrom::Start(range.start)).map_err(|error| failed(content.unreadable(error)))?;
+        let end = range.end;
+        self.copy(range, |offset, part| content.fill(&mut opened, offset, part).map_err(failed))?;
+        if end == content.size() { content.at_end(&mut opened).map_err(failed) } else { Ok(()) }
+    }
 
     /// Takes a range of what was compressed before.
     fn spooled(&mut self, spool: &Spool, range: Range<u64>) -> Result<(), WriteError>;
+
+    /// Copies `range` through the buffer, which `fill` fills with what lies at an offset.
+    fn copy(
+        &mut self,
+        range: Range<u64>,
+        mut fill: impl FnMut(u64, &mut [u8]) -> Result<(), WriteError>,
+    ) -> Result<(), WriteError> {
+        let mut buffer = std::mem::take(self.buffer());
+        let mut offset = range.start;
+        let mut result = Ok(());
+        while offset < range.end && result.is_ok() {
+            let length = buffer.len().min(usize::try_from(range.end - offset).unwrap_or(usize::MAX));
+            let part = &mut buffer[..length];
+            result = fill(offset, part).and_then(|()| self.bytes(part));
+            offset += length as u64;
+        }
+        *self.buffer() = buffer;
+        result
+    }
 
     /// Takes zeros up to `position`.
     fn pad_to(&mut self, position: u64) -> Result<(), WriteError> {
@@ -45,16 +74,17 @@ pub(super) trait Output {
     }
 }
 
-/// Counts bytes, and hashes those that are metadata.
+/// Counts bytes, and hashes all but those that were compressed, whose digest is known by then.
 pub(super) struct Measure {
     position: u64,
     digest: Sha256,
+    buffer: Vec<u8>,
 }
 
 impl Measure {
     /// Starts at `position`.
     pub(super) fn new(position: u64) -> Self {
-        Self { position, digest: Sha256::new() }
+        Self { position, digest: Sha256::new(), buffer: vec![0; COPY] }
     }
 
     /// Hashes bytes that are no part of the image.
@@ -62,7 +92,7 @@ impl Measure {
         self.digest.update(bytes);
     }
 
-    /// The digest of all metadata.
+    /// The digest of all that was hashed.
     pub(super) fn digest(self) -> [u8; 32] {
         self.digest.finalize().into()
     }
@@ -73,14 +103,13 @@ impl Output for Measure {
         self.position
     }
 
+    fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
         self.digest.update(bytes);
         self.position += bytes.len() as u64;
-        Ok(())
-    }
-
-    fn content(&mut self, _: &Path, _: &Content, range: Range<u64>) -> Result<(), WriteError> {
-        self.position += range.end - range.start;
         Ok(())
     }
 
@@ -108,25 +137,6 @@ impl<W: Write> Image<W> {
         self.out.flush().map_err(|source| WriteError::Output { offset: self.position, source })?;
         Ok((self.position, self.digest.finalize().into()))
     }
-
-    /// Copies `range` through the buffer, which `fill` fills with what lies at an offset.
-    fn copy(
-        &mut self,
-        range: Range<u64>,
-        mut fill: impl FnMut(u64, &mut [u8]) -> Result<(), WriteError>,
-    ) -> Result<(), WriteError> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let mut offset = range.start;
-        let mut result = Ok(());
-        while offset < range.end && result.is_ok() {
-            let length = buffer.len().min(usize::try_from(range.end - offset).unwrap_or(usize::MAX));
-            let part = &mut buffer[..length];
-            result = fill(offset, part).and_then(|()| self.bytes(part));
-            offset += length as u64;
-        }
-        self.buffer = buffer;
-        result
-    }
 }
 
 impl<W: Write> Output for Image<W> {
@@ -134,20 +144,15 @@ impl<W: Write> Output for Image<W> {
         self.position
     }
 
+    fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
         self.out.write_all(bytes).map_err(|source| WriteError::Output { offset: self.position, source })?;
         self.digest.update(bytes);
         self.position += bytes.len() as u64;
         Ok(())
-    }
-
-    fn content(&mut self, path: &Path, content: &Content, range: Range<u64>) -> Result<(), WriteError> {
-        let failed = |source| WriteError::Content { path: path.to_owned(), source };
-        let mut opened = content.open().map_err(failed)?;
-        opened.seek(SeekFrom::Start(range.start)).map_err(|error| failed(content.unreadable(error)))?;
-        let end = range.end;
-        self.copy(range, |offset, part| content.fill(&mut opened, offset, part).map_err(failed))?;
-        if end == content.size() { content.at_end(&mut opened).map_err(failed) } else { Ok(()) }
     }
 
     fn spooled(&mut self, spool: &Spool, range: Range<u64>) -> Result<(), WriteError> {

@@ -11,12 +11,14 @@ use super::crc32c::crc32c;
 use super::error::WriteError;
 use super::features::Features;
 use super::format::{
-    BLOCK_USIZE, CHECKSUM_OFFSET, COMPAT_CHECKSUM, COMPAT_MTIME, DataLayout, INCOMPAT_BIG_CLUSTERS,
-    INCOMPAT_FRAGMENTS, INCOMPAT_ZERO_PADDING, SUPERBLOCK_OFFSET, Superblock, fragment_header, map_header,
+    BLOCK, BLOCK_USIZE, CHECKSUM_OFFSET, COMPAT_CHECKSUM, COMPAT_MTIME, DataLayout, INCOMPAT_BIG_CLUSTERS,
+    INCOMPAT_FRAGMENTS, INCOMPAT_ZERO_PADDING, SUPERBLOCK_OFFSET, Superblock, XATTR_UNIT, fragment_header,
+    map_header,
 };
-use super::layout::{self, Clustered, Data, Item};
+use super::layout::{self, Clustered, Data, Item, Places};
 use super::output::{Image, Measure, Output};
 use super::writer_id::WriterId;
+use super::xattr::Area;
 use super::{directory, duplicates, index, packed};
 use crate::Kernel;
 use crate::codec::Codec;
@@ -68,8 +70,8 @@ pub struct Written {
 
 /// Writes `tree` to `out` as an EROFS image.
 ///
-/// The same tree, codec and timestamp give the same bytes. The image's UUID is made from its
-/// metadata (names, attributes, sizes, cluster indexes, writer id), not from the content of files.
+/// The same tree and options give the same bytes, with any number of threads. The UUID is made from
+/// all that the image holds and from the writer id.
 ///
 /// `out` is written from front to back. After an error it holds the beginning of an image, which
 /// the caller must discard: write to a temporary file and rename it when this has succeeded.
@@ -81,27 +83,29 @@ pub fn write(tree: &Tree, options: &Options, out: impl Write) -> Result<Written,
     let features = Features::new(options.kernel, codec);
     let threads = options.threads();
     let node = packed::node();
-    let mut items = layout::items(tree)?;
+    let (mut items, area) = layout::items(tree)?;
     duplicates::mark(&mut items, threads, |item| {
         item.data_blocks() > 0 || features.fragments && !item.is_best_inline()
     })?;
+    let mut compressed = [0; 32];
     let spool = match codec {
         Codec::None => None,
         _ => {
             let mut spool = Spool::new(&options.scratch())?;
-            compress(&mut items, &node, codec, features, threads, &mut spool)?;
+            compressed = compress(&mut items, &node, codec, features, threads, &mut spool)?;
             Some(spool)
         }
     };
-    let (metadata_blocks, blocks) = layout::place(&mut items)?;
+    let places = layout::place(&mut items, &area)?;
     let packed = items.iter().rposition(|item| std::ptr::eq(item.node, &raw const node));
     let timestamp = options.timestamp;
-    let plan = Plan { items, packed, metadata_blocks, blocks, codec, timestamp, spool };
+    let plan = Plan { items, packed, area, places, codec, timestamp, spool };
 
     let writer = WriterId::new(codec, options.kernel);
     let mut measure = Measure::new(BLOCK_USIZE as u64);
     measure.salt(writer.to_string().as_bytes());
     measure.salt(&options.timestamp.to_le_bytes());
+    measure.salt(&compressed);
     plan.emit(&mut measure)?;
     let uuid = uuid(measure.digest());
 
@@ -117,8 +121,8 @@ struct Plan<'a> {
     items: Vec<Item<'a>>,
     /// Position of the packed inode.
     packed: Option<usize>,
-    metadata_blocks: u64,
-    blocks: u32,
+    area: Area,
+    places: Places,
     codec: Codec,
     timestamp: u64,
     spool: Option<Spool>,
@@ -143,7 +147,8 @@ impl Plan<'_> {
             root_nid: u16::try_from(self.items[0].nid()).expect("the root lies in block 1"),
             inodes: self.items.len() as u64,
             build_time: self.timestamp,
-            blocks: self.blocks,
+            blocks: self.places.blocks,
+            xattr_block: self.area_start().0,
             uuid,
             algorithms,
             packed_nid: self.packed.map_or(0, |position| self.items[position].nid()),
@@ -160,13 +165,20 @@ impl Plan<'_> {
 
     /// Everything after the first block.
     fn emit(&self, out: &mut impl Output) -> Result<(), WriteError> {
-        let mut by_address: Vec<usize> = (0..self.items.len()).collect();
-        by_address.sort_by_key(|position| self.items[*position].address);
-        for position in by_address {
-            out.pad_to(self.items[position].address)?;
-            self.emit_inode(position, out)?;
+        let addresses = self.items.iter().map(|item| item.address);
+        let mut by_address: Vec<_> = addresses.enumerate().map(|(at, address)| (address, Some(at))).collect();
+        if !self.area.bytes().is_empty() {
+            by_address.push((self.places.area, None));
         }
-        out.pad_to(self.metadata_blocks * BLOCK_USIZE as u64)?;
+        by_address.sort_unstable();
+        for (address, position) in by_address {
+            out.pad_to(address)?;
+            match position {
+                Some(position) => self.emit_inode(position, out)?,
+                None => out.bytes(self.area.bytes())?,
+            }
+        }
+        out.pad_to(self.places.metadata * BLOCK_USIZE as u64)?;
         for item in &self.items {
             if let Data::Directory(names) = &item.data {
                 let bytes = self.directory(names);
@@ -188,7 +200,7 @@ impl Plan<'_> {
             Some(bytes) => out.bytes(&bytes)?,
             None => out.bytes(&inode.extended())?,
         }
-        out.bytes(&item.xattrs)?;
+        out.bytes(&item.xattrs.bytes(self.area_start().1))?;
         let tail = item.tail();
         match (&item.data, item.layout()) {
             (Data::Special(_), _) => Ok(()),
@@ -232,6 +244,13 @@ impl Plan<'_> {
             (Data::Clustered(_), None) => {}
         }
         out.pad()
+    }
+
+    /// The block where the shared attributes start, and how many units of theirs after its start.
+    fn area_start(&self) -> (u32, u32) {
+        let part = |value: u64| u32::try_from(value).expect("a part of an address that fits");
+        let Places { area, .. } = self.places;
+        (part(area / BLOCK), part(area % BLOCK / XATTR_UNIT as u64))
     }
 
     fn directory(&self, names: &[directory::Name<'_, usize>]) -> Vec<u8> {

@@ -1,10 +1,17 @@
-//! Extended attributes of one inode, in the bytes that follow it.
+//! Extended attributes: in the bytes that follow an inode, or, where several inodes have the same
+//! one, once in an area of the image.
+//!
+//! ```text
+//! behind an inode    12 bytes of header, 4 bytes for each shared attribute: where it lies in the
+//!                    area, in units of 4 bytes; then the attributes it has alone
+//! an attribute       length of the name, prefix of the name, length of the value; name, value
+//! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use super::error::WriteError;
-use super::format::{XATTR_HEADER, XATTR_UNIT, xattr_entry};
+use super::format::{XATTR_HEADER, XATTR_UNIT, xattr_entry, xattr_header};
 
 /// Prefixes of names that are stored as a number. An empty rest is right for the last two only.
 const PREFIXES: [(&str, u8); 5] = [
@@ -15,32 +22,119 @@ const PREFIXES: [(&str, u8); 5] = [
     ("system.posix_acl_default", 3),
 ];
 
-/// The bytes behind an inode that hold its attributes, in the order of their names; empty
-/// without attributes.
-pub(super) fn encode(path: &Path, xattrs: &BTreeMap<String, Vec<u8>>) -> Result<Vec<u8>, WriteError> {
-    if xattrs.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut out = vec![0; XATTR_HEADER];
+/// The most attributes of an inode that can be shared: they are counted in a byte.
+const SHARED_MAX: usize = 255;
+
+/// The attributes of one inode, each as it lies in an image, in the order of their names.
+pub(super) type Entries = Vec<Vec<u8>>;
+
+/// The attributes of one inode, by where they lie.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Xattrs {
+    /// Where the shared ones lie in the area, in units.
+    shared: Vec<u32>,
+    /// The others, one after the other.
+    own: Vec<u8>,
+}
+
+/// The attributes that several inodes share.
+#[derive(Debug, Default)]
+pub(super) struct Area {
+    bytes: Vec<u8>,
+    /// Where each lies, in units.
+    places: HashMap<Vec<u8>, u32>,
+}
+
+/// The attributes of the inode at `path`.
+pub(super) fn entries(path: &Path, xattrs: &BTreeMap<String, Vec<u8>>) -> Result<Entries, WriteError> {
+    let mut entries = Vec::new();
+    let mut total = 0;
     for (name, value) in xattrs {
         let refuse = |reason| WriteError::Xattr { path: path.to_owned(), name: name.clone(), reason };
         let (rest, index) = split(name).ok_or_else(|| refuse("erofs has no place for such names"))?;
         let name_length = u8::try_from(rest.len()).map_err(|_| refuse("its name is too long"))?;
         let value_length = u16::try_from(value.len()).map_err(|_| refuse("its value is too long"))?;
-        out.extend_from_slice(&xattr_entry(name_length, index, value_length));
-        out.extend_from_slice(rest.as_bytes());
-        out.extend_from_slice(value);
-        out.resize(out.len().next_multiple_of(XATTR_UNIT), 0);
-        if count(&out).is_none() {
+        let mut entry = xattr_entry(name_length, index, value_length).to_vec();
+        entry.extend_from_slice(rest.as_bytes());
+        entry.extend_from_slice(value);
+        entry.resize(entry.len().next_multiple_of(XATTR_UNIT), 0);
+        total += entry.len();
+        if units(XATTR_HEADER + total).is_none() {
             return Err(refuse("the attributes of one file have more than 256 KiB together"));
         }
+        entries.push(entry);
     }
-    Ok(out)
+    Ok(entries)
+}
+
+impl Area {
+    /// The area for inodes with these attributes: what takes less room in it.
+    pub(super) fn new(all: &[Entries]) -> Self {
+        let mut counts: BTreeMap<&[u8], usize> = BTreeMap::new();
+        all.iter().flatten().for_each(|entry| *counts.entry(entry).or_default() += 1);
+        let mut area = Self::default();
+        for (entry, count) in counts {
+            let place = u32::try_from(area.bytes.len() / XATTR_UNIT);
+            if let Ok(place) = place
+                && count * entry.len() > entry.len() + count * XATTR_UNIT
+            {
+                area.places.insert(entry.to_vec(), place);
+                area.bytes.extend_from_slice(entry);
+            }
+        }
+        area
+    }
+
+    /// The attributes it holds.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Where the attributes of one inode lie.
+    pub(super) fn split(&self, entries: Entries) -> Xattrs {
+        let mut xattrs = Xattrs::default();
+        for entry in entries {
+            match self.places.get(&entry) {
+                Some(place) if xattrs.shared.len() < SHARED_MAX => xattrs.shared.push(*place),
+                _ => xattrs.own.extend_from_slice(&entry),
+            }
+        }
+        xattrs
+    }
+}
+
+impl Xattrs {
+    /// How many bytes behind the inode they take.
+    pub(super) fn len(&self) -> usize {
+        match self.shared.len() * XATTR_UNIT + self.own.len() {
+            0 => 0,
+            length => XATTR_HEADER + length,
+        }
+    }
+
+    /// What the inode says about them.
+    pub(super) fn count(&self) -> u16 {
+        units(self.len()).expect("what cannot be counted is refused before")
+    }
+
+    /// The bytes behind the inode. The area starts `area` units after where the image says.
+    pub(super) fn bytes(&self, area: u32) -> Vec<u8> {
+        if self.len() == 0 {
+            return Vec::new();
+        }
+        let count = u8::try_from(self.shared.len()).expect("at most SHARED_MAX");
+        let mut out = xattr_header(count).to_vec();
+        for place in &self.shared {
+            out.extend_from_slice(&(area + place).to_le_bytes());
+        }
+        out.extend_from_slice(&self.own);
+        out
+    }
 }
 
 /// What an inode says about attributes of that many bytes.
-pub(super) fn count(encoded: &[u8]) -> Option<u16> {
-    match encoded.len() {
+fn units(length: usize) -> Option<u16> {
+    match length {
         0 => Some(0),
         length => u16::try_from((length - XATTR_HEADER) / XATTR_UNIT + 1).ok(),
     }
@@ -57,28 +151,55 @@ fn split(name: &str) -> Option<(&str, u8)> {
 mod tests {
     use super::*;
 
-    fn encode_one(name: &str, value: &[u8]) -> Result<Vec<u8>, WriteError> {
-        encode(Path::new("usr/bin/ping"), &BTreeMap::from([(name.to_owned(), value.to_owned())]))
+    fn entries_of(xattrs: &[(&str, &[u8])]) -> Result<Entries, WriteError> {
+        let xattrs = xattrs.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect();
+        entries(Path::new("usr/bin/ping"), &xattrs)
     }
 
     #[test]
     fn an_attribute_is_stored_behind_a_header_and_counted_in_units_of_four() {
-        let bytes = encode_one("user.ab", b"xyz").unwrap();
+        let xattrs = Area::default().split(entries_of(&[("user.ab", b"xyz")]).unwrap());
+        let bytes = xattrs.bytes(7);
         assert_eq!(bytes[..12], [0; 12]);
         assert_eq!(bytes[12..], [2, 1, 3, 0, b'a', b'b', b'x', b'y', b'z', 0, 0, 0]);
-        assert_eq!(count(&bytes), Some(4));
-        assert_eq!(count(&encode(Path::new(""), &BTreeMap::new()).unwrap()), Some(0));
+        assert_eq!((xattrs.len(), xattrs.count()), (24, 4));
+        assert_eq!((Xattrs::default().count(), Xattrs::default().bytes(7)), (0, Vec::new()));
+    }
+
+    #[test]
+    fn what_several_inodes_have_is_stored_once() {
+        let (label, own): (&[u8], &[u8]) = (b"system_u:object_r:usr_t:s0", b"mine");
+        let both = entries_of(&[("security.selinux", label), ("user.own", own)]).unwrap();
+        let one = entries_of(&[("security.selinux", label)]).unwrap();
+        let area = Area::new(&[both.clone(), one.clone(), Vec::new()]);
+        assert_eq!(area.bytes(), one[0]);
+        let shared = area.split(one).bytes(5);
+        assert_eq!(shared, [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0]);
+        assert_eq!(area.split(both).bytes(5)[..16], shared);
+        // Twice as many bytes would be no fewer.
+        let short = entries_of(&[("user.a", b"")]).unwrap();
+        assert!(Area::new(&[short.clone(), short]).bytes().is_empty());
+    }
+
+    #[test]
+    fn an_inode_shares_no_more_than_it_can_count() {
+        let names: Vec<String> = (0..300).map(|number| format!("user.{number}")).collect();
+        let list: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b"value"[..])).collect();
+        let many = entries_of(&list).unwrap();
+        let xattrs = Area::new(&[many.clone(), many.clone(), many.clone()]).split(many);
+        assert_eq!(xattrs.shared.len(), 255);
+        assert!(!xattrs.own.is_empty());
     }
 
     #[test]
     fn what_has_no_place_is_refused_with_path_and_name() {
         for name in ["btrfs.compression", "user.", "security", "system.posix_acl_access.x", "user.a\0b"] {
-            let error = encode_one(name, b"").unwrap_err().to_string();
+            let error = entries_of(&[(name, b"")]).unwrap_err().to_string();
             assert!(error.starts_with("/usr/bin/ping: cannot store the extended attribute"), "{error}");
             assert!(error.contains(name), "{error}");
         }
-        assert!(encode_one("system.posix_acl_access", b"x").is_ok());
-        assert!(encode_one("user.a", &[0; 65_536]).is_err());
-        assert!(encode_one(&format!("user.{}", "n".repeat(256)), b"").is_err());
+        assert!(entries_of(&[("system.posix_acl_access", b"x")]).is_ok());
+        assert!(entries_of(&[("user.a", &[0; 65_536])]).is_err());
+        assert!(entries_of(&[(&format!("user.{}", "n".repeat(256)), b"")]).is_err());
     }
 }
