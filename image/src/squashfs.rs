@@ -20,6 +20,7 @@ mod format;
 mod inode;
 mod layout;
 mod metadata;
+mod output;
 mod reader;
 mod tables;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! then the same digest of their first bytes, then of all; what is taken as equal was compared.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::num::NonZero;
 use std::path::Path;
@@ -40,20 +41,42 @@ pub(super) fn find(units: &[Unit<'_>], threads: NonZero<usize>) -> Result<Vec<us
     let wholes = digests(units, &same_head, u64::MAX, threads)?;
 
     let mut first: Vec<usize> = (0..units.len()).collect();
-    let mut known: HashMap<(u64, [u8; 32]), Vec<usize>> = HashMap::new();
+    let mut known: HashMap<(u64, [u8; 32]), usize> = HashMap::new();
+    let mut pairs = Vec::new();
     for (position, whole) in same_head.iter().zip(&wholes) {
-        let equals = known.entry((units[*position].length, *whole)).or_default();
-        for candidate in equals.iter() {
-            if units[*position].is_equal_to(&units[*candidate])? {
-                first[*position] = *candidate;
-                break;
+        match known.entry((units[*position].length, *whole)) {
+            Entry::Vacant(entry) => {
+                entry.insert(*position);
             }
-        }
-        if first[*position] == *position {
-            equals.push(*position);
+            Entry::Occupied(entry) => pairs.push((*position, *entry.get())),
         }
     }
+    let batches: Vec<&[(usize, usize)]> = pairs.chunks(BATCH).collect();
+    parallel::ordered(
+        &batches,
+        threads,
+        Buffers::new,
+        |buffers, batch| {
+            let equal = |(one, other): &(usize, usize)| units[*one].is_equal_to(&units[*other], buffers);
+            batch.iter().map(equal).collect::<Result<Vec<bool>, _>>()
+        },
+        |batch, equal| {
+            // Another content with the same digest is stored like any other.
+            let found = batch.iter().zip(equal).filter(|(_, is_equal)| *is_equal);
+            found.for_each(|((position, equal), _)| first[*position] = *equal);
+            Ok(())
+        },
+    )?;
     Ok(first)
+}
+
+/// What two units are read into.
+struct Buffers(Vec<u8>, Vec<u8>);
+
+impl Buffers {
+    fn new() -> Self {
+        Self(vec![0; CHUNK], vec![0; CHUNK])
+    }
 }
 
 /// The positions, in order, whose key another one has too.
@@ -113,12 +136,12 @@ impl Unit<'_> {
         Ok(digest.finalize().into())
     }
 
-    fn is_equal_to(&self, other: &Unit<'_>) -> Result<bool, WriteError> {
-        let (mut ours, mut theirs) = (vec![0; CHUNK], vec![0; CHUNK]);
+    fn is_equal_to(&self, other: &Unit<'_>, buffers: &mut Buffers) -> Result<bool, WriteError> {
+        let Buffers(ours, theirs) = buffers;
         let mut done = 0;
         while done < self.length {
-            let part = self.read(done, self.length, &mut ours)?;
-            if part != other.read(done, other.length, &mut theirs)? {
+            let part = self.read(done, self.length, ours)?;
+            if part != other.read(done, other.length, theirs)? {
                 return Ok(false);
             }
             done += part.len() as u64;

@@ -6,12 +6,11 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::thread;
 
-use sha2::{Digest, Sha256};
-
 use super::codec::{Codec, Encoder};
 use super::error::WriteError;
 use super::format::{BLOCK_LOG_MAX, BLOCK_LOG_MIN, BLOCK_STORED, SUPERBLOCK, Superblock, flags};
 use super::layout::{self, Contents, Data, Item, Job, Piece, Stored};
+use super::output;
 use super::tables::{self, Fragment, Tables};
 use super::writer_id::WriterId;
 use crate::codec::LibraryError;
@@ -21,12 +20,6 @@ use crate::tree::Tree;
 
 /// The size of blocks in bytes unless told otherwise: what the kernel and everyone else use.
 const BLOCK_SIZE: u32 = 128 * 1024;
-
-/// What the length of an image is a multiple of, in bytes: loop devices cut off the rest.
-const PADDING: u64 = 4096;
-
-/// How much of what was compressed is in memory at once while it is copied, in bytes.
-const COPY: usize = 256 * 1024;
 
 /// How to write an image. Only `codec`, `block_size` and `timestamp` shape its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,12 +90,8 @@ pub fn write(tree: &Tree, options: &Options, out: impl Write) -> Result<Written,
     let tables = tables::make(&items, &stored, &fragments, time, end, &mut encoder)?;
     let superblock = superblock(codec, block_log, time, &fragments, &tables, end);
 
-    let mut image = Image { out, position: 0, digest: Sha256::new() };
-    image.bytes(&superblock.bytes())?;
-    image.bytes(&parameters)?;
-    image.spooled(&spool)?;
-    image.bytes(&tables.bytes)?;
-    let (size, sha256) = image.finish()?;
+    let head = [&superblock.bytes()[..], &parameters].concat();
+    let (size, sha256) = output::write(&head, &spool, &tables.bytes, out)?;
     Ok(Written { size, sha256, writer: WriterId::new(codec, block_log) })
 }
 
@@ -254,42 +243,5 @@ impl Packing<'_> {
         content
             .read_at(piece.offset, &mut input[start..])
             .map_err(|source| WriteError::Content { path: item.path.clone(), source })
-    }
-}
-
-/// Writes the image and hashes all of it.
-struct Image<W> {
-    out: W,
-    position: u64,
-    digest: Sha256,
-}
-
-impl<W: Write> Image<W> {
-    fn bytes(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
-        self.out.write_all(bytes).map_err(|source| WriteError::Output { offset: self.position, source })?;
-        self.digest.update(bytes);
-        self.position += bytes.len() as u64;
-        Ok(())
-    }
-
-    fn spooled(&mut self, spool: &Spool) -> Result<(), WriteError> {
-        let mut buffer = vec![0; COPY];
-        let mut offset = 0;
-        while offset < spool.length() {
-            let rest = usize::try_from(spool.length() - offset).unwrap_or(usize::MAX);
-            let part = &mut buffer[..rest.min(COPY)];
-            spool.read(offset, part)?;
-            self.bytes(part)?;
-            offset += part.len() as u64;
-        }
-        Ok(())
-    }
-
-    /// Pads the image; returns its size and digest.
-    fn finish(mut self) -> Result<(u64, [u8; 32]), WriteError> {
-        let padding = self.position.next_multiple_of(PADDING) - self.position;
-        self.bytes(&vec![0; usize::try_from(padding).expect("less than 4 KiB")])?;
-        self.out.flush().map_err(|source| WriteError::Output { offset: self.position, source })?;
-        Ok((self.position, self.digest.finalize().into()))
     }
 }

@@ -166,7 +166,7 @@ fn small_files_share_fragments() -> Result {
 #[test]
 fn threads_do_not_change_the_image() -> Result {
     let tree = sample()?;
-    for codec in CODECS {
+    for codec in ["gzip:1", "zstd:3"] {
         let mut options = Options::new(codec.parse()?, 1);
         let mut digests = Vec::new();
         for threads in [1, 2, 4] {
