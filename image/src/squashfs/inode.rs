@@ -147,3 +147,44 @@ fn put_32(out: &mut Vec<u8>, fields: &[u32]) {
 fn low_32(number: u64) -> u32 {
     u32::try_from(number).expect("the extended form is for larger ones, and tables are checked")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn length(links: u32, xattrs: Option<u32>, data: Data<'_>) -> (u8, usize) {
+        let inode = Inode { mode: 0o644, uid: 0, gid: 0, time: 0, number: 1, links, xattrs, data };
+        let bytes = inode.bytes();
+        (bytes[0], bytes.len())
+    }
+
+    #[test]
+    fn an_inode_is_extended_where_the_short_form_has_no_room() {
+        let file = |size, start, sparse| Data::File { size, start, blocks: &[1, 2], sparse, tail: None };
+        let large = 1 << 32;
+        assert_eq!(length(1, None, file(large - 1, large - 1, 0)), (2, 32 + 8));
+        for (links, xattrs, data) in [
+            (2, None, file(1, 1, 0)),
+            (1, Some(0), file(1, 1, 0)),
+            (1, None, file(large, 1, 0)),
+            (1, None, file(1, large, 0)),
+            (1, None, file(1, 1, 1)),
+        ] {
+            assert_eq!(length(links, xattrs, data), (9, 56 + 8));
+        }
+        let directory =
+            |length| Data::Directory { listing: Place::default(), length, parent: 1, indexes: &[] };
+        assert_eq!(length(2, None, directory(65_532)), (1, 32));
+        assert_eq!(length(2, None, directory(65_533)), (8, 40));
+        assert_eq!(length(2, Some(0), directory(0)), (8, 40));
+        for (data, number, short) in [
+            (Data::Symlink(b"to"), 3, 24 + 2),
+            (Data::Block(1), 4, 24),
+            (Data::Character(1), 5, 24),
+            (Data::Fifo, 6, 20),
+        ] {
+            assert_eq!(length(1, None, data), (number, short));
+            assert_eq!(length(1, Some(7), data), (number + 7, short + 4));
+        }
+    }
+}
