@@ -49,6 +49,15 @@ impl Machine {
     /// All of them, the oldest first.
     pub const ALL: [Self; 3] = [Self::Bookworm, Self::Trixie, Self::Sid];
 
+    /// The systemd it has, as `--version` begins.
+    pub const fn systemd(self) -> u32 {
+        match self {
+            Self::Bookworm => 252,
+            Self::Trixie => 257,
+            Self::Sid => 262,
+        }
+    }
+
     /// The first number of its kernel's version, or the first two where they stay the same.
     pub const fn kernel(self) -> &'static str {
         match self {

@@ -1,0 +1,265 @@
+//! Extensions on systems that run, with systemd as their first process: merged by its own systemd-sysext,
+//! signed and verified down to the block, and by `sysupdate`, on kernels that can swap them without a gap
+//! and on one that cannot.
+
+use std::fs;
+use std::io::Cursor;
+use std::path::Path;
+use std::process::{Command, ExitCode, Output};
+
+use anyhow::{Context as _, Result, ensure};
+use sysext_image::ddi::{Architecture, Options, Signature, Writer};
+use sysext_image::pkcs7::{Certificate, PrivateKey, Signer};
+use sysext_image::tree::Metadata;
+use sysext_image::{Codec, Tree, erofs};
+use tests::machine::Machine;
+use tests::needs::{Need, Suite};
+use tests::peer::{merged_into_usr, run};
+use tests::programs::program;
+use tests::sample::Random;
+
+/// Where an operator puts images.
+const EXTENSIONS: &str = "/var/lib/extensions";
+
+/// Where an operator puts the certificates of those whose images may be merged.
+const CERTIFICATES: &str = "/etc/verity.d";
+
+/// Takes nothing but images with a signature by one of them.
+const ONLY_SIGNED: &str = "--image-policy=root=signed+absent:usr=signed+absent";
+
+fn main() -> ExitCode {
+    let mut suite = Suite::new();
+    for machine in Machine::ALL {
+        let name = format!("vm_extensions_are_merged_by_systemd_{}_and_by_us", machine.systemd());
+        suite.booted(&name, machine, &[Need::Tool("openssl")], prepare, move |directory| {
+            let system = System { machine, directory };
+            run("modprobe", &["-a", "loop", "dm_mod", "dm_verity", "overlay", "erofs"])?;
+            fs::create_dir_all(EXTENSIONS)?;
+            fs::create_dir_all(CERTIFICATES)?;
+            system.bare().context("a bare filesystem, merged by systemd")?;
+            system.signed().context("a signed image, merged by systemd")?;
+            system.damaged().context("a damaged image, merged by systemd")?;
+            system.ours().context("merged by sysupdate")
+        });
+    }
+    suite.run()
+}
+
+fn prepare(directory: &Path) -> Result<()> {
+    let signer = certify(directory, "ours")?;
+    certify(directory, "stranger")?;
+    let at = |name: &str| directory.join(name);
+    for version in ["1", "2"] {
+        fs::write(at(&format!("bare-{version}")), filesystem("bare", version)?)?;
+    }
+    fs::write(at("signed-1"), disk("signed", &signer)?)?;
+    let mut damaged = disk("damaged", &signer)?;
+    let part = &data()[50_000..50_064];
+    let place = damaged.windows(part.len()).position(|window| window == part);
+    damaged[place.context("the content of a stored file is not in the image")?] ^= 1;
+    fs::write(at("damaged-1"), damaged)?;
+    fs::copy(program("sysupdate")?, at("sysupdate"))?;
+    Ok(())
+}
+
+/// A key, and NAME.crt that says whose it is.
+fn certify(directory: &Path, name: &str) -> Result<Signer> {
+    let path = |end: &str| directory.join(format!("{name}.{end}"));
+    let (key, certificate) = (path("key"), path("crt"));
+    let [out, given] = [&certificate, &key].map(|path| path.to_string_lossy().into_owned());
+    run("openssl", &["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", &given])?;
+    run("openssl", &["req", "-x509", "-new", "-key", &given, "-subj", &format!("/CN={name}"), "-out", &out])?;
+    let key = PrivateKey::from_pem(&fs::read_to_string(key)?)?;
+    Ok(Signer::new(key, Certificate::parse(&fs::read(certificate)?)?)?)
+}
+
+/// What no codec makes smaller, and so is found in an image as it is.
+fn data() -> Vec<u8> {
+    Random::new(7).bytes(100_000)
+}
+
+/// An extension with a service that says in `/run` which version it comes from.
+fn filesystem(name: &str, version: &str) -> Result<Vec<u8>> {
+    let file = Metadata::new(0o644);
+    let mut tree = Tree::new();
+    let release = format!("usr/lib/extension-release.d/extension-release.{name}");
+    tree.insert_bytes(release, "ID=_any\nEXTENSION_RELOAD_MANAGER=1\n", file.clone())?;
+    tree.insert_bytes(format!("usr/share/{name}/version"), version, file.clone())?;
+    tree.insert_bytes(format!("usr/share/{name}/data"), data(), file.clone())?;
+    // Without the dependencies that every service has: nobody started the rest of the system.
+    let unit = format!(
+        "[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nRemainAfterExit=yes\n\
+         ExecStart=cp /usr/share/{name}/version /run/{name}\n"
+    );
+    tree.insert_bytes(format!("usr/lib/systemd/system/{name}.service"), unit, file)?;
+    let mut bytes = Vec::new();
+    erofs::write(&tree, &erofs::Options::new(Codec::default(), 1_700_000_000), &mut bytes)?;
+    Ok(bytes)
+}
+
+/// The first version of it as a signed disk image.
+fn disk(name: &str, signer: &Signer) -> Result<Vec<u8>> {
+    let mut image = Cursor::new(Vec::new());
+    let mut writer = Writer::new(&mut image, Options::new(Architecture::X86_64))?;
+    writer.copy(&mut &filesystem(name, "1")?[..])?;
+    writer.finish_signed(|root_hash| Signature::new(signer, root_hash))?;
+    Ok(image.into_inner())
+}
+
+/// The machine from inside.
+struct System<'a> {
+    machine: Machine,
+    directory: &'a Path,
+}
+
+impl System<'_> {
+    fn bare(&self) -> Result<()> {
+        self.place("bare", "1")?;
+        run("systemd-sysext", &["merge"])?;
+        ensure!(merged_into_usr()? == ["bare"], "{:?}", merged_into_usr()?);
+        self.serves("bare", "1")?;
+        unmerge("bare")
+    }
+
+    /// Merged with its certificate, and with no other.
+    fn signed(&self) -> Result<()> {
+        self.place("signed", "1")?;
+        let by_default = Command::new("systemd-sysext").arg("merge").output()?;
+        if self.machine == Machine::Sid {
+            // Its policy is content with dm-verity where nobody vouches for the root hash.
+            ensure!(by_default.status.success(), "{by_default:?}");
+            verified()?;
+            unmerge("signed")?;
+        } else {
+            self.refused("signed", &by_default)?;
+        }
+        // Debian 12's systemd has no policies yet, and by itself the one that is meant here.
+        let arguments: &[&str] =
+            if self.machine == Machine::Bookworm { &["merge"] } else { &["merge", ONLY_SIGNED] };
+        let merge = || Command::new("systemd-sysext").args(arguments).output();
+        let certificate = |name: &str| Path::new(CERTIFICATES).join(name);
+        fs::copy(self.directory.join("stranger.crt"), certificate("stranger.crt"))?;
+        self.refused("signed", &merge()?)?;
+        fs::copy(self.directory.join("ours.crt"), certificate("ours.crt"))?;
+        let merged = merge()?;
+        ensure!(merged.status.success(), "refused with its certificate: {merged:?}");
+        verified()?;
+        self.serves("signed", "1")?;
+        unmerge("signed")
+    }
+
+    /// A flipped bit in a file makes this file unreadable, once it is read, and no other.
+    fn damaged(&self) -> Result<()> {
+        self.place("damaged", "1")?;
+        run("systemd-sysext", &["merge"])?;
+        verified()?;
+        self.serves("damaged", "1")?;
+        let error = fs::read("/usr/share/damaged/data").err().context("a flipped bit was not noticed")?;
+        ensure!(error.raw_os_error() == Some(nix::libc::EIO), "{error}");
+        let log = run("dmesg", &[])?;
+        ensure!(log.contains("device-mapper: verity") && log.contains("is corrupted"), "{log}");
+        unmerge("damaged")
+    }
+
+    fn ours(&self) -> Result<()> {
+        let sysupdate = |verb: &str| {
+            let program = self.directory.join("sysupdate");
+            let output = Command::new(program).args(["sysext", verb]).output()?;
+            let said = [&output.stdout[..], &output.stderr].concat();
+            let said = String::from_utf8_lossy(&said).into_owned();
+            ensure!(output.status.success(), "sysext {verb}: {}\n{said}", output.status);
+            println!("{said}");
+            Ok(said)
+        };
+        self.place("bare", "1")?;
+        sysupdate("merge")?;
+        ensure!(merged_into_usr()? == ["bare"], "{:?}", merged_into_usr()?);
+        // Linux 6.12 is the first to mount a file without one.
+        let has_loop_device = backing_files()?.iter().any(|file| file.ends_with("/bare.raw"));
+        ensure!(has_loop_device == (self.machine == Machine::Bookworm), "{:?}", backing_files()?);
+        self.serves("bare", "1")?;
+
+        self.place("bare", "2")?;
+        let said = sysupdate("refresh")?;
+        // Linux 6.5 is the first to move a mount beneath another.
+        let gap = said.contains("files of /usr were missing for a moment");
+        ensure!(gap == (self.machine == Machine::Bookworm), "{said}");
+        run("systemctl", &["stop", "bare.service"])?;
+        self.serves("bare", "2")?;
+
+        sysupdate("unmerge")?;
+        ensure!(!Path::new("/usr/share/bare").exists(), "it is still there");
+        ensure!(merged_into_usr()?.is_empty(), "{:?}", merged_into_usr()?);
+        ensure!(backing_files()?.is_empty(), "{:?}", backing_files()?);
+        Ok(())
+    }
+
+    /// Makes an image of an extension the only one.
+    fn place(&self, name: &str, version: &str) -> Result<()> {
+        for entry in fs::read_dir(EXTENSIONS)? {
+            fs::remove_file(entry?.path())?;
+        }
+        let image = self.directory.join(format!("{name}-{version}"));
+        fs::copy(&image, Path::new(EXTENSIONS).join(format!("{name}.raw")))?;
+        Ok(())
+    }
+
+    /// Nothing is merged, and whoever asked for it was told.
+    fn refused(&self, name: &str, merge: &Output) -> Result<()> {
+        ensure!(!Path::new("/usr/share").join(name).exists(), "{name} was merged: {merge:?}");
+        // Debian 12's exits with 0 all the same.
+        let success = merge.status.success();
+        ensure!(success == (self.machine == Machine::Bookworm), "{merge:?}");
+        ensure!(!String::from_utf8_lossy(&merge.stderr).contains("Merged extensions"), "{merge:?}");
+        Ok(())
+    }
+
+    /// Its files are seen, and its unit is known to the first process.
+    fn serves(&self, name: &str, version: &str) -> Result<()> {
+        let found = fs::read_to_string(format!("/usr/share/{name}/version"))?;
+        ensure!(found == version, "version {found} is merged");
+        // Its systemd-sysext does not know EXTENSION_RELOAD_MANAGER= yet.
+        if self.machine == Machine::Bookworm {
+            run("systemctl", &["daemon-reload"])?;
+        }
+        run("systemctl", &["start", &format!("{name}.service")])?;
+        let served = fs::read_to_string(format!("/run/{name}"))?;
+        ensure!(served == version, "the service of version {served} was started");
+        Ok(())
+    }
+}
+
+fn unmerge(name: &str) -> Result<()> {
+    // Started again by who merges next.
+    if Path::new("/run").join(name).exists() {
+        run("systemctl", &["stop", &format!("{name}.service")])?;
+    }
+    run("systemd-sysext", &["unmerge"])?;
+    ensure!(!Path::new("/usr/share").join(name).exists(), "{name} is still there");
+    Ok(())
+}
+
+/// There is one device that verifies what is read, and the extension's files lie on it.
+fn verified() -> Result<()> {
+    let mut devices = Vec::new();
+    for entry in fs::read_dir("/sys/block")? {
+        let path = entry?.path();
+        if path.join("dm").is_dir() {
+            devices.push(fs::read_to_string(path.join("dm/uuid"))?);
+        }
+    }
+    ensure!(devices.len() == 1 && devices[0].starts_with("CRYPT-VERITY-"), "{devices:?}");
+    Ok(())
+}
+
+/// The files behind loop devices.
+fn backing_files() -> Result<Vec<String>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir("/sys/block")? {
+        let path = entry?.path().join("loop/backing_file");
+        if path.exists() {
+            files.push(fs::read_to_string(path)?.trim_end().to_owned());
+        }
+    }
+    Ok(files)
+}
