@@ -50,7 +50,7 @@ fn prepare(directory: &Path) -> Result<()> {
     certify(directory, "stranger")?;
     let at = |name: &str| directory.join(name);
     for version in ["1", "2"] {
-        fs::write(at(&format!("bare-{version}")), filesystem("bare", version)?)?;
+        fs::write(at(&format!("bare-{version}")), bare(version)?)?;
     }
     fs::write(at("signed-1"), disk("signed", &signer)?)?;
     let mut damaged = disk("damaged", &signer)?;
@@ -78,30 +78,41 @@ fn data() -> Vec<u8> {
     Random::new(7).bytes(100_000)
 }
 
-/// An extension with a service that says in `/run` which version it comes from.
-fn filesystem(name: &str, version: &str) -> Result<Vec<u8>> {
+/// What every extension has.
+fn tree(name: &str, version: &str, release: &str) -> Result<Tree> {
     let file = Metadata::new(0o644);
     let mut tree = Tree::new();
-    let release = format!("usr/lib/extension-release.d/extension-release.{name}");
-    tree.insert_bytes(release, "ID=_any\nEXTENSION_RELOAD_MANAGER=1\n", file.clone())?;
+    tree.insert_bytes(
+        format!("usr/lib/extension-release.d/extension-release.{name}"),
+        release,
+        file.clone(),
+    )?;
     tree.insert_bytes(format!("usr/share/{name}/version"), version, file.clone())?;
-    tree.insert_bytes(format!("usr/share/{name}/data"), data(), file.clone())?;
+    tree.insert_bytes(format!("usr/share/{name}/data"), data(), file)?;
+    Ok(tree)
+}
+
+/// An extension with a service that says in `/run` which version it comes from.
+fn bare(version: &str) -> Result<Vec<u8>> {
+    let mut tree = tree("bare", version, "ID=_any\nEXTENSION_RELOAD_MANAGER=1\n")?;
     // Without the dependencies that every service has: nobody started the rest of the system.
-    let unit = format!(
-        "[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nRemainAfterExit=yes\n\
-         ExecStart=cp /usr/share/{name}/version /run/{name}\n"
-    );
-    tree.insert_bytes(format!("usr/lib/systemd/system/{name}.service"), unit, file)?;
+    let unit = "[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nRemainAfterExit=yes\n\
+                ExecStart=cp /usr/share/bare/version /run/bare\n";
+    tree.insert_bytes("usr/lib/systemd/system/bare.service", unit, Metadata::new(0o644))?;
+    filesystem(&tree)
+}
+
+fn filesystem(tree: &Tree) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    erofs::write(&tree, &erofs::Options::new(Codec::default(), 1_700_000_000), &mut bytes)?;
+    erofs::write(tree, &erofs::Options::new(Codec::default(), 1_700_000_000), &mut bytes)?;
     Ok(bytes)
 }
 
-/// The first version of it as a signed disk image.
+/// An extension as a signed disk image.
 fn disk(name: &str, signer: &Signer) -> Result<Vec<u8>> {
     let mut image = Cursor::new(Vec::new());
     let mut writer = Writer::new(&mut image, Options::new(Architecture::X86_64))?;
-    writer.copy(&mut &filesystem(name, "1")?[..])?;
+    writer.copy(&mut &filesystem(&tree(name, "1", "ID=_any\n")?)?[..])?;
     writer.finish_signed(|root_hash| Signature::new(signer, root_hash))?;
     Ok(image.into_inner())
 }
@@ -117,7 +128,7 @@ impl System<'_> {
         self.place("bare", "1")?;
         run("systemd-sysext", &["merge"])?;
         ensure!(merged_into_usr()? == ["bare"], "{:?}", merged_into_usr()?);
-        self.serves("bare", "1")?;
+        self.serves("1")?;
         unmerge("bare")
     }
 
@@ -144,7 +155,7 @@ impl System<'_> {
         let merged = merge()?;
         ensure!(merged.status.success(), "refused with its certificate: {merged:?}");
         verified()?;
-        self.serves("signed", "1")?;
+        shows("signed", "1")?;
         unmerge("signed")
     }
 
@@ -153,7 +164,7 @@ impl System<'_> {
         self.place("damaged", "1")?;
         run("systemd-sysext", &["merge"])?;
         verified()?;
-        self.serves("damaged", "1")?;
+        shows("damaged", "1")?;
         let error = fs::read("/usr/share/damaged/data").err().context("a flipped bit was not noticed")?;
         ensure!(error.raw_os_error() == Some(nix::libc::EIO), "{error}");
         let log = run("dmesg", &[])?;
@@ -177,15 +188,14 @@ impl System<'_> {
         // Linux 6.12 is the first to mount a file without one.
         let has_loop_device = backing_files()?.iter().any(|file| file.ends_with("/bare.raw"));
         ensure!(has_loop_device == (self.machine == Machine::Bookworm), "{:?}", backing_files()?);
-        self.serves("bare", "1")?;
+        self.serves("1")?;
 
         self.place("bare", "2")?;
         let said = sysupdate("refresh")?;
         // Linux 6.5 is the first to move a mount beneath another.
         let gap = said.contains("files of /usr were missing for a moment");
         ensure!(gap == (self.machine == Machine::Bookworm), "{said}");
-        run("systemctl", &["stop", "bare.service"])?;
-        self.serves("bare", "2")?;
+        self.serves("2")?;
 
         sysupdate("unmerge")?;
         ensure!(!Path::new("/usr/share/bare").exists(), "it is still there");
@@ -214,26 +224,27 @@ impl System<'_> {
         Ok(())
     }
 
-    /// Its files are seen, and its unit is known to the first process.
-    fn serves(&self, name: &str, version: &str) -> Result<()> {
-        let found = fs::read_to_string(format!("/usr/share/{name}/version"))?;
-        ensure!(found == version, "version {found} is merged");
+    /// The extension's files are seen, and its unit is known to the first process.
+    fn serves(&self, version: &str) -> Result<()> {
+        shows("bare", version)?;
         // Its systemd-sysext does not know EXTENSION_RELOAD_MANAGER= yet.
         if self.machine == Machine::Bookworm {
             run("systemctl", &["daemon-reload"])?;
         }
-        run("systemctl", &["start", &format!("{name}.service")])?;
-        let served = fs::read_to_string(format!("/run/{name}"))?;
+        run("systemctl", &["restart", "bare.service"])?;
+        let served = fs::read_to_string("/run/bare")?;
         ensure!(served == version, "the service of version {served} was started");
         Ok(())
     }
 }
 
+fn shows(name: &str, version: &str) -> Result<()> {
+    let found = fs::read_to_string(format!("/usr/share/{name}/version"))?;
+    ensure!(found == version, "version {found} is merged");
+    Ok(())
+}
+
 fn unmerge(name: &str) -> Result<()> {
-    // Started again by who merges next.
-    if Path::new("/run").join(name).exists() {
-        run("systemctl", &["stop", &format!("{name}.service")])?;
-    }
     run("systemd-sysext", &["unmerge"])?;
     ensure!(!Path::new("/usr/share").join(name).exists(), "{name} is still there");
     Ok(())
