@@ -195,7 +195,7 @@ impl<R: Read + Seek + Send> FileReader<'_, R> {
         self.found += count as u64;
         if self.found > *expected || count == 0 && self.found < *expected {
             let (path, expected, found) = (path.clone(), *expected, self.found);
-            return Err(FilesystemError::Size { path, expected, found });
+            return Err(FilesystemError::Size { path, offset: self.trace.offset(), expected, found });
         }
         Ok(count)
     }

@@ -75,10 +75,12 @@ pub enum FilesystemError {
         source: io::Error,
     },
     /// A file is shorter or longer than it says.
-    #[error("/{path} of the image has {found} bytes, and should have {expected}", path = .path.display())]
+    #[error("/{path} of the image has {found} bytes near offset {offset}, and should have {expected}", path = .path.display())]
     Size {
         /// Where, in the image.
         path: PathBuf,
+        /// Where the image was read last, in bytes.
+        offset: u64,
         /// What its inode says, in bytes.
         expected: u64,
         /// What could be read, in bytes.

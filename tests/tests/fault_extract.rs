@@ -1,0 +1,370 @@
+//! Images that somebody damaged or made with intent: reading them ends in an error that says where, in
+//! bounded time and memory, and nothing is ever written outside the directory that is extracted into.
+
+use std::fs;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Output};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use sysext_image::erofs;
+use sysext_image::extract::{Options, Owners, extract};
+use sysext_image::filesystem::Limits;
+use sysext_image::tree::{Metadata, Tree};
+use sysext_image::{Codec, Filesystem};
+use tempfile::TempDir;
+use tests::needs::{Need, Suite};
+use tests::programs::program;
+use tests::sample::Random;
+
+/// How often each image is damaged.
+const MUTATIONS: u64 = 1000;
+
+/// What reading an image of 100 kB may take at most; it takes a few milliseconds.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// What this process may have had in memory at any time, in KiB: far more than all images together.
+const MEMORY_KIB: u64 = 600 << 10;
+
+/// What the files of a damaged image may have together, in bytes.
+const LIMITS: Limits = Limits { content: 32 << 20 };
+
+fn main() -> ExitCode {
+    let mut suite = Suite::new();
+    for codec in ["none", "lz4hc", "zstd"] {
+        let name = format!("fault_extract_erofs_{codec}_survives_thousands_of_damages");
+        suite.trial(&name, &[], move || mutations(codec));
+    }
+    suite.trial("fault_extract_names_that_lead_elsewhere", &[], names);
+    suite.trial("fault_extract_directory_in_itself", &[], directory_loop);
+    suite.trial("fault_extract_file_that_claims_a_tebibyte", &[], tebibyte);
+    suite.trial("fault_extract_by_the_program", &[], by_the_program);
+    suite.isolated("fault_extract_full_disk", &[Need::Root], full_disk);
+    suite.run()
+}
+
+fn tree() -> Result<Tree> {
+    let mut random = Random::new(11);
+    let mut tree = Tree::new();
+    let file = Metadata::new(0o644);
+    tree.insert_bytes("usr/bin/text", random.text(60_000), Metadata::new(0o755).xattr("user.x", "y"))?;
+    tree.insert_bytes("usr/bin/random", random.bytes(20_000), file.clone())?;
+    tree.insert_link("usr/bin/second", "usr/bin/text")?;
+    tree.insert_symlink("usr/lib/link", "../../../outside", Metadata::new(0o777))?;
+    for number in 0..8 {
+        tree.insert_bytes(format!("usr/share/{number}"), random.text(number * 40), file.clone())?;
+    }
+    let strict = file.xattr("user.extension-release.strict", "0");
+    tree.insert_bytes("usr/lib/extension-release.d/extension-release.x", "ID=_any\n", strict)?;
+    Ok(tree)
+}
+
+fn image(tree: &Tree, codec: &str) -> Result<Vec<u8>> {
+    let mut image = Vec::new();
+    erofs::write(tree, &erofs::Options::new(codec.parse::<Codec>()?, 1_700_000_000), &mut image)?;
+    Ok(image)
+}
+
+/// A directory with a neighbour that nobody may touch.
+struct Desk {
+    directory: TempDir,
+}
+
+impl Desk {
+    fn new() -> Result<Self> {
+        let desk = Self { directory: tempfile::tempdir()? };
+        fs::create_dir(desk.path("outside"))?;
+        fs::write(desk.path("outside/file"), "untouched")?;
+        fs::create_dir(desk.path("in"))?;
+        Ok(desk)
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.directory.path().join(path)
+    }
+
+    /// Reads all of an image and extracts it; what was refused, if it was.
+    fn judge(&self, image: Vec<u8>) -> Result<Option<String>> {
+        let begin = Instant::now();
+        let into = self.path("in/out");
+        let outcome = attempt(image, &into);
+        ensure!(begin.elapsed() < LONGEST, "it took {:?}", begin.elapsed());
+        if into.exists() {
+            fs::remove_dir_all(&into)?;
+        }
+        let names = |path: &str| -> Result<Vec<_>> {
+            let entries = fs::read_dir(self.path(path))?;
+            Ok(entries.map(|entry| Ok(entry?.file_name())).collect::<Result<Vec<_>>>()?)
+        };
+        ensure!(names("in")?.is_empty() && names("outside")? == ["file"], "it left its directory");
+        ensure!(names("")?.len() == 2, "it left its directory");
+        ensure!(fs::read(self.path("outside/file"))? == b"untouched", "it changed its neighbour");
+        Ok(outcome.err().map(|error| format!("{error:#}")))
+    }
+}
+
+fn attempt(image: Vec<u8>, into: &Path) -> Result<()> {
+    let image = Filesystem::open(Cursor::new(image))?;
+    let entries = image.entries()?;
+    LIMITS.check(&entries)?;
+    let options = Options { path: None, owners: Owners::Caller, limits: LIMITS };
+    extract(&image, into, &options, &mut |_, _| {})?;
+    Ok(())
+}
+
+/// What every refusal must tell: where it is, or what of the image's own account is wrong.
+fn tells_where(told: &str) -> bool {
+    ["offset ", "the image is not sound: /", "claim to have ", "this is no erofs", "no disk image", "more than "]
+        .iter()
+        .any(|words| told.contains(words))
+        // Names that no directory on disk can have next to each other, and attributes it cannot hold
+        || told.starts_with("cannot ")
+}
+
+fn mutations(codec: &str) -> Result<()> {
+    let desk = Desk::new()?;
+    let whole = image(&tree()?, codec)?;
+    ensure!(desk.judge(whole.clone())?.is_none(), "the whole image is refused");
+    let inodes = Filesystem::open(Cursor::new(&whole))?.entries()?;
+    let last = inodes.iter().map(|entry| entry.inode * 32).max().context("no inodes")?;
+    let metadata = last + 64 - 1024;
+    let mut random = Random::new(0x5eed);
+    let length = whole.len() as u64;
+    let (mut refused, mut located) = (0, 0);
+    for number in 0..MUTATIONS {
+        let mut damaged = whole.clone();
+        let mut at = |end: u64| usize::try_from(random.below(end)).expect("an image fits into memory");
+        match number % 6 {
+            // Superblock and inodes lie in front
+            0 | 1 => {
+                let place = 1024 + at(metadata);
+                damaged[place] ^= 1 << at(8);
+            }
+            2 => {
+                let place = at(length);
+                damaged[place] ^= 1 << at(8);
+            }
+            // A number becomes another one
+            3 => {
+                let place = 1024 + at(metadata) / 4 * 4;
+                let values = [0, 1, u32::MAX, 1 << 31, 0x7fff_ffff, 4096, 4095, 36];
+                damaged[place..place + 4].copy_from_slice(&values[at(8)].to_le_bytes());
+            }
+            // One part over another
+            4 => {
+                let (from, to, size) = (at(length - 64), at(length - 64), at(64));
+                damaged.copy_within(from..from + size, to);
+            }
+            _ => damaged.truncate(at(length)),
+        }
+        let told = desk.judge(damaged).with_context(|| format!("mutation {number}"))?;
+        if let Some(told) = told {
+            ensure!(tells_where(&told), "mutation {number}: {told}");
+            refused += 1;
+            located += u64::from(told.contains("offset "));
+        }
+    }
+    // Damage to content that is not compressed is nobody's to notice, nor is it in a time or an owner
+    ensure!(refused > MUTATIONS / 8, "only {refused} of {MUTATIONS} were refused");
+    ensure!(located * 2 > refused, "only {located} of {refused} say where");
+    let peak = peak_memory_kib()?;
+    ensure!(peak < MEMORY_KIB, "{peak} KiB were in memory");
+    Ok(())
+}
+
+fn peak_memory_kib() -> Result<u64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+/// Where these bytes are in an image, which must have them once.
+fn find(image: &[u8], bytes: &[u8]) -> Result<usize> {
+    let places: Vec<usize> = image
+        .windows(bytes.len())
+        .enumerate()
+        .filter(|(_, found)| *found == bytes)
+        .map(|(at, _)| at)
+        .collect();
+    ensure!(places.len() == 1, "{bytes:?} is there {} times", places.len());
+    Ok(places[0])
+}
+
+fn names() -> Result<()> {
+    let desk = Desk::new()?;
+    for (name, instead) in [
+        ("QQ", ".."),
+        ("QQ", "Q/"),
+        ("QQQQQQQQQQQQQQQ", "../../outside/x"),
+        ("QQQQQQQQQQ", "/tmp/bad/x"),
+        ("QQQ", "Q\0Q"),
+    ] {
+        let mut tree = Tree::new();
+        tree.insert_bytes(name, "escaped", Metadata::new(0o644))?;
+        let mut bytes = image(&tree, "none")?;
+        let at = find(&bytes, name.as_bytes())?;
+        bytes[at..at + name.len()].copy_from_slice(instead.as_bytes());
+        let told = desk.judge(bytes)?;
+        // A NUL ends a name on disk; what is left of it is a name like any other
+        ensure!(told.is_some() || instead.contains('\0'), "{instead:?} was extracted");
+    }
+    // A link, and a directory of the same name with a file in it
+    let mut tree = Tree::new();
+    tree.insert_symlink("QAQ", desk.path("outside"), Metadata::new(0o777))?;
+    tree.insert_bytes("QBQ/new", "escaped", Metadata::new(0o644))?;
+    let mut bytes = image(&tree, "none")?;
+    let at = find(&bytes, b"QBQ")?;
+    bytes[at + 1] = b'A';
+    let told = desk.judge(bytes)?.context("a name that is there twice was extracted")?;
+    ensure!(told.contains("has the name twice") || told.contains("are not strictly sorted"), "{told}");
+    Ok(())
+}
+
+/// The number that a directory says an entry has: 8 bytes, 12 for each entry, names behind all of them.
+fn directory_loop() -> Result<()> {
+    let desk = Desk::new()?;
+    let mut tree = Tree::new();
+    tree.insert_directory("outer/inner", Metadata::new(0o755))?;
+    let bytes = image(&tree, "none")?;
+    let opened = Filesystem::open(Cursor::new(bytes.clone()))?;
+    let entries = opened.entries()?;
+    let inode = |path: &str| {
+        entries
+            .iter()
+            .find(|entry| entry.path == Path::new(path))
+            .map(|entry| entry.inode)
+            .context("no entry")
+    };
+    for above in ["", "outer", "outer/inner"] {
+        let mut looped = bytes.clone();
+        let names = find(&looped, b"...outerinner").or_else(|_| find(&looped, b"inner"))?;
+        let number = inode("outer/inner")?.to_le_bytes();
+        let at = looped[..names]
+            .windows(8)
+            .rposition(|found| found == number)
+            .context("the directory does not have the number")?;
+        looped[at..at + 8].copy_from_slice(&inode(above)?.to_le_bytes());
+        let told = desk.judge(looped)?;
+        if above != "outer/inner" {
+            let told = told.context("a directory in itself was extracted")?;
+            ensure!(told.contains("directory cycle") || told.contains("has another name too"), "{told}");
+        }
+    }
+    Ok(())
+}
+
+fn tebibyte() -> Result<()> {
+    let desk = Desk::new()?;
+    for (codec, owner) in [("none", 0), ("lz4hc", 0), ("zstd", 0), ("none", 70_000)] {
+        let mut tree = Tree::new();
+        // Whole blocks: no tail must fit behind the inode
+        let size = 15 * 4096_u64;
+        let text = Random::new(7).text(15 * 4096);
+        // An owner beyond 16 bits makes the inode a long one, whose size has 64 bits
+        tree.insert_bytes("file", text, Metadata::new(0o644).owner(owner, 0))?;
+        let mut bytes = image(&tree, codec)?;
+        let (width, claimed) = match owner {
+            0 => (4, 0xffff_f000_u64),
+            _ => (8, 1 << 40),
+        };
+        let at = find(&bytes, &size.to_le_bytes()[..width])?;
+        bytes[at..at + width].copy_from_slice(&claimed.to_le_bytes()[..width]);
+        let told = desk.judge(bytes.clone())?.context("it was extracted")?;
+        let words = format!("the files of the image claim to have {claimed} bytes together, more than ");
+        ensure!(told.starts_with(&words), "{codec}: {told}");
+        // Allowed, it ends where the image does, and no file is left of it
+        let image = Filesystem::open(Cursor::new(bytes))?;
+        let into = desk.path("in/out");
+        let limits = Limits { content: u64::MAX };
+        let options = Options { path: None, owners: Owners::Caller, limits };
+        let error = extract(&image, &into, &options, &mut |_, _| {}).err().context("it was extracted")?;
+        ensure!(error.is_partial() && format!("{error:#}").contains("offset "), "{error:#}");
+        ensure!(!into.join("file").exists(), "half of it was left");
+        fs::remove_dir_all(&into)?;
+    }
+    Ok(())
+}
+
+fn by_the_program() -> Result<()> {
+    let desk = Desk::new()?;
+    let whole = image(&tree()?, "lz4hc")?;
+    // Built before anything is timed
+    let bakery = program("bakery")?;
+    let run = |name: &str, bytes: &[u8], arguments: &[&str]| -> Result<Output> {
+        fs::write(desk.path(name), bytes)?;
+        // 256 MiB of address space are enough for any answer
+        let script = "ulimit -v 262144; exec \"$0\" \"$@\"";
+        let begin = Instant::now();
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]).arg(&bakery).args(arguments).arg(name);
+        if arguments == ["extract"] {
+            command.arg("in/out");
+        }
+        let output = command.current_dir(desk.directory.path()).output()?;
+        ensure!(begin.elapsed() < LONGEST, "{arguments:?} took {:?}", begin.elapsed());
+        Ok(output)
+    };
+    let mut flipped = whole.clone();
+    flipped[1024 + 50] ^= 1;
+    let mut root = whole.clone();
+    root[1024 + 14] ^= 0x40;
+    let name = "x-1.raw";
+    let length = whole.len();
+    let cut = format!(
+        "error: x-1.raw: the image is incomplete: it ends at offset {}, and by its superblock it has {length} \
+         bytes\nhint: fetch or make the image again\n",
+        length - 4096
+    );
+    for verb in ["inspect", "verify", "extract"] {
+        let output = run(name, &whole[..length - 4096], &[verb])?;
+        ensure!(String::from_utf8(output.stderr)? == cut && output.status.code() == Some(1), "{verb}");
+        let output = run(name, b"no image", &[verb])?;
+        let told = String::from_utf8(output.stderr)?;
+        ensure!(
+            told == "error: x-1.raw: this is no erofs or squashfs image, and no disk image\n",
+            "{verb}: {told}"
+        );
+        let output = run(name, &root, &[verb])?;
+        let told = String::from_utf8(output.stderr)?;
+        let first = if verb == "extract" { "error: x-1.raw: the image is damaged near offset " } else { "" };
+        ensure!(told.starts_with(first) && told.contains("offset "), "{verb}: {told}");
+        ensure!(output.status.code() == Some(1), "{verb}: {}", output.status);
+        ensure!(!desk.path("in/out").exists(), "{verb} has made the directory");
+    }
+    let output = run(name, &flipped, &["verify"])?;
+    let told = String::from_utf8(output.stderr)?;
+    ensure!(
+        told == "error: x-1.raw is not sound:\n  the checksum of the superblock, at offset 1024, is wrong\n",
+        "{told}"
+    );
+    ensure!(run(name, &whole, &["verify"])?.status.success(), "the whole image is refused");
+    Ok(())
+}
+
+fn full_disk() -> Result<()> {
+    let desk = Desk::new()?;
+    let mut tree = Tree::new();
+    tree.insert_bytes("a", "whole", Metadata::new(0o644))?;
+    tree.insert_bytes("b", Random::new(8).bytes(1 << 20), Metadata::new(0o644))?;
+    fs::write(desk.path("x.raw"), image(&tree, "none")?)?;
+    nix::mount::mount(
+        Some("small"),
+        &desk.path("in"),
+        Some("tmpfs"),
+        nix::mount::MsFlags::empty(),
+        Some("size=256k"),
+    )?;
+    let mut command = Command::new(program("bakery")?);
+    let output = command.args(["extract", "x.raw", "in/out"]).current_dir(desk.directory.path()).output()?;
+    let told = String::from_utf8(output.stderr)?;
+    ensure!(
+        told == "what was written before stays in in/out\n\
+                 error: x.raw: cannot write in/out/b: No space left on device (os error 28)\n",
+        "{told}"
+    );
+    let left: Vec<_> =
+        fs::read_dir(desk.path("in/out"))?.map(|entry| Ok(entry?.file_name())).collect::<Result<_>>()?;
+    ensure!(left == ["a"], "{left:?}");
+    Ok(())
+}
