@@ -1,14 +1,14 @@
 //! How file content is compressed, with every parameter that shapes the bytes fixed here.
 //!
-//! A codec is named as it is written in a recipe: `none`, `lz4hc`, `lz4hc:9`, `zstd`, `zstd:15`.
+//! A codec is named as it is written in a recipe: `none`, `lz4`, `lz4hc`, `lz4hc:9`, `zstd`, `zstd:15`.
 
-mod lz4hc;
+mod lz4;
 mod zstd;
 
 use std::fmt;
 use std::str::FromStr;
 
-pub(crate) use lz4hc::Lz4hc;
+pub(crate) use lz4::Lz4;
 pub(crate) use zstd::{Described, END, WINDOW_LOG, Zstd};
 
 /// The level of plain `lz4hc`: the strongest, for images are written once and read often.
@@ -22,6 +22,8 @@ const ZSTD_DEFAULT: u8 = 3;
 pub enum Codec {
     /// Not at all. Any kernel with erofs reads it.
     None,
+    /// LZ4 with the fast encoder, read by kernels from 5.15 on.
+    Lz4,
     /// LZ4 with the strong encoder, read by kernels from 5.15 on.
     Lz4hc {
         /// 3 to 12.
@@ -61,7 +63,7 @@ impl Codec {
     /// The oldest kernel that reads an image with this codec, as its major and minor number.
     pub fn kernel(self) -> (u16, u16) {
         match self {
-            Self::None | Self::Lz4hc { .. } => (5, 15),
+            Self::None | Self::Lz4 | Self::Lz4hc { .. } => (5, 15),
             Self::Zstd { .. } => (6, 10),
         }
     }
@@ -70,6 +72,7 @@ impl Codec {
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "none",
+            Self::Lz4 => "lz4",
             Self::Lz4hc { .. } => "lz4hc",
             Self::Zstd { .. } => "zstd",
         }
@@ -78,8 +81,8 @@ impl Codec {
     /// The same codec, if its level is one that it has. Levels from [`FromStr`] always are.
     pub fn checked(self) -> Result<Self, CodecError> {
         let (level, first, last) = match self {
-            Self::None => return Ok(self),
-            Self::Lz4hc { level } => (level, lz4hc::FIRST, lz4hc::LAST),
+            Self::None | Self::Lz4 => return Ok(self),
+            Self::Lz4hc { level } => (level, lz4::FIRST, lz4::LAST),
             Self::Zstd { level } => (level, zstd::FIRST, zstd::LAST),
         };
         if (first..=last).contains(&level) {
@@ -99,7 +102,7 @@ impl CodecError {
     /// What the reader can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Unknown { .. } => Some("write none, lz4hc or zstd, with a level as in zstd:3".into()),
+            Self::Unknown { .. } => Some("write none, lz4, lz4hc or zstd, with a level as in zstd:3".into()),
             Self::Level { .. } => None,
         }
     }
@@ -108,7 +111,7 @@ impl CodecError {
 impl fmt::Display for Codec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::None => f.write_str("none"),
+            Self::None | Self::Lz4 => f.write_str(self.name()),
             Self::Lz4hc { level } => write!(f, "lz4hc:{level}"),
             Self::Zstd { level } => write!(f, "zstd:{level}"),
         }
@@ -125,8 +128,9 @@ impl FromStr for Codec {
         };
         match (name, level) {
             ("none", None) => Ok(Self::None),
+            ("lz4", None) => Ok(Self::Lz4),
             ("lz4hc", level) => {
-                let level = parse_level("lz4hc", lz4hc::FIRST, lz4hc::LAST, LZ4HC_DEFAULT, level)?;
+                let level = parse_level("lz4hc", lz4::FIRST, lz4::LAST, LZ4HC_DEFAULT, level)?;
                 Ok(Self::Lz4hc { level })
             }
             ("zstd", level) => {
@@ -171,6 +175,7 @@ mod tests {
     fn names_round_trip() {
         for (text, codec, shown) in [
             ("none", Codec::None, "none"),
+            ("lz4", Codec::Lz4, "lz4"),
             ("lz4hc", Codec::Lz4hc { level: 12 }, "lz4hc:12"),
             ("lz4hc:9", Codec::Lz4hc { level: 9 }, "lz4hc:9"),
             ("zstd", Codec::Zstd { level: 3 }, "zstd:3"),
@@ -189,7 +194,7 @@ mod tests {
         let (valid, invalid): (Vec<Codec>, Vec<Codec>) =
             (0..=u8::MAX).flat_map(at).partition(|codec| codec.checked().is_ok());
         assert_eq!(valid.len(), 10 + 19);
-        for codec in valid.into_iter().chain([Codec::None]) {
+        for codec in valid.into_iter().chain([Codec::None, Codec::Lz4]) {
             assert_eq!(codec.to_string().parse(), Ok(codec));
         }
         for codec in invalid {
@@ -199,7 +204,8 @@ mod tests {
 
     #[test]
     fn what_does_not_exist_is_refused() {
-        for text in ["", "None", "none:1", "lz4", "xz", "zstd:", "zstd:0", "zstd:+3", "zstd:03", "zstd:20"] {
+        for text in ["", "None", "none:1", "lz4:1", "xz", "zstd:", "zstd:0", "zstd:+3", "zstd:03", "zstd:20"]
+        {
             assert!(text.parse::<Codec>().is_err(), "{text:?} was accepted");
         }
         let error = "lz4hc:13".parse::<Codec>().unwrap_err();

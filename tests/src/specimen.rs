@@ -68,7 +68,7 @@ pub fn fill(root: &Path) -> Result<()> {
         mixed.extend(if random.below(2) == 0 { random.bytes(length) } else { random.text(length) });
     }
     fs::write(at("mixed"), mixed)?;
-    File::create(at("zero"))?.set_len(10_000_000)?;
+    File::create(at("zero"))?.set_len(20_000_000)?;
     fs::write(at(&"n".repeat(255)), "a long name")?;
     let deep = (0..40).fold(at("deep"), |path, number| path.join(format!("level-{number}")));
     fs::create_dir_all(&deep)?;

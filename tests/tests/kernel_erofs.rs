@@ -20,8 +20,9 @@ use tests::sample;
 use tests::specimen::{self, mount_by_loop_device};
 
 /// Codecs for their oldest kernel or the one that is named, and the oldest kernel that reads them.
-const SETTINGS: [(&str, (u32, u32)); 5] = [
+const SETTINGS: [(&str, (u32, u32)); 6] = [
     ("none", (5, 15)),
+    ("lz4", (5, 15)),
     ("lz4hc", (5, 15)),
     ("lz4hc:9@6.1", (6, 1)),
     ("zstd:3", (6, 10)),
@@ -48,7 +49,7 @@ fn main() -> ExitCode {
     }
     suite.isolated("kernel_erofs_damage_is_noticed_by_this_test", &[EROFS, Need::Tool("mount")], damage);
     // Debian 12's knows neither zstd nor fragments.
-    for setting in ["none", "lz4hc"] {
+    for setting in ["none", "lz4", "lz4hc"] {
         let name = format!("peer_fsck_erofs_of_the_host_accepts_{setting}");
         suite.isolated(&name, &[Need::Tool("fsck.erofs")], move || fsck(setting));
     }

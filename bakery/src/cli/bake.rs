@@ -51,7 +51,7 @@ pub(super) struct Args {
     /// The file system: erofs unless given
     #[arg(long, requires = "tree")]
     format: Option<Format>,
-    /// How files are compressed: none, lz4hc or zstd, with a level as in zstd:15; what --kernel has unless
+    /// How files are compressed: none, lz4, lz4hc or zstd, with a level as in zstd:15; what --kernel has unless
     /// given
     #[arg(long, value_parser = checked_codec, requires = "tree")]
     codec: Option<String>,

@@ -7,7 +7,7 @@
 //! one pass; a search for the input that fills an output costs ten.
 
 use super::format::{Algorithm, BLOCK_USIZE, lz4_parameters, zstd_parameters};
-use crate::codec::{Codec, END, LibraryError, Lz4hc, WINDOW_LOG, Zstd};
+use crate::codec::{Codec, END, LibraryError, Lz4, WINDOW_LOG, Zstd};
 
 /// Compressed size of a full LZ4 cluster. Larger ones hardly get smaller in sum, and cost more
 /// for every random read.
@@ -30,9 +30,12 @@ const ZSTD_STEPS: usize = 3;
 /// blocks; and so many zeros still fit into one block with LZ4, which a mebibyte would not.
 const MAX_EXTENT: usize = 205 * BLOCK_USIZE;
 
-/// Files are compressed in stretches of this size, independently of each other, so that
-/// threads can share the work. Changing it changes images, as does every constant above.
-pub(super) const SEGMENT: usize = 4 * 1024 * 1024;
+/// Files are compressed in stretches, independently of each other, so that threads can share the
+/// work. For LZ4 they are long, for at the end of each there is a cluster that is not full.
+const LZ4_SEGMENT: usize = 16 * 1024 * 1024;
+
+/// The same for Zstandard. Changing either changes images, as does every constant above.
+const ZSTD_SEGMENT: usize = 4 * 1024 * 1024;
 
 /// Where fragments may be used, files of at most this size lie in the packed inode as a whole,
 /// and what remains of larger ones from here on.
@@ -47,6 +50,14 @@ pub(super) fn for_packed(codec: Codec) -> Codec {
     match codec {
         Codec::Zstd { level } => Codec::Zstd { level: level.max(ZSTD_PACKED) },
         other => other,
+    }
+}
+
+/// The length of the stretches in which files are compressed.
+pub(super) fn segment(codec: Codec) -> usize {
+    match codec {
+        Codec::Zstd { .. } => ZSTD_SEGMENT,
+        _ => LZ4_SEGMENT,
     }
 }
 
@@ -88,7 +99,7 @@ pub(super) struct Encoder {
 }
 
 enum Method {
-    Lz4(Lz4hc),
+    Lz4(Lz4),
     Zstd(Zstd),
 }
 
@@ -106,7 +117,8 @@ impl Encoder {
     pub(super) fn new(codec: Codec) -> Result<Option<Self>, LibraryError> {
         let method = match codec {
             Codec::None => return Ok(None),
-            Codec::Lz4hc { level } => Method::Lz4(Lz4hc::new(level)),
+            Codec::Lz4 => Method::Lz4(Lz4::Fast),
+            Codec::Lz4hc { level } => Method::Lz4(Lz4::Strong(level)),
             Codec::Zstd { level } => Method::Zstd(Zstd::new(level)?),
         };
         Ok(Some(Self { method, best: vec![0; MAX_EXTENT] }))
@@ -214,7 +226,7 @@ impl Clusters {
 pub(super) fn algorithm(codec: Codec) -> Option<(Algorithm, Vec<u8>)> {
     match codec {
         Codec::None => None,
-        Codec::Lz4hc { .. } => {
+        Codec::Lz4 | Codec::Lz4hc { .. } => {
             // The distance is the largest that the format has.
             Some((Algorithm::Lz4, lz4_parameters(u16::MAX, LZ4_CLUSTER_BLOCKS)))
         }
@@ -260,7 +272,7 @@ mod tests {
             let random: Vec<u8> = (0..length).map(|_| noise()).collect();
             let mixed: Vec<u8> =
                 (0..length).map(|at| if at / 70_001 % 2 == 0 { 7 } else { noise() }).collect();
-            for codec in ["lz4hc:3", "lz4hc:12", "zstd:1", "zstd:9"] {
+            for codec in ["lz4", "lz4hc:3", "lz4hc:12", "zstd:1", "zstd:9"] {
                 check(&vec![0; length], codec);
                 check(&mixed, codec);
                 let stored = check(&random, codec);
@@ -271,7 +283,7 @@ mod tests {
 
     #[test]
     fn as_many_zeros_as_an_extent_may_hold_take_one_block() {
-        for codec in ["lz4hc", "zstd"] {
+        for codec in ["lz4", "lz4hc", "zstd"] {
             let clusters = check(&vec![0; MAX_EXTENT], codec);
             assert_eq!(clusters.data.len(), BLOCK_USIZE, "{codec}");
         }

@@ -7,7 +7,7 @@ use std::num::NonZero;
 
 use sha2::{Digest, Sha256};
 
-use super::clusters::{Clusters, Encoder, Extent, SEGMENT, TAIL, for_packed};
+use super::clusters::{self, Clusters, Encoder, Extent, TAIL, for_packed};
 use super::error::WriteError;
 use super::features::Features;
 use super::format::BLOCK_USIZE;
@@ -62,8 +62,8 @@ pub(super) fn compress<'a>(
     let mut digest = Sha256::new();
     let mut packed = Packed::default();
     let small = if features.fragments { small_files(items) } else { Vec::new() };
-    let segments = segments(items, features, &small);
-    clusters(items, &segments, codec, threads, spool, &mut packed, &mut digest)?;
+    let segments = segments(items, codec, features, &small);
+    compress_files(items, &segments, codec, threads, spool, &mut packed, &mut digest)?;
     for position in small {
         let Data::Flat(content) = items[position].data else { continue };
         let offset = packed.add(position, content, 0);
@@ -84,7 +84,7 @@ pub(super) fn compress<'a>(
 }
 
 /// Compresses the files that are large enough for clusters of their own.
-fn clusters<'a>(
+fn compress_files<'a>(
     items: &mut [Item<'a>],
     segments: &[Segment<'a>],
     codec: Codec,
@@ -149,7 +149,8 @@ fn clusters<'a>(
 }
 
 /// The segments of all files that are compressed on their own, which those in `packed` are not.
-fn segments<'a>(items: &[Item<'a>], features: Features, packed: &[usize]) -> Vec<Segment<'a>> {
+fn segments<'a>(items: &[Item<'a>], codec: Codec, features: Features, packed: &[usize]) -> Vec<Segment<'a>> {
+    let step = clusters::segment(codec);
     let mut segments = Vec::new();
     let mut tails = 0;
     for (item, content) in files(items) {
@@ -160,8 +161,8 @@ fn segments<'a>(items: &[Item<'a>], features: Features, packed: &[usize]) -> Vec
         }
         let leaves_tail = features.fragments && size > TAIL as u64 && tails < TAILS;
         tails += u64::from(leaves_tail);
-        for offset in (0..size).step_by(SEGMENT) {
-            let length = (size - offset).min(SEGMENT as u64);
+        for offset in (0..size).step_by(step) {
+            let length = (size - offset).min(step as u64);
             let leaves_tail = leaves_tail && offset + length == size;
             segments.push(Segment { item, content, offset, length, leaves_tail });
         }
@@ -201,7 +202,8 @@ fn pack<'a>(
     digest: &mut Sha256,
 ) -> Result<Data<'a>, WriteError> {
     let size = packed.length();
-    let starts: Vec<u64> = (0..size).step_by(SEGMENT).collect();
+    let step = clusters::segment(codec);
+    let starts: Vec<u64> = (0..size).step_by(step).collect();
     let mut extents: Vec<Extent> = Vec::new();
     let spooled = spool.length();
     parallel::ordered(
@@ -209,7 +211,7 @@ fn pack<'a>(
         threads,
         || Encoder::new(for_packed(codec)),
         |encoder, start| {
-            let mut input = buffer((size - start).min(SEGMENT as u64));
+            let mut input = buffer((size - start).min(step as u64));
             packed.read(*start, &mut input, items)?;
             encode(encoder, &input, false)
                 .map_err(|source| WriteError::Compress { path: packed.path(*start, items), source })
@@ -226,7 +228,7 @@ fn pack<'a>(
 }
 
 fn buffer(length: u64) -> Vec<u8> {
-    vec![0; usize::try_from(length).expect("at most SEGMENT")]
+    vec![0; usize::try_from(length).expect("at most a segment")]
 }
 
 fn encode(

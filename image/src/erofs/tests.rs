@@ -15,7 +15,7 @@ use crate::{Codec, Filesystem, dump};
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
 /// Codecs, each for its oldest kernel or for the one that is named.
-const SETTINGS: [&str; 5] = ["none", "lz4hc:12", "lz4hc:3", "lz4hc:9@6.1", "zstd:3"];
+const SETTINGS: [&str; 5] = ["none", "lz4", "lz4hc:3", "lz4hc:9@6.1", "zstd:3"];
 
 fn options(setting: &str, timestamp: u64) -> Result<Options> {
     let (codec, kernel) = setting.split_once('@').unzip();

@@ -41,6 +41,7 @@ impl fmt::Display for WriterId {
         write!(f, "erofs-{VERSION}/")?;
         match self.codec {
             Codec::None => f.write_str("none")?,
+            Codec::Lz4 => write!(f, "lz4-c{}k", LZ4_CLUSTER / 1024)?,
             Codec::Lz4hc { level } => write!(f, "lz4hc-{level}-c{}k", LZ4_CLUSTER / 1024)?,
             Codec::Zstd { level } => write!(f, "{}-i{}k", Described(level), ZSTD_CHUNK / 1024)?,
         }
@@ -53,7 +54,7 @@ impl fmt::Display for WriterId {
         }
         match self.codec {
             Codec::None => Ok(()),
-            Codec::Lz4hc { .. } => write!(f, "/lz4-{}", lzzzz::version_string()),
+            Codec::Lz4 | Codec::Lz4hc { .. } => write!(f, "/lz4-{}", lzzzz::version_string()),
             Codec::Zstd { .. } => write!(f, "/zstd-{}", zstd_safe::version_string()),
         }
     }
@@ -69,6 +70,7 @@ mod tests {
             WriterId::new(codec.parse().unwrap(), kernel.parse().unwrap()).to_string()
         };
         assert_eq!(id("none", "6.12"), "erofs-1/none");
+        assert_eq!(id("lz4", "5.15"), "erofs-1/lz4-c64k/lz4-1.10.0");
         assert_eq!(id("lz4hc", "6.0"), "erofs-1/lz4hc-12-c64k/lz4-1.10.0");
         assert_eq!(id("lz4hc", "6.1"), "erofs-1/lz4hc-12-c64k-f256k/lz4-1.10.0");
         let zstd = "erofs-1/zstd-3-w18-c17-h17-s1-m4-t0-x2-i256k-f256k-l6/zstd-1.5.7";

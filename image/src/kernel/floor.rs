@@ -33,9 +33,10 @@ pub struct Profile {
 
 /// Every codec that may be written, and the oldest kernel that can have it. What is not listed here is
 /// never used: microlzma is for transport, a node would read it at a tenth of the speed.
-const CODECS: [(Format, &str, (u16, u16)); 9] = [
+const CODECS: [(Format, &str, (u16, u16)); 10] = [
     (Format::Erofs, "lz4hc", (5, 15)),
     (Format::Erofs, "zstd", (6, 10)),
+    (Format::Erofs, "lz4", (5, 15)),
     (Format::Erofs, "none", (5, 15)),
     (Format::Squashfs, "zstd", (5, 15)),
     (Format::Squashfs, "xz", (5, 15)),
@@ -51,17 +52,22 @@ const DEBIAN_SQUASHFS: &[&str] = &["zstd", "xz", "gzip", "lz4hc", "lz4", "none"]
 /// From `/boot/config-*` of Debian's kernel packages, and the kernel configuration of Flatcar, whose oldest
 /// supported channel is the base of its version. None has a codec that its kernel only could have.
 pub static PROFILES: [Profile; 3] = [
-    Profile { name: "debian-12", kernel: (6, 1), erofs: &["lz4hc", "none"], squashfs: DEBIAN_SQUASHFS },
+    Profile {
+        name: "debian-12",
+        kernel: (6, 1),
+        erofs: &["lz4hc", "lz4", "none"],
+        squashfs: DEBIAN_SQUASHFS,
+    },
     Profile {
         name: "debian-13",
         kernel: (6, 12),
-        erofs: &["zstd", "lz4hc", "none"],
+        erofs: &["zstd", "lz4hc", "lz4", "none"],
         squashfs: DEBIAN_SQUASHFS,
     },
     Profile {
         name: "flatcar",
         kernel: (6, 6),
-        erofs: &["lz4hc", "none"],
+        erofs: &["lz4hc", "lz4", "none"],
         squashfs: &["zstd", "xz", "lz4hc", "lz4", "none"],
     },
 ];
@@ -236,12 +242,12 @@ mod tests {
     #[test]
     fn what_a_floor_reads_and_picks() {
         let cases: [(&str, Format, &[&str]); 8] = [
-            ("5.15", Format::Erofs, &["lz4hc", "none"]),
-            ("6.9", Format::Erofs, &["lz4hc", "none"]),
-            ("6.10", Format::Erofs, &["lz4hc", "zstd", "none"]),
-            ("debian-12", Format::Erofs, &["lz4hc", "none"]),
-            ("debian-13", Format::Erofs, &["zstd", "lz4hc", "none"]),
-            ("flatcar", Format::Erofs, &["lz4hc", "none"]),
+            ("5.15", Format::Erofs, &["lz4hc", "lz4", "none"]),
+            ("6.9", Format::Erofs, &["lz4hc", "lz4", "none"]),
+            ("6.10", Format::Erofs, &["lz4hc", "zstd", "lz4", "none"]),
+            ("debian-12", Format::Erofs, &["lz4hc", "lz4", "none"]),
+            ("debian-13", Format::Erofs, &["zstd", "lz4hc", "lz4", "none"]),
+            ("flatcar", Format::Erofs, &["lz4hc", "lz4", "none"]),
             ("flatcar", Format::Squashfs, &["zstd", "xz", "lz4hc", "lz4", "none"]),
             ("5.15", Format::Squashfs, &["zstd", "xz", "gzip", "lz4hc", "lz4", "none"]),
         ];
