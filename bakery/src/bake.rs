@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use serde::Serialize;
 use sysext_image::codec::CodecError;
+use sysext_image::ddi;
 use sysext_image::kernel::FloorError;
 use sysext_image::pkcs7::Signer;
 use sysext_image::tree::Kind;
-use sysext_image::{Format, ddi};
 use sysext_manifests::architecture::Architecture;
 use sysext_manifests::catalog::{Instance, Resource};
 use sysext_manifests::checksums::{self, Checksums};
@@ -106,9 +106,6 @@ pub enum BakeError {
     /// The codec's name or level.
     #[error(transparent)]
     Codec(CodecError),
-    /// A format that is not written.
-    #[error("images of the format {0} cannot be written")]
-    Format(Format),
     /// An architecture for which there are no partitions.
     #[error("cannot make a disk image")]
     Architecture(#[source] ddi::UnknownArchitecture),
@@ -149,7 +146,7 @@ impl BakeError {
                 "bake it as revision {}, so that nodes see it; if nobody has the old bytes, --replace",
                 revision.saturating_add(1)
             )),
-            Self::Json(_) | Self::Architecture(_) | Self::Format(_) => None,
+            Self::Json(_) | Self::Architecture(_) => None,
         }
     }
 }

@@ -23,7 +23,7 @@ use serde::{Deserialize, Deserializer};
 use sysext_image::codec::CodecError;
 use sysext_image::filesystem::UnknownFormat;
 use sysext_image::kernel::KernelError;
-use sysext_image::{Codec, Floor, Format};
+use sysext_image::{Codec, Floor, Format, squashfs};
 use sysext_manifests::architecture::Architecture;
 use sysext_manifests::catalog::Units;
 use sysext_manifests::transfer::{HealthCheck, HealthCheckError};
@@ -206,7 +206,13 @@ impl Recipe {
 
 /// A codec that some format has, as it is written.
 pub fn checked_codec(text: &str) -> Result<String, CodecError> {
-    text.parse::<Codec>().map(|_| text.to_owned())
+    let erofs = text.parse::<Codec>().map(drop);
+    let squashfs = text.parse::<squashfs::Codec>().map(drop);
+    // Of two refusals the one that knows the codec says more.
+    match (erofs, squashfs) {
+        (Err(CodecError::Unknown { .. }), Err(error)) | (Err(error), Err(_)) => Err(error),
+        (Ok(()), _) | (_, Ok(())) => Ok(text.to_owned()),
+    }
 }
 
 impl From<&Restarts> for Units {

@@ -27,6 +27,7 @@ pub use section::{Section, Trace};
 use crate::entry::{Entry, EntryKind, Xattrs};
 use crate::erofs;
 use crate::probe::{self, Kind};
+use crate::squashfs;
 
 /// How much of a file is read at a time, in bytes.
 const PIECE: usize = 128 << 10;
@@ -42,6 +43,7 @@ pub struct Filesystem<R: Read + Seek + Send> {
 
 enum Reader<R: Read + Seek + Send> {
     Erofs(erofs::Reader<Section<R>>),
+    Squashfs(squashfs::Reader<Section<R>>),
 }
 
 /// The content of a file in an image, which is as long as its entry says, or an error.
@@ -55,6 +57,7 @@ pub struct FileReader<'a, R: Read + Seek + Send> {
 
 enum InnerReader<'a, R: Read + Seek + Send> {
     Erofs(erofs::FileReader<'a, Section<R>>),
+    Squashfs(squashfs::FileReader<'a, Section<R>>),
 }
 
 impl<R: Read + Seek + Send> Filesystem<R> {
@@ -83,7 +86,10 @@ impl<R: Read + Seek + Send> Filesystem<R> {
                 erofs::Reader::open(section)
                     .map_err(|source| FilesystemError::Erofs { offset: trace.offset(), source })?,
             ),
-            Format::Squashfs => return Err(FilesystemError::Unsupported { format: facts.format }),
+            Format::Squashfs => Reader::Squashfs(
+                squashfs::Reader::open(section)
+                    .map_err(|source| FilesystemError::Squashfs { offset: trace.offset(), source })?,
+            ),
         };
         Ok(Self { reader, facts, length, trace })
     }
@@ -108,6 +114,7 @@ impl<R: Read + Seek + Send> Filesystem<R> {
     pub fn entries(&self) -> Result<Vec<Entry>, FilesystemError> {
         let mut entries = match &self.reader {
             Reader::Erofs(reader) => reader.entries().map_err(|source| self.erofs(source))?,
+            Reader::Squashfs(reader) => reader.entries().map_err(|source| self.squashfs(source))?,
         };
         check_names(&entries)?;
         // By components: `a.b` comes after everything in `a`.
@@ -124,6 +131,9 @@ impl<R: Read + Seek + Send> Filesystem<R> {
         let inner = match &self.reader {
             Reader::Erofs(reader) => {
                 InnerReader::Erofs(reader.file(entry).map_err(|source| self.erofs(source))?)
+            }
+            Reader::Squashfs(reader) => {
+                InnerReader::Squashfs(reader.file(entry).map_err(|source| self.squashfs(source))?)
             }
         };
         Ok(FileReader { inner, entry, trace: &self.trace, found: 0 })
@@ -151,6 +161,7 @@ impl<R: Read + Seek + Send> Filesystem<R> {
     pub fn read(&self, path: impl AsRef<Path>, limit: u64) -> Result<Option<Vec<u8>>, FilesystemError> {
         match &self.reader {
             Reader::Erofs(reader) => reader.read(path, limit).map_err(|source| self.erofs(source)),
+            Reader::Squashfs(reader) => reader.read(path, limit).map_err(|source| self.squashfs(source)),
         }
     }
 
@@ -158,6 +169,7 @@ impl<R: Read + Seek + Send> Filesystem<R> {
     pub fn list(&self, path: impl AsRef<Path>) -> Result<Option<Vec<OsString>>, FilesystemError> {
         match &self.reader {
             Reader::Erofs(reader) => reader.list(path).map_err(|source| self.erofs(source)),
+            Reader::Squashfs(reader) => reader.list(path).map_err(|source| self.squashfs(source)),
         }
     }
 
@@ -166,11 +178,16 @@ impl<R: Read + Seek + Send> Filesystem<R> {
     pub fn xattrs(&self, path: impl AsRef<Path>) -> Result<Option<Xattrs>, FilesystemError> {
         match &self.reader {
             Reader::Erofs(reader) => reader.xattrs(path).map_err(|source| self.erofs(source)),
+            Reader::Squashfs(reader) => reader.xattrs(path).map_err(|source| self.squashfs(source)),
         }
     }
 
     fn erofs(&self, source: erofs::ReadError) -> FilesystemError {
         FilesystemError::Erofs { offset: self.trace.offset(), source }
+    }
+
+    fn squashfs(&self, source: squashfs::ReadError) -> FilesystemError {
+        FilesystemError::Squashfs { offset: self.trace.offset(), source }
     }
 }
 
@@ -180,6 +197,7 @@ impl<R: Read + Seek + Send> FileReader<'_, R> {
         let read = loop {
             let read = match &mut self.inner {
                 InnerReader::Erofs(file) => file.read(buffer),
+                InnerReader::Squashfs(file) => file.read(buffer),
             };
             match read {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -4,8 +4,7 @@ use std::fmt;
 use std::io::{self, BufWriter, Read as _, Seek as _};
 
 use sysext_image::codec::CodecError;
-use sysext_image::erofs;
-use sysext_image::{Codec, Format, ddi};
+use sysext_image::{Codec, Format, ddi, erofs, squashfs};
 use sysext_manifests::digest::{Hasher, Sha256};
 
 use super::{BakeError, Request, Wrapping};
@@ -21,6 +20,9 @@ pub enum ImageError {
     /// The erofs writer.
     #[error(transparent)]
     Erofs(erofs::WriteError),
+    /// The squashfs writer.
+    #[error(transparent)]
+    Squashfs(squashfs::WriteError),
     /// The disk around it.
     #[error(transparent)]
     Disk(ddi::WriteError),
@@ -37,6 +39,7 @@ impl ImageError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Erofs(error) => error.hint(),
+            Self::Squashfs(error) => error.hint(),
             Self::Disk(error) => error.hint(),
             Self::Digest(_) | Self::Flush(_) => None,
         }
@@ -48,6 +51,8 @@ impl ImageError {
 pub enum FormatCodec {
     /// Of erofs.
     Erofs(Codec),
+    /// Of squashfs.
+    Squashfs(squashfs::Codec),
 }
 
 impl FormatCodec {
@@ -55,6 +60,7 @@ impl FormatCodec {
     pub fn name(self) -> &'static str {
         match self {
             Self::Erofs(codec) => codec.name(),
+            Self::Squashfs(codec) => codec.name(),
         }
     }
 }
@@ -63,6 +69,7 @@ impl fmt::Display for FormatCodec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Erofs(codec) => write!(f, "{codec}"),
+            Self::Squashfs(codec) => write!(f, "{codec}"),
         }
     }
 }
@@ -77,7 +84,7 @@ pub fn codec(recipe: &Recipe) -> Result<FormatCodec, BakeError> {
     let wrong = |error: CodecError| BakeError::Codec(error);
     match image.format {
         Format::Erofs => Ok(FormatCodec::Erofs(text.parse().map_err(wrong)?)),
-        Format::Squashfs => Err(BakeError::Format(image.format)),
+        Format::Squashfs => Ok(FormatCodec::Squashfs(text.parse().map_err(wrong)?)),
     }
 }
 
@@ -134,6 +141,12 @@ fn filesystem<W: io::Write>(
             let kernel = request.recipe.image.kernel.kernel();
             let options = erofs::Options { kernel, ..erofs::Options::new(codec, request.epoch) };
             let written = erofs::write(tree, &options, &mut out).map_err(ImageError::Erofs)?;
+            let sha256 = Sha256::from_bytes(written.sha256);
+            Written { size: written.size, sha256, writer: written.writer.to_string(), verity: None }
+        }
+        FormatCodec::Squashfs(codec) => {
+            let options = squashfs::Options::new(codec, request.epoch);
+            let written = squashfs::write(tree, &options, &mut out).map_err(ImageError::Squashfs)?;
             let sha256 = Sha256::from_bytes(written.sha256);
             Written { size: written.size, sha256, writer: written.writer.to_string(), verity: None }
         }

@@ -48,11 +48,11 @@ pub(super) struct Args {
     /// The architecture, in systemd's spelling; this machine's unless given
     #[arg(long)]
     arch: Option<Architecture>,
-    /// The file system: erofs unless given
+    /// The file system, erofs or squashfs; erofs unless given
     #[arg(long, requires = "tree")]
     format: Option<Format>,
-    /// How files are compressed: none, lz4, lz4hc or zstd, with a level as in zstd:15; what --kernel has unless
-    /// given
+    /// How files are compressed, with a level as in zstd:15: none, lz4, lz4hc or zstd, and for squashfs gzip
+    /// and xz too; what --kernel has unless given
     #[arg(long, value_parser = checked_codec, requires = "tree")]
     codec: Option<String>,
     /// The oldest kernel the image is meant for, 5.15 unless given; or a system: debian-12, debian-13, flatcar

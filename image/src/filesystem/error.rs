@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::Format;
 use crate::erofs;
 use crate::probe::ProbeError;
+use crate::squashfs;
 
 /// Why an image could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -22,12 +23,6 @@ pub enum FilesystemError {
     /// A whole disk where a file system is wanted.
     #[error("this is a disk image with partitions, not a file system")]
     Disk,
-    /// A format that cannot be read.
-    #[error("images of the format {format} cannot be read")]
-    Unsupported {
-        /// Which one.
-        format: Format,
-    },
     /// The superblock makes no sense.
     #[error("the superblock of the {format} image is not valid at offset {offset}: {defect}")]
     Superblock {
@@ -55,6 +50,14 @@ pub enum FilesystemError {
         offset: u64,
         /// Why.
         source: erofs::ReadError,
+    },
+    /// The squashfs reader refused.
+    #[error("the image is damaged near offset {offset}")]
+    Squashfs {
+        /// Where it was read last, in bytes.
+        offset: u64,
+        /// Why.
+        source: squashfs::ReadError,
     },
     /// A name or directory that no sound image has.
     #[error("the image is not sound: /{path}: {defect}", path = .path.display())]

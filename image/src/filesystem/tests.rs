@@ -26,6 +26,13 @@ fn image(codec: &str) -> Vec<u8> {
     image
 }
 
+fn squashed(codec: &str) -> Vec<u8> {
+    let mut image = Vec::new();
+    let options = squashfs::Options::new(codec.parse().unwrap(), 1_700_000_000);
+    squashfs::write(&tree(), &options, &mut image).unwrap();
+    image
+}
+
 fn opened(image: Vec<u8>) -> Result<Filesystem<Cursor<Vec<u8>>>, FilesystemError> {
     Filesystem::open(Cursor::new(image))
 }
@@ -46,6 +53,13 @@ fn facts_say_what_an_image_needs() {
         assert_eq!((facts.size, facts.block_size), (image.length(), 4096));
         assert_eq!((facts.inodes, facts.timestamp, facts.checksum), (7, 1_700_000_000, Checksum::Valid));
     }
+    for (codec, algorithm) in [("none", "gzip"), ("lz4hc", "lz4"), ("xz", "xz"), ("zstd", "zstd")] {
+        let image = opened(squashed(codec)).unwrap();
+        let facts = image.facts();
+        assert_eq!((facts.format, &facts.algorithms[..]), (Format::Squashfs, &[algorithm][..]), "{codec}");
+        assert_eq!((facts.kernel, facts.block_size), (Some(Kernel::DEFAULT), 128 << 10));
+        assert_eq!((facts.inodes, facts.timestamp), (7, 1_700_000_000));
+    }
     // A feature of which nobody has heard: no kernel can be named
     let mut future = image("none");
     future[1024 + 80 + 2] = 0x80;
@@ -59,8 +73,10 @@ fn facts_say_what_an_image_needs() {
 #[test]
 fn entries_come_in_the_order_of_a_tree_and_content_in_pieces() {
     let tree = tree();
-    for codec in ["none", "lz4hc", "zstd"] {
-        let image = opened(image(codec)).unwrap();
+    let erofs = ["none", "lz4hc", "zstd"].map(|codec| (codec, image(codec)));
+    let squashfs = ["none", "gzip", "lz4", "lz4hc", "xz", "zstd"].map(|codec| (codec, squashed(codec)));
+    for (codec, image) in erofs.into_iter().chain(squashfs) {
+        let image = opened(image).unwrap();
         let entries = image.entries().unwrap();
         let expected: Vec<_> = tree.entries().map(|entry| entry.path).collect();
         assert_eq!(entries.iter().map(|entry| entry.path.clone()).collect::<Vec<_>>(), expected);
