@@ -42,7 +42,16 @@ const HOME: &str = "/root";
 const INDEX: &str = "docs/index.md";
 
 /// Commands that no block can run, and who runs them instead or why nobody can.
-const CONSOLE: [(&str, &str); 6] = [
+const CONSOLE: [(&str, &str); 9] = [
+    (
+        "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=example -keyout verity.key -out verity.crt",
+        "tests/tests/peer_ddi.rs; the machine has no configuration of openssl",
+    ),
+    (
+        "bakery bake --tree hello --name hello --version 3 --ddi --verity-key verity.key --verity-cert verity.crt -o hello.raw",
+        "tests/tests/peer_ddi.rs, with that key",
+    ),
+    ("bakery verify hello.raw --verity-cert verity.crt", "tests/tests/peer_ddi.rs, with that key"),
     ("cargo quickstart", "tests/tests/quickstart.rs"),
     ("cargo test", "the command that runs this"),
     ("cargo build --release", "takes minutes; .ci/run and the tests build the same in another profile"),

@@ -8,11 +8,10 @@ use std::process::{Command, ExitCode, Output};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use sysext_image::erofs;
 use sysext_image::extract::{Options, Owners, extract};
 use sysext_image::filesystem::Limits;
 use sysext_image::tree::{Metadata, Tree};
-use sysext_image::{Codec, Filesystem};
+use sysext_image::{Codec, Filesystem, Format, erofs, squashfs};
 use tempfile::TempDir;
 use tests::needs::{Need, Suite};
 use tests::programs::program;
@@ -32,9 +31,11 @@ const LIMITS: Limits = Limits { content: 32 << 20 };
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
-    for codec in ["none", "lz4hc", "zstd"] {
-        let name = format!("fault_extract_erofs_{codec}_survives_thousands_of_damages");
-        suite.trial(&name, &[], move || mutations(codec));
+    let erofs = ["none", "lz4hc", "zstd"].map(|codec| (Format::Erofs, codec));
+    let squashfs = ["none", "gzip", "zstd"].map(|codec| (Format::Squashfs, codec));
+    for (format, codec) in erofs.into_iter().chain(squashfs) {
+        let name = format!("fault_extract_{format}_{codec}_survives_thousands_of_damages");
+        suite.trial(&name, &[], move || mutations(format, codec));
     }
     suite.trial("fault_extract_names_that_lead_elsewhere", &[], names);
     suite.trial("fault_extract_directory_in_itself", &[], directory_loop);
@@ -63,6 +64,12 @@ fn tree() -> Result<Tree> {
 fn image(tree: &Tree, codec: &str) -> Result<Vec<u8>> {
     let mut image = Vec::new();
     erofs::write(tree, &erofs::Options::new(codec.parse::<Codec>()?, 1_700_000_000), &mut image)?;
+    Ok(image)
+}
+
+fn squashed(tree: &Tree, codec: &str) -> Result<Vec<u8>> {
+    let mut image = Vec::new();
+    squashfs::write(tree, &squashfs::Options::new(codec.parse()?, 1_700_000_000), &mut image)?;
     Ok(image)
 }
 
@@ -122,13 +129,22 @@ fn tells_where(told: &str) -> bool {
         || told.starts_with("cannot ")
 }
 
-fn mutations(codec: &str) -> Result<()> {
+fn mutations(format: Format, codec: &str) -> Result<()> {
     let desk = Desk::new()?;
-    let whole = image(&tree()?, codec)?;
+    let whole = match format {
+        Format::Erofs => image(&tree()?, codec)?,
+        Format::Squashfs => squashed(&tree()?, codec)?,
+    };
     ensure!(desk.judge(whole.clone())?.is_none(), "the whole image is refused");
-    let inodes = Filesystem::open(Cursor::new(&whole))?.entries()?;
-    let last = inodes.iter().map(|entry| entry.inode * 32).max().context("no inodes")?;
-    let metadata = last + 64 - 1024;
+    // Where most of the structure is: behind the superblock, or at the end
+    let (begin, structure) = match format {
+        Format::Erofs => {
+            let entries = Filesystem::open(Cursor::new(&whole))?.entries()?;
+            let last = entries.iter().map(|entry| entry.inode * 32).max().context("no inodes")?;
+            (1024, last + 64 - 1024)
+        }
+        Format::Squashfs => (whole.len() - 5000, 5000),
+    };
     let mut random = Random::new(0x5eed);
     let length = whole.len() as u64;
     let (mut refused, mut located) = (0, 0);
@@ -136,18 +152,19 @@ fn mutations(codec: &str) -> Result<()> {
         let mut damaged = whole.clone();
         let mut at = |end: u64| usize::try_from(random.below(end)).expect("an image fits into memory");
         match number % 6 {
-            // Superblock and inodes lie in front
-            0 | 1 => {
-                let place = 1024 + at(metadata);
+            0 => {
+                let place = begin + at(structure);
                 damaged[place] ^= 1 << at(8);
             }
-            2 => {
-                let place = at(length);
+            // The superblock, or else anywhere
+            1 | 2 => {
+                let front = if format == Format::Erofs { 1024..1152 } else { 0..96 };
+                let place = if number % 6 == 1 { front.start + at(front.len() as u64) } else { at(length) };
                 damaged[place] ^= 1 << at(8);
             }
             // A number becomes another one
             3 => {
-                let place = 1024 + at(metadata) / 4 * 4;
+                let place = begin + at(structure - 4) / 4 * 4;
                 let values = [0, 1, u32::MAX, 1 << 31, 0x7fff_ffff, 4096, 4095, 36];
                 damaged[place..place + 4].copy_from_slice(&values[at(8)].to_le_bytes());
             }

@@ -16,6 +16,7 @@ use sysext_image::verity::{Builder, Parameters, RootHash, Sidecars};
 use sysext_image::{Codec, Tree, erofs};
 use tests::needs::{Need, Suite};
 use tests::peer::{Peer, Shared, run};
+use tests::programs::program;
 
 const ROOT: RootHash = RootHash([0xa5; 32]);
 
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     suite.trial("peer_openssl_accepts_what_we_sign", &openssl, accepted);
     suite.trial("peer_openssl_signatures_are_judged_as_openssl_does", &openssl, judged);
     suite.trial("peer_openssl_keys_are_read_in_every_form", &openssl, keys);
+    suite.trial("peer_openssl_keys_sign_what_bakery_bakes", &openssl, baked);
     suite.trial("peer_sgdisk_finds_no_problem", &[Need::Tool("sgdisk"), openssl[0]], partitioned);
     for peer in Peer::ALL {
         let needs = [Need::Peer(peer), openssl[0], Need::Filesystem("erofs")];
@@ -40,6 +42,63 @@ fn main() -> ExitCode {
     suite.isolated("peer_systemd_repart_makes_the_same_image", &repart, repartitioned);
     suite.isolated("peer_systemd_repart_images_are_read", &repart, read_back);
     suite.run()
+}
+
+/// The way through the program: `bakery bake --ddi`, `bakery verify` and `bakery inspect`.
+fn baked() -> Result<()> {
+    let scratch = Scratch::new(Kind::P256)?;
+    let other = Scratch::new(Kind::Rsa2048)?;
+    let at = |name: &str| scratch.directory.path().join(name);
+    fs::create_dir_all(at("tree/usr/share"))?;
+    fs::write(at("tree/usr/share/x"), "text ".repeat(10_000))?;
+    let key = at("key");
+    fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    let bakery = program("bakery")?;
+    let run = |arguments: &[&str]| -> Result<Output> {
+        Ok(Command::new(&bakery).args(arguments).current_dir(scratch.directory.path()).output()?)
+    };
+    let bake = |out: &str| {
+        let tree = ["bake", "--tree", "tree", "--name", "x", "--version", "1", "--arch", "x86-64", "-o", out];
+        run(&[&tree[..], &["--ddi", "--verity-key", "key", "--verity-cert", "certificate"]].concat())
+    };
+    for out in ["x-1.raw", "x-2.raw"] {
+        let output = bake(out)?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    ensure!(fs::read(at("x-1.raw"))? == fs::read(at("x-2.raw"))?, "a signature has chance in it");
+    let told = |arguments: &[&str]| -> Result<String> {
+        let output = run(arguments)?;
+        Ok(String::from_utf8([output.stdout, output.stderr].concat())?)
+    };
+    let valid = told(&["verify", "x-1.raw", "--verity-cert", "certificate"])?;
+    ensure!(valid.ends_with("verity     valid\nsignature  valid\n"), "{valid}");
+    let unasked = told(&["verify", "x-1.raw"])?;
+    ensure!(unasked.ends_with("signature  not checked: give --verity-cert FILE\n"), "{unasked}");
+    let stranger = other.directory.path().join("certificate");
+    let stranger = stranger.to_str().context("the path is not UTF-8")?;
+    let refused = told(&["verify", "x-1.raw", "--verity-cert", stranger])?;
+    ensure!(
+        refused.starts_with("error: x-1.raw is not sound:\n  ") && refused.contains("trusted"),
+        "{refused}"
+    );
+    let inspected = told(&["inspect", "x-1.raw"])?;
+    ensure!(inspected.contains("signature   there, not checked; it names the certificate "), "{inspected}");
+    // One byte of the file system, and the root hash does not vouch for it
+    let mut bytes = fs::read(at("x-1.raw"))?;
+    bytes[20480 + 5000] ^= 1;
+    fs::write(at("x-3.raw"), bytes)?;
+    let refused = told(&["verify", "x-3.raw", "--verity-cert", "certificate"])?;
+    ensure!(
+        refused.starts_with("error: x-3.raw is not sound:\n  ") && refused.contains("offset"),
+        "{refused}"
+    );
+    // A key that others may read is none, and half a pair is no request
+    fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+    let output = bake("x-4.raw")?;
+    let refused = String::from_utf8_lossy(&output.stderr);
+    ensure!(refused.contains("error: key holds a secret and others may read it (mode 0644)"), "{refused}");
+    ensure!(!at("x-4.raw").exists());
+    Ok(())
 }
 
 /// How a key is made.
