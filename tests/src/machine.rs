@@ -67,6 +67,15 @@ impl Machine {
         }
     }
 
+    /// What a floor calls this system, if it does.
+    pub const fn profile(self) -> Option<&'static str> {
+        match self {
+            Self::Bookworm => Some("debian-12"),
+            Self::Trixie => Some("debian-13"),
+            Self::Sid => None,
+        }
+    }
+
     /// Where it was made, below `$MACHINES_DIR` or `.cache/machines` of the checkout.
     pub fn directory(self) -> PathBuf {
         let machines = std::env::var_os("MACHINES_DIR").filter(|dir| !dir.is_empty());

@@ -19,6 +19,12 @@ pub const TIMESTAMP: i64 = 1_700_000_000;
 /// How many reads at random places of each large file are compared.
 const RANDOM_READS: usize = 300;
 
+/// How many small files are in one directory: its names take more than one block.
+const SMALL_FILES: usize = 5000;
+
+/// More names than that are in every specimen.
+const FEWEST: usize = 500;
+
 /// The extended attributes that the images keep.
 const XATTRS: [&str; 3] = ["security.capability", "user.extension-release.strict", "user.long"];
 
@@ -30,6 +36,11 @@ pub fn rules() -> Rules {
 
 /// Fills the directory, which must not be there yet. Needs root: owners and devices are among it.
 pub fn fill(root: &Path) -> Result<()> {
+    fill_with(root, SMALL_FILES)
+}
+
+/// The same, with another number of small files in one directory.
+pub fn fill_with(root: &Path, small_files: usize) -> Result<()> {
     let mut random = Random::new(3);
     let at = |path: &str| root.join(path);
     for directory in ["", "edges", "equal", "many", "owned", "sticky"] {
@@ -39,7 +50,7 @@ pub fn fill(root: &Path) -> Result<()> {
         fs::write(at(&format!("edges/text-{size}")), random.text(size))?;
         fs::write(at(&format!("edges/random-{size}")), random.bytes(size))?;
     }
-    for number in 0..5000 {
+    for number in 0..small_files {
         fs::write(at(&format!("many/{number}-{}", "m".repeat(number % 40))), number.to_string())?;
     }
     // Whole files, and the ends of files that are not equal as a whole.
@@ -139,7 +150,7 @@ pub fn compare(source: &Path, mounted: &Path) -> Result<()> {
 pub fn compare_with_reads(source: &Path, mounted: &Path, reads: usize) -> Result<()> {
     let names = names_below(source)?;
     ensure!(names == names_below(mounted)?, "not the same names");
-    ensure!(names.len() > 5000, "only {} names", names.len());
+    ensure!(names.len() > FEWEST, "only {} names", names.len());
     let mut inodes: BTreeMap<u64, u64> = BTreeMap::new();
     for name in names.iter().map(PathBuf::as_path).chain([Path::new("")]) {
         compare_one(&source.join(name), &mounted.join(name), reads)

@@ -1,6 +1,7 @@
-//! Debian's own kernels read what the floors of our images promise, and nothing else: each image is mounted
+//! Debian's own kernels read what the floors of our images promise, and nothing below: each image is mounted
 //! in a machine with that kernel and compared there with the directory that it was made from.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
@@ -9,52 +10,32 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use nix::mount::umount;
-use sysext_image::erofs::{self, Options};
-use sysext_image::{Codec, Tree};
+use sysext_image::{Floor, Format, Kernel, Tree, erofs, squashfs};
 use tests::machine::Machine;
 use tests::needs::{Suite, running_kernel};
 use tests::peer::run;
+use tests::sample;
 use tests::specimen::{self, mount_by_loop_device};
 
-/// An image that every kernel from its floor on reads, and none below.
-struct Row {
-    name: &'static str,
-    filesystem: &'static str,
-    /// The first kernel that reads it, as major and minor number.
-    floor: (u32, u32),
-    /// What an older one says.
-    refusal: &'static str,
-    bake: fn(&Tree, &Path) -> Result<()>,
-}
+/// The oldest kernels that images are baked for here. Images that come out the same are tried once, as the
+/// first of them.
+const FLOORS: [&str; 4] = ["5.15", "6.1", "6.6", "6.12"];
 
-/// All that we write.
-const ROWS: [Row; 3] = [
-    Row {
-        name: "erofs-none",
-        filesystem: "erofs",
-        floor: (5, 15),
-        refusal: "",
-        bake: |tree, to| erofs(tree, "none", to),
-    },
-    Row {
-        name: "erofs-lz4hc",
-        filesystem: "erofs",
-        floor: (5, 15),
-        refusal: "",
-        bake: |tree, to| erofs(tree, "lz4hc", to),
-    },
-    Row {
-        name: "erofs-zstd",
-        filesystem: "erofs",
-        floor: (6, 10),
-        refusal: "unidentified algorithms",
-        bake: |tree, to| erofs(tree, "zstd", to),
-    },
-];
+/// What kernels that are too old for an image say of it.
+const REFUSAL: &str = "please upgrade kernel";
 
-/// How many reads at random places of each large file are compared. Emulation makes them slow; trials on
-/// this machine's kernel do more.
+/// How many small files the directory has, and how many reads at random places of each large file are
+/// compared. Emulation makes both slow; trials on this machine's kernel do more.
+const SMALL_FILES: usize = 600;
 const READS: usize = 20;
+
+/// An image that every kernel from its floor on reads, and none below.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    format: Format,
+    codec: &'static str,
+    floor: Kernel,
+}
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
@@ -65,53 +46,99 @@ fn main() -> ExitCode {
     suite.run()
 }
 
-fn bake(directory: &Path) -> Result<()> {
-    let source = directory.join("source");
-    specimen::fill(&source)?;
-    let tree = Tree::from_directory(&source, &specimen::rules())?;
-    for row in ROWS {
-        (row.bake)(&tree, &directory.join(row.name))?;
+/// All that we write: every codec that a floor has, for that floor.
+fn rows() -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for floor in FLOORS {
+        let floor: Floor = floor.parse()?;
+        for format in Format::ALL {
+            let codecs = floor.codecs(format).into_iter();
+            rows.extend(codecs.map(|codec| Row { format, codec, floor: floor.kernel() }));
+        }
     }
-    Ok(())
+    Ok(rows)
 }
 
-fn erofs(tree: &Tree, codec: &str, to: &Path) -> Result<()> {
-    let mut out = BufWriter::new(File::create(to)?);
-    let options = Options::new(codec.parse::<Codec>()?, u64::try_from(specimen::TIMESTAMP)?);
-    erofs::write(tree, &options, &mut out)?;
-    out.flush()?;
+fn bake(directory: &Path) -> Result<()> {
+    let source = directory.join("source");
+    specimen::fill_with(&source, SMALL_FILES)?;
+    let tree = Tree::from_directory(&source, &specimen::rules())?;
+    let timestamp = u64::try_from(specimen::TIMESTAMP)?;
+    let mut known = BTreeSet::new();
+    for row in rows()? {
+        // There is nothing in squashfs that one of these kernels reads and another does not.
+        if row.format == Format::Squashfs && row.floor != Kernel::DEFAULT {
+            continue;
+        }
+        let path = directory.join(row.name());
+        let mut out = BufWriter::new(File::create(&path)?);
+        let digest = match row.format {
+            Format::Erofs => {
+                let options = sample::options(&format!("{}@{}", row.codec, row.floor), timestamp)?;
+                erofs::write(&tree, &options, &mut out)?.sha256
+            }
+            Format::Squashfs => {
+                let options = squashfs::Options::new(row.codec.parse()?, timestamp);
+                squashfs::write(&tree, &options, &mut out)?.sha256
+            }
+        };
+        out.flush()?;
+        if !known.insert(digest) {
+            fs::remove_file(path)?;
+        }
+    }
     Ok(())
 }
 
 fn read(machine: Machine, directory: &Path) -> Result<()> {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     ensure!(release.starts_with(machine.kernel()), "this is not the kernel of {machine}: {release}");
-    let kernel = running_kernel().context("this kernel has no version")?;
+    let (major, minor) = running_kernel().context("this kernel has no version")?;
+    let kernel = Kernel::from((u16::try_from(major)?, u16::try_from(minor)?));
     // Its device, which mount(8) looks for, only comes with the module.
     run("modprobe", &["loop"])?;
     let mounted = directory.join("mounted");
     fs::create_dir(&mounted)?;
-    for row in ROWS {
-        let start = Instant::now();
-        let image = directory.join(row.name);
-        if kernel < row.floor {
-            refuses(&row, &image, &mounted)?;
-            println!("{}: refused", row.name);
+    let mut codecs = BTreeSet::new();
+    for row in rows()? {
+        let image = directory.join(row.name());
+        if !image.exists() {
             continue;
         }
-        mount_by_loop_device(row.filesystem, &image, &mounted).context(row.name)?;
-        specimen::compare_with_reads(&directory.join("source"), &mounted, READS).context(row.name)?;
+        let start = Instant::now();
+        if kernel < row.floor {
+            row.is_refused(&image, &mounted)?;
+            println!("{}: refused", row.name());
+            continue;
+        }
+        mount_by_loop_device(row.format.name(), &image, &mounted).with_context(|| row.name())?;
+        specimen::compare_with_reads(&directory.join("source"), &mounted, READS)
+            .with_context(|| row.name())?;
         umount(&mounted)?;
-        println!("{}: the same, in {} s", row.name, start.elapsed().as_secs());
+        println!("{}: the same, after {:.1} s", row.name(), start.elapsed().as_secs_f32());
+        codecs.insert((row.format.name(), row.codec));
+    }
+    if let Some(profile) = machine.profile() {
+        let profile: Floor = profile.parse()?;
+        let named =
+            |format: Format| profile.codecs(format).into_iter().map(move |codec| (format.name(), codec));
+        let promised: BTreeSet<_> = Format::ALL.into_iter().flat_map(named).collect();
+        ensure!(codecs == promised, "{profile} promises {promised:?}, and {codecs:?} were read");
     }
     Ok(())
 }
 
-fn refuses(row: &Row, image: &Path, mounted: &Path) -> Result<()> {
-    let said = || run("dmesg", &[]).map(|log| log.matches(row.refusal).count());
-    let before = said()?;
-    let outcome = mount_by_loop_device(row.filesystem, image, mounted);
-    ensure!(outcome.is_err(), "{}: mounted by a kernel below its floor {:?}", row.name, row.floor);
-    ensure!(said()? > before, "{}: refused for another reason: {}", row.name, run("dmesg", &[])?);
-    Ok(())
+impl Row {
+    fn name(&self) -> String {
+        format!("{}-{}@{}", self.format, self.codec, self.floor)
+    }
+
+    fn is_refused(&self, image: &Path, mounted: &Path) -> Result<()> {
+        let said = || run("dmesg", &[]).map(|log| log.matches(REFUSAL).count());
+        let before = said()?;
+        let outcome = mount_by_loop_device(self.format.name(), image, mounted);
+        ensure!(outcome.is_err(), "{}: mounted by a kernel below its floor", self.name());
+        ensure!(said()? > before, "{}: refused for another reason: {}", self.name(), run("dmesg", &[])?);
+        Ok(())
+    }
 }
