@@ -59,7 +59,7 @@ pub enum SourceError {
         /// The image.
         path: PathBuf,
         /// Why not.
-        source: ImageError,
+        source: Box<ImageError>,
     },
 }
 
@@ -103,5 +103,5 @@ pub(super) fn read(path: &Path) -> Result<Tree, SourceError> {
     }
     let image = Opened::open(path).map_err(SourceError::Image)?;
     Tree::from_image(&image.filesystem, &rules, Limits::of_image(image.length), &scratch)
-        .map_err(|source| SourceError::Content { path: path.to_owned(), source })
+        .map_err(|error| SourceError::Content { path: path.to_owned(), source: Box::new(error) })
 }
