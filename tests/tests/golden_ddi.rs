@@ -26,10 +26,10 @@ const TIMESTAMP: u64 = 1_700_000_000;
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../image/fixtures");
 
 /// The root hash of the sample, whatever is around it, as long as no seed is given.
-const ROOT_HASH: &str = "3e0ccdca400924457fb85ff388f1f57de6a28b189478cbc7b59b7a941585ddaa";
+const ROOT_HASH: &str = "ab1b5ac1134fde7608c57129de8c90241dbb57f0f6c00509678806a1580ff6f0";
 
 /// Digest of the tree in a file of its own.
-const TREE: &str = "c79f2de4952c5b4325fa93809c71488b9b7188a83b48f823098aeaf216c1255b";
+const TREE: &str = "e56bc3701d97d7966c3a20132ae101f54f24d295b4d10ab6af58d7484bf025d2";
 
 /// Architecture, size of a sector, key, and the digest of the image.
 const IMAGES: [(Architecture, Sector, Option<&str>, &str); 7] = [
@@ -37,55 +37,55 @@ const IMAGES: [(Architecture, Sector, Option<&str>, &str); 7] = [
         Architecture::X86_64,
         Sector::Bytes512,
         None,
-        "777d671a9d87ab86f930d045c9c1259f3f54a67185f19a671c49219aa9d20672",
+        "8256c43f44bbd4ffca071c08cf3d7b2be08cfade1fc205daff8290aa00e0550a",
     ),
     (
         Architecture::X86_64,
         Sector::Bytes4096,
         None,
-        "ce48afe62a4c6e83cd3a907bdf1d24b1af30d4d4431aecd03d8daab33b138d0c",
+        "ba32aadf4737a05bfbff62ce47dabb9805ac72fa222e2167d10603ed6279ae89",
     ),
     (
         Architecture::X86_64,
         Sector::Bytes512,
         Some("rsa"),
-        "afe600ef801bcc339e54b906f4fa9ffdcbf01e4159bc99a355875087500954cb",
+        "cb2cc1eb0ea613eb7b49113ff534b2decfeab0a26db1f7ef0ebf1b6652987aee",
     ),
     (
         Architecture::X86_64,
         Sector::Bytes512,
         Some("p256"),
-        "1dc0691001726625313ca8801202705dab6385cfd71deec03274eefe19dcbba4",
+        "3c74d5db02483bc6a5cf39f242a05f9b636a9b1c8d6ff60a718b42152070d67b",
     ),
     (
         Architecture::X86_64,
         Sector::Bytes512,
         Some("p384"),
-        "d0169f4cfae3c126186f807533f0e4ef737e9671e2ac894c3a0dd13b467b1e18",
+        "dab26cc52f8f37ac7c8614ab67781c80dd4c92603452674a6c704d88e131bba8",
     ),
     (
         Architecture::Arm64,
         Sector::Bytes512,
         Some("rsa"),
-        "69e204091f8f5b13a23b1d4d9ee1bf67c5449ef6fc431bad22efd1fddfa70a1f",
+        "e16dc1a928ecff34e0d943b6023fa5550ad71fe041cc9417c03ec7acf338d0da",
     ),
     (
         Architecture::Riscv64,
         Sector::Bytes512,
         Some("rsa"),
-        "0e0a3fea626765ff6d6ef280ca79f7f3120bee3e314590a74b1c8b4549bb066e",
+        "33034298b7ac3b2688dd5f63b18d83d2563f5425a40b29c3d949c3129fba99f6",
     ),
 ];
 
 /// Digest of an image of `/usr` with a seed.
-const SEEDED: &str = "09651f5499dfb1300afeb1d616c8106ee52949dfcb0f89b39a42bad150cacb21";
+const SEEDED: &str = "c079f2220d5c2699172354bf01323b11501f1cf30768f304f377774a0b4d354f";
 
 /// The partitions of the first signed image.
 const PARTITIONS: &str = "\
-disk 09a4e220-d4d0-4a0c-8309-22969663dbe8 12550144 bytes
-root-x86-64 4f68bce3-e8cd-4db1-96e7-fbcaf984b709 3e0ccdca-4009-2445-7fb8-5ff388f1f57d 12386304 at 20480 flags 1000000000000000
-root-x86-64-verity 2c7357ed-ebd2-46d9-aec1-23d437ec2bf5 e6a28b18-9478-cbc7-b59b-7a941585ddaa 106496 at 12406784 flags 1000000000000000
-root-x86-64-verity-sig 41092b05-9fc8-4523-994f-2def0408b176 06d016be-835b-4c3d-861e-ba7c9e8895e2 16384 at 12513280 flags 1000000000000000
+disk e02a562b-327f-4cb9-8483-2d892b000cf2 12959744 bytes
+root-x86-64 4f68bce3-e8cd-4db1-96e7-fbcaf984b709 ab1b5ac1-134f-de76-08c5-7129de8c9024 12791808 at 20480 flags 1000000000000000
+root-x86-64-verity 2c7357ed-ebd2-46d9-aec1-23d437ec2bf5 1dbb57f0-f6c0-0509-6788-06a1580ff6f0 110592 at 12812288 flags 1000000000000000
+root-x86-64-verity-sig 41092b05-9fc8-4523-994f-2def0408b176 4509b4ff-5a5f-4656-a522-04276c0dbe35 16384 at 12922880 flags 1000000000000000
 ";
 
 fn main() -> ExitCode {

@@ -297,6 +297,6 @@ mod tests {
         assert!(floor("debian-13").check(Format::Erofs, zstd).is_ok());
         let error = Floor::default().check(Format::Erofs, "xz").unwrap_err();
         assert_eq!(error.to_string(), "erofs images have no codec xz");
-        assert_eq!(error.hint().unwrap(), "write one of lz4hc, zstd, none");
+        assert_eq!(error.hint().unwrap(), "write one of lz4hc, zstd, lz4, none");
     }
 }
