@@ -1,4 +1,8 @@
 //! Which parts of the format an image may use: what its oldest kernel can read, and no more.
+//!
+//! Clusters behind an index (5.17) are not among them: fragments take the same ends of files, and
+//! only floors from 5.17 to 6.0 would gain. Neither is microlzma: a node would read it at a tenth
+//! of the speed, and its encoder is reached through bare C bindings only.
 
 use crate::{Codec, Kernel};
 

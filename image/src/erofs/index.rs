@@ -3,6 +3,10 @@
 //! Entries come in packs that share one block address: 16 entries of 14 bits in 32 bytes, and,
 //! before and after those, 2 entries of 16 bits in 8 bytes. The wide packs must lie at multiples
 //! of 32 bytes, so the address of the index decides how many narrow ones come first.
+//!
+//! The format also has indexes of eight bytes per block. Nothing here needs them: they say more only
+//! of ends of files beyond 4 GiB of the packed inode, of clusters that several files use in part,
+//! and of extents of more than 2047 blocks, none of which this writer makes.
 
 use super::clusters::{Extent, Form};
 use super::format::{BLOCK, BLOCK_BITS, BlockKind, CLUSTER_BLOCKS};
