@@ -6,7 +6,7 @@ use sysext_image::entry::EntryKind;
 use sysext_image::erofs::{Options, Reader, write};
 use sysext_image::probe::probe;
 use sysext_image::tree::{Metadata, Rules, Special};
-use sysext_image::{Codec, Tree, squashfs};
+use sysext_image::{Codec, Filesystem, Tree, squashfs};
 
 use crate::{Memory, Target};
 
@@ -14,6 +14,8 @@ pub(crate) static TARGETS: &[Target] = &[
     Target { name: "probe", run: probes, seeds: images, memory: Memory { constant: 128 << 10, factor: 4 } },
     Target { name: "erofs", run: erofs, seeds: images, memory: EROFS },
     Target { name: "squashfs", run: squashfs, seeds: squashfs_images, memory: SQUASHFS },
+    Target { name: "filesystem", run: filesystem, seeds: both, memory: SQUASHFS },
+    Target { name: "tar", run: tar, seeds: archives, memory: TAR },
 ];
 
 /// A cluster and its unpacked form are at most a megabyte each; names take 13 bytes of an image or more,
@@ -23,6 +25,12 @@ const EROFS: Memory = Memory { constant: 8 << 20, factor: 256 };
 /// The metadata blocks and fragments that are kept have half a megabyte and three; what is returned of the
 /// names is bounded by four megabytes and 256 bytes for each of the image, and is copied while it grows.
 const SQUASHFS: Memory = Memory { constant: 24 << 20, factor: 768 };
+
+/// A path of two bytes for each name makes a directory of each, and its node and its map have hundreds.
+const TAR: Memory = Memory { constant: 4 << 20, factor: 1024 };
+
+/// The magic of zstd, whose data may become a thousand times as much: it is the caller's disk that bounds it.
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
 /// How much of a file is read: more than any seed has.
 const CONTENT_MAX: u64 = 1 << 20;
@@ -58,6 +66,65 @@ fn squashfs(data: &[u8]) {
             left -= io::copy(&mut file.take(left), &mut io::sink()).unwrap_or(0);
         }
     }
+}
+
+/// Whatever the format; its facts are read too.
+fn filesystem(data: &[u8]) {
+    let Ok(image) = Filesystem::open(Cursor::new(data)) else { return };
+    let Ok(entries) = image.entries() else { return };
+    let mut left = CONTENT_MAX;
+    for entry in entries.iter().filter(|entry| entry.kind == EntryKind::File) {
+        let Ok(mut file) = image.file(entry) else { continue };
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = file.read(&mut buffer) {
+            left = left.saturating_sub(count as u64);
+            if left == 0 {
+                return;
+            }
+        }
+    }
+}
+
+fn tar(data: &[u8]) {
+    if !data.starts_with(ZSTD) {
+        let _ = Tree::from_tar(&mut Cursor::new(data), &Rules::default(), &std::env::temp_dir());
+    }
+}
+
+/// An archive with a file, a long name, a link, and a record; made here, for a header has a checksum.
+fn archives() -> Vec<Vec<u8>> {
+    let entry = |kind: u8, name: &str, target: &str, content: &[u8]| {
+        let mut block = [0; 512];
+        block[..name.len()].copy_from_slice(name.as_bytes());
+        block[100..107].copy_from_slice(b"0000644");
+        block[124..135].copy_from_slice(format!("{:011o}", content.len()).as_bytes());
+        block[156] = kind;
+        block[157..157 + target.len()].copy_from_slice(target.as_bytes());
+        block[257..265].copy_from_slice(b"ustar\x0000");
+        block[148..156].fill(b' ');
+        let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+        block[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+        let mut entry = block.to_vec();
+        entry.extend_from_slice(content);
+        entry.resize(entry.len().next_multiple_of(512), 0);
+        entry
+    };
+    let records = b"16 path=usr/bin\n22 SCHILY.xattr.a=b=c\n9 size=3\n";
+    let whole = [
+        entry(b'5', "usr/", "", b""),
+        entry(b'L', "././@LongLink", "", b"usr/a-long-name\0"),
+        entry(b'0', "usr/a", "", b"content"),
+        entry(b'1', "usr/b", "usr/a-long-name", b""),
+        entry(b'2', "usr/c", "b", b""),
+        entry(b'x', "pax", "", records),
+        entry(b'0', "usr/d", "", b"abc"),
+        vec![0; 1024],
+    ];
+    vec![whole.concat(), whole[2..3].concat()]
+}
+
+fn both() -> Vec<Vec<u8>> {
+    [images(), squashfs_images()].concat()
 }
 
 /// The recipes' own files, and one that compresses well.
