@@ -10,8 +10,10 @@ use anyhow::{Context as _, Result};
 /// With the instruction that takes 16 bytes at once, one boot in four ends with a double fault.
 const PROCESSOR: &str = "max,cx16=off";
 
-/// One console for all that the system says, and the end of the machine rather than a reboot when it panics.
-const KERNEL_COMMAND_LINE: &str = "console=ttyS0 panic=-1 systemd.unit=trial.service TERM=dumb";
+/// One console for all that the system says, without progress, and the end of the machine rather than a
+/// reboot when it panics.
+const KERNEL_COMMAND_LINE: &str =
+    "console=ttyS0 panic=-1 systemd.unit=trial.service systemd.show_status=no TERM=dumb";
 
 /// How often a running machine is looked at.
 const POLL: Duration = Duration::from_millis(50);
