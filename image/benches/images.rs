@@ -1,0 +1,120 @@
+//! Our images beside those of mkfs.erofs and mksquashfs: bytes, processor time, memory, and reads from
+//! the mounted image with nothing cached.
+//!
+//! ```text
+//! .ci/peers && .ci/corpora && cargo bench -p sysext-image [-- M] [-- L]
+//! ```
+//!
+//! Prints a table in Markdown, each row with both settings, the medians of interleaved runs, and the ratio
+//! beside its target. Reads need root, for mounts; without, they are left out and the table says so.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+
+#[path = "images/cost.rs"]
+mod cost;
+#[path = "images/reads.rs"]
+mod reads;
+#[path = "images/rows.rs"]
+mod rows;
+#[path = "images/table.rs"]
+mod table;
+
+use rows::{Row, Side};
+
+/// The root of the checkout, to which the directories of peers and corpora are relative.
+const CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// How often each image is made.
+const RUNS: usize = 3;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("images: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    match arguments.first().and_then(|first| first.to_str()) {
+        Some(cost::MEASURE) => return cost::measure(&arguments[1..]),
+        Some(cost::BAKE) => return cost::bake(&arguments[1..]),
+        _ => {}
+    }
+    // cargo bench adds --bench
+    let wanted: Vec<String> = arguments
+        .iter()
+        .filter(|argument| *argument != "--bench")
+        .map(|argument| argument.to_str().map(String::from).context("an argument is not text"))
+        .collect::<Result<_>>()?;
+    for name in &wanted {
+        if !["M", "L"].contains(&name.as_str()) {
+            bail!("there is no corpus {name:?}, there are M and L");
+        }
+    }
+    let directory = tempfile::Builder::new().prefix("images-").tempdir_in("/var/tmp")?;
+    let mounts = reads::Mounts::new(directory.path())?;
+    table::head(mounts.is_some())?;
+    for row in
+        rows::ROWS.iter().filter(|row| wanted.is_empty() || wanted.iter().any(|name| name == row.corpus))
+    {
+        let tree = corpus(row.corpus)?;
+        let result = compare(row, &tree, directory.path(), mounts.as_ref())
+            .with_context(|| format!("{} on corpus {}", row.ours.setting(), row.corpus))?;
+        table::print(row, &result);
+    }
+    Ok(())
+}
+
+/// What a row came to: ours first, the peer's second.
+struct Comparison {
+    ours: Figures,
+    peer: Figures,
+}
+
+/// The medians of one side.
+struct Figures {
+    cost: cost::Cost,
+    bytes: u64,
+    reads: Option<reads::Times>,
+}
+
+fn compare(row: &Row, tree: &Path, directory: &Path, mounts: Option<&reads::Mounts>) -> Result<Comparison> {
+    let images = [directory.join("ours.raw"), directory.join("peer.raw")];
+    let sides = [&row.ours, &row.peer];
+    let mut costs = [Vec::new(), Vec::new()];
+    for _ in 0..RUNS {
+        for ((side, image), costs) in sides.iter().zip(&images).zip(&mut costs) {
+            if image.exists() {
+                std::fs::remove_file(image)?;
+            }
+            costs.push(cost::of(side, tree, image)?);
+        }
+    }
+    let mut times = match (mounts, row.reads) {
+        (Some(mounts), Some(_)) => mounts.compare(sides.map(Side::filesystem), &images)?.map(Some),
+        _ => [None, None],
+    };
+    let mut figures = |index: usize| -> Result<Figures> {
+        let bytes = std::fs::metadata(&images[index])?.len();
+        Ok(Figures { cost: cost::median(&costs[index]), bytes, reads: times[index].take() })
+    };
+    Ok(Comparison { ours: figures(0)?, peer: figures(1)? })
+}
+
+/// A tree that `.ci/corpora` made.
+fn corpus(name: &str) -> Result<PathBuf> {
+    let corpora = std::env::var_os("CORPORA_DIR").map_or_else(|| ".cache/corpora".into(), PathBuf::from);
+    let tree = Path::new(CHECKOUT).join(corpora).join(name);
+    if !tree.with_extension("complete").is_file() {
+        bail!("{} is not there; run .ci/corpora", tree.display());
+    }
+    Ok(tree)
+}

@@ -1,0 +1,121 @@
+//! How long it takes to read from a mounted image of which nothing is cached: 500 reads of 4 KiB at random
+//! places of a large program, and that program from its start to its end. Ours and the peer's by turns.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, ensure};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
+use rustix::fs::Advice;
+
+/// How often each image is read.
+const ROUNDS: usize = 7;
+
+/// How many reads at random places make one time.
+const READS: usize = 500;
+
+/// Bytes of each.
+const LENGTH: u64 = 4096;
+
+/// The program that is read, the largest of corpus M.
+const PROGRAM: &str = "usr/bin/kubectl";
+
+/// Where images are mounted, in a mount namespace of this process.
+pub(crate) struct Mounts(PathBuf);
+
+/// The medians of one image, in seconds.
+#[derive(Clone, Copy)]
+pub(crate) struct Times {
+    /// All reads at random places.
+    pub(crate) random: f64,
+    /// The whole program.
+    pub(crate) sequential: f64,
+    /// Bytes of the program.
+    pub(crate) size: u64,
+}
+
+impl Mounts {
+    /// A place to mount below `directory`; `None` without the privilege.
+    pub(crate) fn new(directory: &Path) -> Result<Option<Self>> {
+        if !nix::unistd::geteuid().is_root() {
+            return Ok(None);
+        }
+        unshare(CloneFlags::CLONE_NEWNS).context("cannot make a mount namespace")?;
+        mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?;
+        let point = directory.join("mounted");
+        fs::create_dir(&point)?;
+        Ok(Some(Self(point)))
+    }
+
+    /// Reads both images by turns.
+    pub(crate) fn compare(&self, filesystems: [&str; 2], images: &[PathBuf; 2]) -> Result<[Times; 2]> {
+        let mut times = [Vec::new(), Vec::new()];
+        for round in 0..ROUNDS {
+            for ((filesystem, image), times) in filesystems.iter().zip(images).zip(&mut times) {
+                self.mount(filesystem, image)?;
+                let read = read(&self.0.join(PROGRAM), round as u64 + 1);
+                umount2(&self.0, MntFlags::empty())?;
+                times.push(read?);
+            }
+        }
+        Ok(times.map(|times| Times {
+            random: median(times.iter().map(|times| times.random)),
+            sequential: median(times.iter().map(|times| times.sequential)),
+            size: times.first().map_or(0, |times| times.size),
+        }))
+    }
+}
+
+impl Mounts {
+    fn mount(&self, filesystem: &str, image: &Path) -> Result<()> {
+        let mut command = Command::new("mount");
+        let status = command.args(["-t", filesystem, "-o", "loop,ro"]).arg(image).arg(&self.0).status()?;
+        ensure!(status.success(), "mount: {status}");
+        Ok(())
+    }
+}
+
+fn read(program: &Path, seed: u64) -> Result<Times> {
+    forget()?;
+    let mut file = File::open(program)?;
+    let size = file.metadata()?.len();
+    rustix::fs::fadvise(&file, 0, None, Advice::Random)?;
+    let mut buffer = vec![0; 1 << 20];
+    let begin = Instant::now();
+    for place in places(seed, size / LENGTH) {
+        file.read_exact_at(&mut buffer[..LENGTH as usize], place * LENGTH)?;
+    }
+    let random = begin.elapsed().as_secs_f64();
+    forget()?;
+    rustix::fs::fadvise(&file, 0, None, Advice::Sequential)?;
+    let begin = Instant::now();
+    while file.read(&mut buffer)? > 0 {}
+    Ok(Times { random, sequential: begin.elapsed().as_secs_f64(), size })
+}
+
+/// Numbers below `end`, the same for the same seed (xorshift64).
+fn places(seed: u64, end: u64) -> impl Iterator<Item = u64> {
+    let next = move |state: &u64| {
+        let state = state ^ state << 13;
+        let state = state ^ state >> 7;
+        Some(state ^ state << 17)
+    };
+    std::iter::successors(next(&seed), next).map(move |state| (state >> 8) % end).take(READS)
+}
+
+/// Empties the page cache.
+fn forget() -> Result<()> {
+    rustix::fs::sync();
+    fs::write("/proc/sys/vm/drop_caches", "3").context("cannot empty the page cache")
+}
+
+fn median(times: impl Iterator<Item = f64>) -> f64 {
+    let mut times: Vec<f64> = times.collect();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}

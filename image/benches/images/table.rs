@@ -1,0 +1,63 @@
+//! The table, in Markdown. A ratio above its target is set in bold.
+
+use anyhow::Result;
+
+use super::rows::{self, Row};
+use super::{Comparison, Figures};
+
+/// Prints what comes before the rows.
+pub(crate) fn head(with_reads: bool) -> Result<()> {
+    println!("Peers: {}.", rows::versions()?);
+    if !with_reads {
+        println!("Reads are left out: they need mounts, and those need root.");
+    }
+    println!();
+    println!(
+        "| corpus | setting | MB | processor s | wall / processor | MiB | random reads ms | sequential MB/s |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
+    Ok(())
+}
+
+/// Prints three lines: ours, the peer's, and the ratios beside their targets.
+pub(crate) fn print(row: &Row, result: &Comparison) {
+    let Comparison { ours, peer } = result;
+    for (side, figures) in [(&row.ours, ours), (&row.peer, peer)] {
+        println!("| {} | {} | {} |", row.corpus, side.setting(), cells(figures));
+    }
+    let reads = match (ours.reads, peer.reads, row.reads) {
+        (Some(ours), Some(peer), Some(target)) => format!(
+            "{} | {}",
+            ratio(ours.random / peer.random, target),
+            ratio(ours.sequential / peer.sequential, target)
+        ),
+        _ => "- | -".to_owned(),
+    };
+    println!(
+        "| | ratio (target) | {} | {} | {} | {} | {reads} |",
+        ratio(ours.bytes as f64 / peer.bytes as f64, row.bytes),
+        ratio(ours.cost.cpu / peer.cost.cpu, row.cpu),
+        ratio(ours.cost.wall / ours.cost.cpu, 1.0 / 1.7),
+        ratio(ours.cost.memory as f64 / 1024.0, row.memory as f64),
+    );
+}
+
+fn cells(figures: &Figures) -> String {
+    let Figures { cost, bytes, reads } = figures;
+    let reads = reads.map_or_else(
+        || "- | -".to_owned(),
+        |times| format!("{:.0} | {:.0}", times.random * 1e3, times.size as f64 / 1e6 / times.sequential),
+    );
+    format!(
+        "{:.2} | {:.2} | {:.2} | {} | {reads}",
+        *bytes as f64 / 1e6,
+        cost.cpu,
+        cost.wall / cost.cpu,
+        cost.memory / 1024
+    )
+}
+
+fn ratio(found: f64, target: f64) -> String {
+    let text = format!("{found:.3} ({target:.3})");
+    if found > target { format!("**{text}**") } else { text }
+}
