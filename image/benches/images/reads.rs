@@ -20,7 +20,7 @@ const ROUNDS: usize = 7;
 const READS: usize = 500;
 
 /// Bytes of each.
-const LENGTH: u64 = 4096;
+const LENGTH: usize = 4096;
 
 /// The program that is read, the largest of corpus M.
 const PROGRAM: &str = "usr/bin/kubectl";
@@ -87,8 +87,8 @@ fn read(program: &Path, seed: u64) -> Result<Times> {
     rustix::fs::fadvise(&file, 0, None, Advice::Random)?;
     let mut buffer = vec![0; 1 << 20];
     let begin = Instant::now();
-    for place in places(seed, size / LENGTH) {
-        file.read_exact_at(&mut buffer[..LENGTH as usize], place * LENGTH)?;
+    for place in places(seed, size / LENGTH as u64) {
+        file.read_exact_at(&mut buffer[..LENGTH], place * LENGTH as u64)?;
     }
     let random = begin.elapsed().as_secs_f64();
     forget()?;
