@@ -1,11 +1,11 @@
 //! The two programs, built once per process in the profile that the caller runs in.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
 use crate::workspace;
 
@@ -20,6 +20,16 @@ pub fn program(name: &str) -> Result<PathBuf> {
     let built = BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}")));
     let programs = built.as_ref().map_err(|error| anyhow!("{error}"))?;
     programs.get(name).cloned().with_context(|| format!("cargo built no program called {name}"))
+}
+
+/// Puts a copy of a program at `to`, for whoever may not enter the build directory.
+///
+/// Another program writes it: what this process has open for writing, a child that another thread starts
+/// at that moment inherits for an instant, and a program that is open for writing cannot be run.
+pub fn copy_program(name: &str, to: &Path) -> Result<()> {
+    let status = Command::new("cp").arg(program(name)?).arg(to).status().context("cannot run cp")?;
+    ensure!(status.success(), "cannot copy {name} to {}: {status}", to.display());
+    Ok(())
 }
 
 fn build() -> Result<BTreeMap<String, PathBuf>> {
@@ -54,7 +64,7 @@ fn build() -> Result<BTreeMap<String, PathBuf>> {
 /// directory name than its own.
 fn profile() -> Result<String> {
     let this = std::env::current_exe().context("cannot find this program's own path")?;
-    let above = |path: &std::path::Path| path.parent().map(std::path::Path::to_owned);
+    let above = |path: &Path| path.parent().map(Path::to_owned);
     let mut directory = above(&this);
     if directory.as_ref().is_some_and(|path| path.ends_with("deps")) {
         directory = directory.as_deref().and_then(above);

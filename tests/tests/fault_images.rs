@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, ensure};
 use nix::mount::{MsFlags, mount};
 use tempfile::TempDir;
 use tests::needs::{Need, Suite};
-use tests::programs::program;
+use tests::programs::{copy_program, program};
 use tests::sample::Random;
 
 fn main() -> ExitCode {
@@ -246,7 +246,7 @@ fn unreadable() -> Result<()> {
     fs::set_permissions(desk.path("tree/usr/share/x"), Permissions::from_mode(0o600))?;
     // A copy: the build directory may be closed to another user.
     let bakery = desk.path("bakery");
-    fs::copy(program("bakery")?, &bakery)?;
+    copy_program("bakery", &bakery)?;
     let mut command = Command::new(&bakery);
     command.current_dir(desk.directory.path()).uid(NOBODY).gid(NOBODY);
     command.args(["bake", "--name", "x", "--version", "1", "--tree", "tree", "-o", "store"]);

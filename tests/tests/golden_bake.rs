@@ -18,7 +18,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use sysext_manifests::digest::Sha256;
 use tempfile::TempDir;
 use tests::needs::{Need, Suite};
-use tests::programs::program;
+use tests::programs::copy_program;
 
 /// A user and group that own nothing.
 const NOBODY: u32 = 65_534;
@@ -129,7 +129,7 @@ impl Place {
         // A copy: the build directory may be closed to another user.
         let bakery = self.path("bakery");
         if !bakery.exists() {
-            fs::copy(program("bakery")?, &bakery)?;
+            copy_program("bakery", &bakery)?;
         }
         let mut command = Command::new("/bin/sh");
         command.args(["-c", &format!("{before}; exec \"$0\" \"$@\"")]).arg(&bakery);
