@@ -12,7 +12,6 @@
 
 mod clusters;
 mod compress;
-mod crc32c;
 mod directory;
 mod duplicates;
 mod error;
@@ -34,5 +33,4 @@ pub use reader::{FileReader, Reader};
 pub use writer::{Options, Written, write};
 pub use writer_id::WriterId;
 
-pub(crate) use crc32c::crc32c;
 pub(crate) use format::{MAGIC, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE};

@@ -32,7 +32,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod crc32;
 mod error;
 mod format;
 mod guid;

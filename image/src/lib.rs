@@ -4,6 +4,7 @@
 //! calls an external program, and no parser of outside bytes opens a file by itself.
 
 pub mod codec;
+mod crc;
 pub mod ddi;
 pub mod diff;
 pub mod dump;

@@ -2,7 +2,8 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use crate::erofs::{MAGIC, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, crc32c};
+use crate::crc::crc32c;
+use crate::erofs::{MAGIC, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE};
 
 /// Where an EROFS superblock lies.
 const SUPERBLOCK: u64 = SUPERBLOCK_OFFSET as u64;

@@ -7,7 +7,6 @@ use std::thread;
 
 use super::clusters;
 use super::compress::compress;
-use super::crc32c::crc32c;
 use super::error::WriteError;
 use super::features::Features;
 use super::format::{
@@ -22,6 +21,7 @@ use super::xattr::Area;
 use super::{directory, duplicates, index, packed};
 use crate::Kernel;
 use crate::codec::Codec;
+use crate::crc::crc32c;
 use crate::spool::Spool;
 use crate::tree::Tree;
 

@@ -17,8 +17,8 @@
 //! 88  4  checksum of the entries
 //! ```
 
-use super::crc32::crc32;
 use super::guid::Guid;
+use crate::crc::crc32;
 
 /// What a header begins with.
 pub(super) const MAGIC: &[u8; 8] = b"EFI PART";

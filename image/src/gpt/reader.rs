@@ -2,12 +2,12 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
-use super::crc32::crc32;
 use super::error::ReadError;
 use super::format::{
     ENTRIES, ENTRY_SIZE, Entry, HEADER_SIZE, Header, MAGIC, REVISION, header_crc, is_protective,
 };
 use super::table::{Partition, Sector, Table};
+use crate::crc::crc32;
 
 impl Table {
     /// Reads the table of an image. Costs a few reads and 32 KiB, whatever the image holds.

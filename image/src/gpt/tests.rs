@@ -2,8 +2,8 @@
 
 use std::io::Cursor;
 
-use super::crc32::crc32;
 use super::*;
+use crate::crc::crc32;
 
 fn new(number: u8, size: u64) -> New {
     let id = Guid([number; 16]);

@@ -1,10 +1,10 @@
 //! Places partitions, and makes the bytes around them.
 
-use super::crc32::crc32;
 use super::error::LayoutError;
 use super::format::{ENTRIES, ENTRY_SIZE, Entry, HEADER_SIZE, Header, NAME_UNITS, protective_mbr};
 use super::guid::Guid;
 use super::table::{Partition, Sector, Table};
+use crate::crc::crc32;
 
 /// Partitions and the image itself end at multiples of so many bytes, as systemd-repart has them too.
 const ALIGNMENT: u64 = 4096;
