@@ -6,8 +6,11 @@ use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 use std::process::{Command, ExitCode, Output};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use nix::libc;
 use sysext_image::ddi::{Architecture, Options, Signature, Writer};
 use sysext_image::pkcs7::{Certificate, PrivateKey, Signer};
 use sysext_image::tree::Metadata;
@@ -26,6 +29,9 @@ const CERTIFICATES: &str = "/etc/verity.d";
 
 /// Takes nothing but images with a signature by one of them.
 const ONLY_SIGNED: &str = "--image-policy=root=signed+absent:usr=signed+absent";
+
+/// How long the kernel may take to let go of what is no longer merged, on a machine that is emulated.
+const RELEASE: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
@@ -166,7 +172,7 @@ impl System<'_> {
         verified()?;
         shows("damaged", "1")?;
         let error = fs::read("/usr/share/damaged/data").err().context("a flipped bit was not noticed")?;
-        ensure!(error.raw_os_error() == Some(nix::libc::EIO), "{error}");
+        ensure!(error.raw_os_error() == Some(libc::EIO), "{error}");
         let log = run("dmesg", &[])?;
         ensure!(log.contains("device-mapper: verity") && log.contains("is corrupted"), "{log}");
         unmerge("damaged")
@@ -200,8 +206,7 @@ impl System<'_> {
         sysupdate("unmerge")?;
         ensure!(!Path::new("/usr/share/bare").exists(), "it is still there");
         ensure!(merged_into_usr()?.is_empty(), "{:?}", merged_into_usr()?);
-        ensure!(backing_files()?.is_empty(), "{:?}", backing_files()?);
-        Ok(())
+        released()
     }
 
     /// Makes an image of an extension the only one.
@@ -247,30 +252,53 @@ fn shows(name: &str, version: &str) -> Result<()> {
 fn unmerge(name: &str) -> Result<()> {
     run("systemd-sysext", &["unmerge"])?;
     ensure!(!Path::new("/usr/share").join(name).exists(), "{name} is still there");
-    Ok(())
+    released()
 }
 
 /// There is one device that verifies what is read, and the extension's files lie on it.
 fn verified() -> Result<()> {
-    let mut devices = Vec::new();
-    for entry in fs::read_dir("/sys/block")? {
-        let path = entry?.path();
-        if path.join("dm").is_dir() {
-            devices.push(fs::read_to_string(path.join("dm/uuid"))?);
-        }
-    }
+    let devices = mapped_devices()?;
     ensure!(devices.len() == 1 && devices[0].starts_with("CRYPT-VERITY-"), "{devices:?}");
     Ok(())
 }
 
+/// Nothing is left of what was merged: neither loop devices nor such that verify.
+fn released() -> Result<()> {
+    // It maps rules and lists of modules from below /usr, and keeps the overlay where it found them.
+    run("systemctl", &["restart", "systemd-udevd.service"])?;
+    let start = Instant::now();
+    loop {
+        let left = [backing_files()?, mapped_devices()?].concat();
+        if left.is_empty() {
+            return Ok(());
+        }
+        ensure!(start.elapsed() < RELEASE, "still there after {RELEASE:?}: {left:?}");
+        sleep(Duration::from_millis(50));
+    }
+}
+
+/// What identifies the mapped devices.
+fn mapped_devices() -> Result<Vec<String>> {
+    of_block_devices("dm/uuid")
+}
+
 /// The files behind loop devices.
 fn backing_files() -> Result<Vec<String>> {
-    let mut files = Vec::new();
+    of_block_devices("loop/backing_file")
+}
+
+/// What an attribute says of each block device that has it.
+fn of_block_devices(attribute: &str) -> Result<Vec<String>> {
+    let mut found = Vec::new();
     for entry in fs::read_dir("/sys/block")? {
-        let path = entry?.path().join("loop/backing_file");
-        if path.exists() {
-            files.push(fs::read_to_string(path)?.trim_end().to_owned());
+        let path = entry?.path().join(attribute);
+        match fs::read_to_string(&path) {
+            Ok(text) => found.push(text.trim_end().to_owned()),
+            // It has none, or goes away at this moment.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV | libc::ENXIO)) => {
+            }
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
         }
     }
-    Ok(files)
+    Ok(found)
 }
