@@ -24,6 +24,7 @@ use nix::sched::CloneFlags;
 use crate::isolation;
 use crate::machine::{self, Machine};
 use crate::peer::Peer;
+use crate::programs;
 
 /// The tiers that a name may begin with; `unit` tests stand beside the code and use plain `#[test]`.
 const TIERS: [&str; 6] = ["golden_", "cli_", "peer_", "fault_", "vm_", "kernel_"];
@@ -49,6 +50,8 @@ pub enum Need {
     Peer(Peer),
     /// `.ci/machines` has made this machine.
     Machine(Machine),
+    /// `.ci/libsquashfs` has built the program that asks this library.
+    Libsquashfs,
 }
 
 impl Need {
@@ -62,6 +65,7 @@ impl Need {
             Self::Kernel(major, minor) => running_kernel().is_some_and(|version| version >= (major, minor)),
             Self::Peer(peer) => peer.is_ready(),
             Self::Machine(machine) => machine.is_ready(),
+            Self::Libsquashfs => programs::libsquashfs().is_file(),
         }
     }
 }
@@ -76,6 +80,7 @@ impl fmt::Display for Need {
             Self::Kernel(major, minor) => write!(f, "kernel {major}.{minor}"),
             Self::Peer(peer) => write!(f, "peer {peer} (.ci/peers)"),
             Self::Machine(machine) => write!(f, "machine {machine} (.ci/machines)"),
+            Self::Libsquashfs => f.write_str("libsquashfs (.ci/libsquashfs)"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The two programs, built once per process in the profile that the caller runs in.
+//! The two programs, built once per process in the profile that the caller runs in, and one that judges them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -30,6 +30,11 @@ pub fn copy_program(name: &str, to: &Path) -> Result<()> {
     let status = Command::new("cp").arg(program(name)?).arg(to).status().context("cannot run cp")?;
     ensure!(status.success(), "cannot copy {name} to {}: {status}", to.display());
     Ok(())
+}
+
+/// Where `.ci/libsquashfs` puts the program that unpacks and packs squashfs images with libsquashfs.
+pub fn libsquashfs() -> PathBuf {
+    workspace::root().join(".cache/libsquashfs/judge")
 }
 
 fn build() -> Result<BTreeMap<String, PathBuf>> {

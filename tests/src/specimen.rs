@@ -22,6 +22,9 @@ const RANDOM_READS: usize = 300;
 /// How many small files are in one directory: its names take more than one block.
 const SMALL_FILES: usize = 5000;
 
+/// What is neither a file nor a directory nor a link.
+pub const DEVICES: [&str; 4] = ["char", "char-far", "block", "fifo"];
+
 /// More names than that are in every specimen.
 const FEWEST: usize = 500;
 

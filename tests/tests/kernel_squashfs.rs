@@ -1,4 +1,4 @@
-//! The kernel and squashfs-tools judge our squashfs images: what they read must be what was in
+//! The kernel, squashfs-tools and libsquashfs judge our squashfs images: what they read must be what was in
 //! the directory that the image was made from.
 
 use std::collections::BTreeMap;
@@ -9,10 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 use sysext_image::Tree;
 use sysext_image::entry::{Entry, EntryKind};
 use sysext_image::squashfs::{self, Options, Reader};
 use tests::needs::{Need, Suite};
+use tests::peer::run;
+use tests::programs;
 use tests::specimen::{self, mount_by_loop_device};
 
 /// Every codec with the kernel that it needs, and the size of the blocks. What a kernel was built
@@ -73,8 +76,27 @@ fn main() -> ExitCode {
                 specimen::compare(&bench.source, &bench.mounted)
             },
         );
+        suite.isolated(
+            &format!("peer_libsquashfs_{words}_is_the_directory"),
+            &[Need::Libsquashfs],
+            move || {
+                let bench = Bench::new(codec, block)?;
+                fs::remove_dir(&bench.mounted)?;
+                libsquashfs("unpack", &bench.image, &bench.mounted)?;
+                specimen::compare(&bench.source, &bench.mounted)
+            },
+        );
     }
     let needs = [SQUASHFS, Need::Tool("mount")];
+    suite.isolated(
+        "peer_libsquashfs_image_is_read_as_the_kernel_reads_it",
+        &[SQUASHFS, Need::Tool("mount"), Need::Libsquashfs],
+        || {
+            let bench = Bench::by_libsquashfs()?;
+            mount_by_loop_device("squashfs", &bench.image, &bench.mounted)?;
+            reader_agrees(&bench.mounted, &bench.image)
+        },
+    );
     suite.isolated("kernel_squashfs_damage_is_noticed_by_this_test", &needs, damage);
     suite.isolated("kernel_squashfs_finds_every_name_of_a_large_directory", &needs, large_directory);
     suite.trial("peer_unsquashfs_agrees_on_the_superblock", &[Need::Tool("unsquashfs")], superblock);
@@ -221,6 +243,12 @@ fn unsquashfs(arguments: &[&str], directory: Option<&Path>, image: &Path) -> Res
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// Lets libsquashfs unpack an image to a directory, or pack a directory to an image.
+fn libsquashfs(verb: &str, from: &Path, to: &Path) -> Result<()> {
+    run(&programs::libsquashfs().to_string_lossy(), &[verb, &from.to_string_lossy(), &to.to_string_lossy()])?;
+    Ok(())
+}
+
 /// A directory with all that an image may hold, and an image of it.
 struct Bench {
     _directory: tempfile::TempDir,
@@ -238,6 +266,23 @@ impl Bench {
         specimen::fill(&source)?;
         write(&Tree::from_directory(&source, &specimen::rules())?, codec, block, &image)?;
         Ok(Self { _directory: directory, source, image, mounted })
+    }
+
+    /// With an image that libsquashfs made, which packs no devices and keeps the times of files.
+    fn by_libsquashfs() -> Result<Self> {
+        let bench = Self::new("none", 128 << 10)?;
+        fs::remove_file(&bench.image)?;
+        for device in specimen::DEVICES {
+            fs::remove_file(bench.source.join(device))?;
+        }
+        let time = Timespec { tv_sec: specimen::TIMESTAMP, tv_nsec: 0 };
+        let times = Timestamps { last_access: time, last_modification: time };
+        let names = specimen::names_below(&bench.source)?;
+        for name in names.iter().map(PathBuf::as_path).chain([Path::new("")]) {
+            utimensat(CWD, bench.source.join(name), &times, AtFlags::SYMLINK_NOFOLLOW)?;
+        }
+        libsquashfs("pack", &bench.source, &bench.image)?;
+        Ok(bench)
     }
 
     /// With an image that mksquashfs made.
