@@ -49,8 +49,8 @@ const CODECS: [(Format, &str, (u16, u16)); 10] = [
 /// What Debian builds for squashfs, from 12 on.
 const DEBIAN_SQUASHFS: &[&str] = &["zstd", "xz", "gzip", "lz4hc", "lz4", "none"];
 
-/// From `/boot/config-*` of Debian's kernel packages, and the kernel configuration of Flatcar, whose oldest
-/// supported channel is the base of its version. None has a codec that its kernel only could have.
+/// From `/boot/config-*` of Debian's kernel packages, and from the kernel configurations of Flatcar, whose
+/// oldest channel that is still updated (LTS, 4081) has 6.6. None has a codec that its kernel only could have.
 pub static PROFILES: [Profile; 3] = [
     Profile {
         name: "debian-12",
