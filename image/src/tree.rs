@@ -19,7 +19,9 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::num::NonZero;
 use std::path::Path;
+use std::thread;
 
 pub use content::{Content, ContentError, Opened, Shared};
 pub use entries::{Entries, Entry};
@@ -154,7 +156,8 @@ impl Tree {
     /// What lies below the directory `path`, as `rules` have it. Files stay where they are and
     /// are read again when an image is written.
     pub fn from_directory(path: impl AsRef<Path>, rules: &Rules) -> Result<Self, TreeError> {
-        directory::read(path.as_ref(), rules)
+        let threads = thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+        directory::read(path.as_ref(), rules, threads)
     }
 
     /// The node with this id, which must come from this tree.

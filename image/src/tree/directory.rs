@@ -1,9 +1,14 @@
 //! Reading a tree from a directory on disk.
+//!
+//! A level at a time: threads look at the names of one depth and list the directories among them, which
+//! gives the names of the next. What they found is taken in the order of the names, so that the tree, or
+//! the error, is the same for any number of threads.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
+use std::num::NonZero;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -14,67 +19,133 @@ use super::{
     Content, Device, Kind, Metadata, NAME_MAX, Node, NodeId, Rules, Special, Specials, Tree, TreeError,
     permissions,
 };
+use crate::parallel;
 
 /// The longest extended attribute value in bytes that Linux stores.
 const XATTR_MAX: usize = 65_536;
 
-pub(super) fn read(path: &Path, rules: &Rules) -> Result<Tree, TreeError> {
+/// Room for the names of extended attributes in bytes. Where there are more, each is asked for.
+const XATTR_NAMES: usize = 1024;
+
+/// How many names a thread takes at a time: each costs it a few system calls.
+const BATCH: usize = 64;
+
+pub(super) fn read(path: &Path, rules: &Rules, threads: NonZero<usize>) -> Result<Tree, TreeError> {
     // The path itself may be a symbolic link to the directory; below it none is followed.
-    let path = &fs::canonicalize(path).map_err(|source| TreeError::Look { path: path.to_owned(), source })?;
-    let mut reading = Reading { tree: Tree::new(), rules, links: HashMap::new() };
-    let root = reading.tree.root();
-    let found = look(path)?;
-    reading.tree.nodes[0].metadata = reading.metadata(path, &found)?;
-    let mut pending = vec![(path.to_owned(), root)];
-    while let Some((path, id)) = pending.pop() {
-        for name in list(&path)? {
-            let path = path.join(&name);
-            if name.len() > NAME_MAX {
-                return Err(TreeError::NameTooLong { path, length: name.len() });
-            }
-            let (child, is_directory) = reading.node(&path)?;
-            reading.tree.attach(id, name, child);
-            if is_directory {
-                pending.push((path, child));
-            }
-        }
+    let path = fs::canonicalize(path).map_err(|source| TreeError::Look { path: path.to_owned(), source })?;
+    let reading = Reading { rules };
+    let mut tree = Tree::new();
+    tree.nodes[0].metadata = reading.metadata(&path, &look(&path)?)?;
+    let mut links: HashMap<Inode, NodeId> = HashMap::new();
+    let mut level = Level::default();
+    level.add(tree.root(), Listing::of(path)?);
+    while !level.names.is_empty() {
+        let mut next = Level::default();
+        let batches: Vec<&[Name]> = level.names.chunks(BATCH).collect();
+        parallel::ordered(
+            &batches,
+            threads,
+            || (),
+            |(), batch| batch.iter().map(|name| reading.find(&level, name)).collect::<Result<Vec<_>, _>>(),
+            |batch, found| {
+                for (name, Found { node, links: inode, listing }) in batch.iter().zip(found) {
+                    let id = match inode {
+                        Some(inode) => *links.entry(inode).or_insert_with(|| tree.add(node)),
+                        None => tree.add(node),
+                    };
+                    tree.attach(level.directories[name.directory].0, name.name.clone(), id);
+                    if let Some(listing) = listing {
+                        next.add(id, listing);
+                    }
+                }
+                Ok(())
+            },
+        )?;
+        level = next;
     }
-    Ok(reading.tree)
+    Ok(tree)
+}
+
+/// What finds the other names of a file again: device and inode.
+type Inode = (u64, u64);
+
+/// All names at one depth.
+#[derive(Default)]
+struct Level {
+    /// What they are in.
+    directories: Vec<(NodeId, PathBuf)>,
+    /// In the order of their directories, and in each in the order of their bytes.
+    names: Vec<Name>,
+}
+
+impl Level {
+    fn add(&mut self, id: NodeId, listing: Listing) {
+        let directory = self.directories.len();
+        self.directories.push((id, listing.path));
+        self.names.extend(listing.names.into_iter().map(|name| Name { directory, name }));
+    }
+}
+
+struct Name {
+    /// Position in the level.
+    directory: usize,
+    name: OsString,
+}
+
+/// What a name stands for.
+struct Found {
+    node: Node,
+    /// If it has other names too.
+    links: Option<Inode>,
+    /// If it is a directory.
+    listing: Option<Listing>,
+}
+
+/// A directory with the names in it, sorted.
+struct Listing {
+    path: PathBuf,
+    names: Vec<OsString>,
+}
+
+impl Listing {
+    fn of(path: PathBuf) -> Result<Self, TreeError> {
+        let names = fs::read_dir(&path)
+            .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.file_name())).collect());
+        let mut names: Vec<OsString> =
+            names.map_err(|source| TreeError::List { path: path.clone(), source })?;
+        names.sort_unstable();
+        Ok(Self { path, names })
+    }
 }
 
 struct Reading<'a> {
-    tree: Tree,
     rules: &'a Rules,
-    /// Device and inode of what has several names, to find its other names again.
-    links: HashMap<(u64, u64), NodeId>,
 }
 
 impl Reading<'_> {
-    fn node(&mut self, path: &Path) -> Result<(NodeId, bool), TreeError> {
-        let found = look(path)?;
-        let is_directory = found.is_dir();
-        let key = (found.dev(), found.ino());
-        let has_links = !is_directory && found.nlink() > 1;
-        if has_links && let Some(id) = self.links.get(&key) {
-            return Ok((*id, false));
+    fn find(&self, level: &Level, Name { directory, name }: &Name) -> Result<Found, TreeError> {
+        let path = inside(&level.directories[*directory].1, name);
+        if name.len() > NAME_MAX {
+            return Err(TreeError::NameTooLong { path, length: name.len() });
         }
-        let kind = if is_directory {
-            Kind::Directory(BTreeMap::new())
-        } else if found.is_file() {
-            Kind::File(Content::at(path.to_owned(), &found))
+        let found = look(&path)?;
+        let metadata = self.metadata(&path, &found)?;
+        if found.is_dir() {
+            let node = Node { metadata, kind: Kind::Directory(BTreeMap::new()) };
+            return Ok(Found { node, links: None, listing: Some(Listing::of(path)?) });
+        }
+        let kind = if found.is_file() {
+            Kind::File(Content::at(path, &found))
         } else if found.is_symlink() {
-            let target = fs::read_link(path)
-                .map_err(|source| TreeError::ReadLink { path: path.to_owned(), source })?;
-            Kind::Symlink(checked_target(path, target.as_os_str())?)
+            match fs::read_link(&path) {
+                Ok(target) => Kind::Symlink(checked_target(&path, target.as_os_str())?),
+                Err(source) => return Err(TreeError::ReadLink { path, source }),
+            }
         } else {
-            Kind::Special(self.special(path, &found)?)
+            Kind::Special(self.special(&path, &found)?)
         };
-        let metadata = self.metadata(path, &found)?;
-        let id = self.tree.add(Node { metadata, kind });
-        if has_links {
-            self.links.insert(key, id);
-        }
-        Ok((id, is_directory))
+        let links = (found.nlink() > 1).then(|| (found.dev(), found.ino()));
+        Ok(Found { node: Node { metadata, kind }, links, listing: None })
     }
 
     fn special(&self, path: &Path, found: &fs::Metadata) -> Result<Special, TreeError> {
@@ -99,7 +170,9 @@ impl Reading<'_> {
 
     fn metadata(&self, path: &Path, found: &fs::Metadata) -> Result<Metadata, TreeError> {
         let mut metadata = Metadata::new(permissions(found.mode())).owner(found.uid(), found.gid());
-        for name in &self.rules.xattrs {
+        let listed = names_of_xattrs(path, found);
+        let is_listed = |name: &str| listed.as_ref().is_none_or(|listed| contains(listed, name));
+        for name in self.rules.xattrs.iter().filter(|name| is_listed(name)) {
             if let Some(value) = xattr(path, name)? {
                 metadata.xattrs.insert(name.clone(), value);
             }
@@ -108,14 +181,32 @@ impl Reading<'_> {
     }
 }
 
+/// The path of a name in a directory, in no more memory than it takes: a tree keeps those of its files.
+fn inside(directory: &Path, name: &OsStr) -> PathBuf {
+    let mut path = PathBuf::with_capacity(directory.as_os_str().len() + 1 + name.len());
+    path.push(directory);
+    path.push(name);
+    path
+}
+
 fn look(path: &Path) -> Result<fs::Metadata, TreeError> {
     fs::symlink_metadata(path).map_err(|source| TreeError::Look { path: path.to_owned(), source })
 }
 
-fn list(path: &PathBuf) -> Result<Vec<OsString>, TreeError> {
-    fs::read_dir(path)
-        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.file_name())).collect())
-        .map_err(|source| TreeError::List { path: path.clone(), source })
+/// The names of all attributes, each with a NUL behind it; most files have none, and one call tells.
+/// `None` if each has to be asked for: there is no list, or it is long, or the file is not for everyone,
+/// and then to ask also tells whether it is for the caller.
+fn names_of_xattrs(path: &Path, found: &fs::Metadata) -> Option<Vec<u8>> {
+    if !found.is_symlink() && found.mode() & 0o444 != 0o444 {
+        return None;
+    }
+    let mut names = [0; XATTR_NAMES];
+    let length = rustix::fs::llistxattr(path, &mut names).ok()?;
+    Some(names.get(..length)?.to_vec())
+}
+
+fn contains(names: &[u8], name: &str) -> bool {
+    names.split(|byte| *byte == 0).any(|listed| listed == name.as_bytes())
 }
 
 fn xattr(path: &Path, name: &str) -> Result<Option<Vec<u8>>, TreeError> {

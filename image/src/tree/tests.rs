@@ -124,6 +124,39 @@ fn names_of_one_file_stay_names_of_one_file() -> Result {
 }
 
 #[test]
+fn threads_change_neither_the_tree_nor_the_error() -> Result {
+    let directory = tempfile::tempdir()?;
+    let at = |path: String| directory.path().join(path);
+    for number in 0..40 {
+        fs::create_dir_all(at(format!("{number}/deep/deeper")))?;
+        for name in 0..20 {
+            fs::write(at(format!("{number}/{name}")), "content")?;
+        }
+        symlink("target", at(format!("{number}/deep/link")))?;
+        fs::hard_link(at(format!("{number}/7")), at(format!("{number}/deep/name")))?;
+        fs::hard_link(at(format!("{number}/7")), at(format!("{number}/other")))?;
+    }
+    let read = |threads| directory::read(directory.path(), &Rules::default(), NonZero::new(threads).unwrap());
+    let shown = |tree: &Tree| tree.entries().map(|entry| format!("{entry:?}")).collect::<Vec<_>>();
+    let one = read(1)?;
+    assert_eq!(one.entries().count(), 1 + 40 * (1 + 20 + 1 + 2 + 2));
+    for threads in [2, 4, 64] {
+        assert_eq!(shown(&read(threads)?), shown(&one));
+    }
+
+    // The nearest to the root is first, and among those the first by name.
+    let sockets = ["1/deep/deeper/s", "39/s", "8/s"].map(|path| at(path.into()));
+    let _sockets = sockets.each_ref().map(UnixListener::bind);
+    for threads in [1, 2, 4, 64] {
+        for _ in 0..20 {
+            let error = read(threads).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{}: is a socket", sockets[1].display())), "{error}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn only_allowed_attributes_are_read_and_long_ones_whole() -> Result {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("file");
