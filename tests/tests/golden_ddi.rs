@@ -26,10 +26,10 @@ const TIMESTAMP: u64 = 1_700_000_000;
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../image/fixtures");
 
 /// The root hash of the sample, whatever is around it, as long as no seed is given.
-const ROOT_HASH: &str = "ab1b5ac1134fde7608c57129de8c90241dbb57f0f6c00509678806a1580ff6f0";
+const ROOT_HASH: &str = "795caa0f1bfca865b091010d2c69b17a4a557f85b610dce2e59dced42a3ca477";
 
 /// Digest of the tree in a file of its own.
-const TREE: &str = "e56bc3701d97d7966c3a20132ae101f54f24d295b4d10ab6af58d7484bf025d2";
+const TREE: &str = "55ea6bd781bb825e2305955ed5ed70085805e7fdd0683df94ba5932f33641e8a";
 
 /// Architecture, size of a sector, key, and the digest of the image.
 const IMAGES: [(Architecture, Sector, Option<&str>, &str); 7] = [
@@ -37,55 +37,55 @@ const IMAGES: [(Architecture, Sector, Option<&str>, &str); 7] = [
         Architecture::X86_64,
         Sector::Bytes512,
         None,
-        "8256c43f44bbd4ffca071c08cf3d7b2be08cfade1fc205daff8290aa00e0550a",
+        "aae083dc282ffcfad53319a3bb22b2a74206481d1130dacfe28565de0fde5835",
     ),
     (
         Architecture::X86_64,
         Sector::Bytes4096,
         None,
-        "ba32aadf4737a05bfbff62ce47dabb9805ac72fa222e2167d10603ed6279ae89",
+        "50c746ac600a63d92d206ce0ca435506b34c81c3f0dd52eccd05b3310c75457c",
     ),
     (
         Architecture::X86_64,
         Sector::Bytes512,
         Some("rsa"),
-        "cb2cc1eb0ea613eb7b49113ff534b2decfeab0a26db1f7ef0ebf1b6652987aee",
+        "937f36997c650cbd21ac927fbd11ac6aa741f2f6b162818d6d04edeeffb9bbdf",
     ),
     (
         Architecture::X86_64,
         Sector::Bytes512,
         Some("p256"),
-        "3c74d5db02483bc6a5cf39f242a05f9b636a9b1c8d6ff60a718b42152070d67b",
+        "43d023f15072ac3913f965945db1f21506a0226ab92ee3157ab285d10f81efa6",
     ),
     (
         Architecture::X86_64,
         Sector::Bytes512,
         Some("p384"),
-        "dab26cc52f8f37ac7c8614ab67781c80dd4c92603452674a6c704d88e131bba8",
+        "3a251063265959b2f4e26b84fc3bdd73d80ce93ce1399add8dd4c6bbbf599bdf",
     ),
     (
         Architecture::Arm64,
         Sector::Bytes512,
         Some("rsa"),
-        "e16dc1a928ecff34e0d943b6023fa5550ad71fe041cc9417c03ec7acf338d0da",
+        "c5474c4899c2fc8cc5626236931dcdd6542d015d4fe2d97bf7ff8d62451363ca",
     ),
     (
         Architecture::Riscv64,
         Sector::Bytes512,
         Some("rsa"),
-        "33034298b7ac3b2688dd5f63b18d83d2563f5425a40b29c3d949c3129fba99f6",
+        "8f84ae30da6c0d7912a1273b711ef43b53b94bb6289295a79e2356b6bf838f1d",
     ),
 ];
 
 /// Digest of an image of `/usr` with a seed.
-const SEEDED: &str = "c079f2220d5c2699172354bf01323b11501f1cf30768f304f377774a0b4d354f";
+const SEEDED: &str = "dec64378a83248edb9666ef6f750bf365581660719aeb33e297d34b32f84a72c";
 
 /// The partitions of the first signed image.
 const PARTITIONS: &str = "\
-disk e02a562b-327f-4cb9-8483-2d892b000cf2 12959744 bytes
-root-x86-64 4f68bce3-e8cd-4db1-96e7-fbcaf984b709 ab1b5ac1-134f-de76-08c5-7129de8c9024 12791808 at 20480 flags 1000000000000000
-root-x86-64-verity 2c7357ed-ebd2-46d9-aec1-23d437ec2bf5 1dbb57f0-f6c0-0509-6788-06a1580ff6f0 110592 at 12812288 flags 1000000000000000
-root-x86-64-verity-sig 41092b05-9fc8-4523-994f-2def0408b176 4509b4ff-5a5f-4656-a522-04276c0dbe35 16384 at 12922880 flags 1000000000000000
+disk afecc3bc-41b8-4f94-8877-e63e58272a2a 12955648 bytes
+root-x86-64 4f68bce3-e8cd-4db1-96e7-fbcaf984b709 795caa0f-1bfc-a865-b091-010d2c69b17a 12787712 at 20480 flags 1000000000000000
+root-x86-64-verity 2c7357ed-ebd2-46d9-aec1-23d437ec2bf5 4a557f85-b610-dce2-e59d-ced42a3ca477 110592 at 12808192 flags 1000000000000000
+root-x86-64-verity-sig 41092b05-9fc8-4523-994f-2def0408b176 2631990c-4b16-45e6-9cf8-8e1004cfc31e 16384 at 12918784 flags 1000000000000000
 ";
 
 fn main() -> ExitCode {

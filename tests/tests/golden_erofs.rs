@@ -105,9 +105,12 @@ fn timestamp() -> Result<()> {
         Ok(image)
     };
     let (one, other) = (image(TIMESTAMP)?, image(TIMESTAMP + 1)?);
-    ensure!(one.len() == other.len() && one[..4096] != other[..4096]);
+    let superblock = 1024..1152;
+    ensure!(one.len() == other.len() && one[superblock.clone()] != other[superblock.clone()]);
     // One file has an owner beyond 16 bits, and so an inode with a time of its own.
-    let differing = (4096..one.len()).filter(|position| one[*position] != other[*position]).count();
+    let differing = (0..one.len())
+        .filter(|position| !superblock.contains(position) && one[*position] != other[*position])
+        .count();
     ensure!(differing == 1, "{differing} bytes differ behind the superblock");
     Ok(())
 }

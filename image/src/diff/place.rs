@@ -66,11 +66,16 @@ const EROFS_FIELDS: Fields = &[
     (80, "features that must be known"),
     (84, "algorithms"),
     (86, "devices, fragments and prefixes"),
-    (128, "parameters of the algorithms"),
 ];
 
-/// Behind the superblock stand parameters of the algorithms, a few dozen bytes.
-const EROFS_FIELDS_END: u64 = 256;
+/// Size of the superblock of erofs in bytes.
+const EROFS_FIELDS_END: u64 = 128;
+
+/// What stands behind it, up to the first inode and for a few dozen bytes at most.
+const EROFS_PARAMETERS: &str = "parameters of the algorithms";
+
+/// Where that ends at the latest, from the start of the superblock in bytes.
+const EROFS_PARAMETERS_END: u64 = 256;
 
 const SQUASHFS_FIELDS: Fields = &[
     (0, "magic"),
@@ -109,6 +114,11 @@ impl Place {
         let is_metadata = trace.is_seen();
         if let Some(first_inode) = image.facts().first_inode {
             let begin = |inode: u64| inode.checked_mul(EROFS_SLOT)?.checked_add(first_inode);
+            let inodes = entries.iter().filter_map(|entry| begin(entry.inode));
+            let parameters_end = inodes.fold(start + EROFS_PARAMETERS_END, u64::min);
+            if (start + end..parameters_end).contains(&offset) {
+                return Ok(Self::Superblock(EROFS_PARAMETERS));
+            }
             let found = entries.iter().find(|entry| {
                 begin(entry.inode)
                     .and_then(|begin| offset.checked_sub(begin))

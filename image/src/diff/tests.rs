@@ -108,6 +108,9 @@ fn the_first_byte_that_differs_is_placed() {
     assert_eq!(place(1024 + 30), Place::Superblock("time"));
     assert_eq!(place(1024 + 50).to_string(), "the superblock: UUID");
     assert_eq!(place(0), Place::Unused);
+    let compressed = bytes(&tree(), "zstd", 7);
+    let parameters = Place::find(&opened(&compressed), 1024 + 128).unwrap();
+    assert_eq!(parameters, Place::Superblock("parameters of the algorithms"));
     let at = whole.windows(10).position(|window| window == b"text text ").unwrap() as u64;
     assert_eq!(place(at + 9000), Place::Content("a".into()));
     let root = image.facts().first_inode.unwrap() + image.entries().unwrap()[0].inode * 32;

@@ -25,10 +25,13 @@ const ZSTD_SLACK: usize = 128;
 /// The steps in which the last block of a Zstandard cluster is filled.
 const ZSTD_STEPS: usize = 3;
 
-/// The most that one cluster decompresses to: a fifth of a segment, in whole blocks. A reader
-/// decompresses all that precedes what it wants; distances in the index must stay below 2048
-/// blocks; and so many zeros still fit into one block with LZ4, which a mebibyte would not.
-const MAX_EXTENT: usize = 205 * BLOCK_USIZE;
+/// The most that one LZ4 cluster decompresses to: as many zeros as fit into two blocks. A reader
+/// decompresses all that precedes what it wants, and distances in the index must stay below 2048
+/// blocks.
+const LZ4_EXTENT: usize = 508 * BLOCK_USIZE;
+
+/// The same for Zstandard, which is slower to read: a fifth of a segment, in whole blocks.
+const ZSTD_EXTENT: usize = 205 * BLOCK_USIZE;
 
 /// Files are compressed in stretches, independently of each other, so that threads can share the
 /// work. For LZ4 they are long, for at the end of each there is a cluster that is not full.
@@ -115,13 +118,13 @@ enum Attempt {
 impl Encoder {
     /// The compressor of a codec, if it has one.
     pub(super) fn new(codec: Codec) -> Result<Option<Self>, LibraryError> {
-        let method = match codec {
+        let (method, room) = match codec {
             Codec::None => return Ok(None),
-            Codec::Lz4 => Method::Lz4(Lz4::Fast),
-            Codec::Lz4hc { level } => Method::Lz4(Lz4::Strong(level)),
-            Codec::Zstd { level } => Method::Zstd(Zstd::new(level)?),
+            Codec::Lz4 => (Method::Lz4(Lz4::Fast), LZ4_CLUSTER),
+            Codec::Lz4hc { level } => (Method::Lz4(Lz4::Strong(level)), LZ4_CLUSTER),
+            Codec::Zstd { level } => (Method::Zstd(Zstd::new(level)?), ZSTD_EXTENT),
         };
-        Ok(Some(Self { method, best: vec![0; MAX_EXTENT] }))
+        Ok(Some(Self { method, best: vec![0; room] }))
     }
 
     /// Cuts and compresses `input`, and leaves what remains below [`TAIL`] if it may.
@@ -160,8 +163,8 @@ impl Encoder {
     fn attempt(&mut self, input: &[u8]) -> Result<Attempt, LibraryError> {
         match &mut self.method {
             Method::Lz4(lz4) => {
-                let input = &input[..input.len().min(MAX_EXTENT)];
-                let (read, written) = lz4.fill(input, &mut self.best[..LZ4_CLUSTER])?;
+                let input = &input[..input.len().min(LZ4_EXTENT)];
+                let (read, written) = lz4.fill(input, &mut self.best)?;
                 if written.div_ceil(BLOCK_USIZE) < read.div_ceil(BLOCK_USIZE) {
                     return Ok(Attempt::Smaller { read, written });
                 }
@@ -189,7 +192,7 @@ fn fill(zstd: &mut Zstd, input: &[u8], output: &mut [u8]) -> Result<Attempt, Lib
     for _ in 0..ZSTD_STEPS {
         // As much as fits at the ratio so far, less a quarter for bad luck.
         let more = (room - written) * read / written / 4 * 3;
-        let end = (read + more).min(input.len()).min(MAX_EXTENT);
+        let end = (read + more).min(input.len()).min(ZSTD_EXTENT);
         if room - written < ZSTD_SLACK || end == read {
             break;
         }
@@ -216,8 +219,8 @@ impl Clusters {
     }
 
     fn extent(&mut self, length: usize, blocks: usize, form: Form) {
-        let length = u32::try_from(length).expect("bounded by MAX_EXTENT");
-        let blocks = u16::try_from(blocks).expect("bounded by MAX_EXTENT");
+        let length = u32::try_from(length).expect("an extent is bounded");
+        let blocks = u16::try_from(blocks).expect("an extent is bounded");
         self.extents.push(Extent { length, blocks, form });
     }
 }
@@ -249,7 +252,7 @@ mod tests {
                 Form::Stored => assert!(length <= BLOCK_USIZE && extent.blocks == 1),
                 Form::Compressed => {
                     let stored = length.div_ceil(BLOCK_USIZE);
-                    assert!(length <= MAX_EXTENT && usize::from(extent.blocks) < stored);
+                    assert!(length <= LZ4_EXTENT.max(ZSTD_EXTENT) && usize::from(extent.blocks) < stored);
                     let at = blocks * BLOCK_USIZE;
                     assert!(clusters.data[at..at + BLOCK_USIZE].iter().any(|byte| *byte != 0));
                 }
@@ -268,7 +271,7 @@ mod tests {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             state.to_le_bytes()[3]
         };
-        for length in [1, 4095, 4096, 4097, 8191, 8192, 8193, 20_000, 300_000, 900_000] {
+        for length in [1, 4095, 4096, 4097, 8191, 8192, 8193, 20_000, 300_000, 900_000, 2_200_000] {
             let random: Vec<u8> = (0..length).map(|_| noise()).collect();
             let mixed: Vec<u8> =
                 (0..length).map(|at| if at / 70_001 % 2 == 0 { 7 } else { noise() }).collect();
@@ -282,10 +285,12 @@ mod tests {
     }
 
     #[test]
-    fn as_many_zeros_as_an_extent_may_hold_take_one_block() {
-        for codec in ["lz4", "lz4hc", "zstd"] {
-            let clusters = check(&vec![0; MAX_EXTENT], codec);
-            assert_eq!(clusters.data.len(), BLOCK_USIZE, "{codec}");
+    fn as_many_zeros_as_an_extent_may_hold_take_a_block_or_two() {
+        for (codec, length, blocks) in
+            [("lz4", LZ4_EXTENT, 2), ("lz4hc", LZ4_EXTENT, 2), ("zstd", ZSTD_EXTENT, 1)]
+        {
+            let clusters = check(&vec![0; length], codec);
+            assert_eq!((clusters.extents.len(), clusters.data.len()), (1, blocks * BLOCK_USIZE), "{codec}");
         }
     }
 }

@@ -100,7 +100,7 @@ fn entries(extents: &[Extent], file: u64, first_block: u32) -> Vec<Entry> {
         entries.push(Entry::Start { kind, offset: in_block(start), address });
         let (first, last) = (start / BLOCK, end / BLOCK);
         for block in first + 1..last {
-            let distance = |from, to| u32::try_from(to - from).expect("an extent has at most 256 blocks");
+            let distance = |from, to| u32::try_from(to - from).expect("an extent has fewer than 2048 blocks");
             let to_next = distance(block, last);
             entries.push(if block == first + 1 {
                 Entry::Second { blocks: u32::from(extent.blocks), to_next }

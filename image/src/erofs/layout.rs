@@ -122,9 +122,10 @@ pub(super) struct Places {
     pub(super) blocks: u32,
 }
 
-/// Gives every item its addresses. The root is the first.
-pub(super) fn place(items: &mut [Item<'_>], area: &Area) -> Result<Places, WriteError> {
-    let mut space = Space { next: 1, partial: BTreeSet::new() };
+/// Gives every item its addresses, from `start` on, which lies in the first block. The root is the
+/// first.
+pub(super) fn place(items: &mut [Item<'_>], area: &Area, start: u64) -> Result<Places, WriteError> {
+    let mut space = Space::new(start);
     let mut shared = 0;
     for (position, item) in items.iter_mut().enumerate() {
         item.address = space.allocate(item.metadata_size());
@@ -313,6 +314,13 @@ struct Space {
 }
 
 impl Space {
+    /// From `start` on, which lies in the first block.
+    fn new(start: u64) -> Self {
+        let mut space = Self { next: 1, partial: BTreeSet::new() };
+        space.keep(BLOCK - start.next_multiple_of(SLOT), 0);
+        space
+    }
+
     /// Room for `size` bytes: at the end of the block where least remains, or from a new block
     /// on. What fits into a block does not cross one.
     fn allocate(&mut self, size: u64) -> u64 {
@@ -341,8 +349,9 @@ mod tests {
 
     #[test]
     fn space_fills_gaps_and_what_fits_a_block_stays_in_one() {
-        let mut space = Space { next: 1, partial: BTreeSet::new() };
+        let mut space = Space::new(1170);
         assert_eq!(space.allocate(3000), 4096);
+        assert_eq!(space.allocate(2900), 1184);
         assert_eq!(space.allocate(2000), 8192);
         assert_eq!(space.allocate(1000), 4096 + 3008);
         assert_eq!(space.allocate(9000), 12_288);

@@ -37,7 +37,9 @@ pub(super) trait Output: Sized {
     }
 
     /// Takes a range of what was compressed before.
-    fn spooled(&mut self, spool: &Spool, range: Range<u64>) -> Result<(), WriteError>;
+    fn spooled(&mut self, spool: &Spool, range: Range<u64>) -> Result<(), WriteError> {
+        self.copy(range, |offset, part| Ok(spool.read(offset, part)?))
+    }
 
     /// Copies `range` through the buffer, which `fill` fills with what lies at an offset.
     fn copy(
@@ -119,6 +121,29 @@ impl Output for Measure {
     }
 }
 
+/// Keeps the bytes of the first block.
+#[derive(Default)]
+pub(super) struct Head {
+    pub(super) bytes: Vec<u8>,
+    buffer: Vec<u8>,
+}
+
+impl Output for Head {
+    fn position(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn buffer(&mut self) -> &mut Vec<u8> {
+        self.buffer.resize(BLOCK_USIZE, 0);
+        &mut self.buffer
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
 /// Writes the image and hashes all of it.
 pub(super) struct Image<W> {
     out: W,
@@ -153,9 +178,5 @@ impl<W: Write> Output for Image<W> {
         self.digest.update(bytes);
         self.position += bytes.len() as u64;
         Ok(())
-    }
-
-    fn spooled(&mut self, spool: &Spool, range: Range<u64>) -> Result<(), WriteError> {
-        self.copy(range, |offset, part| Ok(spool.read(offset, part)?))
     }
 }

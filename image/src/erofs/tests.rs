@@ -73,6 +73,8 @@ fn sample() -> Result<Tree> {
         tree.insert_bytes(format!("random/{size}"), random.bytes(size), file.clone())?;
         tree.insert_bytes(format!("zero/{size}"), vec![0; size], file.clone())?;
     }
+    // More than any cluster holds.
+    tree.insert_bytes("zero/many", vec![0; 2_300_000], file.clone())?;
     // Runs that compress and runs that do not, at odd offsets, over more than a segment.
     let mut mixed = Vec::new();
     while mixed.len() < 5_000_000 {
@@ -300,7 +302,7 @@ fn errors_name_the_file_and_the_output() -> Result {
         assert!(error.hint().is_some());
     }
     let mut full = Options::new(Codec::None, 0);
-    let error = write(&Tree::new(), &full, FullDisk(4096)).unwrap_err();
+    let error = write(&sample()?, &full, FullDisk(4096)).unwrap_err();
     assert!(matches!(error, WriteError::Output { offset: 4096, .. }), "{error:?}");
     full.codec = Codec::default();
     full.scratch = Some(directory.path().join("missing"));

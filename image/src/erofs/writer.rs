@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::num::NonZero;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::thread;
 
@@ -10,12 +11,12 @@ use super::compress::compress;
 use super::error::WriteError;
 use super::features::Features;
 use super::format::{
-    BLOCK, BLOCK_USIZE, CHECKSUM_OFFSET, COMPAT_CHECKSUM, COMPAT_MTIME, DataLayout, INCOMPAT_BIG_CLUSTERS,
-    INCOMPAT_FRAGMENTS, INCOMPAT_ZERO_PADDING, SUPERBLOCK_OFFSET, Superblock, XATTR_UNIT, fragment_header,
-    map_header,
+    Algorithm, BLOCK, BLOCK_USIZE, CHECKSUM_OFFSET, COMPAT_CHECKSUM, COMPAT_MTIME, DataLayout,
+    INCOMPAT_BIG_CLUSTERS, INCOMPAT_FRAGMENTS, INCOMPAT_ZERO_PADDING, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE,
+    Superblock, XATTR_UNIT, fragment_header, map_header,
 };
 use super::layout::{self, Clustered, Data, Item, Places};
-use super::output::{Image, Measure, Output};
+use super::output::{Head, Image, Measure, Output};
 use super::writer_id::WriterId;
 use super::xattr::Area;
 use super::{directory, duplicates, index, packed};
@@ -96,21 +97,23 @@ pub fn write(tree: &Tree, options: &Options, out: impl Write) -> Result<Written,
             Some(spool)
         }
     };
-    let places = layout::place(&mut items, &area)?;
+    let algorithm = algorithm(&items, codec);
+    let places = layout::place(&mut items, &area, behind_superblock(algorithm.as_ref()))?;
     let packed = items.iter().rposition(|item| std::ptr::eq(item.node, &raw const node));
     let timestamp = options.timestamp;
-    let plan = Plan { items, packed, area, places, codec, timestamp, spool };
+    let plan = Plan { items, packed, area, places, algorithm, timestamp, spool };
 
     let writer = WriterId::new(codec, options.kernel);
-    let mut measure = Measure::new(BLOCK_USIZE as u64);
+    let mut measure = Measure::new(BLOCK);
     measure.salt(writer.to_string().as_bytes());
     measure.salt(&options.timestamp.to_le_bytes());
     measure.salt(&compressed);
+    measure.salt(&plan.first_block([0; 16])?);
     plan.emit(&mut measure)?;
     let uuid = uuid(measure.digest());
 
     let mut image = Image::new(out);
-    image.bytes(&plan.first_block(uuid))?;
+    image.bytes(&plan.first_block(uuid)?)?;
     plan.emit(&mut image)?;
     let (size, sha256) = image.finish()?;
     Ok(Written { size, sha256, writer })
@@ -123,18 +126,16 @@ struct Plan<'a> {
     packed: Option<usize>,
     area: Area,
     places: Places,
-    codec: Codec,
+    /// How the clusters are compressed, if there are any.
+    algorithm: Option<(Algorithm, Vec<u8>)>,
     timestamp: u64,
     spool: Option<Spool>,
 }
 
 impl Plan<'_> {
-    /// The block with the superblock and the codec's parameters.
-    fn first_block(&self, uuid: [u8; 16]) -> [u8; BLOCK_USIZE] {
-        let is_clustered = |item: &Item<'_>| matches!(item.data, Data::Clustered(_));
-        // An image in which nothing shrank needs no kernel that knows the codec.
-        let algorithm = clusters::algorithm(self.codec).filter(|_| self.items.iter().any(is_clustered));
-        let (mut incompat, algorithms) = match &algorithm {
+    /// The block with the superblock, the codec's parameters, and as much of the metadata as fits.
+    fn first_block(&self, uuid: [u8; 16]) -> Result<Vec<u8>, WriteError> {
+        let (mut incompat, algorithms) = match &self.algorithm {
             Some((number, _)) => (INCOMPAT_ZERO_PADDING | INCOMPAT_BIG_CLUSTERS, 1 << (*number as u8)),
             None => (0, 0),
         };
@@ -144,7 +145,8 @@ impl Plan<'_> {
         let superblock = Superblock {
             compat: COMPAT_CHECKSUM | COMPAT_MTIME,
             incompat,
-            root_nid: u16::try_from(self.items[0].nid()).expect("the root lies in block 1"),
+            root_nid: u16::try_from(self.items[0].nid())
+                .expect("the root lies in one of the first two blocks"),
             inodes: self.items.len() as u64,
             build_time: self.timestamp,
             blocks: self.places.blocks,
@@ -154,31 +156,25 @@ impl Plan<'_> {
             packed_nid: self.packed.map_or(0, |position| self.items[position].nid()),
         }
         .bytes();
-        let mut block = [0; BLOCK_USIZE];
-        let parameters = algorithm.map(|(_, parameters)| parameters).unwrap_or_default();
-        let contents = [&superblock[..], &parameters].concat();
-        block[SUPERBLOCK_OFFSET..][..contents.len()].copy_from_slice(&contents);
+        let mut head = Head::default();
+        head.pad_to(SUPERBLOCK_OFFSET as u64)?;
+        head.bytes(&superblock)?;
+        if let Some((_, parameters)) = &self.algorithm {
+            head.bytes(parameters)?;
+        }
+        self.emit_metadata(0..BLOCK, &mut head)?;
+        head.pad()?;
+        let mut block = head.bytes;
         let checksum = crc32c(&block[SUPERBLOCK_OFFSET..]).to_le_bytes();
         block[SUPERBLOCK_OFFSET + CHECKSUM_OFFSET..][..checksum.len()].copy_from_slice(&checksum);
-        block
+        Ok(block)
     }
 
     /// Everything after the first block.
     fn emit(&self, out: &mut impl Output) -> Result<(), WriteError> {
-        let addresses = self.items.iter().map(|item| item.address);
-        let mut by_address: Vec<_> = addresses.enumerate().map(|(at, address)| (address, Some(at))).collect();
-        if !self.area.bytes().is_empty() {
-            by_address.push((self.places.area, None));
-        }
-        by_address.sort_unstable();
-        for (address, position) in by_address {
-            out.pad_to(address)?;
-            match position {
-                Some(position) => self.emit_inode(position, out)?,
-                None => out.bytes(self.area.bytes())?,
-            }
-        }
-        out.pad_to(self.places.metadata * BLOCK_USIZE as u64)?;
+        let metadata = self.places.metadata * BLOCK;
+        self.emit_metadata(BLOCK..metadata, out)?;
+        out.pad_to(metadata)?;
         for item in &self.items {
             if let Data::Directory(names) = &item.data {
                 let bytes = self.directory(names);
@@ -188,6 +184,25 @@ impl Plan<'_> {
         }
         for item in &self.items {
             self.emit_file(item, out)?;
+        }
+        Ok(())
+    }
+
+    /// The inodes and the shared attributes that begin in `range`.
+    fn emit_metadata(&self, range: Range<u64>, out: &mut impl Output) -> Result<(), WriteError> {
+        let addresses = self.items.iter().map(|item| item.address);
+        let mut by_address: Vec<_> = addresses.enumerate().map(|(at, address)| (address, Some(at))).collect();
+        if !self.area.bytes().is_empty() {
+            by_address.push((self.places.area, None));
+        }
+        by_address.retain(|(address, _)| range.contains(address));
+        by_address.sort_unstable();
+        for (address, position) in by_address {
+            out.pad_to(address)?;
+            match position {
+                Some(position) => self.emit_inode(position, out)?,
+                None => out.bytes(self.area.bytes())?,
+            }
         }
         Ok(())
     }
@@ -205,8 +220,8 @@ impl Plan<'_> {
         match (&item.data, item.layout()) {
             (Data::Special(_), _) => Ok(()),
             (Data::Clustered(Clustered { extents, tail, .. }), _) => {
-                let Some((algorithm, _)) = clusters::algorithm(self.codec) else { return Ok(()) };
-                let header = map_header(algorithm, *tail);
+                let Some((algorithm, _)) = &self.algorithm else { return Ok(()) };
+                let header = map_header(*algorithm, *tail);
                 out.pad_to(item.address + item.index_offset() - header.len() as u64)?;
                 out.bytes(&header)?;
                 out.bytes(&index::encode(extents, item.size(), item.first_block, out.position()))
@@ -256,6 +271,19 @@ impl Plan<'_> {
     fn directory(&self, names: &[directory::Name<'_, usize>]) -> Vec<u8> {
         directory::encode(names, |target| self.items[target].nid())
     }
+}
+
+/// How the clusters are compressed. An image in which nothing shrank needs no kernel that knows the
+/// codec.
+fn algorithm(items: &[Item<'_>], codec: Codec) -> Option<(Algorithm, Vec<u8>)> {
+    let is_clustered = |item: &Item<'_>| matches!(item.data, Data::Clustered(_));
+    clusters::algorithm(codec).filter(|_| items.iter().any(is_clustered))
+}
+
+/// Where the superblock and the codec's parameters end.
+fn behind_superblock(algorithm: Option<&(Algorithm, Vec<u8>)>) -> u64 {
+    let parameters = algorithm.map_or(0, |(_, parameters)| parameters.len());
+    (SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE + parameters) as u64
 }
 
 fn in_memory(tail: u64) -> usize {

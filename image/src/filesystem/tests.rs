@@ -103,8 +103,9 @@ fn an_image_in_the_middle_of_a_file_is_read_and_errors_name_offsets_of_the_file(
     disk.extend_from_slice(&[7; 10_000]);
     let inside = Filesystem::open_section(Section::new(Cursor::new(disk.clone()), 10_000, length)).unwrap();
     assert_eq!(inside.entries().unwrap().len(), 8);
-    // The root's inode
-    disk[10_000 + 4096..10_000 + 4160].fill(0xff);
+    let facts = inside.facts();
+    let root = facts.first_inode.unwrap() + inside.entries().unwrap()[0].inode * 32;
+    disk[10_000 + usize::try_from(root).unwrap()..][..64].fill(0xff);
     let inside = Filesystem::open_section(Section::new(Cursor::new(disk), 10_000, length)).unwrap();
     let error = inside.entries().unwrap_err();
     assert!(error.to_string().starts_with("the image is damaged near offset 1"), "{error}");
