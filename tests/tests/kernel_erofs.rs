@@ -20,9 +20,10 @@ use tests::sample;
 use tests::specimen::{self, mount_by_loop_device};
 
 /// Codecs for their oldest kernel or the one that is named, and the oldest kernel that reads them.
-const SETTINGS: [(&str, (u32, u32)); 6] = [
+const SETTINGS: [(&str, (u32, u32)); 7] = [
     ("none", (5, 15)),
     ("lz4", (5, 15)),
+    ("lz4@6.1", (6, 1)),
     ("lz4hc", (5, 15)),
     ("lz4hc:9@6.1", (6, 1)),
     ("zstd:3", (6, 10)),
