@@ -18,6 +18,7 @@ mod parallel;
 #[cfg(feature = "pkcs7")]
 pub mod pkcs7;
 pub mod probe;
+pub mod progress;
 mod spool;
 pub mod squashfs;
 pub mod tree;
@@ -27,4 +28,5 @@ pub use codec::Codec;
 pub use dump::dump;
 pub use filesystem::{Filesystem, Format};
 pub use kernel::{Floor, Kernel};
+pub use progress::Progress;
 pub use tree::Tree;

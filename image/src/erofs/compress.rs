@@ -15,6 +15,7 @@ use super::layout::{Clustered, Data, Item};
 use super::packed::Packed;
 use crate::codec::{Codec, LibraryError};
 use crate::parallel;
+use crate::progress::{Progress, Stage};
 use crate::spool::Spool;
 use crate::tree::{Content, Node};
 
@@ -42,6 +43,14 @@ impl Segment<'_> {
     }
 }
 
+/// How threads compress.
+#[derive(Clone, Copy)]
+struct Work<'a> {
+    codec: Codec,
+    threads: NonZero<usize>,
+    progress: &'a Progress,
+}
+
 /// What became of a segment.
 struct Outcome {
     clusters: Clusters,
@@ -57,20 +66,24 @@ pub(super) fn compress<'a>(
     codec: Codec,
     features: Features,
     threads: NonZero<usize>,
+    progress: &Progress,
     spool: &mut Spool,
 ) -> Result<[u8; 32], WriteError> {
     let mut digest = Sha256::new();
     let mut packed = Packed::default();
     let small = if features.fragments { small_files(items) } else { Vec::new() };
     let segments = segments(items, codec, features, &small);
-    compress_files(items, &segments, codec, threads, spool, &mut packed, &mut digest)?;
+    progress.begin(Stage::Compressing, segments.iter().map(|segment| segment.length).sum());
+    let work = Work { codec, threads, progress };
+    compress_files(items, &segments, work, spool, &mut packed, &mut digest)?;
     for position in small {
         let Data::Flat(content) = items[position].data else { continue };
         let offset = packed.add(position, content, 0);
         items[position].data = Data::Fragment { size: content.size(), offset };
     }
     if packed.length() > 0 {
-        let data = pack(&packed, items, codec, threads, spool, &mut digest)?;
+        progress.begin(Stage::Packing, packed.length());
+        let data = pack(&packed, items, work, spool, &mut digest)?;
         items.push(Item::new(node, data));
     }
     for position in 0..items.len() {
@@ -87,8 +100,7 @@ pub(super) fn compress<'a>(
 fn compress_files<'a>(
     items: &mut [Item<'a>],
     segments: &[Segment<'a>],
-    codec: Codec,
-    threads: NonZero<usize>,
+    work: Work<'_>,
     spool: &mut Spool,
     packed: &mut Packed<'a>,
     digest: &mut Sha256,
@@ -98,8 +110,8 @@ fn compress_files<'a>(
     let mut start = spool.length();
     parallel::ordered(
         segments,
-        threads,
-        || Encoder::new(codec),
+        work.threads,
+        || Encoder::new(work.codec),
         |encoder, segment| {
             let path = || items[segment.item].path.clone();
             let mut input = buffer(segment.length);
@@ -108,6 +120,7 @@ fn compress_files<'a>(
             let clusters = encode(encoder, &input, segment.leaves_tail)
                 .map_err(|source| WriteError::Compress { path: path(), source })?;
             let tail = &input[input.len() - clusters.left..];
+            work.progress.add(segment.length);
             let tail = (!tail.is_empty()).then(|| (tail.len() as u64, Sha256::digest(tail).into()));
             Ok::<_, WriteError>(Outcome { clusters, tail })
         },
@@ -196,23 +209,23 @@ fn small_files(items: &[Item<'_>]) -> Vec<usize> {
 fn pack<'a>(
     packed: &Packed<'_>,
     items: &[Item<'_>],
-    codec: Codec,
-    threads: NonZero<usize>,
+    work: Work<'_>,
     spool: &mut Spool,
     digest: &mut Sha256,
 ) -> Result<Data<'a>, WriteError> {
     let size = packed.length();
-    let step = clusters::segment(codec);
+    let step = clusters::segment(work.codec);
     let starts: Vec<u64> = (0..size).step_by(step).collect();
     let mut extents: Vec<Extent> = Vec::new();
     let spooled = spool.length();
     parallel::ordered(
         &starts,
-        threads,
-        || Encoder::new(for_packed(codec)),
+        work.threads,
+        || Encoder::new(for_packed(work.codec)),
         |encoder, start| {
             let mut input = buffer((size - start).min(step as u64));
             packed.read(*start, &mut input, items)?;
+            work.progress.add(input.len() as u64);
             encode(encoder, &input, false)
                 .map_err(|source| WriteError::Compress { path: packed.path(*start, items), source })
         },

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::error::WriteError;
 use super::layout::{Data, Item};
 use crate::parallel;
+use crate::progress::{Progress, Stage};
 use crate::tree::Content;
 
 /// How much of a file is in memory at once while it is hashed.
@@ -25,10 +26,13 @@ type Fingerprint = [u8; 32];
 pub(super) fn mark(
     items: &mut [Item<'_>],
     threads: NonZero<usize>,
+    progress: &Progress,
     counts: impl Fn(&Item<'_>) -> bool,
 ) -> Result<(), WriteError> {
     let candidates = candidates(items, counts);
     let batches = batches(items, &candidates);
+    let total = candidates.iter().map(|position| items[*position].size()).sum();
+    progress.begin(Stage::Comparing, total);
     let mut seen: HashMap<(u64, Fingerprint), usize> = HashMap::new();
     let mut equal = Vec::new();
     parallel::ordered(
@@ -37,7 +41,9 @@ pub(super) fn mark(
         || vec![0; BUFFER],
         |buffer, batch| {
             let files = candidates[batch.clone()].iter();
-            files.map(|position| fingerprint(&items[*position], buffer)).collect::<Result<Vec<_>, _>>()
+            files
+                .map(|position| fingerprint(&items[*position], buffer, progress))
+                .collect::<Result<Vec<_>, _>>()
         },
         |batch, fingerprints| {
             for (position, fingerprint) in candidates[batch.clone()].iter().zip(fingerprints) {
@@ -85,7 +91,7 @@ fn content<'a>(item: &Item<'a>) -> Option<&'a Content> {
     }
 }
 
-fn fingerprint(item: &Item<'_>, buffer: &mut [u8]) -> Result<Fingerprint, WriteError> {
+fn fingerprint(item: &Item<'_>, buffer: &mut [u8], progress: &Progress) -> Result<Fingerprint, WriteError> {
     let mut digest = Sha256::new();
     if let Some(content) = content(item) {
         let failed = |source| WriteError::Content { path: item.path.clone(), source };
@@ -97,6 +103,7 @@ fn fingerprint(item: &Item<'_>, buffer: &mut [u8]) -> Result<Fingerprint, WriteE
             content.fill(&mut opened, offset, part).map_err(failed)?;
             digest.update(&*part);
             offset += part.len() as u64;
+            progress.add(part.len() as u64);
         }
     }
     Ok(digest.finalize().into())

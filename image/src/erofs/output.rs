@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::WriteError;
 use super::format::{BLOCK, BLOCK_USIZE};
+use crate::progress::Progress;
 use crate::spool::Spool;
 use crate::tree::Content;
 
@@ -77,16 +78,17 @@ pub(super) trait Output: Sized {
 }
 
 /// Counts bytes, and hashes all but those that were compressed, whose digest is known by then.
-pub(super) struct Measure {
+pub(super) struct Measure<'a> {
+    progress: &'a Progress,
     position: u64,
     digest: Sha256,
     buffer: Vec<u8>,
 }
 
-impl Measure {
+impl<'a> Measure<'a> {
     /// Starts at `position`.
-    pub(super) fn new(position: u64) -> Self {
-        Self { position, digest: Sha256::new(), buffer: vec![0; COPY] }
+    pub(super) fn new(position: u64, progress: &'a Progress) -> Self {
+        Self { progress, position, digest: Sha256::new(), buffer: vec![0; COPY] }
     }
 
     /// Hashes bytes that are no part of the image.
@@ -100,7 +102,7 @@ impl Measure {
     }
 }
 
-impl Output for Measure {
+impl Output for Measure<'_> {
     fn position(&self) -> u64 {
         self.position
     }
@@ -112,11 +114,13 @@ impl Output for Measure {
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
         self.digest.update(bytes);
         self.position += bytes.len() as u64;
+        self.progress.add(bytes.len() as u64);
         Ok(())
     }
 
     fn spooled(&mut self, _: &Spool, range: Range<u64>) -> Result<(), WriteError> {
         self.position += range.end - range.start;
+        self.progress.add(range.end - range.start);
         Ok(())
     }
 }
@@ -145,16 +149,17 @@ impl Output for Head {
 }
 
 /// Writes the image and hashes all of it.
-pub(super) struct Image<W> {
+pub(super) struct Image<'a, W> {
     out: W,
+    progress: &'a Progress,
     position: u64,
     digest: Sha256,
     buffer: Vec<u8>,
 }
 
-impl<W: Write> Image<W> {
-    pub(super) fn new(out: W) -> Self {
-        Self { out, position: 0, digest: Sha256::new(), buffer: vec![0; COPY] }
+impl<'a, W: Write> Image<'a, W> {
+    pub(super) fn new(out: W, progress: &'a Progress) -> Self {
+        Self { out, progress, position: 0, digest: Sha256::new(), buffer: vec![0; COPY] }
     }
 
     /// Size and digest of the image.
@@ -164,7 +169,7 @@ impl<W: Write> Image<W> {
     }
 }
 
-impl<W: Write> Output for Image<W> {
+impl<W: Write> Output for Image<'_, W> {
     fn position(&self) -> u64 {
         self.position
     }
@@ -177,6 +182,7 @@ impl<W: Write> Output for Image<W> {
         self.out.write_all(bytes).map_err(|source| WriteError::Output { offset: self.position, source })?;
         self.digest.update(bytes);
         self.position += bytes.len() as u64;
+        self.progress.add(bytes.len() as u64);
         Ok(())
     }
 }

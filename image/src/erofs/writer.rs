@@ -23,11 +23,12 @@ use super::{directory, duplicates, index, packed};
 use crate::Kernel;
 use crate::codec::Codec;
 use crate::crc::crc32c;
+use crate::progress::{Progress, Stage};
 use crate::spool::Spool;
 use crate::tree::Tree;
 
 /// How to write an image. Only `codec`, `kernel` and `timestamp` shape its bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// How files are compressed.
     pub codec: Codec,
@@ -40,12 +41,21 @@ pub struct Options {
     /// The directory for a temporary file of the size of the image, needed with a codec; that of
     /// the environment (`TMPDIR`) if not given.
     pub scratch: Option<PathBuf>,
+    /// Counts what is done, for another thread to look at.
+    pub progress: Progress,
 }
 
 impl Options {
     /// With this codec, for every kernel that has it, and this time for everything.
     pub fn new(codec: Codec, timestamp: u64) -> Self {
-        Self { codec, kernel: codec.kernel().into(), timestamp, threads: None, scratch: None }
+        Self {
+            codec,
+            kernel: codec.kernel().into(),
+            timestamp,
+            threads: None,
+            scratch: None,
+            progress: Progress::default(),
+        }
     }
 
     fn threads(&self) -> NonZero<usize> {
@@ -82,10 +92,10 @@ pub fn write(tree: &Tree, options: &Options, out: impl Write) -> Result<Written,
         return Err(WriteError::Kernel { codec, kernel: options.kernel });
     }
     let features = Features::new(options.kernel, codec);
-    let threads = options.threads();
+    let (threads, progress) = (options.threads(), &options.progress);
     let node = packed::node();
     let (mut items, area) = layout::items(tree)?;
-    duplicates::mark(&mut items, threads, |item| {
+    duplicates::mark(&mut items, threads, progress, |item| {
         item.data_blocks() > 0 || features.fragments && !item.is_best_inline()
     })?;
     let mut compressed = [0; 32];
@@ -93,7 +103,7 @@ pub fn write(tree: &Tree, options: &Options, out: impl Write) -> Result<Written,
         Codec::None => None,
         _ => {
             let mut spool = Spool::new(&options.scratch())?;
-            compressed = compress(&mut items, &node, codec, features, threads, &mut spool)?;
+            compressed = compress(&mut items, &node, codec, features, threads, progress, &mut spool)?;
             Some(spool)
         }
     };
@@ -104,7 +114,9 @@ pub fn write(tree: &Tree, options: &Options, out: impl Write) -> Result<Written,
     let plan = Plan { items, packed, area, places, algorithm, timestamp, spool };
 
     let writer = WriterId::new(codec, options.kernel);
-    let mut measure = Measure::new(BLOCK);
+    let rest = u64::from(plan.places.blocks) * BLOCK - BLOCK;
+    progress.begin(Stage::Measuring, rest);
+    let mut measure = Measure::new(BLOCK, progress);
     measure.salt(writer.to_string().as_bytes());
     measure.salt(&options.timestamp.to_le_bytes());
     measure.salt(&compressed);
@@ -112,7 +124,8 @@ pub fn write(tree: &Tree, options: &Options, out: impl Write) -> Result<Written,
     plan.emit(&mut measure)?;
     let uuid = uuid(measure.digest());
 
-    let mut image = Image::new(out);
+    progress.begin(Stage::Writing, BLOCK + rest);
+    let mut image = Image::new(out, progress);
     image.bytes(&plan.first_block(uuid)?)?;
     plan.emit(&mut image)?;
     let (size, sha256) = image.finish()?;

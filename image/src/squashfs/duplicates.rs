@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::WriteError;
 use crate::parallel;
+use crate::progress::Progress;
 use crate::tree::Content;
 
 /// How much of a unit is read to tell most of those apart that have the same length, in bytes.
@@ -32,13 +33,20 @@ pub(super) struct Unit<'a> {
 }
 
 /// For each unit the position of the first one that it is equal to, which for most is its own.
-pub(super) fn find(units: &[Unit<'_>], threads: NonZero<usize>) -> Result<Vec<usize>, WriteError> {
+pub(super) fn find(
+    units: &[Unit<'_>],
+    threads: NonZero<usize>,
+    progress: &Progress,
+) -> Result<Vec<usize>, WriteError> {
     let same_length = shared((0..units.len()).map(|position| (position, units[position].length)));
-    let heads = digests(units, &same_length, HEAD, threads)?;
+    let heads = digests(units, &same_length, HEAD, threads, |_| {})?;
     let key = |(position, head): (&usize, &[u8; 32])| (*position, (units[*position].length, *head));
     let same_head = shared(same_length.iter().zip(&heads).map(key));
+    // What is known to be equal to nothing by now is done.
+    let left: u64 = same_head.iter().map(|position| units[*position].length).sum();
+    progress.add(units.iter().map(|unit| unit.length).sum::<u64>() - left);
     // A short unit was read as a whole already.
-    let wholes = digests(units, &same_head, u64::MAX, threads)?;
+    let wholes = digests(units, &same_head, u64::MAX, threads, |bytes| progress.add(bytes))?;
 
     let mut first: Vec<usize> = (0..units.len()).collect();
     let mut known: HashMap<(u64, [u8; 32]), usize> = HashMap::new();
@@ -107,6 +115,7 @@ fn digests(
     positions: &[usize],
     limit: u64,
     threads: NonZero<usize>,
+    done: impl Fn(u64) + Sync,
 ) -> Result<Vec<[u8; 32]>, WriteError> {
     let batches: Vec<&[usize]> = positions.chunks(BATCH).collect();
     let mut digests = Vec::with_capacity(positions.len());
@@ -114,7 +123,7 @@ fn digests(
         &batches,
         threads,
         || vec![0; CHUNK],
-        |buffer, batch| batch.iter().map(|position| units[*position].digest(limit, buffer)).collect(),
+        |buffer, batch| batch.iter().map(|position| units[*position].digest(limit, buffer, &done)).collect(),
         |_, found: Vec<[u8; 32]>| {
             digests.extend(found);
             Ok(())
@@ -124,14 +133,15 @@ fn digests(
 }
 
 impl Unit<'_> {
-    fn digest(&self, limit: u64, buffer: &mut [u8]) -> Result<[u8; 32], WriteError> {
+    fn digest(&self, limit: u64, buffer: &mut [u8], done: impl Fn(u64)) -> Result<[u8; 32], WriteError> {
         let mut digest = Sha256::new();
-        let mut done = 0;
+        let mut read = 0;
         let length = self.length.min(limit);
-        while done < length {
-            let part = self.read(done, length, buffer)?;
+        while read < length {
+            let part = self.read(read, length, buffer)?;
             digest.update(&*part);
-            done += part.len() as u64;
+            read += part.len() as u64;
+            done(part.len() as u64);
         }
         Ok(digest.finalize().into())
     }
@@ -190,12 +200,12 @@ mod tests {
             .map(|content| Unit { path: Path::new("x"), content, offset: 0, length: content.size() })
             .collect();
         let one = NonZero::<usize>::MIN;
-        assert_eq!(find(&units, one).unwrap(), [0, 1, 2, 3, 0, 5, 2, 7]);
+        assert_eq!(find(&units, one, &Progress::default()).unwrap(), [0, 1, 2, 3, 0, 5, 2, 7]);
         // The same range of all long ones: their first bytes do not matter.
         for unit in &mut units {
             unit.offset = 1;
             unit.length = (unit.length - 1).min(299_000);
         }
-        assert_eq!(find(&units, one).unwrap(), [0, 0, 2, 0, 0, 5, 2, 0]);
+        assert_eq!(find(&units, one, &Progress::default()).unwrap(), [0, 0, 2, 0, 0, 5, 2, 0]);
     }
 }

@@ -11,6 +11,7 @@ use super::duplicates::{self, Unit};
 use super::error::WriteError;
 use super::format::NONE_32;
 use super::inode::Tail;
+use crate::progress::{Progress, Stage};
 use crate::tree::{Content, Kind, Node, NodeId, Special, Tree};
 
 /// How many bytes of a large file one thread compresses at a time, unless its blocks are larger.
@@ -68,6 +69,16 @@ pub(super) enum Job {
     Blocks(Piece),
     /// One fragment, made of these tails.
     Fragment(Vec<Piece>),
+}
+
+impl Job {
+    /// What it works on.
+    pub(super) fn pieces(&self) -> &[Piece] {
+        match self {
+            Self::Blocks(piece) => std::slice::from_ref(piece),
+            Self::Fragment(pieces) => pieces,
+        }
+    }
 }
 
 /// Everything that is to be compressed, and what is known of it before.
@@ -140,19 +151,23 @@ pub(super) fn contents(
     items: &[Item<'_>],
     block: u64,
     threads: NonZero<usize>,
+    progress: &Progress,
 ) -> Result<Contents, WriteError> {
     let mut stored = vec![Stored::default(); items.len()];
     let large = |item: &Item<'_>| {
         Some(Piece { item: 0, offset: 0, length: item.size() }).filter(|piece| piece.length >= block)
     };
-    for (position, first) in equals(items, threads, large)? {
-        stored[position].same_as = Some(first);
-    }
     let tail = |item: &Item<'_>| {
         let length = item.size() % block;
         Some(Piece { item: 0, offset: item.size() - length, length }).filter(|piece| piece.length > 0)
     };
-    let same_tails = equals(items, threads, tail)?;
+    let parts = |item| large(item).into_iter().chain(tail(item)).map(|piece| piece.length);
+    let files = items.iter().filter(|item| matches!(item.data, Data::File(_)));
+    progress.begin(Stage::Comparing, files.flat_map(parts).sum());
+    for (position, first) in equals(items, threads, progress, large)? {
+        stored[position].same_as = Some(first);
+    }
+    let same_tails = equals(items, threads, progress, tail)?;
 
     let mut jobs = Vec::new();
     let mut fragment = Fragment { number: 0, length: 0, pieces: Vec::new() };
@@ -181,6 +196,7 @@ pub(super) fn contents(
 fn equals(
     items: &[Item<'_>],
     threads: NonZero<usize>,
+    progress: &Progress,
     part: impl Fn(&Item<'_>) -> Option<Piece>,
 ) -> Result<HashMap<usize, usize>, WriteError> {
     let mut positions = Vec::new();
@@ -191,7 +207,7 @@ fn equals(
             units.push(Unit { path: &item.path, content, offset: piece.offset, length: piece.length });
         }
     }
-    let first = duplicates::find(&units, threads)?;
+    let first = duplicates::find(&units, threads, progress)?;
     let pairs = positions.iter().zip(first.iter().map(|first| positions[*first]));
     Ok(pairs
         .filter(|(position, first)| *position != first)

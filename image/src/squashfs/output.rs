@@ -7,6 +7,7 @@ use std::thread;
 use sha2::{Digest, Sha256};
 
 use super::error::WriteError;
+use crate::progress::{Progress, Stage};
 use crate::spool::Spool;
 
 /// What the length of an image is a multiple of, in bytes: loop devices cut off the rest.
@@ -24,10 +25,12 @@ pub(super) fn write(
     head: &[u8],
     spool: &Spool,
     tail: &[u8],
+    progress: &Progress,
     out: impl Write,
 ) -> Result<(u64, [u8; 32]), WriteError> {
     let length = head.len() as u64 + spool.length() + tail.len() as u64;
     let padding = length.next_multiple_of(PADDING) - length;
+    progress.begin(Stage::Writing, length + padding);
     let padding = vec![0; usize::try_from(padding).expect("less than 4 KiB")];
     let (full, chunks) = sync_channel(WAITING);
     let (empty, used) = sync_channel(WAITING);
@@ -39,7 +42,7 @@ pub(super) fn write(
             // If nobody takes the image any more, then its writer has the error.
             Ok::<_, WriteError>(goes_on.then(|| source.digest.finalize().into()))
         });
-        let written = copy(&chunks, &empty, out);
+        let written = copy(&chunks, &empty, progress, out);
         // Lets the other thread go on to its end after an error.
         drop((chunks, empty));
         let digest = hashing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
@@ -52,12 +55,14 @@ pub(super) fn write(
 fn copy(
     chunks: &Receiver<Vec<u8>>,
     empty: &SyncSender<Vec<u8>>,
+    progress: &Progress,
     mut out: impl Write,
 ) -> Result<u64, WriteError> {
     let mut offset = 0;
     for chunk in chunks {
         out.write_all(&chunk).map_err(|source| WriteError::Output { offset, source })?;
         offset += chunk.len() as u64;
+        progress.add(chunk.len() as u64);
         // There is none left to take it at the end.
         drop(empty.try_send(chunk));
     }

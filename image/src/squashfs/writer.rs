@@ -15,6 +15,7 @@ use super::tables::{self, Fragment, Tables};
 use super::writer_id::WriterId;
 use crate::codec::LibraryError;
 use crate::parallel;
+use crate::progress::{Progress, Stage};
 use crate::spool::Spool;
 use crate::tree::Tree;
 
@@ -22,7 +23,7 @@ use crate::tree::Tree;
 const BLOCK_SIZE: u32 = 128 * 1024;
 
 /// How to write an image. Only `codec`, `block_size` and `timestamp` shape its bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// How blocks are compressed.
     pub codec: Codec,
@@ -35,12 +36,21 @@ pub struct Options {
     /// The directory for a temporary file of the size of the image; that of the environment
     /// (`TMPDIR`) if not given.
     pub scratch: Option<PathBuf>,
+    /// Counts what is done, for another thread to look at.
+    pub progress: Progress,
 }
 
 impl Options {
     /// With this codec, this time for everything, and blocks of 128 KiB.
     pub fn new(codec: Codec, timestamp: u64) -> Self {
-        Self { codec, block_size: BLOCK_SIZE, timestamp, threads: None, scratch: None }
+        Self {
+            codec,
+            block_size: BLOCK_SIZE,
+            timestamp,
+            threads: None,
+            scratch: None,
+            progress: Progress::default(),
+        }
     }
 
     fn block_log(&self) -> Result<u8, WriteError> {
@@ -80,9 +90,10 @@ pub fn write(tree: &Tree, options: &Options, out: impl Write) -> Result<Written,
     let parameters = parameters(codec);
     let start = (SUPERBLOCK + parameters.len()) as u64;
     let items = layout::items(tree);
-    let contents = layout::contents(&items, options.block_size.into(), threads)?;
+    let progress = &options.progress;
+    let contents = layout::contents(&items, options.block_size.into(), threads, progress)?;
     let scratch = options.scratch.clone().unwrap_or_else(std::env::temp_dir);
-    let packing = Packing { items: &items, codec, block_log, start };
+    let packing = Packing { items: &items, codec, block_log, start, progress };
     let Packed { stored, fragments, spool } = packing.run(contents, threads, Spool::new(&scratch)?)?;
 
     let end = start + spool.length();
@@ -91,7 +102,7 @@ pub fn write(tree: &Tree, options: &Options, out: impl Write) -> Result<Written,
     let superblock = superblock(codec, block_log, time, &fragments, &tables, end);
 
     let head = [&superblock.bytes()[..], &parameters].concat();
-    let (size, sha256) = output::write(&head, &spool, &tables.bytes, out)?;
+    let (size, sha256) = output::write(&head, &spool, &tables.bytes, progress, out)?;
     Ok(Written { size, sha256, writer: WriterId::new(codec, block_log) })
 }
 
@@ -146,6 +157,7 @@ struct Packing<'a> {
     block_log: u8,
     /// Where the first block lies in the image.
     start: u64,
+    progress: &'a Progress,
 }
 
 /// What was compressed.
@@ -180,6 +192,8 @@ impl Packing<'_> {
     ) -> Result<Packed, WriteError> {
         let Contents { mut stored, jobs } = contents;
         let mut fragments = Vec::new();
+        let total = jobs.iter().flat_map(Job::pieces).map(|piece| piece.length).sum();
+        self.progress.begin(Stage::Compressing, total);
         parallel::ordered(
             &jobs,
             threads,
@@ -209,10 +223,7 @@ impl Packing<'_> {
 
     fn pack(&self, worker: &mut Worker, job: &Job) -> Result<Blocks, WriteError> {
         let mut blocks = Blocks::default();
-        let pieces = match job {
-            Job::Blocks(piece) => std::slice::from_ref(piece),
-            Job::Fragment(pieces) => pieces,
-        };
+        let pieces = job.pieces();
         worker.input.clear();
         for piece in pieces {
             self.read(piece, &mut worker.input)?;
@@ -232,6 +243,7 @@ impl Packing<'_> {
             let length = u32::try_from(blocks.data.len() - before).expect("no longer than a block");
             blocks.lengths.push(if smaller { length } else { length | BLOCK_STORED });
         }
+        self.progress.add(worker.input.len() as u64);
         Ok(blocks)
     }
 

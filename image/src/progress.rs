@@ -1,0 +1,152 @@
+//! How far the writing of an image has come, for another thread to look at.
+//!
+//! Writers count what they have done; counting costs nothing worth measuring and waits for nobody.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What a writer does at the moment. A writer goes through them in this order, and may leave some out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Looking for files that are equal.
+    Comparing,
+    /// Compressing content.
+    Compressing,
+    /// Compressing small files and the ends of files, in one.
+    Packing,
+    /// Going through the image before it is written, to name it.
+    Measuring,
+    /// Writing the image.
+    Writing,
+}
+
+/// Where a writer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// What it does.
+    pub stage: Stage,
+    /// How many bytes of this stage are done.
+    pub done: u64,
+    /// How many bytes it has to do in this stage.
+    pub total: u64,
+}
+
+/// A counter that a writer and whoever watches it share: clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct Progress(Arc<Counter>);
+
+#[derive(Debug, Default)]
+struct Counter {
+    /// The stage, and how many bytes it has.
+    stage: Mutex<Option<(Stage, u64)>>,
+    done: AtomicU64,
+}
+
+impl Progress {
+    /// Where the writer is; `None` before it has begun.
+    pub fn position(&self) -> Option<Position> {
+        let stage = self.stage();
+        // Read while the stage is held, so that it is this stage's.
+        let done = self.0.done.load(Ordering::Relaxed);
+        stage.map(|(stage, total)| Position { stage, done, total })
+    }
+
+    /// Begins a stage that has `total` bytes to do.
+    pub(crate) fn begin(&self, stage: Stage, total: u64) {
+        let mut current = self.stage();
+        let done = self.0.done.load(Ordering::Relaxed);
+        // A writer that failed leaves a stage unfinished, and the next one begins anew.
+        debug_assert!(
+            current.is_none_or(|(last, total)| stage <= last || done == total),
+            "{current:?} ends with {done} bytes"
+        );
+        *current = Some((stage, total));
+        self.0.done.store(0, Ordering::Relaxed);
+    }
+
+    /// So many bytes more are done.
+    pub(crate) fn add(&self, bytes: u64) {
+        self.0.done.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn stage(&self) -> MutexGuard<'_, Option<(Stage, u64)>> {
+        self.0.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::num::NonZero;
+
+    use super::*;
+    use crate::tree::{Metadata, Tree};
+    use crate::{erofs, squashfs};
+
+    /// Looks at the counter whenever something is written.
+    #[derive(Default)]
+    struct Looking(Progress, Vec<Position>);
+
+    impl Write for Looking {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.1.extend(self.0.position());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Large files, equal ones, small ones, and content that does not shrink.
+    fn tree() -> Tree {
+        let mut tree = Tree::new();
+        let file = || Metadata::new(0o644);
+        let text =
+            |seed: u32| (0..40_000).flat_map(|n: u32| (n / 7 * seed).to_le_bytes()).collect::<Vec<u8>>();
+        let mut noise = 1_u32;
+        let noise: Vec<u8> = std::iter::repeat_with(|| {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            noise.to_be_bytes()[0]
+        })
+        .take(300_000)
+        .collect();
+        tree.insert_bytes("usr/one", text(3), file()).unwrap();
+        tree.insert_bytes("usr/same", text(3), file()).unwrap();
+        tree.insert_bytes("usr/other", text(5), file()).unwrap();
+        tree.insert_bytes("usr/noise", noise, file()).unwrap();
+        for n in 0..200_u32 {
+            tree.insert_bytes(format!("usr/small/{n}"), vec![1; n as usize * 10], file()).unwrap();
+        }
+        tree
+    }
+
+    /// That every other stage comes to its end is asserted where the next one begins.
+    #[test]
+    fn what_is_counted_is_the_image_in_the_end() {
+        let tree = tree();
+        let check = |out: &Looking, size: u64| {
+            let end = Position { stage: Stage::Writing, done: size, total: size };
+            assert_eq!(out.0.position(), Some(end));
+            assert!(out.1.iter().all(|seen| seen.stage == Stage::Writing && seen.done < size));
+            assert!(out.1.is_sorted_by_key(|seen| seen.done));
+        };
+        let threads = NonZero::new(2);
+        for (codec, kernel) in [("none", "5.15"), ("lz4", "5.15"), ("zstd:3", "6.12")] {
+            let mut out = Looking::default();
+            let (kernel, progress) = (kernel.parse().unwrap(), out.0.clone());
+            let options = erofs::Options::new(codec.parse().unwrap(), 0);
+            let options = erofs::Options { kernel, threads, progress, ..options };
+            assert_eq!(out.0.position(), None);
+            let size = erofs::write(&tree, &options, &mut out).unwrap().size;
+            check(&out, size);
+        }
+        for codec in ["none", "zstd:3"] {
+            let mut out = Looking::default();
+            let options = squashfs::Options::new(codec.parse().unwrap(), 0);
+            let options = squashfs::Options { threads, progress: out.0.clone(), ..options };
+            let size = squashfs::write(&tree, &options, &mut out).unwrap().size;
+            check(&out, size);
+        }
+    }
+}
