@@ -1,7 +1,9 @@
 //! Filesystem images that someone else made.
 
-use std::io::{self, Cursor, Read as _};
+use std::io::{self, Cursor, Read as _, Write as _};
 
+use flate2::write::GzEncoder;
+use liblzma::write::XzEncoder;
 use sysext_image::entry::EntryKind;
 use sysext_image::erofs::{Options, Reader, write};
 use sysext_image::probe::probe;
@@ -29,8 +31,9 @@ const SQUASHFS: Memory = Memory { constant: 24 << 20, factor: 768 };
 /// A path of two bytes for each name makes a directory of each, and its node and its map have hundreds.
 const TAR: Memory = Memory { constant: 4 << 20, factor: 1024 };
 
-/// The magic of zstd, whose data may become a thousand times as much: it is the caller's disk that bounds it.
-const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+/// The longest archive that is read, in bytes. Compressed data may become tens of thousands of times as much:
+/// it is the caller's disk and patience that bound it.
+const ARCHIVE_MAX: usize = 4096;
 
 /// How much of a file is read: more than any seed has.
 const CONTENT_MAX: u64 = 1 << 20;
@@ -86,12 +89,13 @@ fn filesystem(data: &[u8]) {
 }
 
 fn tar(data: &[u8]) {
-    if !data.starts_with(ZSTD) {
+    if data.len() <= ARCHIVE_MAX {
         let _ = Tree::from_tar(&mut Cursor::new(data), &Rules::default(), &std::env::temp_dir());
     }
 }
 
-/// An archive with a file, a long name, a link, and a record; made here, for a header has a checksum.
+/// An archive with a file, a long name, a link, and a record; made here, for a header has a checksum. And the
+/// same in each compression, in two parts.
 fn archives() -> Vec<Vec<u8>> {
     let entry = |kind: u8, name: &str, target: &str, content: &[u8]| {
         let mut block = [0; 512];
@@ -120,7 +124,26 @@ fn archives() -> Vec<Vec<u8>> {
         entry(b'0', "usr/d", "", b"abc"),
         vec![0; 1024],
     ];
-    vec![whole.concat(), whole[2..3].concat()]
+    let (first, second) = (whole[..4].concat(), whole[4..].concat());
+    let packed = |pack: fn(&[u8]) -> io::Result<Vec<u8>>| {
+        let pack = |part| pack(part).expect("memory can be written");
+        [pack(&first), pack(&second)].concat()
+    };
+    vec![
+        whole.concat(),
+        whole[2..3].concat(),
+        packed(|part| {
+            let mut gzip = GzEncoder::new(Vec::new(), Default::default());
+            gzip.write_all(part)?;
+            gzip.finish()
+        }),
+        packed(|part| {
+            let mut xz = XzEncoder::new(Vec::new(), 0);
+            xz.write_all(part)?;
+            xz.finish()
+        }),
+        packed(|part| zstd::encode_all(part, 3)),
+    ]
 }
 
 fn both() -> Vec<Vec<u8>> {

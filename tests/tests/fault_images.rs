@@ -173,7 +173,8 @@ fn archive() -> Result<()> {
         ("short", whole[..whole.len() - 1200].to_vec(), "the archive ends at offset "),
         ("text", b"no archive at all".to_vec(), "the archive ends at offset 17, in the middle of an entry"),
         ("zeros", vec![7; 5000], "no tar header at offset 0: "),
-        ("packed", vec![0x1f, 0x8b, 8, 0], "the archive is compressed with gzip"),
+        ("cut", vec![0x1f, 0x8b, 8, 0], "cannot unpack the gzip data at offset 4: they end too early"),
+        ("packed", b"BZh91AY&SY".to_vec(), "it is compressed with bzip2"),
     ] {
         desk.write(name, &bytes)?;
         let told = desk.refused(name, &[])?;

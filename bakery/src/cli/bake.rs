@@ -26,8 +26,8 @@ pub(super) struct Args {
     /// The directory of a recipe
     #[arg(value_name = "RECIPE_DIR")]
     recipe: Option<PathBuf>,
-    /// What is laid out as on the target, instead of a recipe: a directory, a tar archive (plain or zstd; -
-    /// reads one from the standard input), or an erofs or squashfs image
+    /// What is laid out as on the target, instead of a recipe: a directory, a tar archive (plain, gzip, xz or
+    /// zstd; - reads one from the standard input), or an erofs or squashfs image
     #[arg(long, value_name = "DIR|TAR|IMAGE", requires = "name", requires = "version")]
     tree: Option<PathBuf>,
     /// The store, a directory; or a file, if it ends in .raw: then nothing but the image is written

@@ -1,17 +1,19 @@
 //! Reading a tree from a tar archive, without writing it out.
 //!
-//! POSIX ustar with pax records, and the long names of GNU tar. What is in the archive is not trusted: a
-//! name leads downwards from the root and through directories only.
+//! POSIX ustar with pax records, and the long names of GNU tar, plain or compressed. What is in the archive
+//! is not trusted: a name leads downwards from the root and through directories only.
 //!
 //! ```text
 //! 512 bytes    header: name, mode, owner, size, kind, target of a link
 //! …            content, padded to 512 bytes
-//! 512 zeros    the end; what follows is not read
+//! 512 zeros    the end; what follows is passed over
 //! ```
 
+mod compressed;
 mod error;
 mod header;
 mod input;
+mod magic;
 mod pax;
 #[cfg(test)]
 mod tests;
@@ -23,10 +25,12 @@ use std::io::{Read, Seek};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-pub use error::{Compression, TarError};
+pub use error::{Defect, TarError};
+pub use magic::{Compression, Foreign};
 
 use self::header::{Header, HeaderKind};
 use self::input::Input;
+use self::magic::Kind as Format;
 use self::pax::Records;
 use super::{Device, Kind, Metadata, Rules, Shared, Special, Specials, Tree, TreeError};
 
@@ -44,8 +48,8 @@ const RELEASES: [&str; 2] = ["usr/lib/extension-release.d", "etc/extension-relea
 const STRICT: &str = "user.extension-release.strict";
 
 impl Tree {
-    /// What the tar archive `archive` holds, as `rules` have it; plain, or compressed with zstd. Content
-    /// is set aside in a temporary file in `scratch`.
+    /// What the tar archive `archive` holds, as `rules` have it; plain, or compressed with gzip, xz or zstd.
+    /// It is read to its end. Content is set aside in a temporary file in `scratch`.
     ///
     /// An extension-release file without `user.extension-release.strict` gets it, as `0`: archives lose it.
     pub fn from_tar(archive: &mut dyn Read, rules: &Rules, scratch: &Path) -> Result<Self, TarError> {
@@ -56,9 +60,9 @@ impl Tree {
     /// is, and is read again when an image is written.
     pub fn from_tar_file(file: File, path: &Path, rules: &Rules, scratch: &Path) -> Result<Self, TarError> {
         let mut decoder;
-        let input = match input::compression(&file)? {
-            None => Input::file(Shared::new(file, path))?,
-            Some(_) => {
+        let input = match input::kind(&file)? {
+            Format::Plain => Input::file(Shared::new(file, path))?,
+            Format::Compressed(_) | Format::Foreign(_) => {
                 decoder = file;
                 decoder.rewind().map_err(|source| TarError::Read { offset: 0, source })?;
                 Input::stream(&mut decoder, scratch)?
@@ -83,31 +87,43 @@ impl<'a> Reading<'a> {
     }
 
     fn read(mut self, mut input: Input<'_>) -> Result<Tree, TarError> {
+        match self.entries(&mut input) {
+            // Damage within compressed data is a wrong header before it is a wrong checksum.
+            Err(error @ TarError::Header { .. }) if input.is_compressed() => {
+                input.finish()?;
+                return Err(error);
+            }
+            read => read?,
+        }
+        input.finish()?;
+        self.allow_versions()?;
+        Ok(self.tree)
+    }
+
+    fn entries(&mut self, input: &mut Input<'_>) -> Result<(), TarError> {
         loop {
             let offset = input.offset();
             let Some(block) = input.block()? else {
                 return Err(TarError::Unfinished { offset });
             };
-            let Some(header) = Header::parse(offset, &block)? else { break };
+            let Some(header) = Header::parse(offset, &block)? else { return Ok(()) };
             match header.kind {
-                HeaderKind::LongName => self.next.path = Some(extension(&mut input, &header)?),
-                HeaderKind::LongLink => self.next.target = Some(extension(&mut input, &header)?),
+                HeaderKind::LongName => self.next.path = Some(extension(input, &header)?),
+                HeaderKind::LongLink => self.next.target = Some(extension(input, &header)?),
                 HeaderKind::Pax => {
-                    let bytes = extension(&mut input, &header)?;
+                    let bytes = extension(input, &header)?;
                     self.next.take(&bytes).map_err(|defect| TarError::Header { offset, defect })?;
                 }
                 HeaderKind::GlobalPax => {
-                    let bytes = extension(&mut input, &header)?;
+                    let bytes = extension(input, &header)?;
                     self.global.take(&bytes).map_err(|defect| TarError::Header { offset, defect })?;
                 }
                 _ => {
                     let records = std::mem::take(&mut self.next).over(&self.global);
-                    self.entry(&mut input, header, records)?;
+                    self.entry(input, header, records)?;
                 }
             }
         }
-        self.allow_versions()?;
-        Ok(self.tree)
     }
 
     fn entry(&mut self, input: &mut Input<'_>, header: Header, records: Records) -> Result<(), TarError> {

@@ -4,25 +4,36 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::magic::{Compression, Foreign};
 use crate::tree::TreeError;
 use crate::tree::spool::SpoolError;
 
-/// Why an archive was not read. Offsets are of the archive as it is unpacked.
+/// Why an archive was not read. Offsets are of the archive as it is unpacked, unless they say otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum TarError {
-    /// The archive cannot be read, or not be decompressed.
+    /// The archive cannot be read.
     #[error("cannot read the archive at offset {offset}")]
     Read {
-        /// Where, in bytes.
+        /// Where, in bytes, of the archive as it lies there.
         offset: u64,
         /// Why not.
         source: io::Error,
     },
-    /// A compression that is not read here.
-    #[error("the archive is compressed with {compression}")]
-    Compressed {
-        /// Which one.
+    /// Something that is not read here.
+    #[error("it is {foreign}")]
+    Foreign {
+        /// What it is.
+        foreign: Foreign,
+    },
+    /// It cannot be unpacked.
+    #[error("cannot unpack the {compression} data at offset {offset}: {defect}")]
+    Unpack {
+        /// How it is compressed.
         compression: Compression,
+        /// Where, in bytes of the compressed data.
+        offset: u64,
+        /// What is wrong.
+        defect: Defect,
     },
     /// It ends within an entry.
     #[error("the archive ends at offset {offset}, in the middle of an entry")]
@@ -67,27 +78,32 @@ pub enum TarError {
     Spool(SpoolError),
 }
 
-/// How an archive is compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compression {
-    /// Bzip2.
-    Bzip2,
-    /// Gzip.
-    Gzip,
-    /// XZ.
-    Xz,
-    /// Zstandard, which is read here.
-    Zstd,
+/// What is wrong with compressed data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Defect {
+    /// They end before they should.
+    Truncated,
+    /// They cannot be unpacked: what the library says.
+    Damaged(String),
+    /// Something follows that is none of them.
+    Trailing,
+    /// Unpacking takes more memory than it may.
+    Memory {
+        /// How much it may take, in bytes.
+        limit: u64,
+    },
 }
 
-impl fmt::Display for Compression {
+impl fmt::Display for Defect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Bzip2 => "bzip2",
-            Self::Gzip => "gzip",
-            Self::Xz => "xz",
-            Self::Zstd => "zstd",
-        })
+        match self {
+            Self::Truncated => f.write_str("they end too early"),
+            Self::Damaged(said) => f.write_str(said),
+            Self::Trailing => f.write_str("something else follows them"),
+            Self::Memory { limit } => {
+                write!(f, "unpacking them takes more than {} MiB of memory", limit >> 20)
+            }
+        }
     }
 }
 
@@ -95,10 +111,15 @@ impl TarError {
     /// What the reader can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Compressed { compression } => Some(format!(
-                "unpack it first, with {compression} -dc; plain tar and zstd are read as they are"
+            Self::Foreign { foreign } => Some(format!(
+                "{}; tar archives are read plain, or compressed with gzip, xz or zstd",
+                foreign.way_out()
             )),
-            Self::Truncated { .. } | Self::Unfinished { .. } => {
+            Self::Unpack { compression, defect: Defect::Memory { .. }, .. } => {
+                let long = if *compression == Compression::Zstd { " --long=31" } else { "" };
+                Some(format!("unpack it first, with {compression} -dc{long}"))
+            }
+            Self::Truncated { .. } | Self::Unfinished { .. } | Self::Unpack { .. } => {
                 Some("fetch or make the archive again".to_owned())
             }
             Self::Unsupported { what, .. } if what.contains("sparse") => {

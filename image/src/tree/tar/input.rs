@@ -5,24 +5,15 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::error::{Compression, TarError};
+use super::compressed::Compressed;
+use super::error::TarError;
 use super::header::BLOCK;
+use super::magic::{Kind, MAGIC_MAX};
 use crate::tree::spool::Spool;
 use crate::tree::{Content, Shared};
 
 /// How much is copied at a time, in bytes.
 const PIECE: usize = 128 << 10;
-
-/// The bytes with which each kind of compressed data begins.
-const MAGICS: [(&[u8], Compression); 4] = [
-    (&[0x28, 0xb5, 0x2f, 0xfd], Compression::Zstd),
-    (&[0x1f, 0x8b], Compression::Gzip),
-    (&[0xfd, b'7', b'z', b'X', b'Z', 0], Compression::Xz),
-    (b"BZh", Compression::Bzip2),
-];
-
-/// How many bytes tell all kinds apart.
-const MAGIC_MAX: usize = 6;
 
 /// An archive that is being read.
 pub(super) struct Input<'a> {
@@ -32,13 +23,19 @@ pub(super) struct Input<'a> {
 
 enum Source<'a> {
     /// Read once; content is copied to the spool, which is there but while it is copied to.
-    Stream { reader: Box<dyn Read + 'a>, spool: Option<Spool> },
+    Stream { reader: Reader<'a>, spool: Option<Spool> },
     /// Content is left where it is.
     File { file: Shared, length: u64 },
 }
 
-/// How a file is compressed, if it is.
-pub(super) fn compression(file: &File) -> Result<Option<Compression>, TarError> {
+/// What comes once.
+enum Reader<'a> {
+    Plain(Box<dyn Read + 'a>),
+    Compressed(Box<Compressed<'a>>),
+}
+
+/// What a file is, by its first bytes.
+pub(super) fn kind(file: &File) -> Result<Kind, TarError> {
     let mut first = [0; MAGIC_MAX];
     let mut length = 0;
     while length < MAGIC_MAX {
@@ -49,24 +46,24 @@ pub(super) fn compression(file: &File) -> Result<Option<Compression>, TarError> 
             Err(source) => return Err(TarError::Read { offset: 0, source }),
         }
     }
-    Ok(of(&first[..length]))
-}
-
-fn of(first: &[u8]) -> Option<Compression> {
-    MAGICS.into_iter().find(|(magic, _)| first.starts_with(magic)).map(|(_, compression)| compression)
+    Ok(Kind::of(&first[..length]))
 }
 
 impl<'a> Input<'a> {
     pub(super) fn stream(reader: &'a mut dyn Read, scratch: &Path) -> Result<Self, TarError> {
-        let failed = |source| TarError::Read { offset: 0, source };
         let mut first = Vec::with_capacity(MAGIC_MAX);
-        (&mut *reader).take(MAGIC_MAX as u64).read_to_end(&mut first).map_err(failed)?;
-        let compression = of(&first);
-        let whole = io::Cursor::new(first).chain(reader);
-        let reader: Box<dyn Read + 'a> = match compression {
-            None => Box::new(whole),
-            Some(Compression::Zstd) => Box::new(zstd::Decoder::new(whole).map_err(failed)?),
-            Some(compression) => return Err(TarError::Compressed { compression }),
+        (&mut *reader)
+            .take(MAGIC_MAX as u64)
+            .read_to_end(&mut first)
+            .map_err(|source| TarError::Read { offset: 0, source })?;
+        let kind = Kind::of(&first);
+        let whole: Box<dyn Read + 'a> = Box::new(io::Cursor::new(first).chain(reader));
+        let reader = match kind {
+            Kind::Plain => Reader::Plain(whole),
+            Kind::Compressed(compression) => {
+                Reader::Compressed(Box::new(Compressed::new(whole, compression)))
+            }
+            Kind::Foreign(foreign) => return Err(TarError::Foreign { foreign }),
         };
         let spool = Spool::new(scratch).map_err(TarError::Spool)?;
         Ok(Self { source: Source::Stream { reader, spool: Some(spool) }, offset: 0 })
@@ -146,6 +143,21 @@ impl<'a> Input<'a> {
         Ok(())
     }
 
+    pub(super) fn is_compressed(&self) -> bool {
+        matches!(self.source, Source::Stream { reader: Reader::Compressed(_), .. })
+    }
+
+    /// Reads what follows the end of the archive, and takes nothing of it. It tells whether compressed data
+    /// are whole, whose checksums come last; and who writes into a pipe does so to the end.
+    pub(super) fn finish(&mut self) -> Result<(), TarError> {
+        if let Source::File { .. } = self.source {
+            return Ok(());
+        }
+        let mut buffer = vec![0; PIECE];
+        while self.fill(&mut buffer)? > 0 {}
+        Ok(())
+    }
+
     fn padding(&mut self, size: u64) -> Result<(), TarError> {
         let rest = usize::try_from(size % BLOCK as u64).expect("less than a block");
         let mut padding = [0; BLOCK];
@@ -162,7 +174,8 @@ impl<'a> Input<'a> {
         while filled < buffer.len() {
             let rest = &mut buffer[filled..];
             let read = match &mut self.source {
-                Source::Stream { reader, .. } => reader.read(rest),
+                Source::Stream { reader: Reader::Compressed(compressed), .. } => Ok(compressed.read(rest)?),
+                Source::Stream { reader: Reader::Plain(reader), .. } => reader.read(rest),
                 Source::File { file, .. } => file.file().read_at(rest, self.offset),
             };
             match read {

@@ -233,15 +233,36 @@ fn damage_is_told_with_its_offset() {
 }
 
 #[test]
-fn compression_is_seen_and_zstd_is_read() {
+fn compressed_archives_are_read_to_their_last_byte() {
     let plain = Archive::default().file("a", &b"content ".repeat(1000)).end();
-    let packed = zstd::encode_all(&plain[..], 3).unwrap();
     let expected = lines(&read(&plain, &Rules::default()).unwrap());
-    assert_eq!(lines(&read(&packed, &Rules::default()).unwrap()), expected);
-    assert!(refusal(&packed[..packed.len() / 2]).starts_with("cannot read the archive at offset "));
-    let gzip = read(b"\x1f\x8b\x08\0rest", &Rules::default()).unwrap_err();
-    assert_eq!(gzip.to_string(), "the archive is compressed with gzip");
-    assert!(gzip.hint().unwrap().starts_with("unpack it first, with gzip -dc"));
+    let zstd = zstd::encode_all(&plain[..], 3).unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&plain).unwrap();
+    let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 1);
+    xz.write_all(&plain).unwrap();
+    for (name, packed) in [("zstd", zstd), ("gzip", gzip.finish().unwrap()), ("xz", xz.finish().unwrap())] {
+        assert_eq!(lines(&read(&packed, &Rules::default()).unwrap()), expected, "{name}");
+        // The end of the archive is not the end of what it is packed in.
+        let cut = packed.len() - 1;
+        let early = format!("cannot unpack the {name} data at offset {cut}: they end too early");
+        assert_eq!(refusal(&packed[..cut]), early);
+        let end = packed.len();
+        let trailing = format!("cannot unpack the {name} data at offset {end}: something else follows them");
+        assert_eq!(refusal(&[&packed, &b"x"[..]].concat()), trailing);
+    }
+}
+
+#[test]
+fn what_is_not_read_is_told_by_its_name() {
+    let error = read(b"BZh91AY&SYrest", &Rules::default()).unwrap_err();
+    assert_eq!(error.to_string(), "it is compressed with bzip2");
+    assert_eq!(
+        error.hint().unwrap(),
+        "unpack it first, with bzip2 -dc; tar archives are read plain, or compressed with gzip, xz or zstd"
+    );
+    let error = read(b"!<arch>\ndebian-binary   ", &Rules::default()).unwrap_err();
+    assert!(error.hint().unwrap().contains("dpkg-deb --fsys-tarfile"));
 }
 
 #[test]
