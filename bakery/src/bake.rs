@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use serde::Serialize;
+use sysext_image::Progress;
 use sysext_image::codec::CodecError;
 use sysext_image::ddi;
 use sysext_image::kernel::FloorError;
@@ -62,6 +63,8 @@ pub struct Request<'a> {
     pub wrapping: &'a Wrapping,
     /// What to do if the last release offered this image with other bytes.
     pub replaced: Replaced,
+    /// Counts what is done, for another thread to look at.
+    pub progress: &'a Progress,
 }
 
 /// What was baked.

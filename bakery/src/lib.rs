@@ -11,6 +11,7 @@ pub mod cli;
 #[cfg(test)]
 mod fake;
 pub mod index;
+pub mod interrupt;
 pub mod keys;
 pub mod naming;
 pub mod offer;

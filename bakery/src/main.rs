@@ -7,5 +7,6 @@ use bakery::cli::Cli;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
+    bakery::interrupt::watch();
     Cli::parse().run()
 }

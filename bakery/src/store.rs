@@ -19,7 +19,7 @@ use sysext_manifests::digest::{Hasher, Sha256};
 
 mod pending;
 
-pub use pending::Pending;
+pub use pending::{Pending, abandon};
 
 /// The directory of the catalog; no extension may have this name.
 pub const CATALOG: &str = "catalog";

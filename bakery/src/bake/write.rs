@@ -139,13 +139,15 @@ fn filesystem<W: io::Write>(
     let written = match codec {
         FormatCodec::Erofs(codec) => {
             let kernel = request.recipe.image.kernel.kernel();
-            let options = erofs::Options { kernel, ..erofs::Options::new(codec, request.epoch) };
+            let options = erofs::Options::new(codec, request.epoch);
+            let options = erofs::Options { kernel, progress: request.progress.clone(), ..options };
             let written = erofs::write(tree, &options, &mut out).map_err(ImageError::Erofs)?;
             let sha256 = Sha256::from_bytes(written.sha256);
             Written { size: written.size, sha256, writer: written.writer.to_string(), verity: None }
         }
         FormatCodec::Squashfs(codec) => {
             let options = squashfs::Options::new(codec, request.epoch);
+            let options = squashfs::Options { progress: request.progress.clone(), ..options };
             let written = squashfs::write(tree, &options, &mut out).map_err(ImageError::Squashfs)?;
             let sha256 = Sha256::from_bytes(written.sha256);
             Written { size: written.size, sha256, writer: written.writer.to_string(), verity: None }

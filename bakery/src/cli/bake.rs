@@ -130,7 +130,8 @@ impl Args {
             architecture,
         })?;
         super::say(format_args!("baking with {codec}"));
-        let baked = bake(&bake::Request {
+        let progress = sysext_image::Progress::default();
+        let request = bake::Request {
             recipe: &recipe,
             staged: &staged,
             architecture,
@@ -138,7 +139,9 @@ impl Args {
             output: &output,
             wrapping: &wrapping,
             replaced: if self.replace { Replaced::Accept } else { Replaced::Refuse },
-        })?;
+            progress: &progress,
+        };
+        let baked = super::progress::watch(&progress, || bake(&request))?;
         if !baked.version.is_seen_by_257() {
             super::say(format_args!(
                 "warning: sysupdate and systemd-sysupdate 262 install {}, but 257 passes over versions with ~ or ^",

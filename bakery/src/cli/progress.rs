@@ -1,13 +1,18 @@
-//! A bar on standard error while something takes its time, if somebody can see it there.
+//! A bar on standard error while something takes its time, if somebody can see it there. It looks as that of
+//! `sysupdate` does; the two programs share no code that knows of terminals.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use sysext_image::progress::{Position, Stage};
+
 /// How long a bar waits before it is shown, and before it is drawn again.
-const PAUSE: Duration = Duration::from_millis(200);
+const PERIOD: Duration = Duration::from_millis(100);
 
 /// How many characters a bar is long.
-const WIDTH: u64 = 24;
+const WIDTH: u64 = 30;
 
 /// A bar. Dropped, it leaves an empty line behind, for what is said next.
 #[derive(Debug)]
@@ -25,37 +30,74 @@ impl Progress {
 
     /// So many bytes of so many.
     pub(super) fn show(&mut self, done: u64, total: u64) {
-        if !self.is_terminal || self.last.elapsed() < PAUSE {
+        if !self.is_terminal || self.last.elapsed() < PERIOD {
             return;
         }
-        self.last = Instant::now();
-        self.is_drawn = true;
-        self.put(&line(self.label, done, total));
+        self.draw(done, total);
     }
 
-    fn put(&self, text: &str) {
-        // Nobody to see it is no reason to stop.
-        let mut stderr = io::stderr().lock();
-        let _unseen = write!(stderr, "\r\x1b[K{text}").and_then(|()| stderr.flush());
+    fn draw(&mut self, done: u64, total: u64) {
+        self.last = Instant::now();
+        self.is_drawn = true;
+        put(&line(self.label, done, total));
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
         if self.is_drawn {
-            self.put("");
+            put("");
         }
     }
 }
 
+/// Shows how far a writer is while it works.
+pub(super) fn watch<T>(progress: &sysext_image::Progress, work: impl FnOnce() -> T) -> T {
+    if !io::stderr().is_terminal() {
+        return work();
+    }
+    thread::scope(|scope| {
+        let (working, ended) = channel::<()>();
+        scope.spawn(move || {
+            let mut bar = Progress::new("");
+            while ended.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
+                let Some(position) = progress.position() else { continue };
+                bar.label = label(position);
+                bar.draw(position.done, position.total);
+            }
+        });
+        let result = work();
+        // It takes its line away before anything else is said: the scope waits for it.
+        drop(working);
+        result
+    })
+}
+
+fn label(position: Position) -> &'static str {
+    match position.stage {
+        Stage::Comparing => "comparing",
+        Stage::Compressing => "compressing",
+        Stage::Packing => "compressing small files",
+        Stage::Measuring => "measuring",
+        // What is left is up to the disk.
+        Stage::Writing if position.done >= position.total => "saving",
+        Stage::Writing => "writing",
+    }
+}
+
+/// Puts a text in the place of the bar, without a new line. Nobody to see it is no reason to stop.
+pub(super) fn put(text: &str) {
+    let mut stderr = io::stderr().lock();
+    let _unseen = write!(stderr, "\r\x1b[K{text}").and_then(|()| stderr.flush());
+}
+
 fn line(label: &str, done: u64, total: u64) -> String {
-    const MEBIBYTE: u64 = 1 << 20;
     let share = |of: u64| u128::from(done.min(total)) * u128::from(of) / u128::from(total.max(1));
     let filled = usize::try_from(share(WIDTH)).expect("no more than the width");
-    let bar = "#".repeat(filled);
-    let (percent, done, total) = (share(100), done / MEBIBYTE, total / MEBIBYTE);
     let width = usize::try_from(WIDTH).expect("a short bar");
-    format!("{label} [{bar:width$}] {percent:3} % {done} of {total} MiB")
+    let (bar, percent) = ("=".repeat(filled), share(100));
+    let megabytes = |bytes: u64| format!("{}.{}", bytes / 1_000_000, bytes / 100_000 % 10);
+    format!("  {label} {} of {} MB [{bar:width$}] {percent}%", megabytes(done.min(total)), megabytes(total))
 }
 
 #[cfg(test)]
@@ -64,10 +106,11 @@ mod tests {
 
     #[test]
     fn a_bar_is_as_long_as_what_is_done() {
-        assert_eq!(line("extracting", 0, 0), "extracting [                        ]   0 % 0 of 0 MiB");
-        let half = "extracting [############            ]  50 % 512 of 1024 MiB";
-        assert_eq!(line("extracting", 1 << 29, 1 << 30), half);
-        assert!(line("x", u64::MAX, u64::MAX).contains(&"#".repeat(24)));
-        assert!(line("x", 7, 5).contains("100 %"));
+        let none = "  extracting 0.0 of 0.0 MB [                              ] 0%";
+        assert_eq!(line("extracting", 0, 0), none);
+        let half = "  writing 512.0 of 1024.0 MB [===============               ] 50%";
+        assert_eq!(line("writing", 512_000_000, 1_024_000_000), half);
+        assert!(line("x", u64::MAX, u64::MAX).contains(&"=".repeat(30)));
+        assert!(line("x", 7, 5).ends_with("100%"));
     }
 }

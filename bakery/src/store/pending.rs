@@ -7,6 +7,7 @@ use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::FileError;
 
@@ -16,11 +17,51 @@ const MODE: u32 = 0o644;
 /// The same for directories.
 const DIRECTORY_MODE: u32 = 0o755;
 
+/// What every thread of this process has begun to write, for the moment when it is stopped.
+static UNFINISHED: Mutex<Vec<Unfinished>> = Mutex::new(Vec::new());
+
+/// The file that a name stood for, wherever the name leads by now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Unfinished {
+    partial: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl Unfinished {
+    fn remove(&self) {
+        // After a commit the name is gone, and while we hold the lock nobody else makes it anew; where
+        // it cannot be removed, the next writer takes it over.
+        let is_ours = fs::symlink_metadata(&self.partial)
+            .is_ok_and(|there| (there.dev(), there.ino()) == (self.device, self.inode));
+        if is_ours {
+            let _ = fs::remove_file(&self.partial);
+        }
+    }
+}
+
+/// Holds back whoever begins or finishes a file.
+#[derive(Debug)]
+pub struct Abandoned(
+    #[expect(dead_code, reason = "is there to be held")] MutexGuard<'static, Vec<Unfinished>>,
+);
+
+/// Removes all that is half-written, and lets nothing be begun or finished as long as the result is there.
+pub fn abandon() -> Abandoned {
+    let mut unfinished = unfinished();
+    unfinished.drain(..).for_each(|unfinished| unfinished.remove());
+    Abandoned(unfinished)
+}
+
+fn unfinished() -> MutexGuard<'static, Vec<Unfinished>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A file that is being written. Dropped without [`Pending::commit`], it leaves nothing behind.
 #[derive(Debug)]
 pub struct Pending {
     file: File,
-    partial: PathBuf,
+    unfinished: Unfinished,
     path: PathBuf,
 }
 
@@ -36,6 +77,8 @@ impl Pending {
         partial.push(".partial");
         let partial = directory.join(partial);
 
+        // From here on to the end of this: what is made is known to whoever abandons it.
+        let mut others = unfinished();
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -53,7 +96,10 @@ impl Pending {
         if !there.is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())) {
             return Err(FileError::Busy { path: path.to_owned() });
         }
-        let pending = Self { file, partial, path: path.to_owned() };
+        let unfinished = Unfinished { partial, device: ours.dev(), inode: ours.ino() };
+        others.push(unfinished.clone());
+        drop(others);
+        let pending = Self { file, unfinished, path: path.to_owned() };
         pending.file.set_len(0).map_err(write)?;
         Ok(pending)
     }
@@ -70,7 +116,7 @@ impl Pending {
 
     /// Where the bytes are until they are committed.
     pub fn partial(&self) -> &Path {
-        &self.partial
+        &self.unfinished.partial
     }
 
     /// Makes the file appear under its name.
@@ -78,22 +124,19 @@ impl Pending {
         let write = |source| FileError::Write { path: self.path.clone(), source };
         self.file.set_permissions(Permissions::from_mode(MODE)).map_err(write)?;
         self.file.sync_all().map_err(write)?;
-        fs::rename(&self.partial, &self.path).map_err(write)?;
+        // Abandoned before, it is not there any more; finished before, it has its name.
+        let others = unfinished();
+        fs::rename(&self.unfinished.partial, &self.path).map_err(write)?;
+        drop(others);
         File::open(parent(&self.path)).and_then(|directory| directory.sync_all()).map_err(write)
     }
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        // After a commit the name is gone, and while we hold the lock nobody else makes it anew; where
-        // it cannot be removed, the next writer takes it over.
-        let still_ours = fs::symlink_metadata(&self.partial)
-            .ok()
-            .zip(self.file.metadata().ok())
-            .is_some_and(|(there, ours)| (there.dev(), there.ino()) == (ours.dev(), ours.ino()));
-        if still_ours {
-            let _ = fs::remove_file(&self.partial);
-        }
+        let mut others = unfinished();
+        others.retain(|other| *other != self.unfinished);
+        self.unfinished.remove();
     }
 }
 
