@@ -4,17 +4,13 @@
 //! one; those that do not pass go back in one more swap.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
-use rustix::io::Errno;
 use sysext_manifests::specifier::Identity;
-use sysext_manifests::transfer::{Activate, HealthCheck};
 
 use crate::acquire::Progress;
 use crate::activate::OnTrial;
 use crate::discover::{Discovery, Memory};
-use crate::health::{self, Subject, Verdict};
+use crate::health::Verdict;
 use crate::host::Host;
 use crate::install;
 use crate::inventory;
@@ -25,6 +21,10 @@ use crate::record::{Recalled, Record, Stage, Unreadable};
 use crate::report::{ComponentReport, Failure, Outcome, Report};
 use crate::services;
 use crate::settings::{Component, ComponentName, Loaded};
+
+mod verdict;
+
+use verdict::refreshes;
 
 /// What happens, as it happens.
 #[derive(Debug)]
@@ -329,85 +329,6 @@ impl Update<'_> {
         merges.last = Some(report);
         Ok(())
     }
-
-    /// Judges one version that is in use.
-    fn verdict(
-        &self,
-        component: &Component,
-        activation: &Activation,
-        merged: Option<&merge::report::Report>,
-        watch: Watch<'_>,
-    ) -> Verdict {
-        if !refreshes(component) {
-            return Verdict::Healthy;
-        }
-        watch(Step::Checking { component: &component.name, activation });
-        let verdict = match left_out(activation, merged) {
-            Some(reason) => Verdict::Sick { output: reason },
-            None => match self.checks(component, activation) {
-                Ok(checks) => {
-                    let name = component.name.to_string();
-                    let subject = Subject {
-                        root: &self.paths.root,
-                        name: &name,
-                        version: &activation.version,
-                        previous: activation.previous.as_ref(),
-                    };
-                    let timeouts = component.transfers.iter().map(|transfer| transfer.health_timeout);
-                    health::judge(self.host, &checks, subject, timeouts.max().unwrap_or_default())
-                }
-                Err(output) => Verdict::Sick { output },
-            },
-        };
-        watch(Step::Judged { component: &component.name, activation, verdict: &verdict });
-        verdict
-    }
-
-    /// The checks of the definitions, and those of the catalog, which may only name what is inside the
-    /// extension: a publisher must not run a program of the host.
-    fn checks(&self, component: &Component, activation: &Activation) -> Result<Vec<HealthCheck>, String> {
-        let own = component.transfers.iter().flat_map(|transfer| &transfer.health_checks);
-        let mut checks: Vec<HealthCheck> = own.cloned().collect();
-        for text in &activation.health {
-            let check: HealthCheck = text.parse().map_err(|error| format!("the catalog's {error}"))?;
-            let HealthCheck::Exec { argv } = &check else {
-                return Err(format!("the catalog's {check} is not executed by this version"));
-            };
-            let program = argv.first().map(String::as_str).unwrap_or_default();
-            let images = activation.links.iter().filter_map(|link| link.target.as_deref());
-            let mut inside = false;
-            for image in images {
-                inside |= self
-                    .is_inside(image, program)
-                    .map_err(|error| format!("cannot look for {program} in {}: {error}", image.display()))?;
-            }
-            if !inside {
-                return Err(format!("the catalog asks to run {program}, which is not in the extension"));
-            }
-            checks.push(check);
-        }
-        Ok(checks)
-    }
-
-    /// Whether an image has a program: it is looked for in a mount that nobody else sees.
-    fn is_inside(&self, image: &Path, program: &str) -> std::io::Result<bool> {
-        let Some(inside) = inside_hierarchies(Path::new(program)) else { return Ok(false) };
-        let mount = self.host.mounts.open_image(image).map_err(std::io::Error::other)?;
-        // A link in the image could lead to a program of the host.
-        let (flags, resolve) = (OFlags::PATH | OFlags::CLOEXEC, ResolveFlags::NO_SYMLINKS);
-        match rustix::fs::openat2(&mount, inside, flags, Mode::empty(), resolve) {
-            Ok(found) => Ok(FileType::from_raw_mode(rustix::fs::fstat(&found)?.st_mode).is_file()),
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(false),
-            Err(errno) => Err(errno.into()),
-        }
-    }
-}
-
-/// A file below which no merge happens: what a catalog may name.
-fn inside_hierarchies(program: &Path) -> Option<&Path> {
-    let inside = program.strip_prefix("/").ok()?;
-    let plain = inside.components().all(|part| matches!(part, std::path::Component::Normal(_)));
-    (plain && (inside.starts_with("usr") || inside.starts_with("opt"))).then_some(inside)
 }
 
 /// What is to be decided about a component. A record that cannot be read counts as an empty one, and is
@@ -451,57 +372,4 @@ fn take_inventory(
     let held = component.transfers.iter().any(|transfer| transfer.hold);
     let hold = if held { Hold::Held } else { Hold::Free };
     Ok(Situation { component: component.name.to_string(), lines, record, offers, request, hold })
-}
-
-/// Whether a component is merged into the running system.
-fn refreshes(component: &Component) -> bool {
-    component.transfers.iter().any(|transfer| transfer.activate == Activate::Refresh)
-}
-
-/// Why the merge left out a version, if it did.
-fn left_out(activation: &Activation, merged: Option<&merge::report::Report>) -> Option<String> {
-    let merged = merged?;
-    activation.links.iter().filter_map(|link| merge::extension_name(&link.path)).find_map(|name| {
-        let quarantined = merged.quarantined.iter().find(|quarantined| quarantined.name == name)?;
-        Some(quarantined.to_string())
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::merge::quarantine::{QuarantineReason, Quarantined};
-    use crate::plan::Link;
-
-    #[test]
-    fn what_the_merge_left_out_is_found_under_either_ending() {
-        let quarantined = Quarantined {
-            name: "x".to_owned(),
-            path: "/images/x-1.raw".into(),
-            reason: QuarantineReason::ReleaseMissing,
-        };
-        let merged = merge::report::Report {
-            outcome: merge::report::Outcome::Merged,
-            hierarchies: Vec::new(),
-            extensions: Vec::new(),
-            quarantined: vec![quarantined],
-            reload: Vec::new(),
-            warnings: Vec::new(),
-            took: Duration::ZERO,
-        };
-        for (link, expected) in [("x.raw", true), ("x.sysext.raw", true), ("y.raw", false)] {
-            let activation = Activation {
-                version: "1".parse().unwrap(),
-                previous: None,
-                links: vec![Link { path: Path::new("/var/lib/extensions").join(link), target: None }],
-                back: Vec::new(),
-                files: Vec::new(),
-                sha256: Vec::new(),
-                health: Vec::new(),
-            };
-            assert_eq!(left_out(&activation, Some(&merged)).is_some(), expected, "{link}");
-        }
-    }
 }
