@@ -14,7 +14,8 @@ use crate::version::Version;
 mod tests;
 
 /// How far a file came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum State {
     /// Begun.
     Partial,

@@ -34,6 +34,7 @@ mod sysext;
 mod table;
 mod trust;
 mod update;
+mod vacuum;
 
 use scope::{Reach, Scope};
 use switch::Turn;
@@ -59,6 +60,8 @@ enum Verb {
     Plan(plan::Args),
     /// Bring the newest version, or the one named, and put it in use if it passes its checks
     Update(update::Args),
+    /// Make room: remove old versions, and what features brought that are off now
+    Vacuum(vacuum::Args),
     /// Merge system extensions into /usr and /opt
     Sysext(sysext::Args),
     /// Show what this node believes of its repositories, or make it start afresh
@@ -67,7 +70,7 @@ enum Verb {
     Features(features::Args),
     /// Switch features on; their transfers take part from the next update on
     EnableFeature(enable_feature::Args),
-    /// Switch features off
+    /// Switch features off; what they brought goes with the next update
     DisableFeature(enable_feature::Args),
     /// Show which components there are, and which take part
     Components(components::Args),
@@ -89,6 +92,9 @@ struct Global {
     /// Whether a manifest without a repository must be signed with OpenPGP; overrides Verify=
     #[arg(long, global = true, value_name = "BOOL", value_parser = parse_boolean)]
     verify: Option<bool>,
+    /// How many versions of each file may be there, whatever InstancesMax= says
+    #[arg(short = 'm', long, global = true, value_name = "NUMBER")]
+    instances_max: Option<u64>,
     /// Print JSON
     #[arg(long, global = true, value_name = "MODE", num_args = 0..=1, require_equals = true,
           default_value = "off", default_missing_value = "short")]
@@ -192,6 +198,7 @@ impl Verb {
             Self::CheckNew(_) => ("check-new", Reach::One),
             Self::Plan(_) => ("plan", Reach::Every),
             Self::Update(_) => ("update", Reach::Every),
+            Self::Vacuum(_) => ("vacuum", Reach::One),
             Self::Sysext(_) => ("sysext", Reach::One),
             Self::Trust(_) => ("trust", Reach::One),
             Self::Features(_) => ("features", Reach::One),
@@ -210,6 +217,7 @@ impl Verb {
             Self::CheckNew(args) => args.run(&context),
             Self::Plan(args) => args.run(&context),
             Self::Update(args) => args.run(context),
+            Self::Vacuum(args) => args.run(context),
             Self::Sysext(args) => args.run(&context),
             Self::Trust(args) => args.run(&context),
             Self::Features(args) => args.run(&context),
@@ -238,12 +246,24 @@ impl Context {
         let choice = self.global.scope.choice();
         let mut components = settings::load(&*self.host.store, &self.paths, identity, &choice, disabled)
             .map_err(|error| Failure::new(&error, error.hint()))?;
-        if let Some(verify) = self.global.verify {
-            for component in components.iter_mut().filter_map(|(_, component)| component.as_mut().ok()) {
-                component.transfers.iter_mut().for_each(|transfer| transfer.verify = verify);
-            }
+        let components_mut = components.iter_mut().filter_map(|(_, component)| component.as_mut().ok());
+        for transfer in components_mut.flat_map(|component| &mut component.transfers) {
+            transfer.verify = self.global.verify.unwrap_or(transfer.verify);
+            let target = &mut transfer.target;
+            target.instances_max = self.global.instances_max.unwrap_or(target.instances_max);
         }
         Ok(components)
+    }
+
+    /// Refuses a number of versions that leaves no room for what a verb does, in stock's words.
+    fn check_instances_max(&self, least: u64, doing: &str) -> Result<(), Failure> {
+        match self.global.instances_max {
+            Some(number) if number < least => Err(Failure {
+                error: format!("The --instances-max= argument must be >= {least} while {doing}"),
+                hint: None,
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// The lock, for verbs that write.

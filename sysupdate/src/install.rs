@@ -8,7 +8,7 @@ use sysext_manifests::trust::{Claim, Verified, VerifyError};
 use crate::acquire::{self, AcquireError, Progress};
 use crate::host::{Host, transport};
 use crate::plan::{Acquire, Origin};
-use crate::scan::{PARTIAL, PENDING};
+use crate::scan;
 
 /// The permission bits of a new file, unless its definition says otherwise.
 const MODE: u32 = 0o644;
@@ -61,16 +61,6 @@ fn failed<'a>(what: &'static str, path: &'a Path) -> impl Fn(std::io::Error) -> 
 /// A file that is here, with the reason to believe it.
 pub type Installed = Verified<PathBuf>;
 
-/// Makes room as the plan says.
-pub fn make_room(host: &Host, remove: &[PathBuf]) -> Result<(), InstallError> {
-    for path in remove {
-        host.store.remove(path).map_err(failed("remove", path))?;
-        let beside = acquire::origin_beside(path);
-        host.store.remove(&beside).map_err(failed("remove", &beside))?;
-    }
-    Ok(())
-}
-
 /// Gets all files of a version whole and verified under their pending names, then installs them in the
 /// order of the transfers: a failure to get one leaves none of them installed.
 pub fn install(
@@ -96,11 +86,7 @@ fn fetch(
     progress: &mut dyn FnMut(&str, Progress<'_>),
 ) -> Result<Verified<PathBuf>, InstallError> {
     let target = &acquire.source.target;
-    let beside = |prefix: &str| {
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        target.with_file_name(format!("{prefix}{name}"))
-    };
-    let (partial, pending) = (beside(PARTIAL), beside(PENDING));
+    let (partial, pending) = (scan::partial(target), scan::pending(target));
     if let Some(directory) = target.parent() {
         host.store.make_directory(directory).map_err(failed("make", directory))?;
     }

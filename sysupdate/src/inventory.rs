@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use sysext_manifests::transfer::Transfer;
+use sysext_manifests::transfer::{Activate, Transfer};
 
 use crate::host::store::{EntryKind, Store};
 use crate::paths::Paths;
-use crate::plan::{Active, Line, Local, State};
+use crate::plan::{Active, Idle, Line, Local, Shown, State};
 use crate::scan::{self, Name, ScanError};
+use crate::settings;
 
 /// A directory cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,39 @@ impl From<ScanError> for InventoryError {
 
 /// Looks at one transfer's target.
 pub fn take(store: &dyn Store, paths: &Paths, transfer: &Transfer) -> Result<Line, InventoryError> {
+    let active = match &transfer.target.current_symlink {
+        None => Active::Newest,
+        Some(link) => linked(store, paths, transfer, paths.below_root(Path::new(link)))?,
+    };
+    line(store, paths, transfer, active)
+}
+
+/// Looks at the target of a transfer that takes no part. What stands where its link would be and is no
+/// link is not its own.
+pub fn take_idle(store: &dyn Store, paths: &Paths, idle: &settings::Idle) -> Result<Idle, InventoryError> {
+    let settings::Idle { transfer, because } = idle;
+    let link = transfer.target.current_symlink.as_ref().map(|link| paths.below_root(Path::new(link)));
+    let failed = |source| InventoryError { path: link.clone().unwrap_or_default(), source };
+    let active = match &link {
+        Some(link) if store.read_link(link).map_err(failed)?.is_some() => {
+            linked(store, paths, transfer, link.clone())?
+        }
+        Some(link) => Active::Linked { link: link.clone(), version: None },
+        None => Active::Newest,
+    };
+    let shown = match transfer.activate {
+        Activate::Refresh => Shown::Merged,
+        _ => Shown::Not,
+    };
+    Ok(Idle { line: line(store, paths, transfer, active)?, because: because.clone(), shown })
+}
+
+fn line(
+    store: &dyn Store,
+    paths: &Paths,
+    transfer: &Transfer,
+    active: Active,
+) -> Result<Line, InventoryError> {
     let directory = paths.below_root(Path::new(&transfer.target.path));
     let local = scan::files(store, &directory, &transfer.target.patterns)?.into_iter().map(|found| {
         let state = match found.name {
@@ -37,10 +71,6 @@ pub fn take(store: &dyn Store, paths: &Paths, transfer: &Transfer) -> Result<Lin
         Local { version: found.captures.version, path: found.path, state }
     });
     let local = local.collect();
-    let active = match &transfer.target.current_symlink {
-        None => Active::Newest,
-        Some(link) => linked(store, paths, transfer, paths.below_root(Path::new(link)))?,
-    };
     Ok(Line {
         transfer: transfer.id.clone(),
         minimum: transfer.min_version.clone(),

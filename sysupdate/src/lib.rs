@@ -19,9 +19,11 @@ pub mod plan;
 pub mod record;
 pub mod report;
 pub mod repository;
+pub mod retire;
 pub mod scan;
 pub mod services;
 pub mod settings;
 #[cfg(feature = "openpgp")]
 pub mod signature;
 pub mod update;
+pub mod vacuum;

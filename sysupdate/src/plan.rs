@@ -11,11 +11,15 @@ use crate::record::Stage;
 
 mod decide;
 mod display;
+mod room;
 mod situation;
 #[cfg(test)]
 mod tests;
 
-pub use situation::{Active, Hold, Line, Local, Offer, Offers, Origin, Request, Situation, Source};
+pub use room::{Leaving, Removal, Surplus, Vacuum, vacuum};
+pub use situation::{
+    Active, Hold, Idle, Line, Local, Offer, Offers, Origin, Request, Shown, Situation, Source,
+};
 pub use sysext_manifests::selection::State;
 
 /// Decides for every component by itself: none depends on what happens to another.
@@ -40,6 +44,8 @@ pub struct ComponentPlan {
     /// What will be done.
     #[serde(flatten)]
     pub decision: Decision,
+    /// What goes of transfers that take no part.
+    pub removals: Vec<Removal>,
     /// Newer versions that will not be used, and why, newest first.
     pub passed_over: Vec<PassedOver>,
     /// Why nobody knows what the sources have.

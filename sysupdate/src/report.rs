@@ -7,8 +7,8 @@ use serde::Serialize;
 use sysext_manifests::version::Version;
 
 use crate::merge;
-use crate::plan::{ComponentPlan, PassedOver};
-use crate::settings::ComponentName;
+use crate::plan::{ComponentPlan, PassedOver, Removal};
+use crate::settings::{ComponentName, FeaturesOff};
 
 /// What an update did.
 #[derive(Debug, Serialize)]
@@ -32,12 +32,30 @@ pub struct ComponentReport {
     /// Who vouched for what was installed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<String>,
+    /// The transfers of which everything went.
+    pub dropped: Vec<Dropped>,
     /// Newer versions that were not used, and why.
     pub passed_over: Vec<PassedOver>,
     /// What went wrong.
     pub failures: Vec<Failure>,
     /// What the operator should know.
     pub warnings: Vec<String>,
+}
+
+/// A transfer of which everything went, since it takes no part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Dropped {
+    /// The transfer's name.
+    pub transfer: String,
+    /// Why it takes no part.
+    #[serde(flatten)]
+    pub because: FeaturesOff,
+}
+
+impl From<Removal> for Dropped {
+    fn from(Removal { transfer, because, .. }: Removal) -> Self {
+        Self { transfer, because }
+    }
 }
 
 /// What came of a component.
@@ -121,6 +139,7 @@ impl ComponentReport {
             component,
             outcome: Outcome::Undecided,
             evidence: None,
+            dropped: Vec::new(),
             passed_over: Vec::new(),
             failures: Vec::new(),
             warnings,
@@ -182,6 +201,9 @@ impl fmt::Display for ComponentReport {
             Outcome::TakenBack { version, returned_to, output } => {
                 write!(f, "{version} was taken back, {} is in use again: {output}", or_nothing(returned_to))?;
             }
+        }
+        for Dropped { transfer, because } in &self.dropped {
+            write!(f, "\n  dropped {transfer}: {because}")?;
         }
         for PassedOver { version, reason } in &self.passed_over {
             write!(f, "\n  not {version}: {reason}")?;

@@ -9,10 +9,25 @@ use crate::host::store::{EntryKind, Store};
 
 /// What a file is called while it is begun. systemd's names, so that either tool understands what the
 /// other left.
-pub const PARTIAL: &str = ".sysupdate.partial.";
+const PARTIAL: &str = ".sysupdate.partial.";
 
 /// What a file is called when it is whole and not yet installed.
-pub const PENDING: &str = ".sysupdate.pending.";
+const PENDING: &str = ".sysupdate.pending.";
+
+/// What a file is called before it is whole.
+pub fn partial(path: &Path) -> PathBuf {
+    beside(PARTIAL, path)
+}
+
+/// What a file is called before it is installed.
+pub fn pending(path: &Path) -> PathBuf {
+    beside(PENDING, path)
+}
+
+fn beside(prefix: &str, path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{prefix}{name}"))
+}
 
 /// A directory cannot be read.
 #[derive(Debug, thiserror::Error)]

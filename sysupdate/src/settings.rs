@@ -13,9 +13,11 @@ use crate::paths::Paths;
 
 mod error;
 mod executed;
+mod idle;
 mod name;
 
 pub use error::SettingsError;
+pub use idle::{FeaturesOff, Idle};
 pub use name::ComponentName;
 pub(crate) use name::valid_name;
 
@@ -29,6 +31,8 @@ pub struct Component {
     pub name: ComponentName,
     /// Its enabled transfers, in the order of their file names.
     pub transfers: Vec<Transfer>,
+    /// Its transfers that take no part, in the same order.
+    pub idle: Vec<Idle>,
     /// What was odd about its files.
     pub warnings: Vec<String>,
 }
@@ -49,20 +53,23 @@ pub enum Choice {
 impl Component {
     /// The directories its files and links are written to.
     pub fn directories(&self, paths: &Paths) -> BTreeSet<PathBuf> {
-        let targets =
-            self.transfers.iter().map(|transfer| paths.below_root(Path::new(&transfer.target.path)));
-        let links = self.transfers.iter().filter_map(|transfer| {
+        let idle = self.idle.iter().map(|idle| &idle.transfer);
+        let transfers = self.transfers.iter().chain(idle);
+        let targets = transfers.clone().map(|transfer| paths.below_root(Path::new(&transfer.target.path)));
+        let links = transfers.filter_map(|transfer| {
             let link = Path::new(transfer.target.current_symlink.as_ref()?);
             Some(paths.below_root(link.parent()?))
         });
         targets.chain(links).collect()
     }
 
-    /// This one, if any of its transfers takes part.
-    fn not_empty(self) -> Result<Self, SettingsError> {
-        match self.transfers.is_empty() {
-            false => Ok(self),
-            true => Err(SettingsError::NoneEnabled { component: self.name }),
+    /// This one, if any of its transfers takes part, or none needs to.
+    fn if_used(self, disabled: Disabled) -> Result<Self, SettingsError> {
+        match (self.transfers.is_empty(), disabled) {
+            (false, _) | (true, Disabled::Tidy) => Ok(self),
+            (true, Disabled::Refuse | Disabled::Show) => {
+                Err(SettingsError::NoneEnabled { component: self.name })
+            }
         }
     }
 }
@@ -74,6 +81,8 @@ pub enum Disabled {
     Refuse,
     /// It is shown as any other, with a warning.
     Show,
+    /// It is tidied as any other, and so is one whose features are all off.
+    Tidy,
 }
 
 /// What makes a component one.
@@ -103,23 +112,25 @@ pub fn load(
         Choice::All => names(store, paths, Having::Definitions)?,
         Choice::Definitions(directory) => {
             let component = read(store, identity, ComponentName::Default, vec![directory.clone()])
-                .and_then(Component::not_empty);
+                .and_then(|component| component.if_used(disabled));
             return Ok(without_rivals(vec![(ComponentName::Default, component)]));
         }
     };
     let mut loaded = Vec::new();
     for name in names {
         let read = || read(store, identity, name.clone(), name.directories(paths));
+        let used = || read().and_then(|component| component.if_used(disabled));
         let component = switch(store, paths, identity, &name).and_then(|switch| match switch {
             // Of several components one may well have nothing to do.
             Switch::On if *choice == Choice::All => read().map(Some),
-            Switch::On => read().and_then(Component::not_empty).map(Some),
+            Switch::On => used().map(Some),
+            Switch::Off if disabled == Disabled::Tidy => used().map(Some),
             Switch::Off if *choice == Choice::All => Ok(None),
             Switch::Off if disabled == Disabled::Refuse => {
                 Err(SettingsError::Disabled { component: name.clone() })
             }
             Switch::Off => {
-                let mut component = read().and_then(Component::not_empty)?;
+                let mut component = used()?;
                 component
                     .warnings
                     .push(format!("{name} is disabled: `sysupdate update` does nothing with it"));
@@ -303,12 +314,16 @@ impl Definitions {
         }
     }
 
-    /// Whether a transfer takes part: with one of its features, and with all it requires. A feature that no
-    /// file describes is disabled.
-    fn takes_part(&self, transfer: &Transfer) -> bool {
-        let enabled = |name: &String| self.features.get(name).is_some_and(|feature| feature.enabled);
-        (transfer.features.is_empty() || transfer.features.iter().any(enabled))
-            && transfer.requisite_features.iter().all(enabled)
+    /// Why a transfer takes no part: it needs one of its features, and all it requires. A feature that no
+    /// file describes is off.
+    fn features_off(&self, transfer: &Transfer) -> Option<FeaturesOff> {
+        let on = |name: &&String| self.features.get(*name).is_some_and(|feature| feature.enabled);
+        if !transfer.features.is_empty() && !transfer.features.iter().any(|name| on(&name)) {
+            return Some(FeaturesOff::NoneOn { features: transfer.features.clone() });
+        }
+        let required = transfer.requisite_features.iter().filter(|name| !on(name));
+        let features: Vec<String> = required.cloned().collect();
+        (!features.is_empty()).then_some(FeaturesOff::RequiredOff { features })
     }
 }
 
@@ -353,9 +368,19 @@ fn read(
 ) -> Result<Component, SettingsError> {
     let definitions = defined(store, identity, &name, directories)?.with_transfers(&name)?;
     let mut warnings = definitions.warnings.clone();
-    let mut transfers = Vec::new();
+    let (mut transfers, mut idle) = (Vec::new(), Vec::new());
     let mut refused = Vec::new();
-    for (file, transfer) in definitions.transfers.iter().filter(|(_, each)| definitions.takes_part(each)) {
+    for (file, transfer) in &definitions.transfers {
+        if let Some(because) = definitions.features_off(transfer) {
+            match executed::refused(transfer) {
+                what if what.is_empty() => idle.push(Idle { transfer: transfer.clone(), because }),
+                what => warnings.push(format!(
+                    "{file}: {because}, and what it installed stays: this version does not execute {}",
+                    what.join(", ")
+                )),
+            }
+            continue;
+        }
         let keys = executed::not_acted_on(transfer);
         warnings.extend(keys.iter().map(|key| format!("{file}: {key}= is not acted on by this version")));
         match executed::refused(transfer) {
@@ -366,7 +391,7 @@ fn read(
     if !refused.is_empty() {
         return Err(SettingsError::NotExecuted { refused });
     }
-    Ok(Component { name, transfers, warnings })
+    Ok(Component { name, transfers, idle, warnings })
 }
 
 fn defined(

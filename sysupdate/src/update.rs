@@ -16,9 +16,12 @@ use crate::install;
 use crate::inventory;
 use crate::merge;
 use crate::paths::Paths;
-use crate::plan::{self, Activation, ComponentPlan, Decision, Hold, Keep, Offers, Request, Situation};
+use crate::plan::{
+    self, Activation, ComponentPlan, Decision, Hold, Keep, Offers, Removal, Request, Shown, Situation,
+};
 use crate::record::{Recalled, Record, Stage, Unreadable};
 use crate::report::{ComponentReport, Failure, Outcome, Report};
+use crate::retire;
 use crate::services;
 use crate::settings::{Component, ComponentName, Loaded};
 
@@ -84,6 +87,8 @@ pub struct Update<'a> {
 struct Work {
     component: Component,
     report: ComponentReport,
+    /// What is out of use, and goes off the disk after the next refresh.
+    retired: Vec<Removal>,
 }
 
 /// A component that was changed and is not judged yet.
@@ -111,7 +116,7 @@ impl Update<'_> {
             match component {
                 Ok(component) => {
                     let report = ComponentReport::new(name, component.warnings.clone());
-                    work.push(Work { component, report });
+                    work.push(Work { component, report, retired: Vec::new() });
                 }
                 Err(error) => reports.push(ComponentReport::failed(name, &error, error.hint())),
             }
@@ -134,7 +139,7 @@ impl Update<'_> {
     /// Takes up what interrupted runs wrote down.
     fn resume(&self, work: &mut [Work]) -> Vec<Tried> {
         let mut tried = Vec::new();
-        for (index, Work { component, report }) in work.iter_mut().enumerate() {
+        for (index, Work { component, report, .. }) in work.iter_mut().enumerate() {
             let (record, unreadable) = match recall(self.host, self.paths, component) {
                 Ok(recalled) => recalled,
                 Err(failure) => {
@@ -180,7 +185,7 @@ impl Update<'_> {
     fn change(&self, work: &mut [Work], watch: Watch<'_>) -> Vec<Tried> {
         let mut discovery = Discovery::new(self.host, self.paths, self.identity, Memory::Keep);
         let mut tried = Vec::new();
-        for (index, Work { component, report }) in work.iter_mut().enumerate() {
+        for (index, Work { component, report, retired }) in work.iter_mut().enumerate() {
             if report.is_stuck() {
                 continue;
             }
@@ -200,6 +205,13 @@ impl Update<'_> {
             };
             for plan in plan::plan(std::slice::from_ref(&situation)).components {
                 report.begin(&plan);
+                for removal in plan.removals {
+                    match retire::out_of_use(self.host, &removal) {
+                        Err(error) => report.fail(Failure::new(&error, None)),
+                        Ok(()) if removal.shown == Shown::Merged => retired.push(removal),
+                        Ok(()) => self.discard(removal, report),
+                    }
+                }
                 match self.carry_out(component, &situation, plan.decision, report, watch) {
                     Ok(Some(trial)) => tried.push(Tried { index, trial, stage: Stage::Checking }),
                     Ok(None) => {}
@@ -238,13 +250,14 @@ impl Update<'_> {
             Decision::Activate { activation } => activation,
             Decision::Install { remove, acquire, activation } => {
                 let name = &component.name;
-                let installed = install::make_room(self.host, &remove)
-                    .and_then(|()| {
-                        install::install(self.host, &acquire, &mut |file, progress| {
-                            watch(Step::Fetching { component: name, file, progress });
-                        })
-                    })
-                    .map_err(|error| Failure::new(&error, error.hint()))?;
+                remove
+                    .iter()
+                    .try_for_each(|path| retire::remove(self.host, path))
+                    .map_err(|error| Failure::new(&error, None))?;
+                let installed = install::install(self.host, &acquire, &mut |file, progress| {
+                    watch(Step::Fetching { component: name, file, progress });
+                });
+                let installed = installed.map_err(|error| Failure::new(&error, error.hint()))?;
                 let evidence: Vec<String> =
                     installed.iter().map(|file| file.evidence().to_string()).collect();
                 let evidence = evidence.join("; ");
@@ -266,11 +279,16 @@ impl Update<'_> {
 
     /// Merges what was changed, judges it, and takes back what does not pass.
     fn judge(&self, work: &mut [Work], tried: Vec<Tried>, merges: &mut Merges, watch: Watch<'_>) {
-        let refresh_first = tried.iter().any(|Tried { index, stage, .. }| {
+        let tries = tried.iter().any(|Tried { index, stage, .. }| {
             *stage == Stage::Checking && refreshes(&work[*index].component)
         });
+        let refresh_first = tries || work.iter().any(|work| !work.retired.is_empty());
         if refresh_first && let Err(failure) = self.refresh(merges, watch) {
-            // Nothing changed in what is merged. The trials stay written down for the next run.
+            // Nothing changed in what is merged. The trials stay written down for the next run, which also
+            // finds the files of what was retired.
+            for Work { report, .. } in work.iter_mut().filter(|work| !work.retired.is_empty()) {
+                report.fail(failure.clone());
+            }
             for Tried { index, trial, .. } in tried {
                 let report = &mut work[index].report;
                 let Activation { version, previous, .. } = trial.activation;
@@ -279,9 +297,12 @@ impl Update<'_> {
             }
             return;
         }
+        for Work { report, retired, .. } in work.iter_mut() {
+            retired.drain(..).for_each(|removal| self.discard(removal, report));
+        }
         let mut returning = Vec::new();
         for Tried { index, mut trial, stage } in tried {
-            let Work { component, report } = &mut work[index];
+            let Work { component, report, .. } = &mut work[index];
             let verdict = match stage {
                 Stage::Checking => self.verdict(component, &trial.activation, merges.last.as_ref(), watch),
                 Stage::Returning => Verdict::Sick { output: trial.reason_to_return() },
@@ -317,6 +338,14 @@ impl Update<'_> {
             if let Err(error) = trial.discard(self.host) {
                 work[index].report.fail(Failure::new(&error, None));
             }
+        }
+    }
+
+    /// Removes what nothing shows any more.
+    fn discard(&self, removal: Removal, report: &mut ComponentReport) {
+        match retire::off_the_disk(self.host, &removal) {
+            Ok(()) => report.dropped.push(removal.into()),
+            Err(error) => report.fail(Failure::new(&error, None)),
         }
     }
 
@@ -369,7 +398,9 @@ fn take_inventory(
 ) -> Result<Situation, Failure> {
     let lines = component.transfers.iter().map(|transfer| inventory::take(&*host.store, paths, transfer));
     let lines = lines.collect::<Result<_, _>>().map_err(|error| Failure::new(&error, None))?;
+    let idle = component.idle.iter().map(|idle| inventory::take_idle(&*host.store, paths, idle));
+    let idle = idle.collect::<Result<_, _>>().map_err(|error| Failure::new(&error, None))?;
     let held = component.transfers.iter().any(|transfer| transfer.hold);
     let hold = if held { Hold::Held } else { Hold::Free };
-    Ok(Situation { component: component.name.to_string(), lines, record, offers, request, hold })
+    Ok(Situation { component: component.name.to_string(), lines, idle, record, offers, request, hold })
 }

@@ -34,6 +34,7 @@ const TRIALS: &[Trial] = &[
     ("cli_plan_json", plan_json),
     ("cli_update", update),
     ("cli_update_json", update_json),
+    ("cli_vacuum", vacuum),
     ("cli_help", help),
     ("cli_mistakes_on_the_command_line", mistakes),
     ("cli_readers_write_nothing", readers_write_nothing),
@@ -266,6 +267,7 @@ fn plan_json() -> Result<()> {
         ],
         "health": []
       },
+      "removals": [],
       "passed_over": []
     }
   ]
@@ -303,7 +305,7 @@ fn update_json() -> Result<()> {
     let report = |outcome: &str, evidence: &str| {
         format!(
             "{{\"components\":[{{\"component\":\"demo\",\"outcome\":{outcome}{evidence},\
-             \"passed_over\":[],\"failures\":[],\"warnings\":[]}}],\"merged\":null,\"warnings\":[]}}\n"
+             \"dropped\":[],\"passed_over\":[],\"failures\":[],\"warnings\":[]}}],\"merged\":null,\"warnings\":[]}}\n"
         )
     };
     let installed = r#""updated","version":"1.10","previous":null"#;
@@ -312,9 +314,32 @@ fn update_json() -> Result<()> {
     site.run(&["update", "-C", "demo", "--json"])?.well()?.says("")?.prints(&report("\"up-to-date\"", ""))?;
     let seen = site.run(&["update", "-C", "demo", "--json", "7"])?.ended(1)?;
     seen.says("")?.prints(
-        "{\"components\":[{\"component\":\"demo\",\"outcome\":\"undecided\",\"passed_over\":[],\
+        "{\"components\":[{\"component\":\"demo\",\"outcome\":\"undecided\",\"dropped\":[],\"passed_over\":[],\
          \"failures\":[{\"error\":\"7 is neither here nor offered\"}],\"warnings\":[]}],\"merged\":null,\"warnings\":[]}\n",
     )?;
+    Ok(())
+}
+
+fn vacuum() -> Result<()> {
+    let site = Site::new()?;
+    site.run(&["update", "-C", "demo", "1.9"])?.well()?;
+    site.run(&["update", "-C", "demo"])?.well()?;
+    let vacuum = |arguments: &[&str]| site.run(&[&["vacuum", "-C", "demo"], arguments].concat());
+    vacuum(&[])?.well()?.prints("")?.says("Found nothing to remove.\n")?;
+    // The last good version is the one in use.
+    let old = Publisher::file("demo", "1.9")?;
+    vacuum(&["-m", "1"])?.well()?.prints("")?.says(&format!(
+        "Removing old 'ROOT/var/lib/sysupdate/images/demo/{old}' (regular-file).\nRemoved 1 instances.\n"
+    ))?;
+    vacuum(&["--json=short", "-m1"])?
+        .well()?
+        .says("")?
+        .prints("{\"removed\":0,\"disabledTransfers\":0}\n")?;
+    vacuum(&["-m", "0"])?
+        .ended(1)?
+        .says("error: The --instances-max= argument must be >= 1 while vacuuming\n")?;
+    let seen = site.run(&["update", "-C", "demo", "--instances-max=1"])?.ended(1)?;
+    seen.says("error: The --instances-max= argument must be >= 2 while updating\n")?;
     Ok(())
 }
 
@@ -333,11 +358,12 @@ Commands:
   plan               Show what an update would do, and why
   update             Bring the newest version, or the one named, and put it in use if it passes its
                      checks
+  vacuum             Make room: remove old versions, and what features brought that are off now
   sysext             Merge system extensions into /usr and /opt
   trust              Show what this node believes of its repositories, or make it start afresh
   features           Show what may be switched on and off within a component
   enable-feature     Switch features on; their transfers take part from the next update on
-  disable-feature    Switch features off
+  disable-feature    Switch features off; what they brought goes with the next update
   components         Show which components there are, and which take part
   enable-component   Switch components on; they take part from the next update on
   disable-component  Switch components off; what they have installed stays
@@ -346,20 +372,22 @@ Commands:
   help               Print this message or the help of the given subcommand(s)
 
 Options:
-  -C, --component <NAME>     Work on this component: /etc/sysupdate.NAME.d and its likes
-  -A, --component-all        Work on every component there is
-  -S, --component-suggested  Switch every component that suits this host, as its metadata says
-  -a, --feature-all          Switch every feature
-  -s, --feature-suggested    Switch every feature that suits this host, as its file says
-      --definitions <DIR>    Read definitions from this directory instead
-      --root <DIR>           Work on the system below this directory [default: /]
-      --verify <BOOL>        Whether a manifest without a repository must be signed with OpenPGP;
-                             overrides Verify=
-      --json[=<MODE>]        Print JSON [default: off] [possible values: off, short, pretty]
-      --no-legend            Print no headings and footings
-      --no-pager             Accepted for compatibility: output is never sent through a pager
-  -h, --help                 Print help
-  -V, --version              Print version
+  -C, --component <NAME>        Work on this component: /etc/sysupdate.NAME.d and its likes
+  -A, --component-all           Work on every component there is
+  -S, --component-suggested     Switch every component that suits this host, as its metadata says
+  -a, --feature-all             Switch every feature
+  -s, --feature-suggested       Switch every feature that suits this host, as its file says
+      --definitions <DIR>       Read definitions from this directory instead
+      --root <DIR>              Work on the system below this directory [default: /]
+      --verify <BOOL>           Whether a manifest without a repository must be signed with OpenPGP;
+                                overrides Verify=
+  -m, --instances-max <NUMBER>  How many versions of each file may be there, whatever InstancesMax=
+                                says
+      --json[=<MODE>]           Print JSON [default: off] [possible values: off, short, pretty]
+      --no-legend               Print no headings and footings
+      --no-pager                Accepted for compatibility: output is never sent through a pager
+  -h, --help                    Print help
+  -V, --version                 Print version
 "#,
     )?;
     let version = format!("sysupdate {}\n", env!("CARGO_PKG_VERSION"));

@@ -45,6 +45,8 @@ struct Stage {
     name: &'static str,
     /// What the component consists of.
     extensions: &'static [&'static str],
+    /// The one of them whose feature is off when the stage begins.
+    dropped: Option<&'static str>,
     layout: Layout,
     /// Versions that are installed, one after the other, before the stage begins.
     before: &'static [&'static str],
@@ -63,6 +65,8 @@ enum Layout {
     Ours,
     /// In `/opt` with links in `/etc`, while another extension covers `/opt`.
     Opt,
+    /// Our default, but for what is dropped: that lies in `/var/lib/extensions` itself.
+    ByName,
 }
 
 /// How the version that comes is.
@@ -82,6 +86,7 @@ enum Activate {
 const UPDATE: Stage = Stage {
     name: "fault_kill_in_update",
     extensions: &[NAME],
+    dropped: None,
     layout: Layout::Ours,
     before: &["1"],
     coming: "2",
@@ -90,7 +95,7 @@ const UPDATE: Stage = Stage {
     points_min: 80,
 };
 
-static STAGES: [Stage; 8] = [
+static STAGES: [Stage; 11] = [
     Stage { name: "fault_kill_in_first_install", before: &[], coming: "1", ..UPDATE },
     UPDATE,
     Stage {
@@ -137,7 +142,34 @@ static STAGES: [Stage; 8] = [
         points_min: 100,
         ..UPDATE
     },
+    Stage {
+        name: "fault_kill_in_update_that_drops_a_file",
+        extensions: &[NAME, "notes"],
+        dropped: Some("notes"),
+        points_min: 90,
+        ..UPDATE
+    },
+    Stage {
+        name: "fault_kill_in_drop_alone",
+        extensions: &[NAME, "notes"],
+        dropped: Some("notes"),
+        coming: "1",
+        points_min: 20,
+        ..UPDATE
+    },
+    Stage {
+        name: "fault_kill_in_drop_without_a_link",
+        extensions: &[NAME, "notes"],
+        dropped: Some("notes"),
+        layout: Layout::ByName,
+        coming: "1",
+        points_min: 20,
+        ..UPDATE
+    },
 ];
+
+/// The feature of what is dropped.
+const FEATURE: &str = "extra";
 
 /// A stage under way.
 struct Scene<'a> {
@@ -216,10 +248,16 @@ impl Stage {
         }
     }
 
+    /// Whether an extension is merged under the name of its file, without a link.
+    fn goes_by_name(&self, name: &str) -> bool {
+        self.layout == Layout::ByName && self.dropped == Some(name)
+    }
+
     /// The directory of an extension's images, below the root.
     fn images(&self, name: &str) -> String {
         match self.layout {
-            Layout::Ours => format!("var/lib/sysupdate/images/{name}"),
+            Layout::ByName if self.goes_by_name(name) => "var/lib/extensions".to_owned(),
+            Layout::Ours | Layout::ByName => format!("var/lib/sysupdate/images/{name}"),
             Layout::Opt => format!("opt/extensions/{name}"),
         }
     }
@@ -227,7 +265,7 @@ impl Stage {
     /// The link to the image in use, below the root.
     fn link(&self, name: &str) -> String {
         match self.layout {
-            Layout::Ours => format!("var/lib/extensions/{name}.raw"),
+            Layout::Ours | Layout::ByName => format!("var/lib/extensions/{name}.raw"),
             Layout::Opt => format!("etc/extensions/{name}.raw"),
         }
     }
@@ -237,12 +275,41 @@ impl Stage {
             Activate::Refresh => "Activate=refresh\n",
             Activate::None => "Activate=none\n",
         };
-        let definition = publisher.transfer_into(name, &format!("/{}", self.images(name)), activate);
-        definition.replace(&format!("/var/lib/extensions/{name}.raw"), &format!("/{}", self.link(name)))
+        let mut definition = publisher.transfer_into(name, &format!("/{}", self.images(name)), activate);
+        if self.dropped == Some(name) {
+            definition = format!("[Transfer]\nFeatures={FEATURE}\n{definition}");
+        }
+        let link = format!("/var/lib/extensions/{name}.raw");
+        if self.goes_by_name(name) {
+            return definition.replace(&format!("CurrentSymlink={link}\n"), "");
+        }
+        definition.replace(&link, &format!("/{}", self.link(name)))
+    }
+
+    /// What switches the feature of what is dropped.
+    fn feature(&self, node: &Node, enabled: bool) -> Result<()> {
+        let text = format!("[Feature]\nEnabled={enabled}\n");
+        node.write(&format!("etc/sysupdate.{NAME}.d/{FEATURE}.feature"), text)
+    }
+
+    /// What stays of the component.
+    fn staying(&self) -> impl Iterator<Item = &'static str> {
+        self.extensions.iter().copied().filter(|name| self.dropped != Some(name))
     }
 
     fn offer(&self, publisher: &mut Publisher, version: &str, health: Health) -> Result<()> {
         for name in self.extensions {
+            if self.goes_by_name(name) {
+                // Merged under the name of its file, and by no link in which the catalog's checks could look.
+                let mut tree = image::tree(name, version)?;
+                let file = Publisher::file(name, version)?;
+                let release = format!("extension-release.{}", file.trim_end_matches(".raw"));
+                let release = format!("usr/lib/extension-release.d/{release}");
+                tree.insert_bytes(release, "ID=_any\n", Metadata::new(0o644))?;
+                tree.insert_bytes(format!("usr/bin/{name}-check"), "", Metadata::new(0o755))?;
+                publisher.offer(name, version, image::bytes(&tree)?)?;
+                continue;
+            }
             let image = match health {
                 Health::Well => image::with_check(name, version, 0)?,
                 // One that fails would be tried again and again; this one is judged at once.
@@ -270,6 +337,7 @@ impl<'a> Scene<'a> {
             tree.insert_bytes("opt/tools/word", "tools", Metadata::new(0o644))?;
             node.write("var/lib/extensions/tools.raw", image::bytes(&tree)?)?;
         }
+        stage.feature(&node, true)?;
         for version in stage.before {
             stage.offer(&mut publisher, version, Health::Well)?;
             node.run_with(&real, &["update", "-C", NAME])?.well()?;
@@ -277,10 +345,13 @@ impl<'a> Scene<'a> {
         let scene =
             Self { stage, publisher, node, start: scratch.join("start"), log: scratch.join("log"), real };
         ensure!(scene.merged()?.as_deref() == stage.merged_before());
+        stage.feature(&scene.node, stage.dropped.is_none())?;
         unmount(&scene.node.root)?;
         fs::rename(&root, &scene.start)?;
         let mut scene = scene;
-        stage.offer(&mut scene.publisher, stage.coming, stage.health)?;
+        if stage.old() != Some(stage.coming) {
+            stage.offer(&mut scene.publisher, stage.coming, stage.health)?;
+        }
         Ok(scene)
     }
 
@@ -324,7 +395,7 @@ impl<'a> Scene<'a> {
     /// The version that is merged, of all extensions the same.
     fn merged(&self) -> Result<Option<String>> {
         let version = merged(&self.node.root, NAME)?;
-        for name in self.stage.extensions {
+        for name in self.stage.staying() {
             let other = merged(&self.node.root, name)?;
             ensure!(other == version, "{version:?} of {NAME} is merged with {other:?} of {name}");
         }
@@ -386,11 +457,28 @@ impl<'a> Scene<'a> {
         ensure!(root.join("usr/lib/os-release").is_file(), "the host's own files are gone");
         let tools = fs::read_to_string(root.join("opt/tools/word")).is_ok();
         ensure!(tools == (self.stage.layout == Layout::Opt), "the other extension is gone");
-        self.stage.extensions.iter().try_for_each(|name| {
+        if let Some(name) = self.stage.dropped {
+            self.is_going(name).with_context(|| name.to_owned())?;
+        }
+        self.stage.staying().try_for_each(|name| {
             self.is_whole(name, now.as_deref())
                 .and_then(|()| self.is_kept(name))
-                .with_context(|| (*name).to_owned())
+                .with_context(|| name.to_owned())
         })
+    }
+
+    /// What goes is merged whole or not at all, and its files are there as long as it is merged: the next
+    /// run knows by them that there is something left to do.
+    fn is_going(&self, name: &str) -> Result<()> {
+        let now = merged(&self.node.root, name)?;
+        ensure!(now.is_none() || now.as_deref() == self.stage.old(), "{now:?} is merged");
+        self.is_whole(name, now.as_deref())?;
+        let files = self.node.names(&self.stage.images(name))?;
+        let link = self.node.path(&self.stage.link(name));
+        ensure!(!link.is_symlink() || link.exists(), "the link leads nowhere");
+        let left = files.iter().any(|file| file.contains(&format!("{name}-")));
+        ensure!(left || now.is_none(), "its files are gone, and it is merged: {files:?}");
+        Ok(())
     }
 
     /// What is merged of an extension is of one version.
@@ -435,6 +523,13 @@ impl<'a> Scene<'a> {
     fn is_tidy(&self) -> Result<()> {
         let left = leftovers(&self.node.root)?;
         ensure!(left.is_empty(), "left over: {left:?}");
+        if let Some(name) = self.stage.dropped {
+            let files = self.node.names(&self.stage.images(name))?;
+            let file = files.iter().find(|file| file.starts_with(&format!("{name}-")));
+            ensure!(file.is_none(), "{file:?} is still there");
+            ensure!(!self.node.path(&self.stage.link(name)).is_symlink(), "its link is still there");
+            ensure!(merged(&self.node.root, name)?.is_none(), "it is still merged");
+        }
         Ok(())
     }
 }

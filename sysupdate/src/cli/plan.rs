@@ -14,6 +14,7 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(self, context: &Context) -> Result<Ended, Failure> {
+        context.check_instances_max(2, "updating")?;
         let request = self.version.map_or(Request::Newest, Request::Exactly);
         let (looked, all_well) = context.look(&request)?;
         let situations: Vec<_> = looked.into_iter().map(|(_, situation)| situation).collect();

@@ -25,6 +25,7 @@ impl Args {
                 hint: Some("name the component with --component=".to_owned()),
             });
         }
+        context.check_instances_max(2, "updating")?;
         let _lock = context.lock("update")?;
         services::stock_timer(&context.host, &context.paths).iter().for_each(warn);
         let identity = context.identity().map_err(|error| Failure::new(&error, None))?;

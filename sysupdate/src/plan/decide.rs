@@ -20,11 +20,19 @@ pub(super) fn decide(situation: &Situation) -> ComponentPlan {
         (None, Request::Exactly(version)) => (situation.exactly(version, active.as_ref(), &sets), Vec::new()),
         (None, Request::Newest) => situation.newest(active.as_ref(), &sets),
     };
+    let removals = match &decision {
+        Decision::Install { .. } | Decision::Activate { .. } | Decision::Keep { .. } => {
+            situation.removals_in_update()
+        }
+        // First what was begun is ended; and a request that cannot be met changes nothing.
+        Decision::Settle { .. } | Decision::Refuse { .. } => Vec::new(),
+    };
     let source_failure = match &situation.offers {
         Offers::Known(_) => None,
         Offers::Unknown { reason } => Some(reason.clone()),
     };
-    ComponentPlan { component: situation.component.clone(), active, decision, passed_over, source_failure }
+    let component = situation.component.clone();
+    ComponentPlan { component, active, decision, removals, passed_over, source_failure }
 }
 
 impl Situation {
@@ -97,7 +105,7 @@ impl Situation {
             let Some(source) = offer.and_then(|offer| offer.sources.get(index).cloned().flatten()) else {
                 continue;
             };
-            remove.extend(line.surplus(&version, active, &self.record));
+            remove.extend(line.surplus(&version, active, self.record.last_good.as_ref()));
             targets.push(source.target.clone());
             let left = line.local.iter().find(|local| local.version == version);
             let reuse = left.map(|local| local.path.clone());

@@ -5,7 +5,9 @@ use std::fmt;
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 
-use super::{Acquire, Activation, ComponentPlan, Decision, Keep, Objection, Origin, Plan, Refusal, Source};
+use super::{
+    Acquire, Activation, ComponentPlan, Decision, Keep, Objection, Origin, Plan, Refusal, Removal, Source,
+};
 use crate::host::transport::without_password;
 use crate::record::Stage;
 
@@ -49,6 +51,7 @@ impl fmt::Display for ComponentPlan {
             }
             Decision::Refuse { reason } => writeln!(f, "{reason}")?,
         }
+        self.removals.iter().try_for_each(|removal| removal.fmt(f))?;
         for passed_over in &self.passed_over {
             writeln!(f, "  not {}: {}", passed_over.version, passed_over.reason)?;
         }
@@ -56,6 +59,14 @@ impl fmt::Display for ComponentPlan {
             writeln!(f, "  what is offered is not known: {reason}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Removal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "  drop {}: {}", self.transfer, self.because)?;
+        let files = self.files.iter().map(|file| &file.path);
+        self.link.iter().chain(files).try_for_each(|path| writeln!(f, "    remove {}", path.display()))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use serde::Serialize;
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::requirement::Requirement;
 use sysext_manifests::selection::{self, Instances, UpdateSet};
@@ -11,6 +12,7 @@ use sysext_manifests::version::Version;
 
 use super::{Objection, State};
 use crate::record::Record;
+use crate::settings::FeaturesOff;
 
 /// Everything the planner knows about one component.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub struct Situation {
     pub component: String,
     /// Its transfers, in the order of their file names.
     pub lines: Vec<Line>,
+    /// Its transfers that take no part.
+    pub idle: Vec<Idle>,
     /// What the node remembers.
     pub record: Record,
     /// What the sources have.
@@ -48,6 +52,27 @@ pub struct Line {
     pub local: Vec<Local>,
     /// Which version is in use.
     pub active: Active,
+}
+
+/// A transfer that takes no part, and what is there of it.
+#[derive(Clone, Debug)]
+pub struct Idle {
+    /// The transfer.
+    pub line: Line,
+    /// Why it takes no part.
+    pub because: FeaturesOff,
+    /// How it was used.
+    pub shown: Shown,
+}
+
+/// Whether what a transfer brings is merged into the running system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shown {
+    /// It is, and the merged set is refreshed when it goes.
+    Merged,
+    /// It is not.
+    Not,
 }
 
 /// Which version of a transfer is in use.
@@ -265,41 +290,5 @@ impl Line {
     /// The file of a version that came farthest.
     pub fn farthest(&self, version: &Version) -> Option<&Local> {
         self.local.iter().filter(|local| local.version == *version).max_by_key(|local| local.state)
-    }
-
-    /// What has to go before a version comes: what was begun for others, and the oldest ones of more than
-    /// may be there. Never the version in use, the last good one, or a protected one.
-    pub(super) fn surplus(
-        &self,
-        coming: &Version,
-        active: Option<&Version>,
-        record: &Record,
-    ) -> Vec<PathBuf> {
-        let begun = self
-            .local
-            .iter()
-            .filter(|local| local.version != *coming && local.state != State::Installed)
-            .map(|local| local.path.clone());
-        let mut installed: Vec<&Local> =
-            self.local.iter().filter(|local| local.state == State::Installed).collect();
-        installed.sort_by(|a, b| a.version.cmp(&b.version));
-        let surplus = (installed.len() + 1).saturating_sub(self.instances_max);
-        // Where links disagree, no version is active as a whole; what this line's link shows stays all the same.
-        let linked = match &self.active {
-            Active::Linked { version, .. } => version.as_ref(),
-            Active::Newest => None,
-        };
-        let keep = |version: &Version| {
-            active == Some(version)
-                || linked == Some(version)
-                || record.last_good.as_ref() == Some(version)
-                || self.protected.contains(version)
-        };
-        let oldest = installed
-            .into_iter()
-            .filter(|local| !keep(&local.version))
-            .take(surplus)
-            .map(|local| local.path.clone());
-        begun.chain(oldest).collect()
     }
 }

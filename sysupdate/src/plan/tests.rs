@@ -3,6 +3,8 @@
 
 use sysext_manifests::trust::{Claim, Verified};
 
+mod room;
+
 use super::*;
 use crate::record::{Bad, Record, Trial};
 
@@ -117,6 +119,7 @@ fn situation(case: &Case) -> Situation {
     Situation {
         component: "x".to_owned(),
         lines: vec![line("x", case)],
+        idle: Vec::new(),
         record: Record {
             last_good: optional(case.last_good),
             bad: bad.collect(),

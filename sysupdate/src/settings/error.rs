@@ -102,6 +102,9 @@ pub enum SettingsError {
     },
 }
 
+/// What can be done where every feature is off.
+const VACUUM: &str = "`sysupdate vacuum` removes what they brought";
+
 fn list(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
@@ -124,10 +127,11 @@ impl SettingsError {
                 Some("put the publisher's .transfer file into one of them".to_owned())
             }
             Self::NoneEnabled { component: ComponentName::Default } => {
-                Some("see `sysupdate features`, and `sysupdate enable-feature`".to_owned())
+                Some(format!("see `sysupdate features`, and `sysupdate enable-feature`; {VACUUM}"))
             }
             Self::NoneEnabled { component: ComponentName::Named(name) } => {
-                Some(format!("see `sysupdate features --component={name}`, and `sysupdate enable-feature`"))
+                let features = format!("`sysupdate features --component={name}`");
+                Some(format!("see {features}, and `sysupdate enable-feature`; {VACUUM}"))
             }
             Self::NoRepository { id, .. } => {
                 Some(format!("put the publisher's {id}.toml there: it holds the URL and the keys"))

@@ -26,6 +26,7 @@ use tests::peer::Peer;
 use situation::{Effect, Situation};
 
 mod ours;
+mod room;
 mod situation;
 
 const STOCK_SYSUPDATE: &str = "/usr/lib/systemd/systemd-sysupdate";
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     }
     let needs = [Need::Peer(Peer::Sid)];
     suite.isolated("peer_systemd_262_and_ours_print_the_same", &needs, ours::prints_as_stock);
+    suite.isolated("peer_systemd_262_and_ours_make_the_same_room", &needs, room::makes_room_as_stock);
     suite.run()
 }
 

@@ -1,5 +1,6 @@
 //! Generated situations: pseudo random, the same on every machine.
 
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -134,18 +135,35 @@ impl Situation {
         Ok(Self { number, pool, lines, switches })
     }
 
-    /// What features do here, by the rules of the manual.
+    /// Whether a transfer takes part, by the rules of the manual, if a feature is on where this says so.
+    fn takes_part(&self, line: &Line, said: fn(&Switch) -> bool) -> bool {
+        let is_on = |name: &&str| self.switches.iter().any(|each| each.name == *name && said(each));
+        (line.features.is_empty() || line.features.iter().any(is_on)) && line.requisites.iter().all(is_on)
+    }
+
+    /// The transfers that take no part.
+    pub(crate) fn idle(&self) -> impl Iterator<Item = &'static str> {
+        self.lines.iter().filter(|line| !self.takes_part(line, Switch::is_on)).map(|line| line.name)
+    }
+
+    /// The files of a transfer that its definition protects, but for those that are only begun.
+    pub(crate) fn protected_files(&self, name: &str) -> BTreeSet<String> {
+        let lines = self.lines.iter().filter(|line| line.name == name);
+        let files = lines.flat_map(|line| {
+            let here = line
+                .here
+                .iter()
+                .filter(|(version, state)| *state != State::Partial && line.protected.contains(version));
+            here.map(|(version, state)| format!("{}{}", prefix(*state), line.file(version.as_str())))
+        });
+        files.collect()
+    }
+
+    /// What features do here.
     pub(crate) fn effects(&self) -> Vec<Effect> {
-        let on = |said: fn(&Switch) -> bool| {
-            move |line: &&Line| {
-                let is_on = |name: &&str| self.switches.iter().any(|each| each.name == *name && said(each));
-                (line.features.is_empty() || line.features.iter().any(is_on))
-                    && line.requisites.iter().all(is_on)
-            }
-        };
-        let count = |said: fn(&Switch) -> bool| self.lines.iter().filter(on(said)).count();
+        let count = |said| self.lines.iter().filter(|line| self.takes_part(line, said)).count();
         let asks = |line: &Line| !line.features.is_empty() || !line.requisites.is_empty();
-        let is = count(|each| each.switched.or(each.enabled).unwrap_or(false));
+        let is = count(Switch::is_on);
         let would_be = count(|each| each.enabled.unwrap_or(false));
         let mut effects = vec![match (self.lines.iter().any(asks), is) {
             (false, _) => Effect::None,
@@ -206,6 +224,10 @@ fn switch(chance: &mut Chance, lines: &mut [Line]) -> Vec<Switch> {
 }
 
 impl Switch {
+    fn is_on(&self) -> bool {
+        self.switched.or(self.enabled).unwrap_or(false)
+    }
+
     fn lay_out(&self, definitions: &Path) -> Result<()> {
         let mut feature = Feature::new(Kind::Feature);
         feature.description = Some(format!("The feature {}", self.name));

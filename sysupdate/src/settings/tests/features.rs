@@ -38,6 +38,33 @@ fn load_all(root: &Path, choice: &Choice) -> Vec<(String, Result<Vec<String>, St
         .collect()
 }
 
+fn load_one(root: &Path, disabled: Disabled) -> Result<Component, SettingsError> {
+    let (paths, choice) = (Paths::new(root), Choice::Default);
+    let mut loaded = load(&Files::new(), &paths, &Identity::fake(), &choice, disabled)?;
+    loaded.remove(0).1
+}
+
+#[test]
+fn where_all_is_off_there_is_nothing_but_tidying() {
+    let root = root(&[
+        ("etc/sysupdate.d/a.transfer", &transfer("Features=off other")),
+        (
+            "etc/sysupdate.d/b.transfer",
+            &transfer("Features=off").replace("Path=/srv", "Type=partition\nPath=/dev"),
+        ),
+    ]);
+    for disabled in [Disabled::Show, Disabled::Refuse] {
+        assert!(matches!(load_one(root.path(), disabled), Err(SettingsError::NoneEnabled { .. })));
+    }
+    let component = load_one(root.path(), Disabled::Tidy).unwrap();
+    assert!(component.transfers.is_empty());
+    assert_eq!(component.idle.len(), 1);
+    assert_eq!(component.idle[0].because.to_string(), "its features off and other are off");
+    let stays = "b.transfer: its feature off is off, and what it installed stays: this version does not \
+                 execute [Target] Type=partition";
+    assert_eq!(component.warnings, [stays]);
+}
+
 #[test]
 fn transfers_take_part_with_their_features() {
     let root = root(&[
@@ -57,6 +84,16 @@ fn transfers_take_part_with_their_features() {
     ]);
     let ids = ["a", "b", "d"].map(str::to_owned).to_vec();
     assert_eq!(load_all(root.path(), &Choice::Default), [("the default component".to_owned(), Ok(ids))]);
+    let component = load_one(root.path(), Disabled::Show).unwrap();
+    let idle = component.idle.iter().map(|idle| format!("{}: {}", idle.transfer.id, idle.because));
+    assert_eq!(
+        idle.collect::<Vec<_>>(),
+        [
+            "c: its feature off is off",
+            "e: its required feature off is off",
+            "f: its feature unheard-of is off"
+        ]
+    );
 }
 
 #[test]

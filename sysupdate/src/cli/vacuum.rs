@@ -1,0 +1,71 @@
+//! `vacuum`: make room without bringing anything.
+
+use serde::Serialize;
+
+use super::{Context, Ended, say, warn};
+use crate::plan::{Offers, Request, State};
+use crate::report::Failure;
+use crate::settings::Disabled;
+use crate::vacuum::{self, Because, Going, Vacuumed};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {}
+
+/// What went, as `systemd-sysupdate vacuum --json` prints it.
+#[derive(Serialize)]
+struct Answer {
+    removed: usize,
+    #[serde(rename = "disabledTransfers")]
+    disabled_transfers: usize,
+}
+
+impl Args {
+    pub(super) fn run(self, mut context: Context) -> Result<Ended, Failure> {
+        context.check_instances_max(1, "vacuuming")?;
+        let _lock = context.lock("vacuum")?;
+        let identity = context.identity().map_err(|error| Failure::new(&error, None))?;
+        let components = context.components(&identity, Disabled::Tidy)?;
+        // One component is chosen, or none is there.
+        let Some((_, component)) = components.into_iter().next() else { return Ok(Ended::Well) };
+        let component = component.map_err(|error| Failure::new(&error, error.hint()))?;
+        component.warnings.iter().for_each(warn);
+        let directories = component.directories(&context.paths);
+        context.host.reach_beneath(&context.paths, &directories)?;
+        // Whoever only makes room asks no source.
+        let offers = Offers::Known(Default::default());
+        let (situation, unreadable) =
+            crate::update::situation(&context.host, &context.paths, &component, offers, Request::Newest)?;
+        unreadable.iter().for_each(warn);
+        let vacuumed =
+            vacuum::vacuum(&context.host, &context.paths, &situation, &mut |going| say(line(&going)))?;
+        vacuumed.warnings.iter().for_each(warn);
+        let Vacuumed { removed, disabled_transfers, .. } = vacuumed;
+        if context.is_text() {
+            say(summary(removed, disabled_transfers));
+        } else {
+            context.print(&Answer { removed, disabled_transfers }, String::new)?;
+        }
+        Ok(Ended::Well)
+    }
+}
+
+/// What stock says of a file that goes, without its picture.
+fn line(going: &Going<'_>) -> String {
+    let what = match going.because {
+        Because::Old(State::Partial) | Because::Disabled(State::Partial) => "old partial",
+        Because::Old(State::Pending) | Because::Disabled(State::Pending) => "old pending",
+        Because::Old(State::Installed) => "old",
+        Because::Disabled(State::Installed) => "disabled",
+    };
+    format!("Removing {what} '{}' (regular-file).", going.path.display())
+}
+
+/// What stock says in the end.
+fn summary(removed: usize, disabled_transfers: usize) -> String {
+    match (removed, disabled_transfers) {
+        (0, 0) => "Found nothing to remove.".to_owned(),
+        (0, disabled) => format!("Removed {disabled} disabled transfers."),
+        (removed, 0) => format!("Removed {removed} instances."),
+        (removed, disabled) => format!("Removed {removed} instances, and {disabled} disabled transfers."),
+    }
+}

@@ -1,0 +1,75 @@
+//! Making room without bringing anything: what was begun, what is old, and what takes no part.
+
+use std::path::Path;
+
+use crate::host::Host;
+use crate::merge;
+use crate::paths::Paths;
+use crate::plan::{self, Leaving, Shown, Situation, State};
+use crate::report::Failure;
+use crate::retire::{self, RetireError};
+use crate::services;
+
+/// What went.
+#[derive(Debug, Default)]
+pub struct Vacuumed {
+    /// How many files of one transfer that takes part, at most: as stock counts.
+    pub removed: usize,
+    /// Of how many transfers that take no part.
+    pub disabled_transfers: usize,
+    /// What the operator should know.
+    pub warnings: Vec<String>,
+}
+
+/// A file that goes.
+#[derive(Debug)]
+pub struct Going<'a> {
+    /// Which.
+    pub path: &'a Path,
+    /// Why.
+    pub because: Because,
+}
+
+/// Why a file goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Because {
+    /// It is one of more than may be there, or was begun.
+    Old(State),
+    /// Its transfer takes no part.
+    Disabled(State),
+}
+
+/// Takes away what a component has too much.
+pub fn vacuum(
+    host: &Host,
+    paths: &Paths,
+    situation: &Situation,
+    watch: &mut dyn FnMut(Going<'_>),
+) -> Result<Vacuumed, Failure> {
+    let plan = plan::vacuum(situation);
+    let mut vacuumed = Vacuumed::default();
+    let failed = |error: RetireError| Failure::new(&error, None);
+    for surplus in &plan.transfers {
+        for (path, state) in &surplus.files {
+            watch(Going { path, because: Because::Old(*state) });
+            retire::remove(host, path).map_err(failed)?;
+        }
+        vacuumed.removed = vacuumed.removed.max(surplus.files.len());
+    }
+    for removal in &plan.removals {
+        retire::out_of_use(host, removal).map_err(failed)?;
+    }
+    if plan.removals.iter().any(|removal| removal.shown == Shown::Merged) {
+        let report = merge::refresh(&*host.mounts, paths, &merge::Options::default())
+            .map_err(|error| Failure::new(&error, error.hint()))?;
+        vacuumed.warnings.extend(services::reload(host, paths, &report));
+    }
+    for removal in &plan.removals {
+        for Leaving { path, state, .. } in &removal.files {
+            watch(Going { path, because: Because::Disabled(*state) });
+        }
+        retire::off_the_disk(host, removal).map_err(failed)?;
+        vacuumed.disabled_transfers += usize::from(!removal.files.is_empty());
+    }
+    Ok(vacuumed)
+}
