@@ -1,5 +1,6 @@
 //! The command line: verbs and flags as systemd-sysupdate has them, and what goes beyond.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write as _};
@@ -18,6 +19,7 @@ use crate::paths::Paths;
 use crate::plan::{Offers, Request, Situation};
 use crate::report::Failure;
 use crate::settings::{self, Component, ComponentName, Disabled, Loaded};
+use crate::update::Until;
 
 mod check_new;
 mod compare_versions;
@@ -29,6 +31,7 @@ mod list;
 mod plan;
 mod progress;
 mod scope;
+mod stock;
 mod switch;
 mod sysext;
 mod table;
@@ -37,6 +40,7 @@ mod update;
 mod vacuum;
 
 use scope::{Reach, Scope};
+use stock::Stock;
 use switch::Turn;
 
 /// Downloads, verifies and merges system extensions, checks that they work, and takes them back when they
@@ -60,6 +64,8 @@ enum Verb {
     Plan(plan::Args),
     /// Bring the newest version, or the one named, and put it in use if it passes its checks
     Update(update::Args),
+    /// Bring the newest version, or the one named; `update` then puts it in use
+    Acquire(update::Args),
     /// Make room: remove old versions, and what features brought that are off now
     Vacuum(vacuum::Args),
     /// Merge system extensions into /usr and /opt
@@ -80,6 +86,15 @@ enum Verb {
     DisableComponent(enable_component::Args),
     /// Tell which of two versions is newer, as systemd-analyze does: 0 equal, 11 the first, 12 the second
     CompareVersions(compare_versions::Args),
+    /// Refused: files that no definition claims any more stay
+    #[command(hide = true)]
+    Cleanup,
+    /// Refused: the running system is not updated by this version
+    #[command(hide = true)]
+    Pending,
+    /// Refused: the running system is not updated by this version
+    #[command(hide = true)]
+    Reboot,
 }
 
 #[derive(Debug, Args)]
@@ -102,9 +117,8 @@ struct Global {
     /// Print no headings and footings
     #[arg(long, global = true)]
     no_legend: bool,
-    /// Accepted for compatibility: output is never sent through a pager
-    #[arg(long, global = true)]
-    no_pager: bool,
+    #[command(flatten)]
+    stock: Stock,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -175,7 +189,8 @@ where
     let context = Context { host, paths, global };
     let verb = cli.verb.unwrap_or(Verb::List(list::Args::default()));
     let (name, reach) = verb.reach();
-    let ended = context.global.scope.check(name, reach).and_then(|()| verb.run(context));
+    let checked = context.global.scope.check(name, reach).and_then(|()| context.global.stock.check());
+    let ended = checked.and_then(|()| verb.run(context));
     match ended {
         Ok(Ended::Well) => ExitCode::SUCCESS,
         Ok(Ended::No) => ExitCode::FAILURE,
@@ -198,6 +213,7 @@ impl Verb {
             Self::CheckNew(_) => ("check-new", Reach::One),
             Self::Plan(_) => ("plan", Reach::Every),
             Self::Update(_) => ("update", Reach::Every),
+            Self::Acquire(_) => ("acquire", Reach::Every),
             Self::Vacuum(_) => ("vacuum", Reach::One),
             Self::Sysext(_) => ("sysext", Reach::One),
             Self::Trust(_) => ("trust", Reach::One),
@@ -208,6 +224,9 @@ impl Verb {
             Self::EnableComponent(_) => ("enable-component", Reach::Components),
             Self::DisableComponent(_) => ("disable-component", Reach::Components),
             Self::CompareVersions(_) => ("compare-versions", Reach::One),
+            Self::Cleanup => ("cleanup", Reach::Every),
+            Self::Pending => ("pending", Reach::One),
+            Self::Reboot => ("reboot", Reach::One),
         }
     }
 
@@ -216,7 +235,8 @@ impl Verb {
             Self::List(args) => args.run(&context),
             Self::CheckNew(args) => args.run(&context),
             Self::Plan(args) => args.run(&context),
-            Self::Update(args) => args.run(context),
+            Self::Update(args) => args.run(context, Until::Judged),
+            Self::Acquire(args) => args.run(context, Until::Acquired),
             Self::Vacuum(args) => args.run(context),
             Self::Sysext(args) => args.run(&context),
             Self::Trust(args) => args.run(&context),
@@ -227,6 +247,9 @@ impl Verb {
             Self::EnableComponent(args) => args.run(context, Turn::On),
             Self::DisableComponent(args) => args.run(context, Turn::Off),
             Self::CompareVersions(args) => args.run(),
+            Self::Cleanup => Err(stock::no_cleanup()),
+            Self::Pending => Err(stock::no_reboot("pending")),
+            Self::Reboot => Err(stock::no_reboot("reboot")),
         }
     }
 }
@@ -289,7 +312,11 @@ impl Context {
                 }
             };
             component.warnings.iter().for_each(warn);
-            let offers = discovery.offers(&component).unwrap_or_else(|error| {
+            let offers = match self.global.stock.offline {
+                true => Ok(Offers::Known(BTreeMap::new())),
+                false => discovery.offers(&component),
+            };
+            let offers = offers.unwrap_or_else(|error| {
                 complain(&name, &Failure::new(&*error, error.hint()));
                 all_well = false;
                 Offers::Unknown { reason: error.to_string() }

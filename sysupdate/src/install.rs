@@ -61,18 +61,26 @@ fn failed<'a>(what: &'static str, path: &'a Path) -> impl Fn(std::io::Error) -> 
 /// A file that is here, with the reason to believe it.
 pub type Installed = Verified<PathBuf>;
 
-/// Gets all files of a version whole and verified under their pending names, then installs them in the
-/// order of the transfers: a failure to get one leaves none of them installed.
-pub fn install(
+/// Gets all files of a version whole and verified under their pending names.
+pub fn acquire(
     host: &Host,
     acquire: &[Acquire],
     progress: &mut dyn FnMut(&str, Progress<'_>),
 ) -> Result<Vec<Installed>, InstallError> {
-    let pending: Vec<Verified<PathBuf>> =
-        acquire.iter().map(|acquire| fetch(host, acquire, progress)).collect::<Result<_, _>>()?;
+    acquire.iter().map(|acquire| fetch(host, acquire, progress)).collect()
+}
+
+/// Acquires all files of a version, then installs them in the order of the transfers: a failure to get one
+/// leaves none of them installed.
+pub fn install(
+    host: &Host,
+    files: &[Acquire],
+    progress: &mut dyn FnMut(&str, Progress<'_>),
+) -> Result<Vec<Installed>, InstallError> {
+    let pending = acquire(host, files, progress)?;
     let mut installed = Vec::new();
-    for (acquire, pending) in acquire.iter().zip(pending) {
-        let target = &acquire.source.target;
+    for (file, pending) in files.iter().zip(pending) {
+        let target = &file.source.target;
         let from = pending.get().clone();
         host.store.rename(&from, target).map_err(failed("install", target))?;
         installed.push(pending.moved(target.clone()));

@@ -73,6 +73,11 @@ pub enum Outcome {
         /// What would be used otherwise.
         candidate: Version,
     },
+    /// Another version is here, whole and verified. The next update puts it in use.
+    Acquired {
+        /// The version.
+        version: Version,
+    },
     /// Another version is in use and passed its checks.
     Updated {
         /// The version.
@@ -191,6 +196,7 @@ impl fmt::Display for ComponentReport {
             Outcome::UpToDate => write!(f, "up to date")?,
             Outcome::Nothing => write!(f, "nothing to install")?,
             Outcome::Held { candidate } => write!(f, "held; {candidate} would be next")?,
+            Outcome::Acquired { version } => write!(f, "{version} is here; the next update puts it in use")?,
             Outcome::Updated { version, previous: Some(previous) } => {
                 write!(f, "updated from {previous} to {version}")?;
             }

@@ -81,6 +81,17 @@ pub struct Update<'a> {
     pub identity: &'a Identity,
     /// What is asked for.
     pub request: Request,
+    /// How far it goes.
+    pub until: Until,
+}
+
+/// How far an update goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// The files are here, whole and verified. Nothing that is in use changes.
+    Acquired,
+    /// The version is in use and judged.
+    Judged,
 }
 
 /// One component on its way through the update.
@@ -122,8 +133,10 @@ impl Update<'_> {
             }
         }
         let mut merges = Merges::default();
-        let unsettled = self.resume(&mut work);
-        self.judge(&mut work, unsettled, &mut merges, watch);
+        if self.until == Until::Judged {
+            let unsettled = self.resume(&mut work);
+            self.judge(&mut work, unsettled, &mut merges, watch);
+        }
         let changed = self.change(&mut work, watch);
         self.judge(&mut work, changed, &mut merges, watch);
         reports.extend(work.into_iter().map(|work| work.report));
@@ -205,7 +218,8 @@ impl Update<'_> {
             };
             for plan in plan::plan(std::slice::from_ref(&situation)).components {
                 report.begin(&plan);
-                for removal in plan.removals {
+                let removals = plan.removals.into_iter().filter(|_| self.until == Until::Judged);
+                for removal in removals {
                     match retire::out_of_use(self.host, &removal) {
                         Err(error) => report.fail(Failure::new(&error, None)),
                         Ok(()) if removal.shown == Shown::Merged => retired.push(removal),
@@ -245,6 +259,13 @@ impl Update<'_> {
                 return Ok(None);
             }
             Decision::Refuse { reason } => return Err(Failure { error: reason.to_string(), hint: None }),
+            Decision::Settle { activation, .. } if self.until == Until::Acquired => {
+                let Activation { version, .. } = activation;
+                return Err(Failure {
+                    error: format!("an interrupted run put {version} in use, which is not judged yet"),
+                    hint: Some("`sysupdate update` ends that first".to_owned()),
+                });
+            }
             // Judged before anything else was planned; there is one only if that failed.
             Decision::Settle { .. } => return Ok(None),
             Decision::Activate { activation } => activation,
@@ -254,9 +275,13 @@ impl Update<'_> {
                     .iter()
                     .try_for_each(|path| retire::remove(self.host, path))
                     .map_err(|error| Failure::new(&error, None))?;
-                let installed = install::install(self.host, &acquire, &mut |file, progress| {
+                let mut progress = |file: &str, progress: Progress<'_>| {
                     watch(Step::Fetching { component: name, file, progress });
-                });
+                };
+                let installed = match self.until {
+                    Until::Acquired => install::acquire(self.host, &acquire, &mut progress),
+                    Until::Judged => install::install(self.host, &acquire, &mut progress),
+                };
                 let installed = installed.map_err(|error| Failure::new(&error, error.hint()))?;
                 let evidence: Vec<String> =
                     installed.iter().map(|file| file.evidence().to_string()).collect();
@@ -270,6 +295,10 @@ impl Update<'_> {
                 activation
             }
         };
+        if self.until == Until::Acquired {
+            report.outcome = Outcome::Acquired { version: activation.version };
+            return Ok(None);
+        }
         let path = component.name.record(self.paths);
         let record = situation.record.clone();
         let trial = OnTrial::begin(self.host, self.paths, path, record, activation)

@@ -34,6 +34,8 @@ const TRIALS: &[Trial] = &[
     ("cli_plan_json", plan_json),
     ("cli_update", update),
     ("cli_update_json", update_json),
+    ("cli_acquire", acquire),
+    ("cli_offline", offline),
     ("cli_vacuum", vacuum),
     ("cli_help", help),
     ("cli_mistakes_on_the_command_line", mistakes),
@@ -320,6 +322,34 @@ fn update_json() -> Result<()> {
     Ok(())
 }
 
+/// What was acquired is put in use without another look at its bytes' server.
+fn acquire() -> Result<()> {
+    let site = Site::new()?;
+    site.run(&["update", "-C", "demo", "1.9"])?.well()?;
+    let news = "demo: 1.10 is here; the next update puts it in use\n";
+    site.run(&["acquire", "-C", "demo"])?.well()?.prints(news)?;
+    let (pending, old) = (Publisher::file("demo", "1.10")?, Publisher::file("demo", "1.9")?);
+    let names = site.node.names("var/lib/sysupdate/images/demo")?;
+    ensure!(names == [format!(".sysupdate.pending.{pending}"), old.clone()], "{names:?}");
+    ensure!(site.node.in_use("demo")? == Some(old), "something else is in use");
+    site.run(&["acquire", "-C", "demo"])?.well()?.prints(news)?;
+    fs::remove_file(site.publisher.path(format!("demo/{pending}")))?;
+    site.run(&["update", "-C", "demo"])?.well()?.prints("demo: updated from 1.9 to 1.10\n")?;
+    site.run(&["acquire", "-C", "demo"])?.well()?.prints("demo: up to date\n")?;
+    Ok(())
+}
+
+fn offline() -> Result<()> {
+    let site = Site::new()?;
+    site.run(&["update", "-C", "demo", "1.9"])?.well()?;
+    let listed = "● 1.9     ✓                   current\n";
+    site.run(&["list", "-C", "demo", "--no-legend", "--offline"])?.well()?.says("")?.prints(listed)?;
+    site.run(&["check-new", "-C", "demo", "--offline"])?.ended(1)?.says("")?.prints("")?;
+    let plan = "demo: keep 1.9: nothing newer may be used\n";
+    site.run(&["plan", "-C", "demo", "--offline"])?.well()?.says("")?.prints(plan)?;
+    Ok(())
+}
+
 fn vacuum() -> Result<()> {
     let site = Site::new()?;
     site.run(&["update", "-C", "demo", "1.9"])?.well()?;
@@ -358,6 +388,7 @@ Commands:
   plan               Show what an update would do, and why
   update             Bring the newest version, or the one named, and put it in use if it passes its
                      checks
+  acquire            Bring the newest version, or the one named; `update` then puts it in use
   vacuum             Make room: remove old versions, and what features brought that are off now
   sysext             Merge system extensions into /usr and /opt
   trust              Show what this node believes of its repositories, or make it start afresh
@@ -385,7 +416,11 @@ Options:
                                 says
       --json[=<MODE>]           Print JSON [default: off] [possible values: off, short, pretty]
       --no-legend               Print no headings and footings
+      --offline                 Ask no source: only what is here counts
       --no-pager                Accepted for compatibility: output is never sent through a pager
+      --sync <BOOL>             Accepted for compatibility: what is written is always made durable
+      --cleanup <BOOL>          Accepted for compatibility: files that no definition claims any more
+                                stay
   -h, --help                    Print help
   -V, --version                 Print version
 "#,

@@ -1,4 +1,4 @@
-//! `update`: bring the newest version and put it in use.
+//! `update`: bring the newest version and put it in use; `acquire`: only bring it.
 
 use sysext_manifests::version::Version;
 
@@ -9,7 +9,7 @@ use crate::plan::Request;
 use crate::report::Failure;
 use crate::services;
 use crate::settings::Disabled;
-use crate::update::Update;
+use crate::update::{Until, Update};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -18,7 +18,12 @@ pub(super) struct Args {
 }
 
 impl Args {
-    pub(super) fn run(self, mut context: Context) -> Result<Ended, Failure> {
+    pub(super) fn run(self, mut context: Context, until: Until) -> Result<Ended, Failure> {
+        let verb = match until {
+            Until::Acquired => "acquire",
+            Until::Judged => "update",
+        };
+        context.global.stock.check_update(verb)?;
         if self.version.is_some() && context.global.scope.components() == Select::All {
             return Err(Failure {
                 error: "a version belongs to one component".to_owned(),
@@ -26,7 +31,7 @@ impl Args {
             });
         }
         context.check_instances_max(2, "updating")?;
-        let _lock = context.lock("update")?;
+        let _lock = context.lock(verb)?;
         services::stock_timer(&context.host, &context.paths).iter().for_each(warn);
         let identity = context.identity().map_err(|error| Failure::new(&error, None))?;
         let components = context.components(&identity, Disabled::Refuse)?;
@@ -38,6 +43,7 @@ impl Args {
             paths: &context.paths,
             identity: &identity,
             request: self.version.map_or(Request::Newest, Request::Exactly),
+            until,
         };
         let mut display = Display::on_stderr();
         let report = update.run(components, &mut |step| display.show(&step));
