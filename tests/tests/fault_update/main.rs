@@ -1,0 +1,120 @@
+//! SIGKILL at every effect of an update's life, and a plain run afterwards.
+//!
+//! Each stage of the life is run once to the end, which names its points. Then, for every point, the
+//! same start is laid out anew, the program is killed there, what is left is looked at as it is, and
+//! the real program, run plainly, must arrive where the uninterrupted run did. A second round kills
+//! the run afterwards as well, somewhere else.
+
+use std::process::ExitCode;
+
+use tests::needs::{Need, Suite};
+
+use stage::{Activate, Health, Layout, Stage};
+
+mod scene;
+mod stage;
+
+const INTERRUPTED: &str = env!("CARGO_BIN_EXE_interrupted");
+
+/// The component whose life is lived.
+const NAME: &str = "demo";
+
+/// Of how many points one is killed at in the round that kills twice.
+const TWICE_STRIDE: usize = 3;
+
+fn main() -> ExitCode {
+    let needs = [Need::Filesystem("erofs"), Need::Filesystem("overlay"), Need::Kernel(6, 5)];
+    let mut suite = Suite::new();
+    for stage in &STAGES {
+        suite.isolated(stage.name, &needs, || stage.live());
+    }
+    suite.run()
+}
+
+const UPDATE: Stage = Stage {
+    name: "fault_kill_in_update",
+    extensions: &[NAME],
+    dropped: None,
+    layout: Layout::Ours,
+    before: &["1"],
+    coming: "2",
+    health: Health::Well,
+    activate: Activate::Refresh,
+    points_min: 80,
+};
+
+static STAGES: [Stage; 11] = [
+    Stage { name: "fault_kill_in_first_install", before: &[], coming: "1", ..UPDATE },
+    UPDATE,
+    Stage {
+        name: "fault_kill_in_update_with_return",
+        before: &["1", "2"],
+        coming: "3",
+        health: Health::Sick,
+        points_min: 100,
+        ..UPDATE
+    },
+    Stage {
+        name: "fault_kill_in_first_install_with_return",
+        before: &[],
+        coming: "1",
+        health: Health::Sick,
+        points_min: 90,
+        ..UPDATE
+    },
+    Stage {
+        name: "fault_kill_in_download_only",
+        before: &["1", "2", "3"],
+        coming: "4",
+        activate: Activate::None,
+        points_min: 70,
+        ..UPDATE
+    },
+    Stage {
+        name: "fault_kill_in_update_of_two_files",
+        extensions: &[NAME, "notes"],
+        points_min: 120,
+        ..UPDATE
+    },
+    Stage {
+        name: "fault_kill_in_return_of_two_files",
+        extensions: &[NAME, "notes"],
+        health: Health::Sick,
+        points_min: 140,
+        ..UPDATE
+    },
+    Stage {
+        name: "fault_kill_in_update_while_opt_is_merged",
+        layout: Layout::Opt,
+        health: Health::Sick,
+        points_min: 100,
+        ..UPDATE
+    },
+    Stage {
+        name: "fault_kill_in_update_that_drops_a_file",
+        extensions: &[NAME, "notes"],
+        dropped: Some("notes"),
+        points_min: 90,
+        ..UPDATE
+    },
+    Stage {
+        name: "fault_kill_in_drop_alone",
+        extensions: &[NAME, "notes"],
+        dropped: Some("notes"),
+        coming: "1",
+        points_min: 20,
+        ..UPDATE
+    },
+    Stage {
+        name: "fault_kill_in_drop_without_a_link",
+        extensions: &[NAME, "notes"],
+        dropped: Some("notes"),
+        layout: Layout::ByName,
+        coming: "1",
+        points_min: 20,
+        ..UPDATE
+    },
+];
+
+/// The feature of what is dropped.
+const FEATURE: &str = "extra";
