@@ -100,6 +100,12 @@ impl OnTrial {
         self.end(host, What::Committed)
     }
 
+    /// Nobody can tell whether it works, since it is not merged, and that is as the operator wants it: it stays,
+    /// and is neither good nor bad.
+    pub fn leave(self, host: &Host) -> Result<(), ActivateError> {
+        self.end(host, What::Left)
+    }
+
     /// It did not pass: remembers that, and puts back what was in use before. What was merged is refreshed
     /// by the caller, and then [`OnTrial::discard`] ends it.
     pub fn take_back(&mut self, host: &Host, paths: &Paths, output: String) -> Result<(), ActivateError> {

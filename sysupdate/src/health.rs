@@ -36,6 +36,11 @@ pub enum Verdict {
         /// Which, and what it said.
         output: String,
     },
+    /// Nobody can tell: it is not merged, as the operator wants it.
+    Hidden {
+        /// What hides it.
+        because: String,
+    },
 }
 
 /// Runs the checks one after another, each again and again until it passes; all of them together have

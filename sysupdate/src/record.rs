@@ -101,6 +101,8 @@ pub struct Event {
 pub enum What {
     /// It was put in use and stays.
     Committed,
+    /// It was put in use and stays, though it is not merged and was not judged.
+    Left,
     /// It was put in use, did not pass, and was taken back.
     TakenBack,
 }

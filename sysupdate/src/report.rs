@@ -85,6 +85,16 @@ pub enum Outcome {
         /// What was in use before.
         previous: Option<Version>,
     },
+    /// Another version is put in use, and something of its name hides it from the merge, as the operator wants
+    /// it: nobody knows whether it works.
+    Hidden {
+        /// The version.
+        version: Version,
+        /// What was in use before.
+        previous: Option<Version>,
+        /// What hides it.
+        because: String,
+    },
     /// Another version is put in use, but what is merged could not be changed, so that nobody knows whether
     /// it works. The next run goes on there.
     Unjudged {
@@ -201,6 +211,9 @@ impl fmt::Display for ComponentReport {
                 write!(f, "updated from {previous} to {version}")?;
             }
             Outcome::Updated { version, previous: None } => write!(f, "installed {version}")?,
+            Outcome::Hidden { version, because, .. } => {
+                write!(f, "{version} is here, but not merged and not judged: {because}")?;
+            }
             Outcome::Unjudged { version, .. } => {
                 write!(f, "{version} is here, but not merged and not judged; the next update goes on there")?;
             }

@@ -342,6 +342,10 @@ impl Update<'_> {
                     report.outcome = Outcome::Updated { version, previous };
                     trial.commit(self.host)
                 }
+                Verdict::Hidden { because } => {
+                    report.outcome = Outcome::Hidden { version, previous, because };
+                    trial.leave(self.host)
+                }
                 Verdict::Sick { output } => {
                     report.outcome =
                         Outcome::TakenBack { version, returned_to: previous, output: output.clone() };

@@ -50,6 +50,7 @@ impl Display {
                 let verdict = match verdict {
                     Verdict::Healthy => "works".to_owned(),
                     Verdict::Sick { output } => format!("does not work: {output}"),
+                    Verdict::Hidden { because } => format!("is not merged: {because}"),
                 };
                 self.line(&format!("{component}: {} {verdict}", activation.version));
             }

@@ -1,6 +1,6 @@
 //! What lies in the extension directories.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
@@ -15,6 +15,7 @@ use super::bare::Bare;
 use super::error::MergeError;
 use super::examine::FILES_MAX;
 use super::quarantine::{QuarantineReason, Unread};
+use super::report::{Hidden, Hiding};
 
 /// An extension that lies there, whatever state it is in.
 #[derive(Debug)]
@@ -65,16 +66,26 @@ impl Found {
     }
 }
 
-/// Everything that lies in the directories, strongest first, sorted by name as layers are.
-pub(super) fn discover(bare: &Bare, directories: &[PathBuf]) -> Result<Vec<Found>, MergeError> {
+/// Everything that lies in the directories, strongest first, sorted by name as layers are; and what is hidden
+/// by a stronger one.
+pub(super) fn discover(
+    bare: &Bare,
+    directories: &[PathBuf],
+) -> Result<(Vec<Found>, Vec<Hidden>), MergeError> {
     let mut found: BTreeMap<Layered, Found> = BTreeMap::new();
     let mut duplicates = Vec::new();
-    let mut decided = HashSet::new();
+    let mut hidden = Vec::new();
+    let mut decided: HashMap<String, Hiding> = HashMap::new();
     for directory in directories {
         let mut here: BTreeMap<String, PathBuf> = BTreeMap::new();
+        let mut masks = HashMap::new();
         for entry in entries(bare, directory)? {
             let Some((name, seen)) = look(bare, &entry) else { continue };
-            if decided.contains(&name) {
+            if let Some(by) = decided.get(&name) {
+                if let Seen::Extension(source) = seen {
+                    let path = source.map_or_else(|_| entry.clone(), |source| source.path);
+                    hidden.push(Hidden { name, entry, path, by: by.clone() });
+                }
                 continue;
             }
             if let Some(other) = here.get(&name) {
@@ -83,15 +94,22 @@ pub(super) fn discover(bare: &Bare, directories: &[PathBuf]) -> Result<Vec<Found
                 continue;
             }
             here.insert(name.clone(), entry.clone());
-            if let Seen::Extension(source) = seen {
-                found.insert(Layered(name.clone()), Found { name, entry, source });
+            match seen {
+                Seen::Mask => {
+                    masks.insert(name, Hiding::Mask { entry });
+                }
+                Seen::Extension(source) => {
+                    found.insert(Layered(name.clone()), Found { name, entry, source });
+                }
             }
         }
-        decided.extend(here.into_keys());
+        decided.extend(here.into_iter().map(|(name, entry)| (name, Hiding::Other { entry })));
+        decided.extend(masks);
     }
     let mut found: Vec<Found> = found.into_values().chain(duplicates).collect();
     found.sort_by(|a, b| order(&a.name, &b.name).then_with(|| a.entry.cmp(&b.entry)));
-    Ok(found)
+    hidden.sort_by(|a, b| order(&a.name, &b.name).then_with(|| a.entry.cmp(&b.entry)));
+    Ok((found, hidden))
 }
 
 /// The order of layers: later is higher.
@@ -323,7 +341,7 @@ mod tests {
 
         let bare = Bare::nothing_uncovered(root.path());
         let directories = ["/etc", "/run", "/var"].map(PathBuf::from);
-        let found = discover(&bare, &directories).unwrap();
+        let (found, hidden) = discover(&bare, &directories).unwrap();
         let shown = found
             .iter()
             .map(|found| (found.name.as_str(), found.entry.to_str().unwrap(), found.source.is_ok()));
@@ -338,6 +356,13 @@ mod tests {
                 ("v10", "/var/v10.raw", true),
             ]
         );
+        let mut hidden = hidden.iter().map(|hidden| (hidden.entry.to_str().unwrap(), hidden.by.clone()));
+        let other = Hiding::Other { entry: "/run/both.sysext.raw".into() };
+        assert_eq!(hidden.next(), Some(("/var/both.raw", other)));
+        let mask = |entry: &str| Hiding::Mask { entry: entry.into() };
+        assert_eq!(hidden.next(), Some(("/var/masked.raw", mask("/run/masked"))));
+        assert_eq!(hidden.next(), Some(("/var/nothing.raw", mask("/run/nothing.raw"))));
+        assert_eq!(hidden.next(), None);
         assert_eq!(
             *found[3].source.as_ref().unwrap_err(),
             QuarantineReason::Duplicate { other: "/run/twice".into() }

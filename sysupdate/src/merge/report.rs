@@ -21,6 +21,8 @@ pub struct Report {
     pub extensions: Vec<Merged>,
     /// The images that were left out.
     pub quarantined: Vec<Quarantined>,
+    /// What is not merged since a stronger directory has something of that name.
+    pub hidden: Vec<Hidden>,
     /// The extensions, come or gone, that ask for systemd to be reloaded now; none if nothing changed.
     pub reload: Vec<String>,
     /// What the operator should know.
@@ -53,6 +55,38 @@ pub struct Merged {
     pub path: PathBuf,
     /// Its version, if the file name tells.
     pub version: Option<Version>,
+}
+
+/// An extension that is not merged since a stronger directory has something of its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Hidden {
+    /// The extension.
+    pub name: String,
+    /// Its entry in the extension directory, as the target system sees it.
+    pub entry: PathBuf,
+    /// Where that leads, symbolic links resolved; the entry itself if it leads nowhere.
+    pub path: PathBuf,
+    /// What hides it.
+    #[serde(flatten)]
+    pub by: Hiding,
+}
+
+/// What hides an extension.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "because", rename_all = "kebab-case")]
+pub enum Hiding {
+    /// A link to `/dev/null`, or an empty directory: the operator wants none of that name.
+    Mask {
+        /// Which, as the target system sees it.
+        #[serde(rename = "by")]
+        entry: PathBuf,
+    },
+    /// Another extension.
+    Other {
+        /// Which, as the target system sees it.
+        #[serde(rename = "by")]
+        entry: PathBuf,
+    },
 }
 
 /// What the operator should know.
@@ -118,6 +152,9 @@ impl fmt::Display for Report {
         for quarantined in &self.quarantined {
             writeln!(f, "left out: {quarantined}")?;
         }
+        for hidden in &self.hidden {
+            writeln!(f, "not merged: {hidden}")?;
+        }
         for warning in &self.warnings {
             writeln!(f, "warning: {warning}")?;
         }
@@ -148,6 +185,21 @@ impl fmt::Display for Merged {
             write!(f, " {version}")?;
         }
         write!(f, " ({})", self.path.display())
+    }
+}
+
+impl fmt::Display for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}): {}", self.name, self.path.display(), self.by)
+    }
+}
+
+impl fmt::Display for Hiding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mask { entry } => write!(f, "{} masks it", entry.display()),
+            Self::Other { entry } => write!(f, "{} comes before it", entry.display()),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use super::facts::{Host, look_at_host};
 use super::hierarchy::{Hierarchy, State, settle};
 use super::marker::{self, Inputs, Record};
 use super::quarantine::{QuarantineReason, Quarantined, Unread};
-use super::report::{Merged, Outcome, Report, Warning};
+use super::report::{Hidden, Merged, Outcome, Report, Warning};
 use super::submounts;
 use super::swap::{self, Change, Removal};
 use super::{Options, Policy, When, canonical_root};
@@ -31,6 +31,7 @@ pub(super) struct Run<'a> {
     pub(super) hierarchies: Vec<Hierarchy>,
     /// What was merged before and asks for systemd to be reloaded when it goes.
     reload: BTreeSet<String>,
+    hidden: Vec<Hidden>,
     warnings: Vec<Warning>,
     started: Instant,
 }
@@ -45,13 +46,14 @@ impl<'a> Run<'a> {
         let before =
             merged.filter_map(|one| marker::read_record(&one.path)).flat_map(|record| record.extensions);
         let reload = before.filter(|one| one.reload == Reload::Asked).map(|one| one.name).collect();
-        Ok(Self { mounts, paths, root, hierarchies, reload, warnings, started })
+        Ok(Self { mounts, paths, root, hierarchies, reload, hidden: Vec::new(), warnings, started })
     }
 
     pub(super) fn refresh(mut self, options: &Options) -> Result<Report, MergeError> {
         let bare = Bare::new(self.mounts, &self.root)?;
         let directories = self.paths.extensions.each_ref().map(|path| self.paths.as_seen_inside(path));
-        let mut found = discover(&bare, &directories)?;
+        let (mut found, hidden) = discover(&bare, &directories)?;
+        self.hidden = hidden;
         for found in &mut found {
             apply_policy(found, options);
         }
@@ -241,6 +243,7 @@ impl<'a> Run<'a> {
             hierarchies,
             extensions: extensions.iter().map(merged).collect(),
             quarantined,
+            hidden: self.hidden,
             reload: match outcome {
                 Outcome::Unchanged => Vec::new(),
                 Outcome::Merged | Outcome::Refreshed | Outcome::Unmerged => self.reload.into_iter().collect(),

@@ -25,8 +25,11 @@ impl Update<'_> {
             return Verdict::Healthy;
         }
         watch(Step::Checking { component: &component.name, activation });
-        let verdict = match left_out(activation, merged) {
-            Some(reason) => Verdict::Sick { output: reason },
+        let unmerged = left_out(activation, merged).map(|output| Verdict::Sick { output });
+        let unmerged =
+            unmerged.or_else(|| Some(Verdict::Hidden { because: self.hidden(activation, merged)? }));
+        let verdict = match unmerged {
+            Some(verdict) => verdict,
             None => match self.checks(component, activation) {
                 Ok(checks) => {
                     let name = component.name.to_string();
@@ -44,6 +47,18 @@ impl Update<'_> {
         };
         watch(Step::Judged { component: &component.name, activation, verdict: &verdict });
         verdict
+    }
+
+    /// What hides a version from the merge, if anything does.
+    fn hidden(&self, activation: &Activation, merged: Option<&merge::report::Report>) -> Option<String> {
+        let is_it = |hidden: &&merge::report::Hidden| {
+            activation.links.iter().any(|link| {
+                let target = link.target.as_ref().map(|target| self.paths.as_seen_inside(target));
+                // Either may be reached through a link in its directory.
+                target.as_ref() == Some(&hidden.path) || self.paths.as_seen_inside(&link.path) == hidden.entry
+            })
+        };
+        merged?.hidden.iter().find(is_it).map(ToString::to_string)
     }
 
     /// The checks of the definitions, and those of the catalog, which may only name what is inside the
@@ -127,6 +142,7 @@ mod tests {
             hierarchies: Vec::new(),
             extensions: Vec::new(),
             quarantined: vec![quarantined],
+            hidden: Vec::new(),
             reload: Vec::new(),
             warnings: Vec::new(),
             took: Duration::ZERO,

@@ -11,6 +11,7 @@ use tests::needs::{Need, Suite};
 
 use stage::{Activate, Health, Layout, Stage};
 
+mod masked;
 mod scene;
 mod stage;
 
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     for stage in &STAGES {
         suite.isolated(stage.name, &needs, || stage.live());
     }
+    suite.isolated("kernel_update_of_a_hidden_version", &needs, masked::is_neither_good_nor_bad);
     suite.run()
 }
 
