@@ -1,6 +1,7 @@
 //! Putting a version in use, and taking it back. What is under way is written down before it happens, so
 //! that a run that is killed anywhere is finished by the next one.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use sysext_manifests::version::Version;
@@ -174,7 +175,7 @@ fn point(host: &Host, paths: &Paths, links: &[Link]) -> Result<(), ActivateError
                 if let Some(directory) = path.parent() {
                     host.store.make_directory(directory).map_err(failed)?;
                 }
-                let text = link_text(paths, path, target);
+                let text = link_text(host, paths, path, target).map_err(failed)?;
                 if host.store.read_link(path).map_err(failed)?.as_deref() != Some(text.as_path()) {
                     host.store.point(path, &text).map_err(failed)?;
                 }
@@ -185,7 +186,9 @@ fn point(host: &Host, paths: &Paths, links: &[Link]) -> Result<(), ActivateError
     Ok(())
 }
 
-/// Links are relative, so that they lead to the same file whichever root they are seen from.
-fn link_text(paths: &Paths, link: &Path, target: &Path) -> PathBuf {
-    inventory::relative(&paths.as_seen_inside(link), &paths.as_seen_inside(target))
+/// Links are relative, so that they lead to the same file whichever root they are seen from. The way up begins
+/// where the link really is, even if its directory is a link itself.
+fn link_text(host: &Host, paths: &Paths, link: &Path, target: &Path) -> io::Result<PathBuf> {
+    let link = inventory::without_links(&*host.store, link)?;
+    Ok(inventory::relative(&paths.as_seen_inside(&link), &paths.as_seen_inside(target)))
 }

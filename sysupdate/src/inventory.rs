@@ -97,13 +97,22 @@ fn linked(
         let message = "CurrentSymlink= names it, and it is no symbolic link; move it away";
         return Err(failed(std::io::Error::new(std::io::ErrorKind::AlreadyExists, message)));
     }
+    let real = without_links(store, &link).map_err(failed)?;
+    let directory = Path::new(&transfer.target.path);
+    let real_directory = store.resolve(&paths.below_root(directory)).map_err(failed)?;
     let version = target.and_then(|target| {
-        let inside = resolve(&paths.as_seen_inside(&link), &target);
-        let directory = Path::new(&transfer.target.path);
-        let name = inside.strip_prefix(directory).ok()?.to_str()?;
-        Some(transfer.target.patterns.matches(name)?.version)
+        let inside = resolve(&paths.as_seen_inside(&real), &target);
+        let directories = [directory, &paths.as_seen_inside(&real_directory)];
+        let name = directories.iter().find_map(|directory| inside.strip_prefix(directory).ok())?;
+        Some(transfer.target.patterns.matches(name.to_str()?)?.version)
     });
     Ok(Active::Linked { link, version })
+}
+
+/// Where a link lies, its directory's own links followed: from there, its text is read.
+pub fn without_links(store: &dyn Store, link: &Path) -> std::io::Result<PathBuf> {
+    let directory = store.resolve(link.parent().unwrap_or(link))?;
+    Ok(directory.join(link.file_name().unwrap_or_default()))
 }
 
 /// Whether a name stands for anything but a link.

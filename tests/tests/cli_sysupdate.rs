@@ -537,5 +537,14 @@ fn links_of_a_root() -> Result<()> {
     site.run(&["update", "-C", "copied"])?.well()?.prints("copied: installed 1\n")?;
     ensure!(fs::read(site.node.path("var/lib/x/x-1.raw"))? == b"x");
     ensure!(fs::read_dir(&outside)?.next().is_none(), "something was written outside of the root");
+
+    // The link is in a directory that is a link, and leads where it should all the same.
+    let site = Site::new()?;
+    fs::create_dir_all(site.node.path("srv/deep/extensions"))?;
+    std::os::unix::fs::symlink("../../srv/deep/extensions", site.node.path("var/lib/extensions"))?;
+    site.run(&["update", "-C", "demo"])?.well()?;
+    ensure!(site.node.in_use("demo")? == Some(Publisher::file("demo", "1.10")?), "the link leads elsewhere");
+    site.run(&["update", "-C", "demo", "1.9"])?.well()?.prints("demo: updated from 1.10 to 1.9\n")?;
+    ensure!(site.node.in_use("demo")? == Some(Publisher::file("demo", "1.9")?), "the link leads elsewhere");
     Ok(())
 }

@@ -32,6 +32,7 @@ const TRIALS: &[Trial] = &[
     ("peer_systemd_262_switches_components_as_we_do", switches_components),
     ("peer_systemd_262_refuses_what_we_refuse", refuses),
     ("peer_systemd_262_shows_disabled_components_as_we_do", disabled),
+    ("peer_systemd_262_and_ours_link_from_a_linked_directory", linked_directory),
 ];
 
 /// What is defined: everything lies below `/run`, so that what is in `/etc` was written by a program.
@@ -341,5 +342,37 @@ fn disabled() -> Result<()> {
         ensure!(done.status == Some(1) && said.iter().any(|line| line == word), "{program}: {said:?}");
     }
     ensure!(fs::read_dir("/srv/target")?.next().is_none(), "something was installed");
+    Ok(())
+}
+
+/// The directory of `CurrentSymlink=` is a symbolic link itself: the text of stock's link counts from the name,
+/// and leads nowhere; ours counts from the directory. Either finds out what the other's leads to.
+fn linked_directory() -> Result<()> {
+    enter()?;
+    fs::create_dir_all("/srv/deep/down/extensions")?;
+    std::os::unix::fs::symlink("/srv/deep/down/extensions", "/var/lib/extensions")?;
+    fs::create_dir_all("/run/sysupdate.linked.d")?;
+    let definition = "[Source]\nType=regular-file\nPath=/srv/source\nMatchPattern=l-@v.raw\n\
+                      [Target]\nPath=/srv/target\nCurrentSymlink=/var/lib/extensions/l.raw\n";
+    fs::write("/run/sysupdate.linked.d/l.transfer", definition)?;
+    let update = |program: &str| -> Result<String> {
+        let output = Command::new(program).args(["update", "-C", "linked"]).output()?;
+        ensure!(output.status.success(), "{program}: {output:?}");
+        Ok(fs::read_link("/var/lib/extensions/l.raw")?.display().to_string())
+    };
+    let current = || -> Result<Value> {
+        let output = Command::new(OURS).args(["list", "-C", "linked", "--json=short"]).output()?;
+        Ok(serde_json::from_slice::<Value>(&output.stdout)?["current"].take())
+    };
+    fs::write("/srv/source/l-1.raw", "1")?;
+    let text = update(OURS)?;
+    ensure!(text == "../../../target/l-1.raw", "{text}");
+    ensure!(fs::read("/var/lib/extensions/l.raw")? == b"1" && current()? == "1", "it leads nowhere");
+    fs::write("/srv/source/l-2.raw", "2")?;
+    let text = update(STOCK)?;
+    ensure!(text == "../../../srv/target/l-2.raw", "{text}");
+    ensure!(!Path::new("/var/lib/extensions/l.raw").exists() && current()? == Value::Null, "stock is right");
+    let text = update(OURS)?;
+    ensure!(text == "../../../target/l-2.raw" && current()? == "2", "{text}");
     Ok(())
 }

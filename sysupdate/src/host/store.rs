@@ -63,8 +63,8 @@ pub trait Store: Send + Sync {
     fn read_link(&self, path: &Path) -> io::Result<Option<PathBuf>>;
     /// A file's attributes, links not followed; `None` where there is none.
     fn attributes(&self, path: &Path) -> io::Result<Option<Attributes>>;
-    /// The same path for whoever does not come through this door: below the root of another system, the
-    /// symbolic links in it are followed.
+    /// The same path without symbolic links, for whoever does not come through this door, and for whoever wants
+    /// to go up from there. What is not there is no link.
     fn resolve(&self, path: &Path) -> io::Result<PathBuf>;
     /// How many bytes may still be written there.
     fn free_space(&self, directory: &Path) -> io::Result<u64>;

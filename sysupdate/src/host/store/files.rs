@@ -55,9 +55,14 @@ impl Files {
             let message = format!("{}: not an absolute path without ..", path.display());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        let Some(root) = self.root.as_deref().filter(|root| path.starts_with(root)) else {
-            return Ok(path.to_owned());
-        };
+        match self.root.as_deref().filter(|root| path.starts_with(root)) {
+            Some(root) => self.walk(path, last, root),
+            None => Ok(path.to_owned()),
+        }
+    }
+
+    /// The path with its symbolic links followed; absolute ones begin at the root.
+    fn walk(&self, path: &Path, last: Last, root: &Path) -> io::Result<PathBuf> {
         // Detours are found by the names they were given, and are directories themselves
         let prefixes = self.detours.iter().map(|(prefix, _)| prefix.as_path());
         let start = prefixes.chain([root]).find(|prefix| path.starts_with(prefix)).unwrap_or(root);
@@ -172,7 +177,11 @@ impl Store for Files {
     }
 
     fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
-        self.follow(path, Last::Follow)
+        let path = self.follow(path, Last::Follow)?;
+        match self.root {
+            Some(_) => Ok(path),
+            None => self.walk(&path, Last::Follow, Path::new("/")),
+        }
     }
 
     fn free_space(&self, directory: &Path) -> io::Result<u64> {
