@@ -15,6 +15,7 @@ mod error;
 mod executed;
 mod idle;
 mod name;
+mod rivals;
 
 pub use error::SettingsError;
 pub use idle::{FeaturesOff, Idle};
@@ -113,7 +114,7 @@ pub fn load(
         Choice::Definitions(directory) => {
             let component = read(store, identity, ComponentName::Default, vec![directory.clone()])
                 .and_then(|component| component.if_used(disabled));
-            return Ok(without_rivals(vec![(ComponentName::Default, component)]));
+            return Ok(rivals::settle(vec![(ComponentName::Default, component)]));
         }
     };
     let mut loaded = Vec::new();
@@ -141,7 +142,7 @@ pub fn load(
             loaded.push((name, component));
         }
     }
-    Ok(without_rivals(loaded))
+    Ok(rivals::settle(loaded))
 }
 
 /// Whether a component takes part.
@@ -214,35 +215,6 @@ fn drop_ins(
         }
     }
     Ok(found)
-}
-
-/// Leaves out components with a transfer that writes what another one writes as well: each would undo what
-/// the other did, in every run.
-fn without_rivals(mut loaded: Loaded) -> Loaded {
-    let mut writers: BTreeMap<PathBuf, Vec<(ComponentName, String)>> = BTreeMap::new();
-    for (name, component) in &loaded {
-        for transfer in component.iter().flat_map(|component| &component.transfers) {
-            let target = &transfer.target;
-            let link = target.current_symlink.as_ref().map(PathBuf::from);
-            let files = Path::new(&target.path).join(target.patterns.first().as_str());
-            for written in link.into_iter().chain([files]) {
-                // Collected, `//` and `/./` are gone.
-                let written = written.components().collect();
-                writers.entry(written).or_default().push((name.clone(), transfer.id.clone()));
-            }
-        }
-    }
-    for (name, component) in &mut loaded {
-        let rivals = writers
-            .iter()
-            .find(|(_, writers)| writers.len() > 1 && writers.iter().any(|(component, _)| component == name));
-        if let (Some((path, writers)), Ok(_)) = (rivals, &component) {
-            let transfers = writers.iter().map(|(component, transfer)| format!("{component}/{transfer}"));
-            let transfers = transfers.collect();
-            *component = Err(SettingsError::Rivals { path: path.clone(), transfers });
-        }
-    }
-    loaded
 }
 
 /// Every component there is.

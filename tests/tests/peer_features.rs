@@ -32,6 +32,7 @@ const TRIALS: &[Trial] = &[
     ("peer_systemd_262_switches_components_as_we_do", switches_components),
     ("peer_systemd_262_refuses_what_we_refuse", refuses),
     ("peer_systemd_262_shows_disabled_components_as_we_do", disabled),
+    ("peer_systemd_262_and_ours_remove_each_others_files", overlapping),
     ("peer_systemd_262_and_ours_link_from_a_linked_directory", linked_directory),
 ];
 
@@ -374,5 +375,39 @@ fn linked_directory() -> Result<()> {
     ensure!(!Path::new("/var/lib/extensions/l.raw").exists() && current()? == Value::Null, "stock is right");
     let text = update(OURS)?;
     ensure!(text == "../../../target/l-2.raw" && current()? == "2", "{text}");
+    Ok(())
+}
+
+/// Where two definitions match each other's files, either removes what the other brought; ours says so.
+fn overlapping() -> Result<()> {
+    enter()?;
+    let left = |program: &str| -> Result<(Vec<String>, String)> {
+        fs::create_dir_all("/run/sysupdate.both.d")?;
+        for (name, pattern) in [("any", "@v.raw"), ("one", "one-@v.raw")] {
+            let definition = format!(
+                "[Source]\nType=regular-file\nPath=/srv/source\nMatchPattern={pattern}\n[Target]\nPath=/srv/target\n"
+            );
+            fs::write(format!("/run/sysupdate.both.d/{name}.transfer"), definition)?;
+        }
+        for file in ["one-1.raw", "one-2.raw", "one-3.raw", "two-1.raw"] {
+            fs::write(Path::new("/srv/target").join(file), file)?;
+        }
+        let output = Command::new(program).args(["vacuum", "-C", "both", "-m", "2"]).output()?;
+        ensure!(output.status.success(), "{program}: {output:?}");
+        let mut names = Vec::new();
+        for entry in fs::read_dir("/srv/target")? {
+            names.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort();
+        Ok((names, String::from_utf8(output.stderr)?))
+    };
+    let ((stock, _), (ours, words)) = (left(STOCK)?, left(OURS)?);
+    ensure!(
+        stock == ours && stock == ["one-3.raw", "two-1.raw"],
+        "stock leaves {stock:?}, we leave {ours:?}"
+    );
+    let warning =
+        "warning: both/any takes what both/one brings to /srv/target for its own, as one-1.raw, and may";
+    ensure!(words.starts_with(warning), "{words}");
     Ok(())
 }
