@@ -13,12 +13,13 @@ use sysext_manifests::checksums::{Checksums, ChecksumsError, Stale};
 use sysext_manifests::openpgp::{Keyring, SignedChecksums};
 use sysext_manifests::pattern::{Captures, FormatError};
 use sysext_manifests::specifier::Identity;
-use sysext_manifests::transfer::Transfer;
+use sysext_manifests::transfer::{Activate, Transfer};
 use sysext_manifests::trust::{Claim, Verified};
 use sysext_manifests::version::Version;
 
 use crate::acquire::{self, AcquireError, Small};
 use crate::host::{Host, transport};
+use crate::merge::quarantine::Unread;
 use crate::paths::Paths;
 use crate::plan::{Offer, Offers, Origin, Source};
 use crate::repository::{self, Opened, RepositoryFailure};
@@ -172,6 +173,7 @@ struct Found {
     upstream: Option<String>,
     version: Version,
     source: Source,
+    unread: Option<Unread>,
     withdrawn: Option<String>,
     health: Vec<String>,
 }
@@ -203,14 +205,16 @@ impl<'a> Discovery<'a> {
         let mut offers: BTreeMap<Version, Offer> = BTreeMap::new();
         let count = component.transfers.len();
         for (index, transfer) in component.transfers.iter().enumerate() {
-            for Found { upstream, version, source, withdrawn, health } in self.found(transfer)? {
+            for Found { upstream, version, source, unread, withdrawn, health } in self.found(transfer)? {
                 let offer = offers.entry(version).or_insert_with(|| Offer {
                     upstream,
                     sources: vec![None; count],
+                    unread: None,
                     withdrawn: None,
                     health: Vec::new(),
                 });
                 offer.sources[index].get_or_insert(source);
+                offer.unread = offer.unread.or(unread);
                 offer.withdrawn = offer.withdrawn.take().or(withdrawn);
                 offer.health.extend(health);
             }
@@ -251,6 +255,7 @@ impl<'a> Discovery<'a> {
                 upstream: Some(instance.upstream.clone()),
                 source: self.source(transfer, &captures, Origin::Claimed(claim))?,
                 version: captures.version,
+                unread: unread(transfer, instance),
                 withdrawn: instance.withdrawn.clone(),
                 health: instance.health.clone(),
             });
@@ -360,6 +365,7 @@ impl<'a> Discovery<'a> {
                 upstream: None,
                 source: self.source(transfer, &captures, origin)?,
                 version: captures.version,
+                unread: None,
                 withdrawn: None,
                 health: Vec::new(),
             });
@@ -388,6 +394,7 @@ impl<'a> Discovery<'a> {
                 upstream: None,
                 source: self.source(transfer, &captures, origin)?,
                 version: captures.version,
+                unread: None,
                 withdrawn: None,
                 health: Vec::new(),
             });
@@ -418,4 +425,9 @@ impl<'a> Discovery<'a> {
         let mode = if read_only { Some(mode.unwrap_or(0o444) & !0o222) } else { mode };
         Ok(Source { origin, target, mode })
     }
+}
+/// What the merge would not read of an instance, if the transfer is merged. What has dm-verity is a disk image.
+fn unread(transfer: &Transfer, instance: &Instance) -> Option<Unread> {
+    let is_merged = transfer.activate == Activate::Refresh;
+    (is_merged && instance.verity.is_some()).then_some(Unread::PartitionTable)
 }

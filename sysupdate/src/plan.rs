@@ -7,6 +7,7 @@ use serde::Serialize;
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::version::Version;
 
+use crate::merge::quarantine::Unread;
 use crate::record::Stage;
 
 mod decide;
@@ -176,6 +177,13 @@ pub enum Refusal {
         /// What is required.
         requirement: String,
     },
+    /// It is of a kind that the merge of this program does not read.
+    NotReadYet {
+        /// What was asked for.
+        version: Version,
+        /// Which kind.
+        what: Unread,
+    },
     /// Some transfers do not have it.
     Incomplete {
         /// What was asked for.
@@ -218,6 +226,11 @@ pub enum Objection {
     Unfulfilled {
         /// What is required.
         requirement: String,
+    },
+    /// It is of a kind that the merge of this program does not read.
+    NotReadYet {
+        /// Which kind.
+        what: Unread,
     },
     /// Its publisher took it back.
     Withdrawn {

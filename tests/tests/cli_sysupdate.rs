@@ -25,6 +25,7 @@ type Trial = (&'static str, fn() -> Result<()>);
 const TRIALS: &[Trial] = &[
     ("cli_list", list),
     ("cli_list_of_odd_versions", list_of_odd_versions),
+    ("cli_disk_image_is_not_installed_where_it_would_be_merged", disk_image),
     ("cli_list_json", list_json),
     ("cli_list_of_all", list_of_all),
     ("cli_list_version", list_version),
@@ -125,6 +126,28 @@ fn list_of_odd_versions() -> Result<()> {
          ↻ 1.10              ✓         candidate\n\
          × 1.9               ✓         obsolete: it is below MinVersion=1.10\n",
     )?;
+    Ok(())
+}
+
+/// It would be taken back as soon as it is merged: it is not even fetched, and not called bad. Where
+/// something else merges, it is installed.
+fn disk_image() -> Result<()> {
+    let mut site = Site::new()?;
+    let disk = site.publisher.offer("demo", "2", image::data("demo", "2")?)?;
+    disk.verity = Some("5".repeat(64));
+    site.publisher.issue()?;
+    site.node.define("demo", &site.publisher.transfer("demo", "Activate=refresh\n"))?;
+    let why = "one of the images with a partition table, which are not merged yet \
+               (systemd-sysext does; then Activate=none)";
+    let plan = site.run(&["-C", "demo", "plan"])?.well()?;
+    plan.mentions("demo: install 1.10\n")?.mentions(&format!("  not 2: it is {why}\n"))?;
+    site.run(&["-C", "demo", "list"])?.well()?.mentions(&format!("excluded: it is {why}\n"))?;
+    site.run(&["-C", "demo", "update", "2"])?.ended(1)?.mentions(&format!("2 is {why}"))?;
+    ensure!(site.node.names("var/lib/sysupdate/images/demo")?.is_empty(), "something was fetched");
+
+    site.node.define("demo", &site.publisher.transfer("demo", "Activate=none\n"))?;
+    site.run(&["-C", "demo", "update"])?.well()?;
+    ensure!(site.node.in_use("demo")? == Some(Publisher::file("demo", "2")?));
     Ok(())
 }
 

@@ -171,9 +171,9 @@ impl Row {
             match objection {
                 Some(Objection::Bad { .. }) => (Assessment::Bad, reason),
                 Some(Objection::Obsolete { .. }) => (Assessment::Obsolete, reason),
-                Some(Objection::TooNew { .. } | Objection::Unfulfilled { .. }) => {
-                    (Assessment::Excluded, reason)
-                }
+                Some(
+                    Objection::TooNew { .. } | Objection::Unfulfilled { .. } | Objection::NotReadYet { .. },
+                ) => (Assessment::Excluded, reason),
                 Some(Objection::Withdrawn { .. }) => (Assessment::Withdrawn, reason),
                 Some(Objection::Incomplete { .. }) if set.has(State::Pending) => (Assessment::Pending, None),
                 Some(Objection::Incomplete { .. }) if set.has(State::Partial) => (Assessment::Partial, None),

@@ -86,6 +86,9 @@ impl Situation {
         if !missing.is_empty() {
             return Decision::Refuse { reason: Refusal::Incomplete { version, missing } };
         }
+        if let Some(what) = self.offer(&version).and_then(|offer| offer.unread) {
+            return Decision::Refuse { reason: Refusal::NotReadYet { version, what } };
+        }
         self.use_version(version, active, sets)
     }
 

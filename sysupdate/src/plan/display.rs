@@ -9,6 +9,7 @@ use super::{
     Acquire, Activation, ComponentPlan, Decision, Keep, Objection, Origin, Plan, Refusal, Removal, Source,
 };
 use crate::host::transport::without_password;
+use crate::merge::quarantine::Unread;
 use crate::record::Stage;
 
 impl fmt::Display for Plan {
@@ -106,6 +107,7 @@ impl fmt::Display for Refusal {
             Self::Unfulfilled { version, requirement } => {
                 write!(f, "{version} does not fulfil Version={requirement}")
             }
+            Self::NotReadYet { version, what } => write!(f, "{version} {}", of_a_kind(*what)),
             Self::Incomplete { version, missing } => {
                 write!(f, "{version} is not whole: {} has no such version", missing.join(", "))
             }
@@ -124,10 +126,16 @@ impl fmt::Display for Objection {
             Self::Obsolete { minimum } => write!(f, "it is below MinVersion={minimum}"),
             Self::TooNew { maximum } => write!(f, "it is above MaxVersion={maximum}"),
             Self::Unfulfilled { requirement } => write!(f, "it does not fulfil Version={requirement}"),
+            Self::NotReadYet { what } => write!(f, "it {}", of_a_kind(*what)),
             Self::Withdrawn { message } => write!(f, "its publisher took it back: {message}"),
             Self::Incomplete { missing } => write!(f, "{} has no such version", missing.join(", ")),
         }
     }
+}
+
+/// A version would be taken back as soon as it was merged: better leave the one before in peace.
+fn of_a_kind(what: Unread) -> String {
+    format!("is one of the {what}, which are not merged yet (systemd-sysext does; then Activate=none)")
 }
 
 impl Serialize for Source {

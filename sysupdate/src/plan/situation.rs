@@ -11,6 +11,7 @@ use sysext_manifests::trust::{Claim, Verified};
 use sysext_manifests::version::Version;
 
 use super::{Objection, State};
+use crate::merge::quarantine::Unread;
 use crate::record::Record;
 use crate::settings::FeaturesOff;
 
@@ -119,6 +120,8 @@ pub struct Offer {
     pub upstream: Option<String>,
     /// For each transfer, where to get it from.
     pub sources: Vec<Option<Source>>,
+    /// What the merge of this program would not read, where it is to be merged.
+    pub unread: Option<Unread>,
     /// Why nobody should install it any more.
     pub withdrawn: Option<String>,
     /// The checks its catalog asks for.
@@ -257,6 +260,9 @@ impl Situation {
             return Some(Objection::Unfulfilled { requirement });
         }
         let offer = self.offer(version);
+        if let Some(what) = offer.and_then(|offer| offer.unread) {
+            return Some(Objection::NotReadYet { what });
+        }
         if let Some(message) = offer.and_then(|offer| offer.withdrawn.clone()) {
             return Some(Objection::Withdrawn { message });
         }

@@ -6,6 +6,7 @@ use sysext_manifests::trust::{Claim, Verified};
 mod room;
 
 use super::*;
+use crate::merge::quarantine::Unread;
 use crate::record::{Bad, Record, Trial};
 
 /// A situation in a few words. Versions are separated by blanks.
@@ -20,6 +21,8 @@ struct Case {
     link: &'static str,
     offered: &'static str,
     withdrawn: &'static str,
+    /// Offered as disk images, which are not merged.
+    disks: &'static str,
     /// Bad with the bytes that are offered now, or (`2!`) with other bytes.
     bad: &'static str,
     last_good: &'static str,
@@ -98,6 +101,7 @@ fn situation(case: &Case) -> Situation {
         let offer = Offer {
             upstream: (!case.upstream.is_empty()).then(|| case.upstream.to_owned()),
             sources: vec![Some(source("x", version.as_str()))],
+            unread: versions(case.disks).contains(&version).then_some(Unread::PartitionTable),
             withdrawn: versions(case.withdrawn).contains(&version).then(|| "it eats files".to_owned()),
             health: Vec::new(),
         };
@@ -150,6 +154,7 @@ const EMPTY: Case = Case {
     link: "",
     offered: "",
     withdrawn: "",
+    disks: "",
     bad: "",
     last_good: "",
     maximum: "",
@@ -196,6 +201,8 @@ fn the_table() {
         (Case { link: "-", offered: "1", bad: "1", ..base }, "keep nothing: nothing is offered that may be used; not 1: it did not pass its checks here: boom"),
         (Case { here: "1", link: "1", offered: "2", bad: "2", ask: "2", ..base }, "install 2 (now 1)"),
         // Rules of the publisher and of the operator.
+        (Case { here: "1", link: "1", offered: "1 2 3", disks: "3", ..base }, "install 2 (now 1); not 3: it is one of the images with a partition table, which are not merged yet (systemd-sysext does; then Activate=none)"),
+        (Case { here: "1", link: "1", offered: "1 2", disks: "2", ask: "2", ..base }, "2 is one of the images with a partition table, which are not merged yet (systemd-sysext does; then Activate=none)"),
         (Case { here: "1", link: "1", offered: "1 2", withdrawn: "2", ..base }, "keep 1: nothing newer may be used; not 2: its publisher took it back: it eats files"),
         (Case { here: "1", link: "1", offered: "1 2", held: true, ..base }, "keep 1: held by its definition; 2 would be next"),
         (Case { here: "2", link: "2", offered: "1 2", held: true, ..base }, "keep 2: nothing newer may be used"),
@@ -255,7 +262,7 @@ fn two_lines(first: Case, second: Case) -> Situation {
             .zip(&offered)
             .map(|(name, has)| has.contains(&version).then(|| source(name, version.as_str())))
             .collect();
-        (version, Offer { upstream: None, sources, withdrawn: None, health: Vec::new() })
+        (version, Offer { upstream: None, sources, unread: None, withdrawn: None, health: Vec::new() })
     });
     both.offers = Offers::Known(offers.collect());
     both
@@ -361,6 +368,7 @@ fn a_plan_over_very_many_versions_is_made_in_seconds() {
     let offer = Offer {
         upstream: None,
         sources: vec![Some(source)],
+        unread: None,
         withdrawn: Some("no".to_owned()),
         health: Vec::new(),
     };
