@@ -55,31 +55,20 @@ pub struct Cli {
     verb: Verb,
 }
 
+// What each does stands beside its arguments: said here as well, it would take the place of that.
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Make the keys of a repository, and the file with which a node trusts it
     Keygen(keygen::Args),
-    /// Make one key pair, for one of several people who sign together
     Key(key::Args),
-    /// Say who may sign a repository's catalogs, and change it
     Root(root::Args),
-    /// Bake a recipe or a tree into an image
     Bake(bake::Args),
-    /// Say what an image is, what is in it and which kernel reads it
     Inspect(inspect::Args),
-    /// Check that an image is whole and sound, and that it is an extension
     Verify(verify::Args),
-    /// Write what an image holds into a directory, without mounting it
     Extract(extract::Args),
-    /// Say what differs between two images
     Diff(diff::Args),
-    /// Make a signed release of everything in a store
     Index(index::Args),
-    /// Add a signature to the release of a store
     Sign(sign::Args),
-    /// Copy the release of a store into a directory that a server serves
     Publish(publish::Args),
-    /// Read a SHA256SUMS as nodes do, or mend one
     Checksums(checksums::Args),
 }
 
@@ -237,6 +226,22 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn all_that_is_known_of_a_verb_and_its_options_is_in_its_help() {
+        fn check(command: &clap::Command) {
+            let name = command.get_name();
+            assert!(command.get_about().is_some(), "{name}");
+            let hidden = |argument: &&clap::Arg| argument.get_help().is_none();
+            assert_eq!(command.get_arguments().find(hidden).map(clap::Arg::get_id), None, "{name}");
+            command.get_subcommands().for_each(check);
+        }
+        let command = Cli::command();
+        check(&command);
+        for verb in command.get_subcommands() {
+            assert!(verb.get_long_about().is_some(), "{} says too little", verb.get_name());
+        }
     }
 
     #[test]

@@ -18,50 +18,55 @@ use crate::store::Store;
 
 /// Bake a recipe or a tree into an image, in a store or in a file.
 ///
-/// The same input gives the same bytes on any machine. The image appears whole or not at all. In a store it
-/// has a record beside it that `bakery index` reads.
+/// The same input gives the same bytes on any machine. The image appears whole or not at all: a bake that
+/// fails or is stopped leaves nothing under its name. In a store it has a record beside it, which `bakery
+/// index` reads. On a terminal a bar shows how far it is.
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("what").args(["recipe", "tree"]).required(true)))]
 pub(super) struct Args {
     /// The directory of a recipe
     #[arg(value_name = "RECIPE_DIR")]
     recipe: Option<PathBuf>,
-    /// What is laid out as on the target, instead of a recipe: a directory, a tar archive (plain, gzip, xz or
-    /// zstd; - reads one from the standard input), or an erofs or squashfs image
+    /// The files, laid out as on the target, instead of a recipe: a directory, a tar archive (plain, gzip, xz
+    /// or zstd; - reads one from the standard input), or an erofs or squashfs image
     #[arg(long, value_name = "DIR|TAR|IMAGE", requires = "name", requires = "version")]
     tree: Option<PathBuf>,
-    /// The store, a directory; or a file, if it ends in .raw: then nothing but the image is written
+    /// Where to: a store, which is a directory; or a file, if it ends in .raw: then nothing but the image is
+    /// written
     #[arg(long, short, value_name = "STORE|FILE.raw")]
     out: PathBuf,
-    /// A file that a build made, for a binary of the recipe
+    /// A file that a build made, for the binary of the recipe whose input has this name; may be given several
+    /// times
     #[arg(long, value_name = "NAME=PATH", value_parser = input, requires = "recipe")]
     input: Vec<(String, PathBuf)>,
-    /// The extension's name
+    /// The extension's name; with --tree
     #[arg(long, requires = "tree")]
     name: Option<String>,
-    /// The version upstream gave it; replaces the recipe's
+    /// The version that upstream gave it; replaces the recipe's
     #[arg(long)]
     version: Option<String>,
-    /// Counts re-bakes of the same version, from 1; replaces the recipe's
-    #[arg(long)]
+    /// Which bake of this version it is: 1 unless given, 2 makes it VERSION-2; replaces the recipe's
+    #[arg(long, value_name = "NUMBER")]
     revision: Option<u32>,
-    /// The architecture, in systemd's spelling; this machine's unless given
+    /// The architecture, in systemd's spelling (x86-64, arm64); unless given, the recipe's if it has only one,
+    /// else this machine's
     #[arg(long)]
     arch: Option<Architecture>,
     /// The file system, erofs or squashfs; erofs unless given
     #[arg(long, requires = "tree")]
     format: Option<Format>,
     /// How files are compressed, with a level as in zstd:15: none, lz4, lz4hc or zstd, and for squashfs gzip
-    /// and xz too; what --kernel has unless given
-    #[arg(long, value_parser = checked_codec, requires = "tree")]
+    /// and xz too; unless given, what --kernel is sure to read
+    #[arg(long, value_name = "CODEC[:LEVEL]", value_parser = checked_codec, requires = "tree")]
     codec: Option<String>,
-    /// The oldest kernel the image is meant for, 5.15 unless given; or a system: debian-12, debian-13, flatcar
+    /// The oldest kernel that has to read the image, 5.15 unless given; or a system: debian-12, debian-13,
+    /// flatcar
     #[arg(long, value_name = "VERSION|SYSTEM", requires = "tree")]
     kernel: Option<Floor>,
-    /// Make a disk image, with a dm-verity partition
+    /// Make a disk image with a dm-verity partition, which notices a changed byte
     #[arg(long)]
     ddi: bool,
-    /// Sign the root hash of dm-verity: a private key in PEM form
+    /// Sign the root hash of dm-verity with this private key, in PEM form
     #[arg(long, value_name = "FILE", requires = "ddi", requires = "verity_cert")]
     verity_key: Option<PathBuf>,
     /// The certificate of that key, in PEM or DER form
@@ -74,10 +79,10 @@ pub(super) struct Args {
     /// The version line it belongs to, such as 1.32
     #[arg(long, requires = "tree")]
     stream: Option<String>,
-    /// How to tell that it works: exec:/usr/bin/x --version
+    /// How a node tells that it works, such as 'exec:/usr/bin/x --version'; may be given several times
     #[arg(long, value_name = "CHECK", requires = "tree")]
     health: Vec<HealthCheck>,
-    /// Bake other bytes under a name that was released
+    /// Bake other bytes under a name that was released, if nobody has the old ones; else give --revision
     #[arg(long)]
     replace: bool,
     /// Print the result as JSON

@@ -21,10 +21,13 @@ use crate::opened::Opened;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The first image: erofs or squashfs, bare or in a disk image
+    #[arg(value_name = "IMAGE")]
     first: PathBuf,
-    /// The second image
+    /// The second image, of any of these kinds
+    #[arg(value_name = "OTHER")]
     second: PathBuf,
-    /// How many bytes the files of either may have together
+    /// How many bytes the files of either may have together; unless given, 64 times the size of that image,
+    /// or 1 GiB if that is more
     #[arg(long, value_name = "BYTES")]
     max_content: Option<u64>,
     /// Print the result as JSON

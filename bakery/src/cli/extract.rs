@@ -23,10 +23,11 @@ pub(super) struct Args {
     image: PathBuf,
     /// Where to; it must be empty or not exist yet
     directory: PathBuf,
-    /// Only this path and what is below it; it keeps its place
+    /// Only this path of the image and what is below it, such as usr/bin; it keeps its place
     #[arg(long, value_name = "PATH")]
     path: Option<PathBuf>,
-    /// How many bytes the files may have together
+    /// How many bytes the files may have together; unless given, 64 times the size of the
+    /// image, or 1 GiB if that is more
     #[arg(long, value_name = "BYTES")]
     max_content: Option<u64>,
     /// Print the result as JSON

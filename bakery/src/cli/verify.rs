@@ -20,19 +20,22 @@ const MOST: usize = 20;
 
 /// Check that an image is whole and sound, and that it is an extension.
 ///
-/// Every name and every file is read. An image whose files claim to have more than 64 times its size, and
-/// more than 1 GiB, is refused unless --max-content allows it.
+/// Every name and every file is read; the superblock, the structure, dm-verity and the extension-release file
+/// are checked. Ends with 0 if all is well and with 1 if not. An image whose files claim to have more than 64
+/// times its size, and more than 1 GiB, is refused unless --max-content allows it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The image: erofs or squashfs, bare or in a disk image
     image: PathBuf,
-    /// The extension's name, where the file's name does not begin with it
+    /// The name that the extension must have; unless given, the one that the file's name begins with
     #[arg(long)]
     name: Option<String>,
-    /// Insist on a signature by the key of this certificate; may be given several times
+    /// Insist on a signature by the key of this certificate, in PEM or DER form; given several times, by any
+    /// of them
     #[arg(long, value_name = "FILE")]
     verity_cert: Vec<PathBuf>,
-    /// How many bytes the files may have together
+    /// How many bytes the files may have together; unless given, 64 times the size of the
+    /// image, or 1 GiB if that is more
     #[arg(long, value_name = "BYTES")]
     max_content: Option<u64>,
     /// Print the result as JSON
