@@ -1,8 +1,8 @@
 //! The directory that is extracted into. Every access goes through an open directory and one name.
 
-use std::ffi::{OsStr, OsString};
-
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, RawDir, Timespec, Timestamps, Uid, XattrFlags};
@@ -116,11 +116,21 @@ impl Destination {
             }
             Err(error) => return Err(at.failed("make the device or pipe", error)),
         }
-        let is_owned = set_owner_at(owners, parent, name, entry)
+        // Whoever else may write into the destination can put something else there, such as a link. What
+        // was opened is looked at, and then no name is followed any more.
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let made = rustix::fs::openat(parent, name, flags, Mode::empty())
+            .and_then(|made| rustix::fs::fstat(&made).map(|found| (made, found)))
+            .map_err(|error| at.failed("open", error))?;
+        let (made, found) = made;
+        if FileType::from_raw_mode(found.st_mode) != kind || found.st_rdev != number || found.st_nlink > 1 {
+            return Err(at.failed("find what was made as", Errno::NOENT));
+        }
+        let is_owned = set_owner_at(owners, made.as_fd(), OsStr::new(""), entry)
             .map_err(|error| at.failed("set the owner of", error))?;
-        // It was made a moment ago in a directory that nobody else can enter.
-        rustix::fs::chmodat(parent, name, Mode::from_raw_mode(u32::from(entry.mode)), AtFlags::empty())
-            .and_then(|()| rustix::fs::utimensat(parent, name, &times(entry), AtFlags::SYMLINK_NOFOLLOW))
+        let path = format!("/proc/self/fd/{}", made.as_raw_fd());
+        rustix::fs::chmod(&path, Mode::from_raw_mode(u32::from(entry.mode)))
+            .and_then(|()| rustix::fs::utimensat(CWD, &path, &times(entry), AtFlags::empty()))
             .map_err(|error| at.failed("set the mode and time of", error))?;
         self.left_out.owners += u64::from(!is_owned);
         self.leave_xattrs_out(entry);
@@ -243,11 +253,10 @@ fn finish(
         }
     }
     for (name, value) in &entry.xattrs {
-        let name = OsString::from(String::from_utf8_lossy(name).into_owned());
-        match rustix::fs::fsetxattr(file, &name, value, XattrFlags::empty()) {
+        match rustix::fs::fsetxattr(file, OsStr::from_bytes(name), value, XattrFlags::empty()) {
             Ok(()) => {}
             Err(Errno::PERM | Errno::OPNOTSUPP) => {
-                left_out.xattrs.push((entry.path.clone(), name.to_string_lossy().into_owned()));
+                left_out.xattrs.push((entry.path.clone(), String::from_utf8_lossy(name).into_owned()));
             }
             Err(error) => return Err(at.failed("set an extended attribute of", error)),
         }
@@ -257,11 +266,12 @@ fn finish(
         .map_err(|error| at.failed("set the mode and time of", error))
 }
 
-/// Whether the owner is what the image says.
+/// Whether the owner is what the image says. Without a name it is that of what is open.
 fn set_owner_at(owners: Owners, parent: BorrowedFd<'_>, name: &OsStr, entry: &Entry) -> Result<bool, Errno> {
     match (owners, ids(entry)) {
         (Owners::Set, Some((uid, gid))) => {
-            rustix::fs::chownat(parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+            let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH;
+            rustix::fs::chownat(parent, name, Some(uid), Some(gid), flags)?;
             Ok(true)
         }
         _ => Ok((entry.uid, entry.gid) == caller()),

@@ -4,6 +4,8 @@ use std::fs;
 use std::io::Cursor;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
+use rustix::fs::{CWD, RenameFlags};
+
 use super::*;
 use crate::erofs;
 use crate::tree::{Device, Metadata, Special, Tree};
@@ -159,4 +161,62 @@ fn devices_are_made_by_those_who_may() {
         1 => assert_eq!(fs::metadata(into.join("zero")).unwrap().rdev(), rustix::fs::makedev(1, 3)),
         _ => assert_eq!(extracted.left_out.devices, [Path::new("null"), Path::new("zero")]),
     }
+}
+
+#[test]
+fn attributes_keep_names_that_are_no_text() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut tree = Tree::new();
+    tree.insert_bytes("a", "a", Metadata::new(0o644).xattr("user.QQQQ", "value")).unwrap();
+    let mut bytes = Vec::new();
+    erofs::write(&tree, &erofs::Options::new("none".parse().unwrap(), 0), &mut bytes).unwrap();
+    let at = bytes.windows(4).position(|window| window == b"QQQQ").unwrap();
+    bytes[at..at + 4].copy_from_slice(b"\xff\xfe\n\x01");
+    let into = scratch.path().join("out");
+    let image = Filesystem::open(Cursor::new(bytes)).unwrap();
+    extract(&image, &into, &options(None), &mut |_, _| {}).unwrap();
+    let mut value = [0; 16];
+    let name = c"user.\xff\xfe\n\x01";
+    let length = rustix::fs::getxattr(into.join("a"), name, &mut value).unwrap();
+    assert_eq!(&value[..length], b"value");
+}
+
+/// Somebody else may write into the directory, and puts links where pipes were made.
+#[test]
+fn a_pipe_that_becomes_a_link_gives_no_other_file_its_mode() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (into, victim) = (scratch.path().join("out"), scratch.path().join("victim"));
+    fs::create_dir(&into).unwrap();
+    fs::write(&victim, "").unwrap();
+    fs::set_permissions(&victim, fs::Permissions::from_mode(0o600)).unwrap();
+    let mut tree = Tree::new();
+    let names: Vec<String> = (0..3000).map(|number| format!("p{number:04}")).collect();
+    for name in &names {
+        tree.insert_special(name, Special::Fifo, Metadata::new(0o777)).unwrap();
+    }
+    let image = image(&tree);
+    let swap = scratch.path().join("swap");
+    std::thread::scope(|scope| {
+        let extracting = scope.spawn(|| extract(&image, &into, &options(None), &mut |_, _| {}));
+        // Always one that is still to be made, and in its place as soon as it is
+        for name in names.iter().step_by(20) {
+            let _ = fs::remove_file(&swap);
+            symlink(&victim, &swap).unwrap();
+            let exchange =
+                || rustix::fs::renameat_with(CWD, &swap, CWD, into.join(name), RenameFlags::EXCHANGE);
+            while !extracting.is_finished() && exchange().is_err() {}
+        }
+        let _ = extracting.join().unwrap();
+    });
+    assert_eq!(fs::metadata(&victim).unwrap().mode() & 0o7777, 0o600);
+}
+
+#[test]
+fn pipes_have_the_mode_and_time_of_the_image() {
+    let scratch = tempfile::tempdir().unwrap();
+    let into = scratch.path().join("out");
+    extract(&image(&tree()), &into, &options(None), &mut |_, _| {}).unwrap();
+    let pipe = fs::symlink_metadata(into.join("usr/p")).unwrap();
+    assert_eq!((pipe.mode() & 0o7777, pipe.mtime()), (0o4755, 1_700_000_000));
+    fs::set_permissions(into.join("usr"), fs::Permissions::from_mode(0o755)).unwrap();
 }
