@@ -7,7 +7,7 @@ mod place;
 mod tests;
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet, hash_map};
 use std::io::{Read, Seek};
 use std::path::PathBuf;
 
@@ -112,7 +112,9 @@ pub fn diff<A: Read + Seek + Send, B: Read + Seek + Send>(
     let times = (first.facts().timestamp, second.facts().timestamp);
     let mut differences = Vec::new();
     let mut done = 0;
-    let mut compared = BTreeSet::new();
+    let mut seen = HashSet::new();
+    // Names of one file have one content, however many there are.
+    let mut compared: HashMap<(u64, u64), Option<Content>> = HashMap::new();
     let (mut olds, mut news) = (olds.iter().peekable(), news.iter().peekable());
     loop {
         let order = match (olds.peek(), news.peek()) {
@@ -130,12 +132,18 @@ pub fn diff<A: Read + Seek + Send, B: Read + Seek + Send>(
             (Some(old), Some(new)) => {
                 let fields = fields(old, new, times);
                 let is_file = (&old.kind, &new.kind) == (&EntryKind::File, &EntryKind::File);
-                // Names of one file have one content, which is the same or told at each.
-                let content = if is_file { content(first, old, second, new)? } else { None };
-                if is_file && compared.insert(old.inode) {
-                    done += old.size;
-                    progress(done, total);
-                }
+                let content = match compared.entry((old.inode, new.inode)) {
+                    _ if !is_file => None,
+                    hash_map::Entry::Occupied(known) => *known.get(),
+                    hash_map::Entry::Vacant(unknown) => {
+                        let content = *unknown.insert(content(first, old, second, new)?);
+                        if seen.insert(old.inode) {
+                            done += old.size;
+                            progress(done, total);
+                        }
+                        content
+                    }
+                };
                 if fields.is_empty() && content.is_none() {
                     continue;
                 }

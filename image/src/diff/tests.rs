@@ -129,3 +129,39 @@ fn the_first_byte_that_differs_is_placed() {
     assert_eq!(first(&whole, &changed), Some(at));
     assert_eq!(first(&whole, &whole[..5000]), Some(5000));
 }
+
+/// An image that counts the bytes that are read of it.
+struct Counted(Cursor<Vec<u8>>, std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.0.read(buffer)?;
+        self.1.fetch_add(count, std::sync::atomic::Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+impl Seek for Counted {
+    fn seek(&mut self, position: std::io::SeekFrom) -> std::io::Result<u64> {
+        self.0.seek(position)
+    }
+}
+
+#[test]
+fn a_file_with_many_names_is_compared_once() {
+    let size = 1 << 20;
+    let mut tree = Tree::new();
+    tree.insert_bytes("a", vec![b'a'; size], Metadata::new(0o644)).unwrap();
+    for number in 0..50 {
+        tree.insert_link(format!("a{number}"), "a").unwrap();
+    }
+    let bytes = bytes(&tree, "none", 7);
+    let read = std::sync::Arc::default();
+    let counted =
+        Filesystem::open(Counted(Cursor::new(bytes.clone()), std::sync::Arc::clone(&read))).unwrap();
+    let found =
+        diff((&counted, &opened(&bytes)), (LIMITS, LIMITS), &mut |done, _| assert_eq!(done, size as u64));
+    assert_eq!(found.unwrap(), []);
+    let read = read.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(read < 2 * size, "{read} bytes were read");
+}
