@@ -38,7 +38,7 @@ impl Signature {
         let mut data = wrapped.inside(SEQUENCE, "no signed data")?;
         wrapped.end()?;
         data.expect(INTEGER, "no version")?;
-        data.expect(SET, "no digest algorithms")?;
+        let digests = data.inside(SET, "no digest algorithms")?;
         let mut content = data.inside(SEQUENCE, "no content type")?;
         if content.inside(OID, "no content type")?.bytes() != oid::DATA {
             return Err(unsupported("content that is no data"));
@@ -55,7 +55,18 @@ impl Signature {
         if signers.end().is_err() {
             return Err(unsupported("several signers"));
         }
-        Self::signer(signer)
+        let signature = Self::signer(signer)?;
+        // Others hash by these names before they look at the signer
+        let mut names = Vec::new();
+        let mut rest = digests;
+        while rest.end().is_err() {
+            names.push(rest.algorithm("no digest algorithm")?.0);
+        }
+        match names.iter().find(|name| ![oid::SHA256, oid::SHA384, oid::SHA512].contains(name)) {
+            Some(other) => Err(unsupported(&format!("the digest {}", oid::dotted(other)))),
+            None if names.contains(&signature.digest.as_slice()) => Ok(signature),
+            None => Err(digests.error("the signer's digest is not among these").into()),
+        }
     }
 
     fn signer(mut signer: Reader<'_>) -> Result<Self, VerifyError> {

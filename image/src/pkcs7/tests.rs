@@ -169,3 +169,17 @@ fn lengths_are_as_short_as_they_can_be() {
         assert!(der::Reader::new(wrong).any().is_err(), "{wrong:?}");
     }
 }
+
+/// openssl, and systemd with it, hash by the digests that are listed first, and know no other.
+#[test]
+fn the_digest_of_the_signer_must_be_listed() {
+    let at = RSA_SIGNATURE.windows(oid::SHA256.len()).position(|window| window == oid::SHA256).unwrap();
+    for (last, words) in
+        [(oid::SHA512[8], "the signer's digest is not among these"), (0x7f, "has the digest 2.16.840.")]
+    {
+        let mut wrong = RSA_SIGNATURE.to_vec();
+        wrong[at + 8] = last;
+        let error = Signature::parse(&wrong).unwrap_err();
+        assert!(error.to_string().contains(words) || format!("{error:?}").contains(words), "{error}");
+    }
+}
