@@ -1,6 +1,8 @@
 //! Reads an image without mounting it, through `erofs-rs` and a backend of our own: its memory
 //! map dies with the process when the file is cut short under it.
 
+mod fragments;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::future::{self, Future};
@@ -9,7 +11,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use erofs_rs::r#async::{EroFS, File};
@@ -17,6 +19,7 @@ use erofs_rs::backend::AsyncImage;
 use erofs_rs::types;
 use rustix::fs::FileType;
 
+use self::fragments::{Fragment, Pieces};
 use super::error::ReadError;
 use crate::entry::{Entry, EntryKind, Layout, Xattrs};
 use crate::tree::{Device, Special, TARGET_MAX, permissions};
@@ -35,21 +38,29 @@ const METADATA_FACTOR: u64 = 4;
 /// An image that is open for reading.
 pub struct Reader<R: Read + Seek + Send> {
     filesystem: EroFS<Backend<R>>,
+    /// What the library reads as well.
+    backend: Backend<R>,
+    pieces: Mutex<Pieces>,
     length: u64,
 }
 
 /// The content of a file in an image.
 pub struct FileReader<'a, R: Read + Seek + Send> {
-    file: File<'a, Backend<R>>,
+    file: Source<'a, R>,
+}
+
+enum Source<'a, R: Read + Seek + Send> {
+    File(File<'a, Backend<R>>),
+    Packed(&'a Reader<R>, Fragment),
 }
 
 impl<R: Read + Seek + Send> Reader<R> {
     /// Opens the image that starts at the beginning of `source`.
     pub fn open(mut source: R) -> Result<Self, ReadError> {
         let length = source.seek(SeekFrom::End(0)).map_err(ReadError::Length)?;
-        let backend = Backend { source: Mutex::new(source), length };
-        let filesystem = wait(EroFS::new(backend)).map_err(ReadError::Open)?;
-        Ok(Self { filesystem, length })
+        let backend = Backend { source: Arc::new(Mutex::new(source)), length };
+        let filesystem = wait(EroFS::new(backend.clone())).map_err(ReadError::Open)?;
+        Ok(Self { filesystem, backend, pieces: Mutex::default(), length })
     }
 
     /// Every name in the image, the root first, a directory before what is in it.
@@ -87,10 +98,15 @@ impl<R: Read + Seek + Send> Reader<R> {
 
     /// The content of a regular file that [`entries`](Self::entries) listed.
     pub fn file(&self, entry: &Entry) -> Result<FileReader<'_, R>, ReadError> {
-        let file = wait(self.filesystem.get_inode(entry.inode))
-            .and_then(|inode| self.filesystem.open_inode_file(inode))
-            .map_err(|source| ReadError::Read { path: entry.path.clone(), source })?;
-        Ok(FileReader { file })
+        let failed = |source| ReadError::Read { path: entry.path.clone(), source };
+        let inode = wait(self.filesystem.get_inode(entry.inode)).map_err(failed)?;
+        let file = self.filesystem.open_inode_file(inode).map_err(failed)?;
+        Ok(FileReader {
+            file: match self.fragment(&inode).map_err(failed)? {
+                Some(fragment) => Source::Packed(self, fragment),
+                None => Source::File(file),
+            },
+        })
     }
 
     /// The whole content of the regular file at `path`, if it has no more than `limit` bytes;
@@ -108,7 +124,7 @@ impl<R: Read + Seek + Send> Reader<R> {
             return Err(ReadError::TooLong { path: path.to_owned(), size, limit });
         }
         let mut content = Vec::new();
-        let mut reader = FileReader { file };
+        let mut reader = FileReader { file: Source::File(file) };
         // An image may claim a size and hold less; what is read grows with what is there.
         reader.by_ref().take(limit).read_to_end(&mut content).map_err(|error| failed(error.into()))?;
         Ok(Some(content))
@@ -203,14 +219,24 @@ impl<R: Read + Seek + Send> fmt::Debug for Reader<R> {
 
 impl<R: Read + Seek + Send> fmt::Debug for FileReader<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FileReader").field("size", &self.file.size()).finish_non_exhaustive()
+        match &self.file {
+            Source::File(file) => {
+                f.debug_struct("FileReader").field("size", &file.size()).finish_non_exhaustive()
+            }
+            Source::Packed(_, fragment) => f.debug_tuple("FileReader").field(fragment).finish(),
+        }
     }
 }
 
 impl<R: Read + Seek + Send> Read for FileReader<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        wait(self.file.read(buffer)).map_err(|error| match error {
+        let read = match &mut self.file {
+            Source::File(file) => wait(file.read(buffer)),
+            Source::Packed(reader, fragment) => reader.read_fragment(fragment, buffer),
+        };
+        read.map_err(|error| match error {
             erofs_rs::Error::Io(error) => error,
+            error @ erofs_rs::Error::NotSupported(_) => io::Error::new(io::ErrorKind::Unsupported, error),
             error => io::Error::new(io::ErrorKind::InvalidData, error),
         })
     }
@@ -218,8 +244,14 @@ impl<R: Read + Seek + Send> Read for FileReader<'_, R> {
 
 /// Positioned reads from anything that can seek.
 struct Backend<R> {
-    source: Mutex<R>,
+    source: Arc<Mutex<R>>,
     length: u64,
+}
+
+impl<R> Clone for Backend<R> {
+    fn clone(&self) -> Self {
+        Self { source: Arc::clone(&self.source), length: self.length }
+    }
 }
 
 impl<R: Read + Seek + Send> AsyncImage for Backend<R> {
