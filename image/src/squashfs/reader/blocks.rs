@@ -15,6 +15,14 @@ const METADATA_KEPT: usize = 64;
 /// How many fragments are kept, of up to a megabyte each.
 const FRAGMENTS_KEPT: usize = 3;
 
+/// How much of fragments may be unpacked in bytes, in the smallest image. One that is needed again after
+/// others is unpacked again; but files of one byte in fragments of a megabyte, each of which is needed a
+/// hundred thousand times, would take hours.
+const UNPACK_FRAGMENTS_MIN: u64 = 2 << 30;
+
+/// How much more for each byte of the image.
+const UNPACK_FRAGMENTS_PER: u64 = 1024;
+
 /// How many metadata blocks a call may unpack in the smallest image.
 const UNPACK_MIN: u64 = 4096;
 
@@ -36,6 +44,8 @@ pub(super) struct Blocks<R> {
     packed: Vec<u8>,
     metadata: Recent<Metadata>,
     fragments: Recent<Vec<u8>>,
+    /// How many bytes of fragments may still be unpacked, by all calls together.
+    unpack_fragments: u64,
     /// How many metadata blocks may still be unpacked.
     unpack: u64,
     /// How much memory may still be taken for what is returned.
@@ -68,6 +78,8 @@ impl<R: Read + Seek> Blocks<R> {
             packed: Vec::new(),
             metadata: Recent::new(METADATA_KEPT),
             fragments: Recent::new(FRAGMENTS_KEPT),
+            unpack_fragments: UNPACK_FRAGMENTS_MIN
+                .saturating_add(length.saturating_mul(UNPACK_FRAGMENTS_PER)),
             unpack: 0,
             keep: 0,
         }
@@ -154,8 +166,12 @@ impl<R: Read + Seek> Blocks<R> {
         if let Some(found) = self.fragments.get(offset) {
             return Ok(found);
         }
+        if self.unpack_fragments == 0 {
+            return Err(Fault::Wasteful { offset, length: self.length });
+        }
         let mut buffer = vec![0; limit];
         let found = self.unpack_into(offset, length, &mut buffer)?;
+        self.unpack_fragments = self.unpack_fragments.saturating_sub(found as u64);
         buffer.truncate(found);
         Ok(self.fragments.insert(offset, buffer))
     }
@@ -283,4 +299,38 @@ pub(super) fn get_32(bytes: &[u8], offset: usize) -> u32 {
 /// Eight bytes of a record whose length is known.
 pub(super) fn get_64(bytes: &[u8], offset: usize) -> u64 {
     u64::from(get_32(bytes, offset)) | u64::from(get_32(bytes, offset + 4)) << 32
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use crate::entry::EntryKind;
+    use crate::squashfs::{Options, ReadError, Reader, write};
+    use crate::tree::{Metadata, Tree};
+
+    /// Ends of files that have a fragment each, one more than are kept.
+    #[test]
+    fn fragments_are_not_unpacked_without_end() {
+        let mut tree = Tree::new();
+        for name in ["a", "b", "c", "d"] {
+            tree.insert_bytes(name, name.repeat(600_000), Metadata::new(0o644)).unwrap();
+        }
+        let mut image = Vec::new();
+        let mut options = Options::new("gzip".parse().unwrap(), 0);
+        options.block_size = 1 << 20;
+        write(&tree, &options, &mut image).unwrap();
+        let reader = Reader::open(Cursor::new(image)).unwrap();
+        let entries = reader.entries().unwrap();
+        let files: Vec<_> = entries.iter().filter(|entry| entry.kind == EntryKind::File).collect();
+        let round = || files.iter().try_for_each(|entry| reader.read(&entry.path, 1 << 20).map(drop));
+        round().unwrap();
+        assert!(reader.lock().unpack_fragments >= super::UNPACK_FRAGMENTS_MIN);
+        reader.lock().unpack_fragments = 10 * 600_000;
+        round().and_then(|()| round()).unwrap();
+        let error = round().unwrap_err();
+        let ReadError::Content { source, .. } = &error else { panic!("{error}") };
+        let words = source.to_string();
+        assert!(words.contains("was needed again and again") && words.contains("at offset "), "{words}");
+    }
 }

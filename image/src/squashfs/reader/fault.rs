@@ -66,4 +66,15 @@ pub enum Fault {
         /// Length of the image in bytes.
         length: u64,
     },
+    /// Its small files are packed so that reading them takes far more time than any image should.
+    #[error(
+        "the fragment at offset {offset}, like others, was needed again and again: more was unpacked than an \
+         image of {length} bytes should need"
+    )]
+    Wasteful {
+        /// Where the fragment is.
+        offset: u64,
+        /// Length of the image in bytes.
+        length: u64,
+    },
 }
