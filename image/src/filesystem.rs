@@ -24,7 +24,7 @@ pub use format::{Format, UnknownFormat};
 pub use limits::Limits;
 pub use section::{Section, Trace};
 
-use crate::entry::{Entry, EntryKind, Xattrs};
+use crate::entry::{Entry, EntryKind, Layout, Xattrs};
 use crate::erofs;
 use crate::probe::{self, Kind};
 use crate::squashfs;
@@ -50,7 +50,7 @@ enum Reader<R: Read + Seek + Send> {
 pub struct FileReader<'a, R: Read + Seek + Send> {
     inner: InnerReader<'a, R>,
     entry: &'a Entry,
-    trace: &'a Trace,
+    image: &'a Filesystem<R>,
     /// How many bytes there were so far.
     found: u64,
 }
@@ -78,6 +78,10 @@ impl<R: Read + Seek + Send> Filesystem<R> {
             Kind::Gpt { .. } => return Err(FilesystemError::Disk),
             Kind::Unknown => return Err(FilesystemError::Unknown),
         };
+        if facts.features.iter().any(|feature| feature.since.is_none()) {
+            let what = "has features that are not known".to_owned();
+            return Err(FilesystemError::Unsupported { format: facts.format, what });
+        }
         if facts.size > length {
             return Err(FilesystemError::Incomplete { expected: facts.size, found: length });
         }
@@ -128,6 +132,11 @@ impl<R: Read + Seek + Send> Filesystem<R> {
 
     /// The content of a regular file that [`entries`](Self::entries) listed.
     pub fn file<'a>(&'a self, entry: &'a Entry) -> Result<FileReader<'a, R>, FilesystemError> {
+        let unreadable = self.facts.unreadable();
+        if entry.layout == Layout::Compressed && !unreadable.is_empty() && unreadable == self.facts.algorithms
+        {
+            return Err(self.compression(entry));
+        }
         let inner = match &self.reader {
             Reader::Erofs(reader) => {
                 InnerReader::Erofs(reader.file(entry).map_err(|source| self.erofs(source))?)
@@ -136,7 +145,7 @@ impl<R: Read + Seek + Send> Filesystem<R> {
                 InnerReader::Squashfs(reader.file(entry).map_err(|source| self.squashfs(source))?)
             }
         };
-        Ok(FileReader { inner, entry, trace: &self.trace, found: 0 })
+        Ok(FileReader { inner, entry, image: self, found: 0 })
     }
 
     /// Passes on the content of a regular file that [`entries`](Self::entries) listed, in pieces.
@@ -182,12 +191,25 @@ impl<R: Read + Seek + Send> Filesystem<R> {
         }
     }
 
+    fn compression(&self, entry: &Entry) -> FilesystemError {
+        FilesystemError::Compression {
+            path: entry.path.clone(),
+            algorithm: self.facts.unreadable().join(" or "),
+        }
+    }
+
     fn erofs(&self, source: erofs::ReadError) -> FilesystemError {
-        FilesystemError::Erofs { offset: self.trace.offset(), source }
+        match source {
+            erofs::ReadError::Unsupported { path } => socket(Format::Erofs, &path),
+            source => FilesystemError::Erofs { offset: self.trace.offset(), source },
+        }
     }
 
     fn squashfs(&self, source: squashfs::ReadError) -> FilesystemError {
-        FilesystemError::Squashfs { offset: self.trace.offset(), source }
+        match source {
+            squashfs::ReadError::Unsupported { path } => socket(Format::Squashfs, &path),
+            source => FilesystemError::Squashfs { offset: self.trace.offset(), source },
+        }
     }
 }
 
@@ -205,15 +227,18 @@ impl<R: Read + Seek + Send> FileReader<'_, R> {
             }
         };
         let Entry { path, size: expected, .. } = self.entry;
-        let count = read.map_err(|source| FilesystemError::Content {
-            path: path.clone(),
-            offset: self.trace.offset(),
-            source,
+        let image = self.image;
+        let offset = image.trace.offset();
+        let count = read.map_err(|source| match source.kind() {
+            io::ErrorKind::Unsupported if !image.facts.unreadable().is_empty() => {
+                image.compression(self.entry)
+            }
+            _ => FilesystemError::Content { path: path.clone(), offset, source },
         })?;
         self.found += count as u64;
         if self.found > *expected || count == 0 && self.found < *expected {
             let (path, expected, found) = (path.clone(), *expected, self.found);
-            return Err(FilesystemError::Size { path, offset: self.trace.offset(), expected, found });
+            return Err(FilesystemError::Size { path, offset, expected, found });
         }
         Ok(count)
     }
@@ -232,6 +257,11 @@ impl<R: Read + Seek + Send> fmt::Debug for Filesystem<R> {
             .field("length", &self.length)
             .finish_non_exhaustive()
     }
+}
+
+/// Sound, and of no use in an image.
+fn socket(format: Format, path: &Path) -> FilesystemError {
+    FilesystemError::Unsupported { format, what: format!("has a socket, /{}", path.display()) }
 }
 
 /// A name that leads elsewhere would be followed by whoever joins it to a directory. A directory

@@ -33,6 +33,22 @@ pub enum FilesystemError {
         /// What is wrong.
         defect: &'static str,
     },
+    /// It is sound, for all that is known, and nothing here reads it.
+    #[error("the {format} image {what}, which this program does not read")]
+    Unsupported {
+        /// The format.
+        format: Format,
+        /// What it does.
+        what: String,
+    },
+    /// A file is compressed in a way that nothing here reads.
+    #[error("/{path} of the image is compressed with {algorithm}, which this program does not read", path = .path.display())]
+    Compression {
+        /// Where, in the image.
+        path: PathBuf,
+        /// The algorithm, or those of the image.
+        algorithm: String,
+    },
     /// It is shorter than it says.
     #[error(
         "the image is incomplete: it ends at offset {found}, and by its superblock it has {expected} bytes"
@@ -107,6 +123,8 @@ impl FilesystemError {
             Self::TooMuch { claimed, .. } => Some(format!(
                 "if that is so, and there is room for it, allow it with --max-content {claimed}"
             )),
+            Self::Unsupported { format, .. } => Some(format!("mount it, or use {}", format.tool())),
+            Self::Compression { .. } => Some(format!("mount it, or use {}", Format::Erofs.tool())),
             _ => None,
         }
     }

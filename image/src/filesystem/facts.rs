@@ -36,6 +36,16 @@ pub struct Facts {
     pub checksum: Checksum,
 }
 
+/// Algorithms that are read here.
+const READABLE: [&str; 4] = ["gzip", "lz4", "xz", "zstd"];
+
+impl Facts {
+    /// Those of its algorithms that nothing here reads.
+    pub(super) fn unreadable(&self) -> Vec<&'static str> {
+        self.algorithms.iter().copied().filter(|name| !READABLE.contains(name)).collect()
+    }
+}
+
 /// Something a kernel must know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Feature {
@@ -70,6 +80,9 @@ const EROFS_ALGORITHMS: [Row; 4] = [
     (1 << 3, "zstd", (6, 10)),
 ];
 
+/// In an erofs image with this feature content may lie in other files.
+const HAS_DEVICES: u32 = 0x8;
+
 /// In an erofs image with this feature the algorithms are listed; before, there was only lz4.
 const LISTS_ALGORITHMS: u32 = 0x2;
 
@@ -87,6 +100,11 @@ pub(super) fn erofs<R: Read + Seek>(
     let offset = SUPERBLOCK_OFFSET as u64;
     let bytes = read::<SUPERBLOCK_SIZE, _>(image, Format::Erofs, offset)?;
     let incompat = superblock.features;
+    let devices = u16::from_le_bytes([bytes[86], bytes[87]]);
+    if incompat & HAS_DEVICES != 0 && devices != 0 {
+        let what = format!("has its content in other files ({devices})");
+        return Err(FilesystemError::Unsupported { format: Format::Erofs, what });
+    }
     // One field: a distance of lz4 before, a list of algorithms since.
     let listed = u32::from(u16::from_le_bytes([bytes[84], bytes[85]]));
     let bits =
@@ -130,6 +148,10 @@ pub(super) fn squashfs<R: Read + Seek>(image: &mut Section<R>) -> Result<Facts, 
     let number = half(20);
     let compressor = SQUASHFS_COMPRESSORS.iter().find(|known| known.0 == number);
     let (_, algorithm) = compressor.ok_or_else(|| wrong(20, "nobody knows its compressor"))?;
+    if !READABLE.contains(algorithm) {
+        let what = format!("is compressed with {algorithm}");
+        return Err(FilesystemError::Unsupported { format: Format::Squashfs, what });
+    }
     let block_size = word(&bytes, 12) & u64::from(u32::MAX);
     if !(4096..=1 << 20).contains(&block_size) || !block_size.is_power_of_two() {
         return Err(wrong(12, "the size of its blocks is no power of two from 4096 to 1048576"));

@@ -38,6 +38,14 @@ impl Format {
             Self::Squashfs => "squashfs",
         }
     }
+
+    /// What else unpacks such images.
+    pub(super) fn tool(self) -> &'static str {
+        match self {
+            Self::Erofs => "fsck.erofs --extract",
+            Self::Squashfs => "unsquashfs",
+        }
+    }
 }
 
 impl UnknownFormat {

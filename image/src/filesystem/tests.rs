@@ -164,3 +164,55 @@ fn what_files_claim_is_bounded_by_the_image() {
     assert!(error.to_string().ends_with("bytes together, more than 1073741824"), "{error}");
     assert!(error.hint().unwrap().contains("--max-content"));
 }
+
+#[test]
+fn what_is_not_supported_is_named_and_not_called_damaged() {
+    let hint = |error: &FilesystemError| error.hint().unwrap();
+    for (codec, at, value, words) in [
+        ("none", 1024 + 80, 0x8, ""), // a bit that alone says nothing
+        ("none", 1024 + 80, 0x200, "the erofs image has features that are not known,"),
+        ("squashfs", 20, 3, "the squashfs image is compressed with lzo, which this program does not read"),
+        ("squashfs", 20, 2, "the squashfs image is compressed with lzma, which this program does not read"),
+    ] {
+        let mut image = if codec == "squashfs" { squashed("gzip") } else { image(codec) };
+        let old = u16::from_le_bytes([image[at], image[at + 1]]);
+        let new: u16 = if codec == "squashfs" { value } else { old | value };
+        image[at..at + 2].copy_from_slice(&new.to_le_bytes());
+        match opened(image) {
+            Ok(_) => assert_eq!(words, ""),
+            Err(error) => {
+                assert!(!words.is_empty() && error.to_string().starts_with(words), "{error}");
+                assert!(hint(&error).starts_with("mount it, or use "), "{error}");
+            }
+        }
+    }
+    let mut devices = image("none");
+    devices[1024 + 80] |= 0x8;
+    devices[1024 + 86] = 2;
+    let error = opened(devices).unwrap_err();
+    let words = "the erofs image has its content in other files (2), which this program does not read";
+    assert_eq!(error.to_string(), words);
+
+    // The pipe becomes a socket by the mode in its inode
+    let mut sockets = image("none");
+    let mode = |kind: u16| (kind | 0o644).to_le_bytes();
+    let at = sockets.windows(2).position(|bytes| bytes == mode(0o010_000)).unwrap();
+    sockets[at..at + 2].copy_from_slice(&mode(0o140_000));
+    let error = opened(sockets).unwrap().entries().unwrap_err();
+    let words = "the erofs image has a socket, /usr/pipe, which this program does not read";
+    assert_eq!(error.to_string(), words);
+
+    // With MicroLZMA and DEFLATE instead of zstd: names can be read, and content not
+    for (bits, name) in [(0b010, "microlzma"), (0b100, "deflate"), (0b110, "microlzma or deflate")] {
+        let mut image = image("zstd");
+        image[1024 + 84] = bits;
+        let image = opened(image).unwrap();
+        let entries = image.entries().unwrap();
+        let entry = entries.iter().find(|entry| entry.layout == Layout::Compressed).unwrap();
+        let error = image.content(entry, |_| Ok::<_, FilesystemError>(())).unwrap_err();
+        let told =
+            format!("/usr/a/file of the image is compressed with {name}, which this program does not read");
+        assert_eq!(error.to_string(), told);
+        assert_eq!(hint(&error), "mount it, or use fsck.erofs --extract");
+    }
+}
