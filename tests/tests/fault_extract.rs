@@ -8,10 +8,12 @@ use std::process::{Command, ExitCode, Output};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use sysext_image::ddi::{Architecture, Designator, Kind, Role};
 use sysext_image::extract::{Options, Owners, extract};
 use sysext_image::filesystem::Limits;
+use sysext_image::gpt::{Guid, Layout, New, Sector};
 use sysext_image::tree::{Metadata, Tree};
-use sysext_image::{Codec, Filesystem, Format, erofs, squashfs};
+use sysext_image::{Codec, Filesystem, Format, erofs, squashfs, verity};
 use tempfile::TempDir;
 use tests::needs::{Need, Suite};
 use tests::programs::program;
@@ -41,6 +43,8 @@ fn main() -> ExitCode {
     suite.trial("fault_extract_directory_in_itself", &[], directory_loop);
     suite.trial("fault_extract_file_that_claims_a_tebibyte", &[], tebibyte);
     suite.trial("fault_extract_by_the_program", &[], by_the_program);
+    suite.trial("fault_extract_verity_that_covers_less_than_the_image", &[], covers_less);
+    suite.trial("fault_extract_image_that_ends_inside_a_sector", &[], half_a_sector);
     suite.isolated("fault_extract_full_disk", &[Need::Root], full_disk);
     suite.run()
 }
@@ -122,7 +126,7 @@ fn attempt(image: Vec<u8>, into: &Path) -> Result<()> {
 
 /// What every refusal must tell: where it is, or what of the image's own account is wrong.
 fn tells_where(told: &str) -> bool {
-    ["offset ", "the image is not sound: /", "claim to have ", "this is no erofs", "no disk image", "more than "]
+    ["offset ", "the image is not sound: /", "claim to have ", "this is no erofs", "no disk image", "more than ", "does not read"]
         .iter()
         .any(|words| told.contains(words))
         // Names that no directory on disk can have next to each other, and attributes it cannot hold
@@ -356,6 +360,60 @@ fn by_the_program() -> Result<()> {
         "{told}"
     );
     ensure!(run(name, &whole, &["verify"])?.status.success(), "the whole image is refused");
+    Ok(())
+}
+
+/// Nobody vouches for the rest, whatever it is; the kernel does not read it.
+fn covers_less() -> Result<()> {
+    let desk = Desk::new()?;
+    let whole = image(&tree()?, "none")?;
+    for covered in [whole.len(), whole.len() - 4096] {
+        let seed = verity::Seed::of_first_block(&whole);
+        let mut builder = verity::Builder::new(verity::Parameters::from_seed(&seed), None);
+        builder.update(&whole[..covered]);
+        let tree = builder.finish()?;
+        let mut hashes = Vec::new();
+        tree.write_to(&mut hashes)?;
+        let new = |role, id, content: &[u8]| New {
+            kind: Kind { architecture: Architecture::X86_64, designator: Designator::Root, role }.guid(),
+            id: Guid(id),
+            size: content.len() as u64,
+            flags: 0,
+            name: String::new(),
+        };
+        let root_hash = tree.root_hash();
+        let partitions = vec![
+            new(Role::Data, root_hash.first_half(), &whole),
+            new(Role::Verity, root_hash.second_half(), &hashes),
+        ];
+        let layout = Layout::new(Sector::Bytes512, Guid([1; 16]), partitions)?;
+        let mut disk = layout.head();
+        disk.extend([&whole[..], &hashes].concat());
+        disk.extend(layout.tail());
+        fs::write(desk.path("x.raw"), disk)?;
+        let output = Command::new(program("bakery")?).arg("verify").arg(desk.path("x.raw")).output()?;
+        let told = String::from_utf8(output.stderr)?;
+        let words = format!("covers {covered} bytes of the file system, which has {}", whole.len());
+        ensure!(output.status.success() == (covered == whole.len()), "{}: {told}", output.status);
+        ensure!(output.status.success() || told.contains(&words), "{told}");
+    }
+    Ok(())
+}
+
+/// What `mksquashfs -nopad` makes: no loop device shows the last bytes.
+fn half_a_sector() -> Result<()> {
+    let desk = Desk::new()?;
+    let mut bytes = squashed(&tree()?, "zstd")?;
+    let length = usize::try_from(u64::from_le_bytes(bytes[40..48].try_into()?))?;
+    ensure!(length % 512 != 0, "the image needs no padding");
+    for (length, is_sound) in [(length.next_multiple_of(512), true), (length, false)] {
+        bytes.truncate(length);
+        fs::write(desk.path("x.raw"), &bytes)?;
+        let output = Command::new(program("bakery")?).arg("verify").arg(desk.path("x.raw")).output()?;
+        let told = String::from_utf8(output.stderr)?;
+        ensure!(output.status.success() == is_sound, "{}: {told}", output.status);
+        ensure!(is_sound || told.contains("the kernel reads whole sectors of 512 bytes"), "{told}");
+    }
     Ok(())
 }
 

@@ -18,6 +18,9 @@ use crate::release;
 /// How many problems are told.
 const MOST: usize = 20;
 
+/// What a loop device counts in, in bytes: it does not see what is behind the last whole one.
+const SECTOR: u64 = 512;
+
 /// Check that an image is whole and sound, and that it is an extension.
 ///
 /// Every name and every file is read; the superblock, the structure, dm-verity and the extension-release file
@@ -70,11 +73,17 @@ impl Args {
                 "wrong"
             }
         };
+        let size = opened.filesystem.facts().size;
+        if opened.disk.is_none() && size > opened.length / SECTOR * SECTOR {
+            problems.push(format!(
+                "the kernel reads whole sectors of {SECTOR} bytes, and the last bytes of the image are in none"
+            ));
+        }
         let (verity, signature) = vouched(&opened, &certificates, &mut problems);
         let entries = opened.filesystem.entries().with_context(shown)?;
         let limits = self.max_content.map_or(Limits::of_image(opened.length), |content| Limits { content });
         let total = limits.check(&entries).with_context(shown)?;
-        let (files, content) = read_all(&opened, &entries, total, &mut problems);
+        let (files, content) = read_all(&opened, &entries, total, &mut problems).with_context(shown)?;
         let extension = extension(&opened, &entries, self.name.as_deref(), &mut problems);
         let verified = Verified {
             sound: problems.is_empty(),
@@ -137,7 +146,13 @@ fn vouched(
         return ("none", "none".to_owned());
     };
     let verity = match disk.verify() {
-        Ok(()) => "valid",
+        // The kernel would not read the rest, and nobody vouches for it
+        Ok(covered) if covered < opened.filesystem.facts().size => {
+            let size = opened.filesystem.facts().size;
+            problems.push(format!("dm-verity covers {covered} bytes of the file system, which has {size}"));
+            "incomplete"
+        }
+        Ok(_) => "valid",
         Err(error) => {
             problems.push(format!("{:#}", anyhow::Error::new(error)));
             "wrong"
@@ -162,7 +177,12 @@ fn vouched(
 }
 
 /// Reads every file; how many there are, and how many bytes could be read.
-fn read_all(opened: &Opened, entries: &[Entry], total: u64, problems: &mut Vec<String>) -> (u64, u64) {
+fn read_all(
+    opened: &Opened,
+    entries: &[Entry],
+    total: u64,
+    problems: &mut Vec<String>,
+) -> Result<(u64, u64), FilesystemError> {
     let mut progress = Progress::new("verifying");
     let mut seen = std::collections::HashSet::new();
     let (mut files, mut content) = (0, 0);
@@ -176,11 +196,14 @@ fn read_all(opened: &Opened, entries: &[Entry], total: u64, problems: &mut Vec<S
             progress.show(content, total);
             Ok::<_, FilesystemError>(())
         });
-        if let Err(error) = read {
-            problems.push(format!("{:#}", anyhow::Error::new(error)));
+        match read {
+            Ok(()) => {}
+            // That says nothing of the image
+            Err(error @ FilesystemError::Compression { .. }) => return Err(error),
+            Err(error) => problems.push(format!("{:#}", anyhow::Error::new(error))),
         }
     }
-    (files, content)
+    Ok((files, content))
 }
 
 /// The extension's name, by its one extension-release file.

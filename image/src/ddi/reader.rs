@@ -95,17 +95,20 @@ impl<R: Read + Seek> Reader<R> {
         Ok(Checked::new(self.filesystem(), self.verifier()?))
     }
 
-    /// Checks that the filesystem is what the root hash vouches for, all of it.
+    /// Checks that the filesystem is what the root hash vouches for, and says how many bytes from its
+    /// start that are.
     ///
-    /// The partition may be longer than the filesystem in it: what lies behind is not seen by the kernel.
-    pub fn verify(&self) -> Result<(), ReadError> {
+    /// The partition may be longer: what lies behind is not seen by the kernel. Whoever knows how long the
+    /// filesystem is has to see that it ends before.
+    pub fn verify(&self) -> Result<u64, ReadError> {
         let mut verifier = self.verifier()?;
         let covered = verifier.superblock().data_size();
         let failed = |source| ReadError::Verity { partition: self.data.offset, source };
         if covered > self.data.size {
             return Err(failed(crate::verity::VerifyError::Length { length: self.data.size, covered }));
         }
-        verifier.verify_range(&mut self.filesystem(), 0..covered).map_err(failed)
+        verifier.verify_range(&mut self.filesystem(), 0..covered).map_err(failed)?;
+        Ok(covered)
     }
 
     /// Checks that the root hash was signed with the key of one of these certificates, and says which.

@@ -59,7 +59,7 @@ fn what_is_written_is_read() {
             );
             let root_hash = reader.root_hash().unwrap();
             assert_eq!(reader.signature(), Some(&sign(&root_hash).unwrap()));
-            reader.verify().unwrap();
+            assert_eq!(reader.verify().unwrap(), size.next_multiple_of(4096) as u64);
             for view in [&mut reader.filesystem() as &mut dyn std::io::Read, &mut reader.checked().unwrap()] {
                 let mut read = Vec::new();
                 view.read_to_end(&mut read).unwrap();
