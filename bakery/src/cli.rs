@@ -163,14 +163,29 @@ fn print(lines: impl IntoIterator<Item = String>) -> Result<()> {
     let mut stdout = io::stdout().lock();
     lines
         .into_iter()
-        .try_for_each(|line| writeln!(stdout, "{line}"))
+        .try_for_each(|line| writeln!(stdout, "{}", harmless(&line)))
         .and_then(|()| stdout.flush())
         .context("cannot write to the standard output")
 }
 
 /// Says something on standard error. Nobody to read it is no reason to stop.
 fn say(text: impl std::fmt::Display) {
-    let _unread = writeln!(io::stderr(), "{text}");
+    let _unread = writeln!(io::stderr(), "{}", harmless(&text.to_string()));
+}
+
+/// What a terminal shows and does not obey: names in images are anybody's.
+fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' | '\t' => shown.push(character),
+            _ if character.is_control() => {
+                shown.extend(format!("\\x{:02x}", u32::from(character)).chars());
+            }
+            _ => shown.push(character),
+        }
+    }
+    shown
 }
 
 /// A number of bytes for people.
@@ -248,6 +263,11 @@ mod tests {
     fn bytes_are_shown_in_the_unit_that_fits() {
         assert_eq!(show_bytes(1023), "1023 bytes");
         assert_eq!(show_bytes(74_788_864), "71.3 MiB (74788864 bytes)");
+    }
+
+    #[test]
+    fn names_do_not_command_a_terminal() {
+        assert_eq!(harmless("/usr/\x1b[31mé\x7f\u{9b}\r\n  a\tb"), "/usr/\\x1b[31mé\\x7f\\x9b\\x0d\n  a\tb");
     }
 
     #[test]
