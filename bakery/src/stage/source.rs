@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use sysext_image::Tree;
-use sysext_image::filesystem::Limits;
+use sysext_image::filesystem::{FilesystemError, Limits};
 use sysext_image::probe::{self, Kind, ProbeError};
 use sysext_image::tree::{ImageError, Rules, TarError, TreeError};
 
@@ -73,7 +73,13 @@ impl SourceError {
             }
             Self::Tar { source, .. } => source.hint(),
             Self::Image(error) => error.hint(),
-            Self::Content { source, .. } => source.hint(),
+            Self::Content { source, path } => match **source {
+                ImageError::Image(FilesystemError::TooMuch { claimed, .. }) => Some(format!(
+                    "if that is so, bakery extract {} DIR --max-content {claimed}, and bake DIR",
+                    path.display()
+                )),
+                _ => source.hint(),
+            },
             Self::Open { .. } | Self::Probe { .. } | Self::Neither { .. } => None,
         }
     }
