@@ -1,0 +1,200 @@
+//! `plan`, and what writes: `update`, `acquire`, `vacuum`.
+
+use std::fs;
+
+use anyhow::{Result, ensure};
+use tests::node::{Publisher, image};
+
+use crate::Site;
+
+pub(crate) fn plan() -> Result<()> {
+    let site = Site::new()?;
+    let install = |from: &str| {
+        site.expect(&format!(
+            "demo: install 1.10{from}\n  \
+             get SERVER/demo/FILE, SIZE bytes, sha256 SHORT, signed by KEY in serial 1 of example\n    \
+             as ROOT/var/lib/sysupdate/images/demo/FILE\n"
+        ))
+    };
+    site.run(&["plan", "-C", "demo"])?.well()?.says("")?.prints(&install("")?)?;
+    site.run(&["update", "-C", "demo", "1.9"])?.well()?;
+    site.run(&["plan", "-C", "demo"])?.well()?.says("")?.prints(&install(" (now 1.9)")?)?;
+    site.run(&["update", "-C", "demo"])?.well()?;
+    let keep = "demo: keep 1.10: nothing newer may be used\n";
+    site.run(&["plan", "-C", "demo"])?.well()?.says("")?.prints(keep)?;
+    let back = "demo: put 1.9, which is here already, in use (now 1.10)\n";
+    site.run(&["plan", "-C", "demo", "1.9"])?.well()?.says("")?.prints(back)?;
+    site.run(&["plan", "-C", "demo", "7"])?.ended(1)?.prints("demo: 7 is neither here nor offered\n")?;
+    Ok(())
+}
+
+pub(crate) fn plan_json() -> Result<()> {
+    let site = Site::new()?;
+    let expected = site.expect(
+        r#"{
+  "components": [
+    {
+      "component": "demo",
+      "active": null,
+      "decision": "install",
+      "remove": [],
+      "acquire": [
+        {
+          "transfer": "demo",
+          "urls": [
+            "SERVER/demo/FILE"
+          ],
+          "sha256": "SHA256",
+          "size": SIZE,
+          "evidence": "signed by KEY in serial 1 of example",
+          "target": "ROOT/var/lib/sysupdate/images/demo/FILE"
+        }
+      ],
+      "activation": {
+        "version": "1.10",
+        "previous": null,
+        "links": [
+          {
+            "path": "ROOT/var/lib/extensions/demo.raw",
+            "target": "ROOT/var/lib/sysupdate/images/demo/FILE"
+          }
+        ],
+        "back": [
+          {
+            "path": "ROOT/var/lib/extensions/demo.raw",
+            "target": null
+          }
+        ],
+        "files": [
+          "ROOT/var/lib/sysupdate/images/demo/FILE"
+        ],
+        "sha256": [
+          "SHA256"
+        ],
+        "health": []
+      },
+      "removals": [],
+      "passed_over": []
+    }
+  ]
+}
+"#,
+    )?;
+    site.run(&["plan", "-C", "demo", "--json=pretty"])?.well()?.says("")?.prints(&expected)?;
+    Ok(())
+}
+
+pub(crate) fn update() -> Result<()> {
+    let site = Site::new()?;
+    let progress = site.expect(
+        "demo: fetching SERVER/demo/FILE (0.0 MB)\ndemo: 1.10 is here, signed by KEY in serial 1 of example\n",
+    )?;
+    site.run(&["update", "-C", "demo"])?.well()?.says(&progress)?.prints("demo: installed 1.10\n")?;
+    site.run(&["update", "-C", "demo"])?.well()?.says("")?.prints("demo: up to date\n")?;
+    let back =
+        "demo: fetching SERVER/demo/OLD (0.0 MB)\ndemo: 1.9 is here, signed by KEY in serial 1 of example\n";
+    let back = site.expect(back)?.replace("OLD", &Publisher::file("demo", "1.9")?);
+    let seen = site.run(&["update", "-C", "demo", "1.9"])?.well()?;
+    seen.says(&back)?.prints("demo: updated from 1.10 to 1.9\n")?;
+    // Both are here now: nothing is fetched.
+    let seen = site.run(&["update", "-C", "demo"])?.well()?;
+    seen.says("")?.prints("demo: updated from 1.9 to 1.10\n")?;
+    site.run(&["update", "-A", "1.9"])?
+        .ended(1)?
+        .prints("")?
+        .says("error: a version belongs to one component\nhint: name the component with --component=\n")?;
+    Ok(())
+}
+
+pub(crate) fn update_json() -> Result<()> {
+    let site = Site::new()?;
+    let report = |outcome: &str, evidence: &str| {
+        format!(
+            "{{\"components\":[{{\"component\":\"demo\",\"outcome\":{outcome}{evidence},\
+             \"dropped\":[],\"passed_over\":[],\"failures\":[],\"warnings\":[]}}],\"merged\":null,\"warnings\":[]}}\n"
+        )
+    };
+    let installed = r#""updated","version":"1.10","previous":null"#;
+    let evidence = site.expect(r#","evidence":"signed by KEY in serial 1 of example""#)?;
+    site.run(&["update", "-C", "demo", "--json"])?.well()?.prints(&report(installed, &evidence))?;
+    site.run(&["update", "-C", "demo", "--json"])?.well()?.says("")?.prints(&report("\"up-to-date\"", ""))?;
+    let seen = site.run(&["update", "-C", "demo", "--json", "7"])?.ended(1)?;
+    seen.says("")?.prints(
+        "{\"components\":[{\"component\":\"demo\",\"outcome\":\"undecided\",\"dropped\":[],\"passed_over\":[],\
+         \"failures\":[{\"error\":\"7 is neither here nor offered\"}],\"warnings\":[]}],\"merged\":null,\"warnings\":[]}\n",
+    )?;
+    Ok(())
+}
+
+/// What was acquired is put in use without another look at its bytes' server.
+pub(crate) fn acquire() -> Result<()> {
+    let site = Site::new()?;
+    site.run(&["update", "-C", "demo", "1.9"])?.well()?;
+    let news = "demo: 1.10 is here; the next update puts it in use\n";
+    site.run(&["acquire", "-C", "demo"])?.well()?.prints(news)?;
+    let (pending, old) = (Publisher::file("demo", "1.10")?, Publisher::file("demo", "1.9")?);
+    let names = site.node.names("var/lib/sysupdate/images/demo")?;
+    ensure!(names == [format!(".sysupdate.pending.{pending}"), old.clone()], "{names:?}");
+    ensure!(site.node.in_use("demo")? == Some(old), "something else is in use");
+    site.run(&["acquire", "-C", "demo"])?.well()?.prints(news)?;
+    fs::remove_file(site.publisher.path(format!("demo/{pending}")))?;
+    site.run(&["update", "-C", "demo"])?.well()?.prints("demo: updated from 1.9 to 1.10\n")?;
+    site.run(&["acquire", "-C", "demo"])?.well()?.prints("demo: up to date\n")?;
+    Ok(())
+}
+
+pub(crate) fn offline() -> Result<()> {
+    let site = Site::new()?;
+    site.run(&["update", "-C", "demo", "1.9"])?.well()?;
+    let listed = "● 1.9     ✓                   current\n";
+    site.run(&["list", "-C", "demo", "--no-legend", "--offline"])?.well()?.says("")?.prints(listed)?;
+    site.run(&["check-new", "-C", "demo", "--offline"])?.ended(1)?.says("")?.prints("")?;
+    let plan = "demo: keep 1.9: nothing newer may be used\n";
+    site.run(&["plan", "-C", "demo", "--offline"])?.well()?.says("")?.prints(plan)?;
+    Ok(())
+}
+
+pub(crate) fn vacuum() -> Result<()> {
+    let site = Site::new()?;
+    site.run(&["update", "-C", "demo", "1.9"])?.well()?;
+    site.run(&["update", "-C", "demo"])?.well()?;
+    let vacuum = |arguments: &[&str]| site.run(&[&["vacuum", "-C", "demo"], arguments].concat());
+    vacuum(&[])?.well()?.prints("")?.says("Found nothing to remove.\n")?;
+    // The last good version is the one in use.
+    let old = Publisher::file("demo", "1.9")?;
+    vacuum(&["-m", "1"])?.well()?.prints("")?.says(&format!(
+        "Removing old 'ROOT/var/lib/sysupdate/images/demo/{old}' (regular-file).\nRemoved 1 instances.\n"
+    ))?;
+    vacuum(&["--json=short", "-m1"])?
+        .well()?
+        .says("")?
+        .prints("{\"removed\":0,\"disabledTransfers\":0}\n")?;
+    vacuum(&["-m", "0"])?
+        .ended(1)?
+        .says("error: The --instances-max= argument must be >= 1 while vacuuming\n")?;
+    let seen = site.run(&["update", "-C", "demo", "--instances-max=1"])?.ended(1)?;
+    seen.says("error: The --instances-max= argument must be >= 2 while updating\n")?;
+    Ok(())
+}
+
+/// It would be taken back as soon as it is merged: it is not even fetched, and not called bad. Where
+/// something else merges, it is installed.
+pub(crate) fn disk_image() -> Result<()> {
+    let mut site = Site::new()?;
+    let disk = site.publisher.offer("demo", "2", image::data("demo", "2")?)?;
+    disk.verity = Some("5".repeat(64));
+    site.publisher.issue()?;
+    site.node.define("demo", &site.publisher.transfer("demo", "Activate=refresh\n"))?;
+    let why = "one of the images with a partition table, which are not merged yet \
+               (systemd-sysext does; then Activate=none)";
+    let plan = site.run(&["-C", "demo", "plan"])?.well()?;
+    plan.mentions("demo: install 1.10\n")?.mentions(&format!("  not 2: it is {why}\n"))?;
+    site.run(&["-C", "demo", "list"])?.well()?.mentions(&format!("excluded: it is {why}\n"))?;
+    site.run(&["-C", "demo", "update", "2"])?.ended(1)?.mentions(&format!("2 is {why}"))?;
+    ensure!(site.node.names("var/lib/sysupdate/images/demo")?.is_empty(), "something was fetched");
+
+    site.node.define("demo", &site.publisher.transfer("demo", "Activate=none\n"))?;
+    site.run(&["-C", "demo", "update"])?.well()?;
+    ensure!(site.node.in_use("demo")? == Some(Publisher::file("demo", "2")?));
+    Ok(())
+}
