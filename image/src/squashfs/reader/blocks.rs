@@ -35,6 +35,9 @@ const KEEP_MIN: u64 = 4 << 20;
 /// How much more for each byte of the image.
 const KEEP_PER: u64 = 256;
 
+/// How much with the largest: several million names.
+const KEEP_MAX: u64 = 4 << 30;
+
 /// The blocks of an image.
 pub(super) struct Blocks<R> {
     source: R,
@@ -88,7 +91,7 @@ impl<R: Read + Seek> Blocks<R> {
     /// Begins a call.
     pub(super) fn allow(&mut self) {
         self.unpack = UNPACK_MIN + self.length / UNPACK_PER;
-        self.keep = KEEP_MIN.saturating_add(self.length.saturating_mul(KEEP_PER));
+        self.keep = kept(self.length);
     }
 
     /// Counts memory that what is returned will take.
@@ -252,6 +255,11 @@ impl<R: Read + Seek> Blocks<R> {
     }
 }
 
+/// How much memory in bytes what a call returns may take, with an image of this length.
+fn kept(length: u64) -> u64 {
+    KEEP_MIN.saturating_add(length.saturating_mul(KEEP_PER)).min(KEEP_MAX)
+}
+
 impl Cursor {
     /// Where the metadata block begins in the image.
     pub(super) fn position(&self) -> u64 {
@@ -308,6 +316,12 @@ mod tests {
     use crate::entry::EntryKind;
     use crate::squashfs::{Options, ReadError, Reader, write};
     use crate::tree::{Metadata, Tree};
+
+    #[test]
+    fn no_image_fills_the_memory_with_names() {
+        assert_eq!(super::kept(1 << 20), (4 << 20) + (256 << 20));
+        assert_eq!((super::kept(100 << 20), super::kept(u64::MAX)), (4 << 30, 4 << 30));
+    }
 
     /// Ends of files that have a fragment each, one more than are kept.
     #[test]
