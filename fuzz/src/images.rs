@@ -21,8 +21,8 @@ pub(crate) static TARGETS: &[Target] = &[
 ];
 
 /// A cluster and its unpacked form are at most a megabyte each; names take 13 bytes of an image or more,
-/// and what is kept of each is a path and an inode.
-const EROFS: Memory = Memory { constant: 8 << 20, factor: 256 };
+/// and what is kept of each is a path and an inode. Eight megabytes of the packed inode are kept.
+const EROFS: Memory = Memory { constant: 16 << 20, factor: 256 };
 
 /// The metadata blocks and fragments that are kept have half a megabyte and three; what is returned of the
 /// names is bounded by four megabytes and 256 bytes for each of the image, and is copied while it grows.
