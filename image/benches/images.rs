@@ -2,10 +2,10 @@
 //! the mounted image with nothing cached.
 //!
 //! ```text
-//! .ci/peers && .ci/corpora && cargo bench -p sysext-image [-- M] [-- L]
+//! .ci/peers && .ci/corpora && cargo bench -p sysext-image [-- [M|L] [TEXT]]
 //! ```
 //!
-//! Prints a table in Markdown, each row with both settings, the medians of interleaved runs, and the ratio
+//! `TEXT` picks the rows that have it in our setting, as `zstd:3` or `erofs`. Prints a table in Markdown, each row with both settings, the medians of interleaved runs, and the ratio
 //! beside its target. Reads need root, for mounts; without, they are left out and the table says so.
 
 use std::ffi::OsString;
@@ -54,17 +54,18 @@ fn run() -> Result<()> {
         .filter(|argument| *argument != "--bench")
         .map(|argument| argument.to_str().map(String::from).context("an argument is not text"))
         .collect::<Result<_>>()?;
-    for name in &wanted {
-        if !["M", "L"].contains(&name.as_str()) {
-            bail!("there is no corpus {name:?}, there are M and L");
-        }
+    let is_wanted = |row: &&Row| {
+        let setting = row.ours.setting();
+        wanted.iter().all(|text| text == row.corpus || setting.contains(text.as_str()))
+    };
+    let rows: Vec<&Row> = rows::ROWS.iter().filter(is_wanted).collect();
+    if rows.is_empty() {
+        bail!("no row is for all of {wanted:?}: there are corpora M and L, and settings such as zstd:3");
     }
     let directory = tempfile::Builder::new().prefix("images-").tempdir_in("/var/tmp")?;
     let mounts = reads::Mounts::new(directory.path())?;
     table::head(mounts.is_some())?;
-    for row in
-        rows::ROWS.iter().filter(|row| wanted.is_empty() || wanted.iter().any(|name| name == row.corpus))
-    {
+    for row in rows {
         let tree = corpus(row.corpus)?;
         let result = compare(row, &tree, directory.path(), mounts.as_ref())
             .with_context(|| format!("{} on corpus {}", row.ours.setting(), row.corpus))?;
@@ -77,13 +78,13 @@ fn run() -> Result<()> {
 struct Comparison {
     ours: Figures,
     peer: Figures,
+    reads: Option<reads::Reads>,
 }
 
 /// The medians of one side.
 struct Figures {
     cost: cost::Cost,
     bytes: u64,
-    reads: Option<reads::Times>,
 }
 
 fn compare(row: &Row, tree: &Path, directory: &Path, mounts: Option<&reads::Mounts>) -> Result<Comparison> {
@@ -98,15 +99,15 @@ fn compare(row: &Row, tree: &Path, directory: &Path, mounts: Option<&reads::Moun
             costs.push(cost::of(side, tree, image)?);
         }
     }
-    let mut times = match (mounts, row.reads) {
-        (Some(mounts), Some(_)) => mounts.compare(sides.map(Side::filesystem), &images)?.map(Some),
-        _ => [None, None],
+    let reads = match (mounts, row.reads) {
+        (Some(mounts), Some(_)) => Some(mounts.compare(sides.map(Side::filesystem), &images)?),
+        _ => None,
     };
-    let mut figures = |index: usize| -> Result<Figures> {
+    let figures = |index: usize| -> Result<Figures> {
         let bytes = std::fs::metadata(&images[index])?.len();
-        Ok(Figures { cost: cost::median(&costs[index]), bytes, reads: times[index].take() })
+        Ok(Figures { cost: cost::median(&costs[index]), bytes })
     };
-    Ok(Comparison { ours: figures(0)?, peer: figures(1)? })
+    Ok(Comparison { ours: figures(0)?, peer: figures(1)?, reads })
 }
 
 /// A tree that `.ci/corpora` made.

@@ -1,5 +1,8 @@
 //! How long it takes to read from a mounted image of which nothing is cached: 500 reads of 4 KiB at random
-//! places of a large program, and that program from its start to its end. Ours and the peer's by turns.
+//! places of a large program, and that program from its start to its end.
+//!
+//! Both images are read one after the other in each round, ours first in every second one. What else the
+//! machine does slows both, so the ratio of each round is taken, and of those the median.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -14,7 +17,7 @@ use nix::sched::{CloneFlags, unshare};
 use rustix::fs::Advice;
 
 /// How often each image is read.
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 15;
 
 /// How many reads at random places make one time.
 const READS: usize = 500;
@@ -39,6 +42,16 @@ pub(crate) struct Times {
     pub(crate) size: u64,
 }
 
+/// What reading both images came to.
+pub(crate) struct Reads {
+    /// The medians: ours first, the peer's second.
+    pub(crate) times: [Times; 2],
+    /// Ours of the peer's, reads at random places.
+    pub(crate) random: f64,
+    /// The same for the whole program.
+    pub(crate) sequential: f64,
+}
+
 impl Mounts {
     /// A place to mount below `directory`; `None` without the privilege.
     pub(crate) fn new(directory: &Path) -> Result<Option<Self>> {
@@ -53,25 +66,36 @@ impl Mounts {
     }
 
     /// Reads both images by turns.
-    pub(crate) fn compare(&self, filesystems: [&str; 2], images: &[PathBuf; 2]) -> Result<[Times; 2]> {
-        let mut times = [Vec::new(), Vec::new()];
+    pub(crate) fn compare(&self, filesystems: [&str; 2], images: &[PathBuf; 2]) -> Result<Reads> {
+        let mut rounds = Vec::new();
         for round in 0..ROUNDS {
-            for ((filesystem, image), times) in filesystems.iter().zip(images).zip(&mut times) {
-                self.mount(filesystem, image)?;
-                let read = read(&self.0.join(PROGRAM), round as u64 + 1);
+            let read = |side: usize| -> Result<Times> {
+                self.mount(filesystems[side], &images[side])?;
+                let times = read(&self.0.join(PROGRAM), round as u64 + 1);
                 umount2(&self.0, MntFlags::empty())?;
-                times.push(read?);
-            }
+                times
+            };
+            rounds.push(if round % 2 == 0 {
+                let ours = read(0)?;
+                [ours, read(1)?]
+            } else {
+                let peer = read(1)?;
+                [read(0)?, peer]
+            });
         }
-        Ok(times.map(|times| Times {
-            random: median(times.iter().map(|times| times.random)),
-            sequential: median(times.iter().map(|times| times.sequential)),
-            size: times.first().map_or(0, |times| times.size),
-        }))
+        let median = |figure: &dyn Fn(&[Times; 2]) -> f64| median(rounds.iter().map(figure));
+        let times = |side: usize| Times {
+            random: median(&|times| times[side].random),
+            sequential: median(&|times| times[side].sequential),
+            size: rounds.first().map_or(0, |times| times[side].size),
+        };
+        Ok(Reads {
+            times: [times(0), times(1)],
+            random: median(&|[ours, peer]| ours.random / peer.random),
+            sequential: median(&|[ours, peer]| ours.sequential / peer.sequential),
+        })
     }
-}
 
-impl Mounts {
     fn mount(&self, filesystem: &str, image: &Path) -> Result<()> {
         let mut command = Command::new("mount");
         let status = command.args(["-t", filesystem, "-o", "loop,ro"]).arg(image).arg(&self.0).status()?;

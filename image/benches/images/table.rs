@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::reads;
 use super::rows::{self, Row};
 use super::{Comparison, Figures};
 
@@ -21,16 +22,15 @@ pub(crate) fn head(with_reads: bool) -> Result<()> {
 
 /// Prints three lines: ours, the peer's, and the ratios beside their targets.
 pub(crate) fn print(row: &Row, result: &Comparison) {
-    let Comparison { ours, peer } = result;
-    for (side, figures) in [(&row.ours, ours), (&row.peer, peer)] {
-        println!("| {} | {} | {} |", row.corpus, side.setting(), cells(figures));
+    let Comparison { ours, peer, reads } = result;
+    for (index, (side, figures)) in [(&row.ours, ours), (&row.peer, peer)].into_iter().enumerate() {
+        let times = reads.as_ref().map(|reads| reads.times[index]);
+        println!("| {} | {} | {} |", row.corpus, side.setting(), cells(figures, times));
     }
-    let reads = match (ours.reads, peer.reads, row.reads) {
-        (Some(ours), Some(peer), Some(target)) => format!(
-            "{} | {}",
-            ratio(ours.random / peer.random, target),
-            ratio(ours.sequential / peer.sequential, target)
-        ),
+    let reads = match (reads, row.reads) {
+        (Some(reads), Some(target)) => {
+            format!("{} | {}", ratio(reads.random, target), ratio(reads.sequential, target))
+        }
         _ => "- | -".to_owned(),
     };
     println!(
@@ -42,8 +42,8 @@ pub(crate) fn print(row: &Row, result: &Comparison) {
     );
 }
 
-fn cells(figures: &Figures) -> String {
-    let Figures { cost, bytes, reads } = figures;
+fn cells(figures: &Figures, reads: Option<reads::Times>) -> String {
+    let Figures { cost, bytes } = figures;
     let reads = reads.map_or_else(
         || "- | -".to_owned(),
         |times| format!("{:.0} | {:.0}", times.random * 1e3, times.size as f64 / 1e6 / times.sequential),
