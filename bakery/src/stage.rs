@@ -7,8 +7,8 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use sysext_image::Tree;
 use sysext_image::tree::{ContentError, Kind, Metadata, TreeError};
+use sysext_image::{Progress, Tree};
 use sysext_manifests::architecture::Architecture;
 use sysext_manifests::extension_release::ExtensionRelease;
 use sysext_manifests::os_release::OsReleaseError;
@@ -44,6 +44,8 @@ pub struct Request<'a> {
     pub inputs: &'a BTreeMap<String, PathBuf>,
     /// For which architecture.
     pub architecture: Architecture,
+    /// Counts what is read of a compressed archive, for another thread to look at.
+    pub progress: &'a Progress,
 }
 
 /// What goes into the image.
@@ -165,7 +167,7 @@ impl StageError {
 pub fn stage(request: &Request<'_>) -> Result<Staged, StageError> {
     let Request { recipe, inputs, architecture, .. } = request;
     let mut tree = match request.files {
-        Some(files) => source::read(files).map_err(StageError::Source)?,
+        Some(files) => source::read(files, request.progress).map_err(StageError::Source)?,
         None => Tree::new(),
     };
     let is_used = |input: &String| recipe.binary.iter().any(|binary| binary.input == *input);

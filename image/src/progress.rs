@@ -1,13 +1,15 @@
-//! How far the writing of an image has come, for another thread to look at.
+//! How far the making of an image has come, for another thread to look at.
 //!
-//! Writers count what they have done; counting costs nothing worth measuring and waits for nobody.
+//! Readers of archives and writers of images count what they have done; counting costs nothing worth measuring and waits for nobody.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What a writer does at the moment. A writer goes through them in this order, and may leave some out.
+/// What is done at the moment. An image goes through them in this order, and may leave some out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
+    /// Reading a compressed archive, which is counted as it lies there.
+    Reading,
     /// Looking for files that are equal.
     Comparing,
     /// Compressing content.
@@ -20,14 +22,14 @@ pub enum Stage {
     Writing,
 }
 
-/// Where a writer is.
+/// Where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// What it does.
+    /// What is done.
     pub stage: Stage,
     /// How many bytes of this stage are done.
     pub done: u64,
-    /// How many bytes it has to do in this stage.
+    /// How many bytes there are to do in this stage.
     pub total: u64,
 }
 
@@ -43,7 +45,7 @@ struct Counter {
 }
 
 impl Progress {
-    /// Where the writer is; `None` before it has begun.
+    /// Where it is; `None` before anything has begun.
     pub fn position(&self) -> Option<Position> {
         let stage = self.stage();
         // Read while the stage is held, so that it is this stage's.
@@ -55,9 +57,10 @@ impl Progress {
     pub(crate) fn begin(&self, stage: Stage, total: u64) {
         let mut current = self.stage();
         let done = self.0.done.load(Ordering::Relaxed);
-        // A writer that failed leaves a stage unfinished, and the next one begins anew.
+        // A writer that failed leaves a stage unfinished, and the next one begins anew. A file that is read may
+        // have grown.
         debug_assert!(
-            current.is_none_or(|(last, total)| stage <= last || done == total),
+            current.is_none_or(|(last, total)| stage <= last || last == Stage::Reading || done == total),
             "{current:?} ends with {done} bytes"
         );
         *current = Some((stage, total));

@@ -14,7 +14,7 @@ use nix::pty::openpty;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
-use tests::needs::Suite;
+use tests::needs::{Need, Suite};
 use tests::programs::program;
 use tests::sample::Random;
 
@@ -34,6 +34,8 @@ fn main() -> ExitCode {
     for format in ["erofs", "squashfs"] {
         suite.trial(&format!("cli_progress_of_{format}_on_a_terminal"), &[], move || terminal(format));
     }
+    let archive = [Need::Tool("tar"), Need::Tool("xz")];
+    suite.trial("cli_progress_of_an_archive_on_a_terminal", &archive, read);
     suite.trial("cli_progress_is_nothing_in_a_pipe", &[], pipe);
     suite.isolated("fault_interrupt_error_below_a_bar", &[], error);
     suite.trial("fault_interrupt_leaves_nothing", &[], stopped);
@@ -51,7 +53,9 @@ impl Desk {
     fn new(content: usize) -> Result<Self> {
         let desk = Self { directory: tempfile::tempdir()? };
         fs::create_dir_all(desk.path("tree/usr/share/x"))?;
-        fs::write(desk.path("tree/usr/share/x/text"), Random::new(3).text(content))?;
+        // Nothing that compresses looks back as far as this repeats itself
+        let text = Random::new(3).text(SHORT).repeat(content / SHORT);
+        fs::write(desk.path("tree/usr/share/x/text"), text)?;
         Ok(desk)
     }
 
@@ -60,9 +64,13 @@ impl Desk {
     }
 
     fn command(&self, out: &str, more: &[&str]) -> Result<Command> {
+        self.bake("tree", out, more)
+    }
+
+    fn bake(&self, tree: &str, out: &str, more: &[&str]) -> Result<Command> {
         let mut command = Command::new(program("bakery")?);
         command.current_dir(self.directory.path()).env_remove("SOURCE_DATE_EPOCH").stdin(Stdio::null());
-        command.args(["bake", "--name", "x", "--version", "1", "--arch", "x86-64", "--tree", "tree"]);
+        command.args(["bake", "--name", "x", "--version", "1", "--arch", "x86-64", "--tree", tree]);
         command.args(["--kernel", "6.12", "--codec", "zstd:19", "-o", out]).args(more);
         Ok(command)
     }
@@ -157,6 +165,25 @@ fn terminal(format: &'static str) -> Result<()> {
     Ok(())
 }
 
+/// A compressed archive is all that is read before an image is made.
+fn read() -> Result<()> {
+    let desk = Desk::new(LONG)?;
+    let mut shell = Command::new("sh");
+    shell.args(["-ec", "tar -C tree -cf a.tar .; xz -0 a.tar"]).current_dir(desk.directory.path());
+    ensure!(shell.status()?.success());
+    let bake = desk.bake("a.tar.xz", "x.raw", &[])?;
+    let (status, got) = on_a_terminal(bake, |child| {
+        // The first stage is over when the image is begun.
+        desk.begun(child)?;
+        Ok(child.kill()?)
+    })?;
+    ensure!(status.signal().is_some(), "{status}: {got}");
+    let percents = percents(&got, "reading");
+    ensure!(!percents.is_empty() && percents.is_sorted(), "{percents:?} in {got:?}");
+    ensure!(got.contains("\r\x1b[Kbaking with "), "the bar stays in {got:?}");
+    Ok(())
+}
+
 fn pipe() -> Result<()> {
     let desk = Desk::new(SHORT)?;
     let output = desk.command("x.raw", &[])?.output()?;
@@ -196,7 +223,7 @@ fn stopped_on_a_terminal() -> Result<()> {
     let desk = Desk::new(LONG)?;
     let (status, got) = on_a_terminal(desk.command("x.raw", &[])?, |child| {
         desk.begun(child)?;
-        thread::sleep(Duration::from_millis(500));
+        thread::sleep(Duration::from_millis(300));
         Ok(kill(Pid::from_raw(i32::try_from(child.id())?), Signal::SIGINT)?)
     })?;
     ensure!(status.signal() == Some(Signal::SIGINT as i32), "{status}");

@@ -9,6 +9,7 @@ use sysext_image::{Floor, Format};
 use sysext_manifests::architecture::Architecture;
 use sysext_manifests::transfer::HealthCheck;
 
+use super::progress::watch;
 use crate::bake::{self, Output, Wrapping, bake};
 use crate::index::Replaced;
 use crate::keys;
@@ -128,14 +129,16 @@ impl Args {
         }
 
         super::say(format_args!("staging {} {} for {architecture}", recipe.name, recipe.version));
-        let staged = stage(&stage::Request {
+        let progress = sysext_image::Progress::default();
+        let request = stage::Request {
             recipe: &recipe,
             files: files.as_deref(),
             inputs: &inputs,
             architecture,
-        })?;
+            progress: &progress,
+        };
+        let staged = watch(&progress, || stage(&request))?;
         super::say(format_args!("baking with {codec}"));
-        let progress = sysext_image::Progress::default();
         let request = bake::Request {
             recipe: &recipe,
             staged: &staged,
@@ -146,7 +149,7 @@ impl Args {
             replaced: if self.replace { Replaced::Accept } else { Replaced::Refuse },
             progress: &progress,
         };
-        let baked = super::progress::watch(&progress, || bake(&request))?;
+        let baked = watch(&progress, || bake(&request))?;
         if !baked.version.is_seen_by_257() {
             super::say(format_args!(
                 "warning: sysupdate and systemd-sysupdate 262 install {}, but 257 passes over versions with ~ or ^",

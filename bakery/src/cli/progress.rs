@@ -51,7 +51,7 @@ impl Drop for Progress {
     }
 }
 
-/// Shows how far a writer is while it works.
+/// Shows how far something is while it works.
 pub(super) fn watch<T>(progress: &sysext_image::Progress, work: impl FnOnce() -> T) -> T {
     if !io::stderr().is_terminal() {
         return work();
@@ -75,6 +75,7 @@ pub(super) fn watch<T>(progress: &sysext_image::Progress, work: impl FnOnce() ->
 
 fn label(position: Position) -> &'static str {
     match position.stage {
+        Stage::Reading => "reading",
         Stage::Comparing => "comparing",
         Stage::Compressing => "compressing",
         Stage::Packing => "compressing small files",

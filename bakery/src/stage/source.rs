@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sysext_image::Tree;
 use sysext_image::filesystem::{FilesystemError, Limits};
 use sysext_image::probe::{self, Kind, ProbeError};
 use sysext_image::tree::{ImageError, Rules, TarError, TreeError};
+use sysext_image::{Progress, Tree};
 
 use crate::opened::{OpenError, Opened};
 
@@ -86,7 +86,7 @@ impl SourceError {
 }
 
 /// Reads a tree from what is at `path`; `-` is an archive on the standard input.
-pub(super) fn read(path: &Path) -> Result<Tree, SourceError> {
+pub(super) fn read(path: &Path, progress: &Progress) -> Result<Tree, SourceError> {
     let rules = Rules::default();
     let scratch = std::env::temp_dir();
     let tar = |source| SourceError::Tar { path: path.to_owned(), source };
@@ -105,7 +105,7 @@ pub(super) fn read(path: &Path) -> Result<Tree, SourceError> {
     let kind =
         probe::probe(&mut file).map_err(|source| SourceError::Probe { path: path.to_owned(), source })?;
     if kind == Kind::Unknown {
-        return Tree::from_tar_file(file, path, &rules, &scratch).map_err(tar);
+        return Tree::from_tar_file(file, path, &rules, &scratch, progress).map_err(tar);
     }
     let image = Opened::open(path).map_err(SourceError::Image)?;
     Tree::from_image(&image.filesystem, &rules, Limits::of_image(image.length), &scratch)

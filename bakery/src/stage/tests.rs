@@ -27,6 +27,7 @@ impl Files {
             files: Some(self.0.path()),
             inputs: &BTreeMap::new(),
             architecture: Architecture::X86_64,
+            progress: &Progress::default(),
         };
         stage(&request)
     }
@@ -131,7 +132,8 @@ fn inputs_and_recipe_must_agree() {
     let mut recipe = recipe();
     let go = |recipe: &Recipe, inputs: &[(&str, &Path)], architecture| {
         let inputs = inputs.iter().map(|(name, path)| ((*name).to_owned(), path.to_path_buf())).collect();
-        stage(&Request { recipe, files: None, inputs: &inputs, architecture })
+        let progress = &Progress::default();
+        stage(&Request { recipe, files: None, inputs: &inputs, architecture, progress })
     };
     let here = Architecture::of_machine(std::env::consts::ARCH).unwrap();
     let spare = go(&recipe, &[("x", &this)], here);

@@ -21,7 +21,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{Read, Seek};
+use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
@@ -33,6 +33,7 @@ use self::input::Input;
 use self::magic::Kind as Format;
 use self::pax::Records;
 use super::{Device, Kind, Metadata, Rules, Shared, Special, Specials, Tree, TreeError};
+use crate::progress::Progress;
 
 /// The longest name, target or set of pax records of one entry in bytes. A record can hold an extended
 /// attribute of 64 KiB, and an entry a few of those.
@@ -57,14 +58,19 @@ impl Tree {
     }
 
     /// The same for a file that begins with an archive; `path` is for messages. What is not compressed stays where it
-    /// is, and is read again when an image is written.
-    pub fn from_tar_file(file: File, path: &Path, rules: &Rules, scratch: &Path) -> Result<Self, TarError> {
+    /// is, and is read again when an image is written. `progress` counts what is read of one that is.
+    pub fn from_tar_file(
+        file: File,
+        path: &Path,
+        rules: &Rules,
+        scratch: &Path,
+        progress: &Progress,
+    ) -> Result<Self, TarError> {
         let mut decoder;
         let input = match input::kind(&file)? {
             Format::Plain => Input::file(Shared::new(file, path))?,
             Format::Compressed(_) | Format::Foreign(_) => {
-                decoder = file;
-                decoder.rewind().map_err(|source| TarError::Read { offset: 0, source })?;
+                decoder = input::Counted::new(file, progress)?;
                 Input::stream(&mut decoder, scratch)?
             }
         };

@@ -1,7 +1,7 @@
 //! Where the bytes of an archive come from, and where the content of its files stays.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -9,6 +9,7 @@ use super::compressed::Compressed;
 use super::error::TarError;
 use super::header::BLOCK;
 use super::magic::{Kind, MAGIC_MAX};
+use crate::progress::{Progress, Stage};
 use crate::tree::spool::Spool;
 use crate::tree::{Content, Shared};
 
@@ -32,6 +33,29 @@ enum Source<'a> {
 enum Reader<'a> {
     Plain(Box<dyn Read + 'a>),
     Compressed(Box<Compressed<'a>>),
+}
+
+/// A file that is read from its beginning, while somebody counts.
+pub(super) struct Counted<'a> {
+    file: File,
+    progress: &'a Progress,
+}
+
+impl<'a> Counted<'a> {
+    pub(super) fn new(mut file: File, progress: &'a Progress) -> Result<Self, TarError> {
+        let length = file.rewind().and_then(|()| file.metadata());
+        let length = length.map_err(|source| TarError::Read { offset: 0, source })?.len();
+        progress.begin(Stage::Reading, length);
+        Ok(Self { file, progress })
+    }
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        self.progress.add(count as u64);
+        Ok(count)
+    }
 }
 
 /// What a file is, by its first bytes.

@@ -4,6 +4,7 @@ use std::io::{Cursor, Write as _};
 use std::path::Path;
 
 use super::*;
+use crate::progress::{Position, Stage};
 use crate::tree::{Modes, Owner};
 
 /// An archive in the making.
@@ -72,9 +73,13 @@ fn keep() -> Rules {
 fn read(archive: &[u8], rules: &Rules) -> Result<Tree, TarError> {
     let scratch = std::env::temp_dir();
     let streamed = Tree::from_tar(&mut Cursor::new(archive), rules, &scratch);
+    let progress = Progress::default();
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(archive).unwrap();
-    let filed = Tree::from_tar_file(file, Path::new("a.tar"), rules, &scratch);
+    let filed = Tree::from_tar_file(file, Path::new("a.tar"), rules, &scratch, &progress);
+    if let Some(Position { stage, done, total }) = progress.position().filter(|_| filed.is_ok()) {
+        assert_eq!((stage, done, total), (Stage::Reading, archive.len() as u64, archive.len() as u64));
+    }
     match (&streamed, &filed) {
         (Ok(streamed), Ok(filed)) => assert_eq!(lines(streamed), lines(filed)),
         (Err(streamed), Err(filed)) => assert_eq!(streamed.to_string(), filed.to_string()),
