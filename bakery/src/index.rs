@@ -123,6 +123,10 @@ pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
     naming::check_repository(request.repository).map_err(IndexError::Naming)?;
     check_keys(request)?;
     let expires = expiry(*now, request.valid_for)?;
+    // Before anything is written: what is not there would be made, and an empty catalog signed.
+    if !store.is_one().map_err(IndexError::File)? {
+        return Err(IndexError::NoStore { store: store.root().to_owned() });
+    }
 
     let path = store.catalog();
     // Held to the end: two releases at once would give out the same serial.

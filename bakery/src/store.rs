@@ -115,6 +115,24 @@ impl Store {
         names.retain(|name| name != CATALOG && !name.starts_with('.') && self.root.join(name).is_dir());
         Ok(names)
     }
+
+    /// Whether this is a store: it has offered something, or there is something of a bake in it. A mistyped
+    /// directory has neither.
+    pub fn is_one(&self) -> Result<bool, FileError> {
+        if self.catalog().exists() || self.pending_catalog().exists() {
+            return Ok(true);
+        }
+        for name in self.extensions()? {
+            let files = list(&self.extension(&name))?;
+            let is_ours = |file: &String| {
+                file.starts_with(&format!("{name}-")) && (file.ends_with(".raw") || file.ends_with(".json"))
+            };
+            if files.iter().any(is_ours) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 }
 
 /// The names in a directory, sorted; none if it does not exist. What is not UTF-8 was not put there by us.

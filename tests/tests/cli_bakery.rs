@@ -638,3 +638,23 @@ fn cli_bakery_extracts_and_compares_images() -> Result<()> {
     assert!(run.stderr.starts_with("error: cannot open missing: "), "{}", run.stderr);
     Ok(())
 }
+
+#[test]
+fn cli_bakery_signs_nothing_where_there_is_no_store() -> Result<()> {
+    let desk = Desk::with_keys()?;
+    let refusal = "error: there is no store at store\n\
+                   hint: name the directory that `bakery bake --out` wrote to, or bake into store first\n";
+    assert_eq!(desk.index(&[])?.fails()?, refusal);
+    assert!(!desk.path("store").exists());
+    // Neither an empty directory nor one of somebody else's is one
+    desk.write("store/photos/one.json", "{}")?;
+    assert_eq!(desk.index(&[])?.fails()?, refusal);
+    assert_eq!(files(&desk.path("store"))?, ["photos/one.json"]);
+    desk.bake("1.0", &[])?.succeeds()?;
+    fs::remove_dir_all(desk.path("store/photos"))?;
+    desk.index(&[])?.succeeds()?;
+    // What was a store is one, with nothing left in it too
+    fs::remove_dir_all(desk.path("store/x"))?;
+    desk.index(&[])?.succeeds()?;
+    Ok(())
+}

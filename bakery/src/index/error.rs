@@ -115,6 +115,12 @@ pub enum IndexError {
         /// The root's number.
         root: u64,
     },
+    /// There is neither a catalog nor an image.
+    #[error("there is no store at {store}", store = .store.display())]
+    NoStore {
+        /// Where one was expected.
+        store: PathBuf,
+    },
     /// The store is another repository's.
     #[error("{store} is the store of the repository {found}, not of {repository}", store = .store.display())]
     OtherRepository {
@@ -162,6 +168,10 @@ impl IndexError {
                     .to_owned(),
             ),
             Self::Extended { .. } => Some("bake it under another version".to_owned()),
+            Self::NoStore { store } => Some(format!(
+                "name the directory that `bakery bake --out` wrote to, or bake into {} first",
+                store.display()
+            )),
             Self::OtherRepository { .. } => {
                 Some("use one store for each repository".to_owned())
             }
