@@ -186,8 +186,11 @@ fn links() -> Result<()> {
 
 fn index() -> Result<()> {
     let told: Vec<PathBuf> = story()?.into_iter().map(|page| page.path).collect();
+    let readme = Page::read(Path::new("README.md"))?;
+    let shown: Vec<&Path> = readme.links.iter().map(|link| Path::new(&link.target)).collect();
     for page in pages()?.into_iter().filter(|page| page.path.starts_with("docs")) {
         ensure!(told.contains(&page.path), "{INDEX} does not list {}", page.path.display());
+        ensure!(shown.contains(&page.path.as_path()), "the README does not list {}", page.path.display());
     }
     Ok(())
 }
