@@ -101,6 +101,9 @@ impl Cli {
         match outcome {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
+                if error.is::<Usage>() {
+                    failure = ExitCode::from(2);
+                }
                 say(format_args!("error: {error:#}"));
                 if let Some(hint) = hint(&error) {
                     say(format_args!("hint: {hint}"));
@@ -111,6 +114,28 @@ impl Cli {
     }
 }
 
+/// Options that do not fit together, which ends as what the parser of the command line refuses.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct Usage(BakeError);
+
+impl Usage {
+    fn hint(&self) -> Option<String> {
+        self.0.hint()
+    }
+}
+
+/// What an argument says, or why it does not, with the hint: the parser of the command line shows one text.
+fn told<T, E: std::fmt::Display>(
+    read: Result<T, E>,
+    hint: impl Fn(&E) -> Option<String>,
+) -> Result<T, String> {
+    read.map_err(|error| match hint(&error) {
+        Some(hint) => format!("{error}\n  hint: {hint}"),
+        None => error.to_string(),
+    })
+}
+
 /// What the reader can do, from the outermost error that knows.
 fn hint(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
@@ -118,6 +143,7 @@ fn hint(error: &anyhow::Error) -> Option<String> {
             ($($kind:ty),+) => { None$(.or_else(|| cause.downcast_ref::<$kind>()?.hint()))+ };
         }
         ask!(
+            Usage,
             BakeError,
             IndexError,
             PublishError,

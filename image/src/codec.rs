@@ -8,6 +8,8 @@ mod zstd;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::filesystem::Format;
+
 pub(crate) use lz4::Lz4;
 pub(crate) use zstd::{Described, END, WINDOW_LOG, Zstd};
 
@@ -45,11 +47,19 @@ pub enum CodecError {
         /// The name as written.
         name: String,
     },
+    /// A level of a codec that has none.
+    #[error("{codec} has no levels")]
+    NoLevels {
+        /// The codec's name.
+        codec: &'static str,
+    },
     /// A level that is no number or out of range.
-    #[error("{codec} has the levels {first} to {last}, not {level:?}")]
+    #[error("{codec} has the levels {first} to {last} in {format} images, not {level:?}")]
     Level {
         /// The codec's name.
         codec: &'static str,
+        /// What images it is for.
+        format: Format,
         /// Lowest level.
         first: u8,
         /// Highest level.
@@ -88,7 +98,8 @@ impl Codec {
         if (first..=last).contains(&level) {
             return Ok(self);
         }
-        Err(CodecError::Level { codec: self.name(), first, last, level: level.to_string() })
+        let (codec, format) = (self.name(), Format::Erofs);
+        Err(CodecError::Level { codec, format, first, last, level: level.to_string() })
     }
 }
 
@@ -102,7 +113,12 @@ impl CodecError {
     /// What the reader can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Unknown { .. } => Some("write none, lz4, lz4hc or zstd, with a level as in zstd:3".into()),
+            Self::Unknown { .. } => Some(
+                "write none, lz4, lz4hc or zstd, for squashfs also gzip or xz, with a level as in zstd:3"
+                    .into(),
+            ),
+            Self::NoLevels { codec: "lz4" } => Some("write lz4, or lz4hc with a level from 3 to 12".into()),
+            Self::NoLevels { codec } => Some(format!("write {codec}")),
             Self::Level { .. } => None,
         }
     }
@@ -129,6 +145,8 @@ impl FromStr for Codec {
         match (name, level) {
             ("none", None) => Ok(Self::None),
             ("lz4", None) => Ok(Self::Lz4),
+            ("none", Some(_)) => Err(CodecError::NoLevels { codec: "none" }),
+            ("lz4", Some(_)) => Err(CodecError::NoLevels { codec: "lz4" }),
             ("lz4hc", level) => {
                 let level = parse_level("lz4hc", lz4::FIRST, lz4::LAST, LZ4HC_DEFAULT, level)?;
                 Ok(Self::Lz4hc { level })
@@ -149,7 +167,8 @@ fn parse_level(
     level: Option<&str>,
 ) -> Result<u8, CodecError> {
     let Some(text) = level else { return Ok(default) };
-    let refuse = || CodecError::Level { codec, first, last, level: text.to_owned() };
+    let format = Format::Erofs;
+    let refuse = || CodecError::Level { codec, format, first, last, level: text.to_owned() };
     // Digits only: `+3` and `03` would be second spellings of one codec.
     if text.starts_with(['+', '0']) {
         return Err(refuse());
@@ -209,7 +228,9 @@ mod tests {
             assert!(text.parse::<Codec>().is_err(), "{text:?} was accepted");
         }
         let error = "lz4hc:13".parse::<Codec>().unwrap_err();
-        assert_eq!(error.to_string(), "lz4hc has the levels 3 to 12, not \"13\"");
+        assert_eq!(error.to_string(), "lz4hc has the levels 3 to 12 in erofs images, not \"13\"");
+        let error = "lz4:1".parse::<Codec>().unwrap_err();
+        assert_eq!(error.to_string(), "lz4 has no levels");
         assert!(Codec::Zstd { level: 99 }.checked().is_err());
     }
 

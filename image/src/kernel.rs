@@ -14,18 +14,33 @@ pub struct Kernel {
     minor: u16,
 }
 
-/// A text that is no kernel version.
+/// A text that says no kernel an image can be made for.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{text:?} is not a kernel version such as 5.15")]
-pub struct KernelError {
-    text: String,
+pub enum KernelError {
+    /// It is no version, and no system either where that is taken.
+    #[error("{text:?} is not a kernel version such as 5.15")]
+    Version {
+        /// The text.
+        text: String,
+    },
+    /// No codec of any format is for so old a kernel.
+    #[error("images are made for kernel {} and later, not for {kernel}", Kernel::DEFAULT)]
+    TooOld {
+        /// The version.
+        kernel: Kernel,
+    },
 }
 
 impl KernelError {
     /// What the reader can do about it.
     pub fn hint(&self) -> Option<String> {
         let names: Vec<_> = PROFILES.iter().map(|profile| profile.name).collect();
-        Some(format!("or write one of {}", names.join(", ")))
+        Some(match self {
+            Self::Version { .. } => format!("or write one of {}", names.join(", ")),
+            Self::TooOld { .. } => {
+                "name that one or a later one: older kernels lack what images and nodes need".to_owned()
+            }
+        })
     }
 }
 
@@ -48,12 +63,17 @@ impl FromStr for Kernel {
             true => text.parse().ok(),
             false => None,
         };
-        let (major, minor) = text.split_once('.').unzip();
-        major
-            .and_then(number)
-            .zip(minor.and_then(number))
-            .map(Self::from)
-            .ok_or_else(|| KernelError { text: text.to_owned() })
+        let version = || {
+            let (major, rest) = text.split_once('.')?;
+            // `uname -r` goes on with a patch level, and with what a distribution adds: 6.12.48+deb13-amd64
+            let end = rest.find(['.', '-', '+']).unwrap_or(rest.len());
+            let (minor, rest) = rest.split_at(end);
+            let goes_on =
+                rest.strip_prefix('.').is_none_or(|patch| patch.starts_with(|c: char| c.is_ascii_digit()));
+            let version = (number(major)?, number(minor)?);
+            goes_on.then_some(version)
+        };
+        version().map(Self::from).ok_or_else(|| KernelError::Version { text: text.to_owned() })
     }
 }
 
@@ -78,8 +98,21 @@ mod tests {
 
     #[test]
     fn what_is_no_floor_is_refused() {
-        for text in ["", "6", "6.", ".1", "6.1.2", "+6.1", "6.x", "70000.1"] {
+        for text in ["", "6", "6.", ".1", "6.1.", "6.1.x", "6.1x", "6..1", "+6.1", "6.x", "70000.1"] {
             assert!(text.parse::<Kernel>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_uname_says_is_a_floor() {
+        for (text, shown) in [
+            ("6.12.3", "6.12"),
+            ("6.1.0-56-cloud-amd64", "6.1"),
+            ("6.12.48+deb13-amd64", "6.12"),
+            ("6.6.30-flatcar", "6.6"),
+            ("6.18-rc1", "6.18"),
+        ] {
+            assert_eq!(text.parse::<Kernel>().unwrap().to_string(), shown);
         }
     }
 }

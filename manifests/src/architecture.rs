@@ -84,9 +84,17 @@ pub struct UnknownArchitecture {
 }
 
 impl UnknownArchitecture {
-    /// The name that was meant, if the text is what `uname -m` prints.
+    /// The name that was meant, if the text is what `uname -m` or another system calls it.
     pub fn hint(&self) -> Option<String> {
-        Architecture::of_machine(&self.name).map(|meant| format!("systemd calls it {meant}"))
+        let machine = match self.name.as_str() {
+            "amd64" => "x86_64",
+            "armhf" => "armv7l",
+            name => name,
+        };
+        Some(match Architecture::of_machine(machine) {
+            Some(meant) => format!("systemd calls it {meant}"),
+            None => "systemd's names are x86-64, arm64, and others in systemd.unit(5)".to_owned(),
+        })
     }
 }
 
@@ -146,6 +154,9 @@ mod tests {
         let error = "x86_64".parse::<Architecture>().unwrap_err();
         assert_eq!(error.to_string(), "unknown architecture \"x86_64\"");
         assert_eq!(error.hint().unwrap(), "systemd calls it x86-64");
+        let hint = |name: &str| name.parse::<Architecture>().unwrap_err().hint().unwrap();
+        assert_eq!(hint("amd64"), "systemd calls it x86-64");
+        assert_eq!(hint("vax"), "systemd's names are x86-64, arm64, and others in systemd.unit(5)");
         assert_eq!("z80".parse::<Architecture>().unwrap_err().hint(), None);
     }
 }

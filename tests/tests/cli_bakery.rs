@@ -658,3 +658,38 @@ fn cli_bakery_signs_nothing_where_there_is_no_store() -> Result<()> {
     desk.index(&[])?.succeeds()?;
     Ok(())
 }
+
+#[test]
+fn cli_bakery_names_what_an_option_takes() -> Result<()> {
+    let desk = Desk::with_keys()?;
+    let systems = "or write one of debian-12, debian-13, flatcar";
+    let codecs = "write none, lz4, lz4hc or zstd, for squashfs also gzip or xz, with a level as in zstd:3";
+    for (arguments, error, hint) in [
+        (["--kernel", "nonsense"], "\"nonsense\" is not a kernel version such as 5.15", systems),
+        (["--kernel", "ubuntu-24.04"], "\"ubuntu-24.04\" is not a kernel version such as 5.15", systems),
+        (
+            ["--kernel", "5.10"],
+            "images are made for kernel 5.15 and later, not for 5.10",
+            "name that one or a later one: older kernels lack what images and nodes need",
+        ),
+        (["--codec", "lzo"], "no codec is called \"lzo\"", codecs),
+        (["--codec", "lz4:1"], "lz4 has no levels", "write lz4, or lz4hc with a level from 3 to 12"),
+        (["--codec", "none:3"], "none has no levels", "write none"),
+        (["--codec", "zstd:22"], "zstd has the levels 1 to 19 in erofs images, not \"22\"", ""),
+        (["--codec", "xz"], "erofs images have no codec xz", "write one of lz4hc, zstd, lz4, none"),
+        (["--format", "ext4"], "no image format is called \"ext4\"", "write erofs or squashfs"),
+        (["--arch", "amd64"], "unknown architecture \"amd64\"", "systemd calls it x86-64"),
+        (["--arch", "aarch64"], "unknown architecture \"aarch64\"", "systemd calls it arm64"),
+    ] {
+        let tree = ["bake", "--tree", "tree", "--name", "x", "--version", "1", "-o", "store"];
+        let run = desk.run(&[&tree[..], &arguments].concat())?;
+        assert_eq!(run.status.code(), Some(2), "{arguments:?}: {}", run.stderr);
+        assert!(run.stderr.contains(error), "{arguments:?}: {}", run.stderr);
+        assert!(hint.is_empty() || run.stderr.contains(&format!("hint: {hint}\n")), "{}", run.stderr);
+    }
+    assert!(!desk.path("store").exists());
+    let stdout = desk.bake("1.0", &["--kernel", "6.1.0-56-cloud-amd64"])?.succeeds()?;
+    assert!(stdout.contains("kernel     6.1 and later\n"), "{stdout}");
+    desk.bake("1.1", &["--codec", "zstd:22", "--format", "squashfs"])?.succeeds()?;
+    Ok(())
+}

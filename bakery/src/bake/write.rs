@@ -80,12 +80,16 @@ pub fn codec(recipe: &Recipe) -> Result<FormatCodec, BakeError> {
     let image = &recipe.image;
     let text = image.codec.as_deref().unwrap_or_else(|| image.kernel.codec(image.format));
     let name = text.split(':').next().unwrap_or_default();
-    image.kernel.check(image.format, name).map_err(BakeError::Floor)?;
-    let wrong = |error: CodecError| BakeError::Codec(error);
-    match image.format {
-        Format::Erofs => Ok(FormatCodec::Erofs(text.parse().map_err(wrong)?)),
-        Format::Squashfs => Ok(FormatCodec::Squashfs(text.parse().map_err(wrong)?)),
+    let parsed = match image.format {
+        Format::Erofs => text.parse().map(FormatCodec::Erofs),
+        Format::Squashfs => text.parse().map(FormatCodec::Squashfs),
+    };
+    // A level that does not exist is not to be had with another kernel either. Of a name that the format
+    // has not, the floor says which there are.
+    if matches!(parsed, Ok(_) | Err(CodecError::Unknown { .. })) {
+        image.kernel.check(image.format, name).map_err(BakeError::Floor)?;
     }
+    parsed.map_err(BakeError::Codec)
 }
 
 /// What was written.

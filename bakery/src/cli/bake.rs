@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
+use sysext_image::codec::CodecError;
+use sysext_image::filesystem::UnknownFormat;
+use sysext_image::kernel::{FloorError, KernelError};
 use sysext_image::pkcs7::{Certificate, PrivateKey, Signer};
 use sysext_image::{Floor, Format};
-use sysext_manifests::architecture::Architecture;
+use sysext_manifests::architecture::{Architecture, UnknownArchitecture};
 use sysext_manifests::transfer::HealthCheck;
 
+use super::Usage;
 use super::progress::watch;
-use crate::bake::{self, Output, Wrapping, bake};
+use crate::bake::{self, BakeError, Output, Wrapping, bake};
 use crate::index::Replaced;
 use crate::keys;
 use crate::recipe::{Recipe, checked_codec};
@@ -51,18 +55,18 @@ pub(super) struct Args {
     revision: Option<u32>,
     /// The architecture, in systemd's spelling (x86-64, arm64); unless given, the recipe's if it has only one,
     /// else this machine's
-    #[arg(long)]
+    #[arg(long, value_parser = architecture)]
     arch: Option<Architecture>,
     /// The file system, erofs or squashfs; erofs unless given
-    #[arg(long, requires = "tree")]
+    #[arg(long, value_parser = format, requires = "tree")]
     format: Option<Format>,
     /// How files are compressed, with a level as in zstd:15: none, lz4, lz4hc or zstd, and for squashfs gzip
     /// and xz too; unless given, what --kernel is sure to read
-    #[arg(long, value_name = "CODEC[:LEVEL]", value_parser = checked_codec, requires = "tree")]
+    #[arg(long, value_name = "CODEC[:LEVEL]", value_parser = codec, requires = "tree")]
     codec: Option<String>,
     /// The oldest kernel that has to read the image, 5.15 unless given; or a system: debian-12, debian-13,
     /// flatcar
-    #[arg(long, value_name = "VERSION|SYSTEM", requires = "tree")]
+    #[arg(long, value_name = "VERSION|SYSTEM", value_parser = floor, requires = "tree")]
     kernel: Option<Floor>,
     /// Make a disk image with a dm-verity partition, which notices a changed byte
     #[arg(long)]
@@ -102,6 +106,22 @@ fn input(text: &str) -> Result<(String, PathBuf), String> {
     }
 }
 
+fn architecture(text: &str) -> Result<Architecture, String> {
+    super::told(text.parse(), UnknownArchitecture::hint)
+}
+
+fn format(text: &str) -> Result<Format, String> {
+    super::told(text.parse(), UnknownFormat::hint)
+}
+
+fn codec(text: &str) -> Result<String, String> {
+    super::told(checked_codec(text), CodecError::hint)
+}
+
+fn floor(text: &str) -> Result<Floor, String> {
+    super::told(text.parse(), KernelError::hint)
+}
+
 impl Args {
     pub(super) fn run(self) -> Result<()> {
         let (mut recipe, files) = self.recipe()?;
@@ -115,7 +135,13 @@ impl Args {
         let epoch = self.epoch.or(recipe.image.epoch).map_or_else(epoch_from_environment, Ok)?;
         let wrapping = self.wrapping()?;
         // What can be known to be wrong is told before anything is read.
-        bake::check(&recipe, architecture, &wrapping)?;
+        bake::check(&recipe, architecture, &wrapping).map_err(|error| match error {
+            // Only with the format it is known which codecs and levels there are.
+            BakeError::Codec(_) | BakeError::Floor(FloorError::NoSuchCodec { .. }) if self.tree.is_some() => {
+                Usage(error).into()
+            }
+            error => anyhow::Error::new(error),
+        })?;
         let codec = bake::codec(&recipe)?;
         let output = match self.out.extension() {
             Some(extension) if extension == "raw" && !self.out.is_dir() => Output::File(self.out.clone()),

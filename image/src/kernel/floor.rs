@@ -212,7 +212,10 @@ impl FromStr for Floor {
     fn from_str(text: &str) -> Result<Self, KernelError> {
         match PROFILES.iter().find(|profile| profile.name == text) {
             Some(profile) => Ok(Self::Profile(profile)),
-            None => text.parse().map(Self::Kernel),
+            None => match text.parse()? {
+                kernel if kernel < Kernel::DEFAULT => Err(KernelError::TooOld { kernel }),
+                kernel => Ok(Self::Kernel(kernel)),
+            },
         }
     }
 }
@@ -237,6 +240,8 @@ mod tests {
         let error = "debian-11".parse::<Floor>().unwrap_err();
         assert_eq!(error.to_string(), "\"debian-11\" is not a kernel version such as 5.15");
         assert_eq!(error.hint().unwrap(), "or write one of debian-12, debian-13, flatcar");
+        let error = "5.10.0-30-amd64".parse::<Floor>().unwrap_err();
+        assert_eq!(error.to_string(), "images are made for kernel 5.15 and later, not for 5.10");
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub(super) use zstd::Parameters;
 
 use super::format::Compression;
 use crate::codec::CodecError;
+use crate::filesystem::Format;
 
 /// How the blocks of an image are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -148,7 +149,8 @@ fn levels(name: &str) -> Option<Levels> {
 
 impl Levels {
     fn refuse(&self, codec: &'static str, level: &str) -> CodecError {
-        CodecError::Level { codec, first: self.first, last: self.last, level: level.to_owned() }
+        let format = Format::Squashfs;
+        CodecError::Level { codec, format, first: self.first, last: self.last, level: level.to_owned() }
     }
 
     fn parse(&self, codec: &'static str, text: Option<&str>) -> Result<u8, CodecError> {
@@ -184,6 +186,8 @@ impl FromStr for Codec {
         match (name, level) {
             ("none", None) => Ok(Self::None),
             ("lz4", None) => Ok(Self::Lz4),
+            ("none", Some(_)) => Err(CodecError::NoLevels { codec: "none" }),
+            ("lz4", Some(_)) => Err(CodecError::NoLevels { codec: "lz4" }),
             ("gzip", _) => Ok(Self::Gzip { level: parse("gzip")? }),
             ("lz4hc", _) => Ok(Self::Lz4hc { level: parse("lz4hc")? }),
             ("xz", _) => Ok(Self::Xz { level: parse("xz")? }),
@@ -221,7 +225,7 @@ mod tests {
         assert_eq!("xz:0".parse(), Ok(Codec::Xz { level: 0 }));
         assert_eq!("zstd".parse(), Ok(Codec::default()));
         let error = "lz4hc:13".parse::<Codec>().unwrap_err();
-        assert_eq!(error.to_string(), "lz4hc has the levels 3 to 12, not \"13\"");
+        assert_eq!(error.to_string(), "lz4hc has the levels 3 to 12 in squashfs images, not \"13\"");
     }
 
     #[test]
