@@ -9,6 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, major, makedev, minor, mknodat};
+use rustix::io::Errno;
 use sysext_image::tree::{Device, Modes, Owner, Rules, Special, Specials};
 
 use crate::sample::{self, Random};
@@ -136,6 +137,61 @@ fn set_xattr(path: &Path, name: &str, value: &[u8]) -> Result<()> {
         .with_context(|| format!("cannot set {name} of {}", path.display()))
 }
 
+/// What a tool does not give back of an image, although the image has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Names of one file become files.
+    HardLinks,
+    /// The bits that run a program as another user or group.
+    SetUser,
+    /// An extended attribute of this name.
+    Attribute(&'static str),
+}
+
+/// Takes from the directory what a tool is known to lose, so that all else can be compared. What the tool
+/// gives back all the same is a difference then.
+pub fn lose(root: &Path, losses: &[Loss]) -> Result<()> {
+    let names = names_below(root)?;
+    for loss in losses {
+        let mut met = false;
+        for name in &names {
+            met |= lose_one(&root.join(name), *loss).with_context(|| name.display().to_string())?;
+        }
+        ensure!(met, "{loss:?}: there is none to lose");
+    }
+    Ok(())
+}
+
+/// Whether there was something to lose.
+fn lose_one(path: &Path, loss: Loss) -> Result<bool> {
+    let found = path.symlink_metadata()?;
+    let lost = match loss {
+        Loss::HardLinks => {
+            let lost = found.is_file() && found.nlink() > 1;
+            if lost {
+                let copy = path.with_extension("copy");
+                fs::copy(path, &copy)?;
+                chown(&copy, Some(found.uid()), Some(found.gid()))?;
+                fs::rename(copy, path)?;
+            }
+            lost
+        }
+        Loss::SetUser => {
+            let lost = found.is_file() && found.mode() & 0o6000 != 0;
+            if lost {
+                fs::set_permissions(path, fs::Permissions::from_mode(found.mode() & !0o6000))?;
+            }
+            lost
+        }
+        Loss::Attribute(name) => match rustix::fs::lremovexattr(path, name) {
+            Ok(()) => true,
+            Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::PERM) => false,
+            Err(error) => bail!("cannot remove {name}: {error}"),
+        },
+    };
+    Ok(lost)
+}
+
 /// Mounts an image through a loop device.
 pub fn mount_by_loop_device(filesystem: &str, image: &Path, at: &Path) -> Result<()> {
     let status =
@@ -234,7 +290,7 @@ pub fn xattrs(path: &Path) -> Result<BTreeMap<&'static str, Vec<u8>>> {
                 value.truncate(length);
                 found.insert(name, value);
             }
-            Err(rustix::io::Errno::NODATA | rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::PERM) => {}
+            Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::PERM) => {}
             Err(error) => bail!("cannot read {name}: {error}"),
         }
     }
@@ -248,7 +304,7 @@ fn listed(path: &Path) -> Result<Option<usize>> {
         Ok(length) => {
             Ok(Some(names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()).count()))
         }
-        Err(rustix::io::Errno::OPNOTSUPP) => Ok(None),
+        Err(Errno::OPNOTSUPP) => Ok(None),
         Err(error) => bail!("cannot list the attributes: {error}"),
     }
 }
