@@ -70,8 +70,19 @@ impl Scratch {
 
     /// Whether `veritysetup verify` finds the image right, and otherwise what it says.
     fn verify(&self, hashes: &str, root: RootHash, options: &[&str]) -> Result<Option<String>> {
+        self.verify_data("image", hashes, root, options)
+    }
+
+    /// The same, of another image.
+    fn verify_data(
+        &self,
+        data: &str,
+        hashes: &str,
+        root: RootHash,
+        options: &[&str],
+    ) -> Result<Option<String>> {
         let root = root.to_string();
-        let output = self.veritysetup(&[&["verify", "image", hashes, &root][..], options].concat())?;
+        let output = self.veritysetup(&[&["verify", data, hashes, &root][..], options].concat())?;
         let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
         Ok((!output.status.success()).then_some(complaint))
     }
@@ -154,6 +165,12 @@ fn same_image() -> Result<()> {
         let end = if blocks == 1 { theirs.len() } else { ours.len() };
         ensure!(ours[..end] == theirs, "{blocks} blocks: the images differ");
         scratch.ours("image", hash_offset, root)?;
+
+        let complaint = scratch.verify_data("both", "both", root, &[&offset])?;
+        ensure!(complaint.is_none(), "{blocks} blocks behind their image: {complaint:?}");
+        scratch.flip("both", blocks * BLOCK - 1)?;
+        let complaint = scratch.verify_data("both", "both", root, &[&offset])?;
+        ensure!(complaint.is_some(), "{blocks} blocks behind their image: a bit was flipped");
     }
     Ok(())
 }
