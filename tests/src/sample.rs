@@ -1,6 +1,9 @@
-//! A tree made in code, the same on every machine.
+//! A tree made in code, the same on every machine, and the texts that say what became of it.
 
-use anyhow::Result;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail, ensure};
 use sysext_image::erofs::Options;
 use sysext_image::tree::{Metadata, Tree, TreeError};
 
@@ -48,6 +51,20 @@ pub fn options(setting: &str, timestamp: u64) -> Result<Options> {
         options.kernel = kernel.parse()?;
     }
     Ok(options)
+}
+
+/// Compares a text with that of a file, or writes it there with BLESS=1.
+pub fn same(path: &Path, text: &str) -> Result<()> {
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(path, text)?;
+    }
+    let expected = fs::read_to_string(path).with_context(|| format!("no text at {}", path.display()))?;
+    let changed = expected.lines().zip(text.lines()).find(|(expected, found)| expected != found);
+    if let Some((expected, found)) = changed {
+        bail!("{}:\nexpected {expected}\nfound    {found}", path.display());
+    }
+    ensure!(text == expected, "{}: another number of lines", path.display());
+    Ok(())
 }
 
 /// Sizes around those at which the layout of a file changes.

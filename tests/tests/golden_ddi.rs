@@ -14,16 +14,19 @@ use anyhow::{Context as _, Result, ensure};
 use sysext_image::ddi::{self, Architecture, Designator, Options, Reader, Sector, Seed, Writer};
 use sysext_image::pkcs7::{Certificate, PrivateKey, Signer};
 use sysext_image::verity::{Builder, Parameters};
-use sysext_image::{Codec, erofs};
+use sysext_image::{Codec, Filesystem, Format, dump, erofs, squashfs};
 use sysext_manifests::digest::Sha256;
 use tests::needs::Suite;
-use tests::sample;
+use tests::sample::{self, same};
 
 /// The time of everything in the filesystem.
 const TIMESTAMP: u64 = 1_700_000_000;
 
 /// Keys that nobody trusts.
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../image/fixtures");
+
+/// Where the dumps lie.
+const TEXTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
 
 /// The root hash of the sample, whatever is around it, as long as no seed is given.
 const ROOT_HASH: &str = "795caa0f1bfca865b091010d2c69b17a4a557f85b610dce2e59dced42a3ca477";
@@ -80,6 +83,13 @@ const IMAGES: [(Architecture, Sector, Option<&str>, &str); 7] = [
 /// Digest of an image of `/usr` with a seed.
 const SEEDED: &str = "dec64378a83248edb9666ef6f750bf365581660719aeb33e297d34b32f84a72c";
 
+/// Digest of a signed image around squashfs.
+const AROUND_SQUASHFS: &str = "b59642d02f38e58cd6aeba5ad50ba9b449545e3f067f3fe6bf07fbe274c2496e";
+
+/// What the two filesystems hold, as their own golden tests have it.
+const DUMPS: [(Format, &str); 2] =
+    [(Format::Erofs, "erofs/none.txt"), (Format::Squashfs, "squashfs/dump.txt")];
+
 /// The partitions of the first signed image.
 const PARTITIONS: &str = "\
 disk afecc3bc-41b8-4f94-8877-e63e58272a2a 12955648 bytes
@@ -93,15 +103,16 @@ fn main() -> ExitCode {
     suite.trial("golden_ddi_image_is_the_same_to_the_byte", &[], images);
     suite.trial("golden_ddi_image_is_the_same_with_any_number_of_threads", &[], threads);
     suite.trial("golden_ddi_partitions_are_the_same", &[], partitions);
+    suite.trial("golden_ddi_dump_is_that_of_the_filesystem", &[], dumps);
     suite.trial("golden_verity_tree_is_the_same_to_the_byte", &[], tree);
     suite.run()
 }
 
 /// The filesystem goes straight into the image, as it is written.
-fn write(options: Options, key: Option<&str>) -> Result<Vec<u8>> {
+fn write(options: Options, key: Option<&str>, format: Format) -> Result<Vec<u8>> {
     let mut out = Cursor::new(Vec::new());
     let mut writer = Writer::new(&mut out, options)?;
-    filesystem(&mut writer)?;
+    filesystem(&mut writer, format)?;
     match key {
         None => drop(writer.finish()?),
         Some(name) => {
@@ -112,8 +123,15 @@ fn write(options: Options, key: Option<&str>) -> Result<Vec<u8>> {
     Ok(out.into_inner())
 }
 
-fn filesystem(out: impl std::io::Write) -> Result<()> {
-    erofs::write(&sample::extension()?, &erofs::Options::new(Codec::None, TIMESTAMP), out)?;
+fn filesystem(out: impl std::io::Write, format: Format) -> Result<()> {
+    let tree = sample::extension()?;
+    match format {
+        Format::Erofs => drop(erofs::write(&tree, &erofs::Options::new(Codec::None, TIMESTAMP), out)?),
+        Format::Squashfs => {
+            let options = squashfs::Options::new("none".parse()?, TIMESTAMP);
+            squashfs::write(&tree, &options, out)?;
+        }
+    }
     Ok(())
 }
 
@@ -126,7 +144,7 @@ fn signer(name: &str) -> Result<Signer> {
 fn images() -> Result<()> {
     let mut differences = String::new();
     for (architecture, sector, key, expected) in IMAGES {
-        let image = write(Options { sector, ..Options::new(architecture) }, key)?;
+        let image = write(Options { sector, ..Options::new(architecture) }, key, Format::Erofs)?;
         let reader = Reader::open(Cursor::new(&image))?;
         reader.verify()?;
         let root_hash = reader.root_hash().context("it has verity")?.to_string();
@@ -144,9 +162,14 @@ fn images() -> Result<()> {
     let seed = Some(Seed(*b"0123456789abcdef"));
     let designator = Designator::Usr;
     let options = Options { designator, seed, ..Options::new(Architecture::X86_64) };
-    let found = Sha256::of(&write(options, Some("rsa"))?).to_string();
+    let found = Sha256::of(&write(options, Some("rsa"), Format::Erofs)?).to_string();
     if found != SEEDED {
         differences += &format!("usr with a seed: {found}\n");
+    }
+    let image = write(Options::new(Architecture::X86_64), Some("p256"), Format::Squashfs)?;
+    let found = Sha256::of(&image).to_string();
+    if found != AROUND_SQUASHFS {
+        differences += &format!("around squashfs: {found}\n");
     }
     ensure!(differences.is_empty(), "images have changed:\n{differences}");
     Ok(())
@@ -154,16 +177,16 @@ fn images() -> Result<()> {
 
 fn threads() -> Result<()> {
     let options = Options::new(Architecture::X86_64);
-    let one = write(Options { threads: NonZero::new(1), ..options }, None)?;
+    let one = write(Options { threads: NonZero::new(1), ..options }, None, Format::Erofs)?;
     for threads in [2, 4] {
-        let more = write(Options { threads: NonZero::new(threads), ..options }, None)?;
+        let more = write(Options { threads: NonZero::new(threads), ..options }, None, Format::Erofs)?;
         ensure!(more == one, "another image with {threads} threads");
     }
     Ok(())
 }
 
 fn partitions() -> Result<()> {
-    let image = write(Options::new(Architecture::X86_64), Some("rsa"))?;
+    let image = write(Options::new(Architecture::X86_64), Some("rsa"), Format::Erofs)?;
     let reader = Reader::open(Cursor::new(&image))?;
     let mut text = format!("disk {} {} bytes\n", reader.table().disk, reader.table().size());
     for partition in &reader.table().partitions {
@@ -176,9 +199,20 @@ fn partitions() -> Result<()> {
     Ok(())
 }
 
+/// A signed image, read through its tree of hashes, holds what the filesystem alone does.
+fn dumps() -> Result<()> {
+    for (format, path) in DUMPS {
+        let image = write(Options::new(Architecture::X86_64), Some("p256"), format)?;
+        let mut text = Vec::new();
+        dump(&Filesystem::open(Reader::open(Cursor::new(image))?.checked()?)?, &mut text)?;
+        same(&Path::new(TEXTS).join(path), &String::from_utf8(text)?)?;
+    }
+    Ok(())
+}
+
 fn tree() -> Result<()> {
     let mut image = Vec::new();
-    filesystem(&mut image)?;
+    filesystem(&mut image, Format::Erofs)?;
     let mut builder = Builder::new(Parameters::from_seed(&Seed::of_first_block(&image)), None);
     builder.update(&image);
     let tree = builder.finish()?;

@@ -1,18 +1,24 @@
 //! What an image of one tree is, to the byte, for each codec and any number of threads.
 //!
 //! A changed digest means that images built before can no longer be rebuilt: keep the old writer
-//! under its id, and give the new one another.
+//! under its id, and give the new one another. `BLESS=1` writes the dump anew.
 
+use std::io::Cursor;
 use std::num::NonZero;
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use sysext_image::squashfs::{self, Options, Written};
+use sysext_image::{Filesystem, dump};
 use tests::needs::Suite;
-use tests::sample;
+use tests::sample::{self, same};
 
 /// The time of everything in the images.
 const TIMESTAMP: u64 = 1_700_000_000;
+
+/// What every image of the sample holds, whatever it is compressed with.
+const DUMP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/squashfs/dump.txt");
 
 /// Codec, size of a block, writer id, size and digest of the image of the sample.
 const IMAGES: [(&str, u32, &str, u64, &str); 18] = [
@@ -148,6 +154,7 @@ fn main() -> ExitCode {
     let mut suite = Suite::new();
     suite.trial("golden_squashfs_image_is_the_same_to_the_byte", &[], images);
     suite.trial("golden_squashfs_image_is_the_same_with_any_number_of_threads", &[], threads);
+    suite.trial("golden_squashfs_dump_is_the_same", &[], dumps);
     suite.trial("golden_squashfs_timestamp_changes_times_and_nothing_else", &[], timestamp);
     suite.run()
 }
@@ -166,12 +173,24 @@ fn images() -> Result<()> {
 }
 
 fn threads() -> Result<()> {
-    for codec in ["none", "gzip:1", "lz4", "lz4hc:3", "xz:0", "zstd:3"] {
+    for codec in ["none", "gzip:1", "lz4", "lz4hc:3", "xz:0", "zstd:3", "zstd:15"] {
         let one = write(codec, 128 << 10, 1, TIMESTAMP, std::io::sink())?;
         for threads in [2, 4] {
             let more = write(codec, 128 << 10, threads, TIMESTAMP, std::io::sink())?;
             ensure!(more == one, "{codec}: another image with {threads} threads");
         }
+    }
+    Ok(())
+}
+
+/// Which files lie in fragments depends on their sizes, and on no codec.
+fn dumps() -> Result<()> {
+    for codec in ["none", "gzip", "lz4hc", "xz", "zstd"] {
+        let mut image = Cursor::new(Vec::new());
+        write(codec, 128 << 10, 2, TIMESTAMP, &mut image)?;
+        let mut text = Vec::new();
+        dump(&Filesystem::open(image)?, &mut text)?;
+        same(Path::new(DUMP), &String::from_utf8(text)?).context(codec)?;
     }
     Ok(())
 }
