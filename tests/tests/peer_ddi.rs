@@ -13,7 +13,7 @@ use sysext_image::ddi::{
 use sysext_image::pkcs7::{Certificate, KeyError, PrivateKey, Signature, Signer, VerifyError};
 use sysext_image::tree::Metadata;
 use sysext_image::verity::{Builder, Parameters, RootHash, Sidecars};
-use sysext_image::{Codec, Tree, erofs};
+use sysext_image::{Codec, Format, Tree, erofs};
 use tests::needs::{Need, Suite};
 use tests::peer::{Peer, Shared, run};
 use tests::programs::program;
@@ -347,8 +347,7 @@ fn extension() -> Result<Tree> {
 }
 
 /// Writes a signed image of the extension.
-fn write(path: &Path, signer: &Signer, sector: Sector) -> Result<Written> {
-    let options = Options { sector, ..Options::new(Architecture::X86_64) };
+fn write(path: &Path, signer: &Signer, options: Options) -> Result<Written> {
     let mut writer = Writer::new(File::create(path)?, options)?;
     erofs::write(&extension()?, &erofs::Options::new(Codec::None, 1_700_000_000), &mut writer)?;
     let (written, _) = writer.finish_signed(|root_hash| ddi::Signature::new(signer, root_hash))?;
@@ -358,7 +357,7 @@ fn write(path: &Path, signer: &Signer, sector: Sector) -> Result<Written> {
 fn partitioned() -> Result<()> {
     let scratch = Scratch::new(Kind::P256)?;
     let image = scratch.path("image.raw");
-    write(&image, &scratch.signer()?, Sector::Bytes512)?;
+    write(&image, &scratch.signer()?, Options::new(Architecture::X86_64))?;
     let path = image.to_string_lossy().into_owned();
     let found = run("sgdisk", &["--verify", &path])?;
     ensure!(found.contains("No problems found") && !found.contains("corrupt"), "{found}");
@@ -378,42 +377,128 @@ fn enter(peer: Peer, directory: &Path) -> Result<()> {
     peer.enter(&[Shared { host: directory, peer: Path::new("/mnt/shared") }])
 }
 
-fn dissected(peer: Peer) -> Result<()> {
-    let scratch = Scratch::new(Kind::P384)?;
-    let signer = scratch.signer()?;
-    let mut images = Vec::new();
-    for sector in Sector::ALL {
-        let name = format!("{}.raw", sector.size());
-        let written = write(&scratch.path(&name), &signer, sector)?;
-        images.push((format!("/mnt/shared/{name}"), sector, written));
+/// What systemd-dissect is to find in an image.
+struct Dissected {
+    image: String,
+    sector: Sector,
+    architecture: Architecture,
+    designator: Designator,
+    filesystem: Format,
+    root_hash: String,
+}
+
+impl Dissected {
+    /// What the library writes, with a signature by the key of the directory.
+    fn write(scratch: &Scratch, options: Options) -> Result<Self> {
+        let Options { sector, architecture, designator, .. } = options;
+        let name = format!("{architecture}-{}-{}.raw", name_of(designator), sector.size());
+        let written = write(&scratch.path(&name), &scratch.signer()?, options)?;
+        let (image, root_hash) = (format!("/mnt/shared/{name}"), written.root_hash.to_string());
+        Ok(Self { image, sector, architecture, designator, filesystem: Format::Erofs, root_hash })
     }
-    enter(peer, scratch.directory.path())?;
-    for (image, sector, written) in images {
-        let text = run("systemd-dissect", &["--json=short", &image])?;
+
+    /// What the program bakes, with a signature by the key of the directory.
+    fn bake(scratch: &Scratch, architecture: Architecture, filesystem: Format) -> Result<Self> {
+        fs::create_dir_all(scratch.path("tree/usr/share"))?;
+        fs::write(scratch.path("tree/usr/share/words"), "text ".repeat(10_000))?;
+        fs::set_permissions(scratch.path("key"), std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        let name = format!("baked-{architecture}-{filesystem}.raw");
+        let output = Command::new(program("bakery")?)
+            .args(["bake", "--tree", "tree", "--name", "x", "--version", "1", "--ddi"])
+            .args(["--verity-key", "key", "--verity-cert", "certificate", "--out", &name])
+            .args(["--arch", &architecture.to_string(), "--format", filesystem.name()])
+            .current_dir(scratch.directory.path())
+            .output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let reader = Reader::open(File::open(scratch.path(&name))?)?;
+        let root_hash = reader.root_hash().context("it has verity")?.to_string();
+        let (sector, designator) = (Sector::Bytes512, Designator::Root);
+        Ok(Self {
+            image: format!("/mnt/shared/{name}"),
+            sector,
+            architecture,
+            designator,
+            filesystem,
+            root_hash,
+        })
+    }
+
+    fn is_found(&self) -> Result<()> {
+        let text = run("systemd-dissect", &["--json=short", &self.image])?;
         let found: serde_json::Value = serde_json::from_str(&text)?;
-        ensure!(found["sectorSize"] == sector.size(), "{text}");
-        ensure!(found["architecture"] == "x86-64" && found["useSystemExtension"] == true, "{text}");
-        let root_hash = written.root_hash.to_string();
-        for (number, designator, verity, kind) in [
-            (0, "root", "signed".into(), "erofs"),
-            (1, "root-verity", serde_json::Value::Null, "DM_verity_hash"),
-            (2, "root-verity-sig", serde_json::Value::Null, "verity_hash_signature"),
+        ensure!(found["sectorSize"] == self.sector.size(), "{text}");
+        let architecture = self.architecture.to_string();
+        ensure!(found["architecture"] == architecture, "{text}");
+        ensure!(self.designator == Designator::Usr || found["useSystemExtension"] == true, "{text}");
+        let designator = name_of(self.designator);
+        for (number, role, verity, kind) in [
+            (0, "", "signed".into(), self.filesystem.name()),
+            (1, "-verity", serde_json::Value::Null, "DM_verity_hash"),
+            (2, "-verity-sig", serde_json::Value::Null, "verity_hash_signature"),
         ] {
             let mount = &found["mounts"][number];
-            ensure!(mount["designator"] == designator && mount["verity"] == verity, "{mount}");
+            ensure!(
+                mount["designator"] == format!("{designator}{role}") && mount["verity"] == verity,
+                "{mount}"
+            );
+            ensure!(mount["architecture"] == architecture, "{mount}");
             ensure!(mount["fstype"] == kind && mount["rw"] == "ro" && mount["growfs"] == false, "{mount}");
             let id = mount["partition_uuid"].as_str().context("a partition has a UUID")?.replace('-', "");
+            let root_hash = &self.root_hash;
             ensure!(number == 2 || root_hash[32 * number..][..32] == id, "{id} is not of {root_hash}");
         }
-        run("systemd-dissect", &["--validate", "--image-policy=root=signed", &image])?;
-        // Only with that partition is it signed
+        let policy = format!("--image-policy={designator}=signed");
+        run("systemd-dissect", &["--validate", &policy, &self.image])?;
+        Ok(())
+    }
+
+    /// Only with that partition is it signed.
+    fn is_unsigned_without(&self) -> Result<()> {
         let mut writer =
             Writer::new(File::create("/mnt/shared/unsigned.raw")?, Options::new(Architecture::X86_64))?;
-        writer.copy(&mut Reader::open(File::open(&image)?)?.filesystem())?;
-        ensure!(writer.finish()?.root_hash == written.root_hash, "another filesystem");
+        writer.copy(&mut Reader::open(File::open(&self.image)?)?.filesystem())?;
+        ensure!(writer.finish()?.root_hash.to_string() == self.root_hash, "another filesystem");
         let validate = |policy| run("systemd-dissect", &["--validate", policy, "/mnt/shared/unsigned.raw"]);
         validate("--image-policy=root=verity")?;
         ensure!(validate("--image-policy=root=signed").is_err(), "nobody signed it");
+        Ok(())
+    }
+}
+
+/// As systemd has it.
+fn name_of(designator: Designator) -> &'static str {
+    match designator {
+        Designator::Root => "root",
+        Designator::Usr => "usr",
+    }
+}
+
+/// Each architecture, size of sector, directory, file system and kind of key, written by the library or baked
+/// by the program.
+fn dissected(peer: Peer) -> Result<()> {
+    let scratch = Scratch::new(Kind::P384)?;
+    let rsa = Scratch::new(Kind::Rsa2048)?;
+    let mut images = Vec::new();
+    let native = Options::new(Architecture::X86_64);
+    for sector in Sector::ALL {
+        images.push(Dissected::write(&scratch, Options { sector, ..native })?);
+    }
+    for architecture in [Architecture::X86_64, Architecture::Arm64, Architecture::Riscv64] {
+        let options = Options::new(architecture);
+        images.push(Dissected::write(&scratch, Options { designator: Designator::Usr, ..options })?);
+        for filesystem in Format::ALL {
+            let baked = Dissected::bake(&rsa, architecture, filesystem)?;
+            let name = baked.image.trim_start_matches("/mnt/shared/");
+            fs::rename(rsa.path(name), scratch.path(name))?;
+            images.push(baked);
+        }
+    }
+    enter(peer, scratch.directory.path())?;
+    for (number, image) in images.iter().enumerate() {
+        image.is_found().with_context(|| image.image.clone())?;
+        if number < Sector::ALL.len() {
+            image.is_unsigned_without()?;
+        }
     }
     Ok(())
 }
