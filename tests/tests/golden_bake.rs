@@ -3,7 +3,7 @@
 //! The second place differs in all that a build must not depend on: umask, user, locale, time zone,
 //! home and working directory, temporary directory, number of processors, the second on the clock,
 //! and in the tree itself modification times, owners, permission bits that a umask takes away, and the
-//! order in which the directories were filled.
+//! order in which the directories were filled or an archive of them was.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, FileTimes, Permissions};
@@ -19,23 +19,84 @@ use sysext_manifests::digest::Sha256;
 use tempfile::TempDir;
 use tests::needs::{Need, Suite};
 use tests::programs::copy_program;
+use tests::specimen::names_below;
 
 /// A user and group that own nothing.
 const NOBODY: u32 = 65_534;
 
-/// Codecs and what the tree below bakes to with them. A change here is a change of what every published
-/// image was rebuilt from: it needs a new writer id, with the old one kept (design.md, section 6).
-const GOLDEN: [(&str, &str); 3] = [
-    ("none", "b6bda6648dfb2eb5e24bf327465b439e5a711abdad380d75fa04dc933acad93d"),
-    ("lz4hc", "45d1e048b7387e7d43d2548fd1898f392a20b8e55c05df1b0e26a4e09b98f81c"),
-    ("zstd", "0effa3dd2a10424bd40fff1c4853b25302ca888a025a6c9f02dde6e7ef8281d7"),
+/// Keys that nobody trusts.
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../image/fixtures");
+
+/// The tree in an archive; what is baked from a directory is baked from this.
+const ARCHIVE: &str = "tree.tar";
+
+/// A way to bake the tree, and what comes of it.
+struct Way {
+    /// What the directory of the results is called.
+    name: &'static str,
+    /// Where the tree is read from.
+    from: &'static str,
+    /// What the program is told.
+    options: &'static [&'static str],
+    /// The digest of the image.
+    digest: &'static str,
+}
+
+/// A change here is a change of what every published image was rebuilt from: it needs a new writer id, with
+/// the old one kept (design.md, section 6).
+const GOLDEN: [Way; 7] = [
+    Way {
+        name: "none",
+        from: "tree",
+        options: &["--codec", "none", "--kernel", "6.10"],
+        digest: "b6bda6648dfb2eb5e24bf327465b439e5a711abdad380d75fa04dc933acad93d",
+    },
+    Way {
+        name: "lz4hc",
+        from: "tree",
+        options: &["--codec", "lz4hc", "--kernel", "6.10"],
+        digest: "45d1e048b7387e7d43d2548fd1898f392a20b8e55c05df1b0e26a4e09b98f81c",
+    },
+    Way {
+        name: "zstd",
+        from: "tree",
+        options: &["--codec", "zstd", "--kernel", "6.10"],
+        digest: "0effa3dd2a10424bd40fff1c4853b25302ca888a025a6c9f02dde6e7ef8281d7",
+    },
+    // A tar archive of the tree holds the tree.
+    Way {
+        name: "zstd from an archive",
+        from: ARCHIVE,
+        options: &["--codec", "zstd", "--kernel", "6.10"],
+        digest: "0effa3dd2a10424bd40fff1c4853b25302ca888a025a6c9f02dde6e7ef8281d7",
+    },
+    Way {
+        name: "squashfs",
+        from: "tree",
+        options: &["--format", "squashfs", "--codec", "zstd"],
+        digest: "a9b8596e729fe027489280195eb442914b0ea5915882f846a44e214b5dd50ec4",
+    },
+    Way {
+        name: "squashfs with xz",
+        from: ARCHIVE,
+        options: &["--format", "squashfs", "--codec", "xz:1"],
+        digest: "f8568830089c666d61977578ebfd58efce7c5782cbf4a9605ad1a096b7fece14",
+    },
+    // ECDSA needs a number that nobody knows; ours comes from the key and the hash, not from chance.
+    Way {
+        name: "signed",
+        from: "tree",
+        options: &["--codec", "lz4", "--ddi", "--verity-key", "../home/key", "--verity-cert", "../home/crt"],
+        digest: "3b2d5e5b5c87861848b0e2f9ad35bb594b2e153bb24529275b4e55444c8e92f6",
+    },
 ];
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
-    suite.trial("golden_bake_here_and_elsewhere", &[], || elsewhere(None));
-    suite.trial("golden_bake_as_another_user", &[Need::Root], || elsewhere(Some(NOBODY)));
-    suite.trial("golden_bake_digests", &[], digests);
+    let tar = Need::Tool("tar");
+    suite.trial("golden_bake_here_and_elsewhere", &[tar], || elsewhere(None));
+    suite.trial("golden_bake_as_another_user", &[Need::Root, tar], || elsewhere(Some(NOBODY)));
+    suite.trial("golden_bake_digests", &[tar], digests);
     suite.run()
 }
 
@@ -86,6 +147,12 @@ impl Place {
             fs::create_dir(place.path(directory))?;
             place.give(&place.path(directory))?;
         }
+        for end in ["key", "crt"] {
+            let path = place.path("home").join(end);
+            fs::copy(Path::new(FIXTURES).join(format!("test-only-p256.{end}")), &path)?;
+            fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+            place.give(&path)?;
+        }
         Ok(place)
     }
 
@@ -124,8 +191,30 @@ impl Place {
         Ok(())
     }
 
+    /// Puts the tree into an archive of some format, with the last names first if that is asked for.
+    fn archive(&self, format: &str, reverse: bool) -> Result<()> {
+        let mut names = names_below(&self.path("tree"))?;
+        if reverse {
+            names.reverse();
+        }
+        let list = names.iter().map(|name| format!("./{}\n", name.display())).collect::<String>();
+        fs::write(self.path("names"), list)?;
+        let output = Command::new("tar")
+            .args(["--create", "--no-recursion", "--format", format])
+            .arg("--file")
+            .arg(self.path(ARCHIVE))
+            .arg("--directory")
+            .arg(self.path("tree"))
+            .arg("--files-from")
+            .arg(self.path("names"))
+            .output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        fs::set_permissions(self.path(ARCHIVE), Permissions::from_mode(0o644))?;
+        self.give(&self.path(ARCHIVE))
+    }
+
     /// Bakes the tree from a shell that did something first, with no environment but this.
-    fn bake(&self, codec: &str, before: &str, environment: &[(&str, &str)], cwd: &str) -> Result<()> {
+    fn bake(&self, way: &Way, before: &str, environment: &[(&str, &str)], cwd: &str) -> Result<()> {
         // A copy: the build directory may be closed to another user.
         let bakery = self.path("bakery");
         if !bakery.exists() {
@@ -134,21 +223,21 @@ impl Place {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", &format!("{before}; exec \"$0\" \"$@\"")]).arg(&bakery);
         command.args(["bake", "--name", "golden", "--version", "1.0", "--arch", "x86-64"]);
-        command.args(["--codec", codec, "--kernel", "6.10", "--epoch", "1700000000", "--json"]);
-        command.arg("--tree").arg(self.path("tree")).arg("--out").arg(self.path("store").join(codec));
+        command.args(["--epoch", "1700000000", "--json"]).args(way.options);
+        command.arg("--tree").arg(self.path(way.from)).arg("--out").arg(self.path("store").join(way.name));
         command.env_clear().env("HOME", self.path("home")).env("PATH", "/usr/bin:/bin");
         command.envs(environment.iter().copied()).current_dir(self.path(cwd));
         if let Some(user) = self.user {
             command.uid(user).gid(user);
         }
         let output = command.output()?;
-        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        ensure!(output.status.success(), "{}: {}", way.name, String::from_utf8_lossy(&output.stderr));
         Ok(())
     }
 
-    /// Everything that was baked with a codec: the image and its record.
-    fn baked(&self, codec: &str) -> Result<BTreeMap<String, Sha256>> {
-        let directory = self.path("store").join(codec).join("golden");
+    /// Everything that was baked in a way: the image and its record.
+    fn baked(&self, way: &Way) -> Result<BTreeMap<String, Sha256>> {
+        let directory = self.path("store").join(way.name).join("golden");
         let mut baked = BTreeMap::new();
         for entry in fs::read_dir(&directory)? {
             let path = entry?.path();
@@ -164,8 +253,9 @@ fn elsewhere(user: Option<u32>) -> Result<()> {
     let mut files = content();
     let here = Place::new(None)?;
     here.fill(&files, 0o022, SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000))?;
-    for (codec, _) in GOLDEN {
-        here.bake(codec, "umask 022", &[("LANG", "C"), ("TZ", "UTC")], "tree")?;
+    here.archive("gnu", false)?;
+    for way in &GOLDEN {
+        here.bake(way, "umask 022", &[("LANG", "C"), ("TZ", "UTC")], "tree")?;
     }
 
     // A clock that shows another second than it did above
@@ -173,11 +263,12 @@ fn elsewhere(user: Option<u32>) -> Result<()> {
     files.reverse();
     let there = Place::new(user)?;
     there.fill(&files, 0o077, SystemTime::now())?;
+    there.archive("posix", true)?;
     let tmp = there.path("tmp");
     let tmp = tmp.to_str().context("the path is not UTF-8")?;
     let environment = [("LC_ALL", "tr_TR.UTF-8"), ("TZ", "Asia/Tokyo"), ("TMPDIR", tmp), ("USER", "nobody")];
     on_one_processor(|| {
-        GOLDEN.iter().try_for_each(|(codec, _)| there.bake(codec, "umask 077", &environment, "home"))
+        GOLDEN.iter().try_for_each(|way| there.bake(way, "umask 077", &environment, "home"))
     })?;
 
     // The places do differ where they should
@@ -185,11 +276,13 @@ fn elsewhere(user: Option<u32>) -> Result<()> {
     let (a, b) = (fs::metadata(here.path(tool))?, fs::metadata(there.path(tool))?);
     ensure!(a.mode() != b.mode() && a.mtime() != b.mtime(), "the two trees do not differ");
     ensure!(user.is_none_or(|user| b.uid() == user && b.uid() != a.uid()), "the owners do not differ");
-    for (codec, _) in GOLDEN {
-        assert_eq!(here.baked(codec)?, there.baked(codec)?, "{codec}");
+    ensure!(fs::read(here.path(ARCHIVE))? != fs::read(there.path(ARCHIVE))?, "the archives do not differ");
+    for way in &GOLDEN {
+        let name = way.name;
+        assert_eq!(here.baked(way)?, there.baked(way)?, "{name}");
         let image =
-            |place: &Place| fs::read(place.path("store").join(codec).join("golden/golden-1.0-x86-64.raw"));
-        ensure!(image(&here)? == image(&there)?, "{codec}: the bytes differ");
+            |place: &Place| fs::read(place.path("store").join(name).join("golden/golden-1.0-x86-64.raw"));
+        ensure!(image(&here)? == image(&there)?, "{name}: the bytes differ");
     }
     Ok(())
 }
@@ -209,12 +302,13 @@ fn on_one_processor<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
 fn digests() -> Result<()> {
     let place = Place::new(None)?;
     place.fill(&content(), 0o022, SystemTime::now())?;
-    let mut found = Vec::new();
-    for (codec, _) in GOLDEN {
-        place.bake(codec, "umask 022", &[], "home")?;
-        found.push((codec, place.baked(codec)?["golden-1.0-x86-64.raw"].to_string()));
+    place.archive("gnu", false)?;
+    let (mut found, mut expected) = (Vec::new(), Vec::new());
+    for way in &GOLDEN {
+        place.bake(way, "umask 022", &[], "home")?;
+        found.push((way.name, place.baked(way)?["golden-1.0-x86-64.raw"].to_string()));
+        expected.push((way.name, way.digest.to_owned()));
     }
-    let found: Vec<(&str, &str)> = found.iter().map(|(codec, digest)| (*codec, digest.as_str())).collect();
-    assert_eq!(found, GOLDEN);
+    assert_eq!(found, expected);
     Ok(())
 }
