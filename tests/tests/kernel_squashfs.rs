@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use nix::mount::umount;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 use sysext_image::Tree;
 use sysext_image::entry::{Entry, EntryKind};
@@ -31,6 +32,19 @@ const CODECS: [(&str, (u32, u32), u32); 9] = [
     ("zstd:3", (4, 14), 1 << 20),
     ("xz:0", (4, 14), 4 << 10),
 ];
+
+/// Every codec once more, with blocks of another size.
+const OTHER_BLOCKS: [(&str, u32); 6] = [
+    ("none", 4 << 10),
+    ("gzip:1", 1 << 20),
+    ("lz4", 4 << 10),
+    ("lz4hc:3", 1 << 20),
+    ("xz:0", 1 << 20),
+    ("zstd:3", 64 << 10),
+];
+
+/// How many small files are packed with blocks of other sizes: they are what takes the time.
+const FEW_FILES: usize = 600;
 
 /// Options of mksquashfs that make different images.
 const FOREIGN: [(&str, &[&str]); 12] = [
@@ -89,6 +103,11 @@ fn main() -> ExitCode {
     }
     let needs = [SQUASHFS, Need::Tool("mount")];
     suite.isolated(
+        "kernel_squashfs_with_other_blocks_is_the_directory",
+        &[SQUASHFS, Need::Tool("mount"), Need::Tool("unsquashfs")],
+        other_blocks,
+    );
+    suite.isolated(
         "peer_libsquashfs_image_is_read_as_the_kernel_reads_it",
         &[SQUASHFS, Need::Tool("mount"), Need::Libsquashfs],
         || {
@@ -122,6 +141,24 @@ fn main() -> ExitCode {
         Ok(())
     });
     suite.run()
+}
+
+/// The kernel and unsquashfs read every codec at a size of blocks that is not the usual one.
+fn other_blocks() -> Result<()> {
+    let bench = Bench::filled(|source| specimen::fill_with(source, FEW_FILES), "none", 128 << 10)?;
+    let tree = Tree::from_directory(&bench.source, &specimen::rules())?;
+    for (codec, block) in OTHER_BLOCKS {
+        let what = || format!("{codec} in blocks of {block}");
+        write(&tree, codec, block, &bench.image)?;
+        mount_by_loop_device("squashfs", &bench.image, &bench.mounted)?;
+        specimen::compare(&bench.source, &bench.mounted).with_context(what)?;
+        umount(&bench.mounted)?;
+        unsquashfs(&["-no-progress", "-quiet", "-dest"], Some(&bench.mounted), &bench.image)?;
+        specimen::compare(&bench.source, &bench.mounted).with_context(what)?;
+        fs::remove_dir_all(&bench.mounted)?;
+        fs::create_dir(&bench.mounted)?;
+    }
+    Ok(())
 }
 
 /// A comparison that cannot fail would prove nothing.
@@ -259,11 +296,15 @@ struct Bench {
 
 impl Bench {
     fn new(codec: &str, block: u32) -> Result<Self> {
+        Self::filled(specimen::fill, codec, block)
+    }
+
+    fn filled(fill: fn(&Path) -> Result<()>, codec: &str, block: u32) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let [source, image, mounted] =
             ["source", "image.raw", "mounted"].map(|name| directory.path().join(name));
         fs::create_dir(&mounted)?;
-        specimen::fill(&source)?;
+        fill(&source)?;
         write(&Tree::from_directory(&source, &specimen::rules())?, codec, block, &image)?;
         Ok(Self { _directory: directory, source, image, mounted })
     }
