@@ -185,7 +185,7 @@ fn threads() -> Result<()> {
 
 /// Which files lie in fragments depends on their sizes, and on no codec.
 fn dumps() -> Result<()> {
-    for codec in ["none", "gzip", "lz4hc", "xz", "zstd"] {
+    for codec in ["none", "gzip:1", "lz4hc:3", "xz:0", "zstd:3"] {
         let mut image = Cursor::new(Vec::new());
         write(codec, 128 << 10, 2, TIMESTAMP, &mut image)?;
         let mut text = Vec::new();
