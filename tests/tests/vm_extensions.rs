@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::Cursor;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, ExitCode, Output};
 use std::thread::sleep;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::libc;
-use sysext_image::ddi::{Architecture, Options, Signature, Writer};
+use sysext_image::ddi::{Architecture, Options, Sector, Signature, Writer};
 use sysext_image::pkcs7::{Certificate, PrivateKey, Signer};
 use sysext_image::tree::Metadata;
 use sysext_image::{Codec, Tree, erofs};
@@ -39,11 +40,13 @@ fn main() -> ExitCode {
         let name = format!("vm_extensions_are_merged_by_systemd_{}_and_by_us", machine.systemd());
         suite.booted(&name, machine, &[Need::Tool("openssl")], prepare, move |directory| {
             let system = System { machine, directory };
-            run("modprobe", &["-a", "loop", "dm_mod", "dm_verity", "overlay", "erofs"])?;
+            run("modprobe", &["-a", "loop", "dm_mod", "dm_verity", "overlay", "erofs", "squashfs"])?;
             fs::create_dir_all(EXTENSIONS)?;
             fs::create_dir_all(CERTIFICATES)?;
             system.bare().context("a bare filesystem, merged by systemd")?;
-            system.signed().context("a signed image, merged by systemd")?;
+            system.signed("signed", "ours").context("a signed image, merged by systemd")?;
+            system.signed("baked", "rsa").context("squashfs signed with RSA by bakery, merged by systemd")?;
+            system.partitioned().context("partitions of sectors of 4096 bytes")?;
             system.damaged().context("a damaged image, merged by systemd")?;
             system.ours().context("merged by sysupdate")
         });
@@ -52,14 +55,17 @@ fn main() -> ExitCode {
 }
 
 fn prepare(directory: &Path) -> Result<()> {
-    let signer = certify(directory, "ours")?;
-    certify(directory, "stranger")?;
+    let signer = certify(directory, "ours", &["EC", "-pkeyopt", "ec_paramgen_curve:P-256"])?;
+    certify(directory, "stranger", &["EC", "-pkeyopt", "ec_paramgen_curve:P-256"])?;
+    certify(directory, "rsa", &["RSA", "-pkeyopt", "rsa_keygen_bits:2048"])?;
     let at = |name: &str| directory.join(name);
     for version in ["1", "2"] {
         fs::write(at(&format!("bare-{version}")), bare(version)?)?;
     }
-    fs::write(at("signed-1"), disk("signed", &signer)?)?;
-    let mut damaged = disk("damaged", &signer)?;
+    fs::write(at("signed-1"), disk("signed", &signer, Sector::Bytes512)?)?;
+    fs::write(at("large-sectors"), disk("large", &signer, Sector::Bytes4096)?)?;
+    bake(directory)?;
+    let mut damaged = disk("damaged", &signer, Sector::Bytes512)?;
     let part = &data()[50_000..50_064];
     let place = damaged.windows(part.len()).position(|window| window == part);
     damaged[place.context("the content of a stored file is not in the image")?] ^= 1;
@@ -69,14 +75,32 @@ fn prepare(directory: &Path) -> Result<()> {
 }
 
 /// A key, and NAME.crt that says whose it is.
-fn certify(directory: &Path, name: &str) -> Result<Signer> {
+fn certify(directory: &Path, name: &str, algorithm: &[&str]) -> Result<Signer> {
     let path = |end: &str| directory.join(format!("{name}.{end}"));
     let (key, certificate) = (path("key"), path("crt"));
     let [out, given] = [&certificate, &key].map(|path| path.to_string_lossy().into_owned());
-    run("openssl", &["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", &given])?;
+    run("openssl", &[&["genpkey", "-out", &given, "-algorithm"], algorithm].concat())?;
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600))?;
     run("openssl", &["req", "-x509", "-new", "-key", &given, "-subj", &format!("/CN={name}"), "-out", &out])?;
     let key = PrivateKey::from_pem(&fs::read_to_string(key)?)?;
     Ok(Signer::new(key, Certificate::parse(&fs::read(certificate)?)?)?)
+}
+
+/// An extension that the program makes: squashfs, in a disk image signed with RSA.
+fn bake(directory: &Path) -> Result<()> {
+    let data_of = directory.join("tree/usr/share/baked");
+    fs::create_dir_all(&data_of)?;
+    fs::write(data_of.join("version"), "1")?;
+    fs::write(data_of.join("data"), data())?;
+    let at = |name: &str| directory.join(name).to_string_lossy().into_owned();
+    let (tree, key, certificate) = (at("tree"), at("rsa.key"), at("rsa.crt"));
+    let image = at("baked.raw");
+    let what = ["bake", "--tree", &tree, "--name", "baked", "--version", "1", "--arch", "x86-64"];
+    let how = ["--format", "squashfs", "--ddi", "--verity-key", &key, "--verity-cert", &certificate];
+    let bakery = program("bakery")?.to_string_lossy().into_owned();
+    run(&bakery, &[&what[..], &how, &["--out", &image]].concat())?;
+    fs::rename(image, at("baked-1"))?;
+    Ok(())
 }
 
 /// What no codec makes smaller, and so is found in an image as it is.
@@ -115,9 +139,10 @@ fn filesystem(tree: &Tree) -> Result<Vec<u8>> {
 }
 
 /// An extension as a signed disk image.
-fn disk(name: &str, signer: &Signer) -> Result<Vec<u8>> {
+fn disk(name: &str, signer: &Signer, sector: Sector) -> Result<Vec<u8>> {
     let mut image = Cursor::new(Vec::new());
-    let mut writer = Writer::new(&mut image, Options::new(Architecture::X86_64))?;
+    let options = Options { sector, ..Options::new(Architecture::X86_64) };
+    let mut writer = Writer::new(&mut image, options)?;
     writer.copy(&mut &filesystem(&tree(name, "1", "ID=_any\n")?)?[..])?;
     writer.finish_signed(|root_hash| Signature::new(signer, root_hash))?;
     Ok(image.into_inner())
@@ -139,30 +164,67 @@ impl System<'_> {
     }
 
     /// Merged with its certificate, and with no other.
-    fn signed(&self) -> Result<()> {
-        self.place("signed", "1")?;
+    fn signed(&self, name: &str, certificate: &str) -> Result<()> {
+        self.place(name, "1")?;
         let by_default = Command::new("systemd-sysext").arg("merge").output()?;
         if self.machine == Machine::Sid {
             // Its policy is content with dm-verity where nobody vouches for the root hash.
             ensure!(by_default.status.success(), "{by_default:?}");
             verified()?;
-            unmerge("signed")?;
+            unmerge(name)?;
         } else {
-            self.refused("signed", &by_default)?;
+            self.refused(name, &by_default)?;
         }
         // Debian 12's systemd has no policies yet, and by itself the one that is meant here.
         let arguments: &[&str] =
             if self.machine == Machine::Bookworm { &["merge"] } else { &["merge", ONLY_SIGNED] };
         let merge = || Command::new("systemd-sysext").args(arguments).output();
-        let certificate = |name: &str| Path::new(CERTIFICATES).join(name);
-        fs::copy(self.directory.join("stranger.crt"), certificate("stranger.crt"))?;
-        self.refused("signed", &merge()?)?;
-        fs::copy(self.directory.join("ours.crt"), certificate("ours.crt"))?;
+        let trust = |name: &str| {
+            let file = format!("{name}.crt");
+            fs::copy(self.directory.join(&file), Path::new(CERTIFICATES).join(file))
+        };
+        trust("stranger")?;
+        self.refused(name, &merge()?)?;
+        trust(certificate)?;
         let merged = merge()?;
         ensure!(merged.status.success(), "refused with its certificate: {merged:?}");
         verified()?;
-        shows("signed", "1")?;
-        unmerge("signed")
+        shows(name, "1")?;
+        unmerge(name)
+    }
+
+    /// A disk with sectors of 4096 bytes has the partitions, and the first is the filesystem.
+    fn partitioned(&self) -> Result<()> {
+        let image = self.directory.join("large-sectors").to_string_lossy().into_owned();
+        let told = run("losetup", &["--find", "--show", "--sector-size=4096", "--partscan", &image])?;
+        let device = told.trim_end();
+        let name = device.trim_start_matches("/dev/");
+        let attribute = |partition: u8, attribute: &str| {
+            let path = format!("/sys/block/{name}/{name}p{partition}/{attribute}");
+            fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
+        };
+        let mut end = 0;
+        for (partition, role) in
+            [(1, "root-x86-64"), (2, "root-x86-64-verity"), (3, "root-x86-64-verity-sig")]
+        {
+            let (start, size): (u64, u64) = (
+                attribute(partition, "start")?.trim().parse()?,
+                attribute(partition, "size")?.trim().parse()?,
+            );
+            // Counted in 512 bytes, whatever the size of a sector is.
+            ensure!(start >= end && start % 8 == 0 && size > 0 && size % 8 == 0, "{role}: {size} at {start}");
+            end = start + size;
+            let event = attribute(partition, "uevent")?;
+            ensure!(event.lines().any(|line| line == format!("PARTNAME={role}")), "{event}");
+        }
+        let mounted = self.directory.join("large");
+        fs::create_dir(&mounted)?;
+        let at = mounted.to_string_lossy().into_owned();
+        run("mount", &["-t", "erofs", "-o", "ro", &format!("{device}p1"), &at])?;
+        ensure!(fs::read(mounted.join("usr/share/large/data"))? == data(), "other content");
+        run("umount", &[&at])?;
+        run("losetup", &["--detach", device])?;
+        released()
     }
 
     /// A flipped bit in a file makes this file unreadable, once it is read, and no other.
