@@ -164,7 +164,7 @@ impl Reading<'_> {
         };
         match self.rules.specials {
             Specials::Keep => Ok(special),
-            Specials::Refuse => Err(refuse(what)),
+            Specials::Refuse => Err(TreeError::Special { path: path.to_owned(), what }),
         }
     }
 

@@ -5,6 +5,10 @@ use std::path::PathBuf;
 
 use super::Device;
 
+/// Why extensions have neither device nodes nor pipes.
+pub(super) const WHY_NO_SPECIALS: &str =
+    "the host makes its devices and pipes itself, and a device node 0:0 would hide a file of the host";
+
 /// Why a tree could not be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum TreeError {
@@ -44,6 +48,14 @@ pub enum TreeError {
     #[error("{path}: is a {what}, which an image cannot hold", path = .path.display())]
     Unsupported {
         /// Where, on disk.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// A device node or pipe where the rules have none.
+    #[error("{path}: is a {what}, which an extension must not hold", path = .path.display())]
+    Special {
+        /// Where, on disk or in an image.
         path: PathBuf,
         /// What it is.
         what: &'static str,
@@ -110,6 +122,7 @@ impl TreeError {
     /// What the reader can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Special { path, .. } => Some(format!("leave {} out: {WHY_NO_SPECIALS}", path.display())),
             Self::Unsupported { path, .. } => {
                 Some(format!("remove {} or keep it out of the directory", path.display()))
             }

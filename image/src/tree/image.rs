@@ -62,7 +62,7 @@ impl Tree {
                 EntryKind::Symlink(target) => tree.insert_symlink(path, target, metadata)?,
                 EntryKind::Special(_) if rules.specials == Specials::Refuse => {
                     let (path, what) = (path.clone(), "device node or fifo");
-                    return Err(TreeError::Unsupported { path, what }.into());
+                    return Err(TreeError::Special { path, what }.into());
                 }
                 EntryKind::Special(special) => tree.insert_special(path, *special, metadata)?,
                 EntryKind::File => {
@@ -131,7 +131,7 @@ mod tests {
             assert!(write(&again, codec) == image, "{codec}");
         }
         let refused = read(write(&tree(), "none"), &Rules::default(), 1 << 20).unwrap_err();
-        assert_eq!(refused.to_string(), "usr/c: is a device node or fifo, which an image cannot hold");
+        assert_eq!(refused.to_string(), "usr/c: is a device node or fifo, which an extension must not hold");
     }
 
     #[test]

@@ -144,7 +144,7 @@ impl<'a> Reading<'a> {
             return Err(wrong(TreeError::Path { path, reason: "it is longer than Linux opens" }));
         }
         let refuse = |what| TarError::Unsupported { offset, path: path.clone(), what };
-        if records.is_sparse {
+        if records.is_sparse || header.kind == HeaderKind::Sparse {
             return Err(refuse("stored with holes (sparse)"));
         }
         let size = records.size.unwrap_or(header.size);
@@ -170,7 +170,7 @@ impl<'a> Reading<'a> {
             HeaderKind::Link => self.tree.insert_link(&path, &target),
             HeaderKind::Symlink => self.tree.insert_symlink(&path, &target, metadata),
             HeaderKind::Special(_) if self.rules.specials == Specials::Refuse => {
-                return Err(refuse("a device node or fifo"));
+                return Err(refuse("a device node or fifo, which an extension must not hold"));
             }
             HeaderKind::Special(special) => self.tree.insert_special(&path, special, metadata),
             _ => return Err(refuse("of a kind that nobody here knows")),

@@ -266,7 +266,7 @@ fn pipes_are_kept_on_demand_and_sockets_never() {
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
         .unwrap();
     let refused = Tree::from_directory(directory.path(), &Rules::default()).unwrap_err();
-    assert!(refused.to_string().ends_with("is a fifo, which an image cannot hold"), "{refused}");
+    assert!(refused.to_string().ends_with("is a fifo, which an extension must not hold"), "{refused}");
     let tree = Tree::from_directory(directory.path(), &keep).unwrap();
     assert!(matches!(tree.get("fifo").unwrap().kind, Kind::Special(Special::Fifo)));
     let _socket = std::os::unix::net::UnixListener::bind(directory.path().join("socket")).unwrap();

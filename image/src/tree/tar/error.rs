@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::magic::{Compression, Foreign};
 use crate::tree::TreeError;
+use crate::tree::error::WHY_NO_SPECIALS;
 use crate::tree::spool::SpoolError;
 
 /// Why an archive was not read. Offsets are of the archive as it is unpacked, unless they say otherwise.
@@ -123,7 +124,10 @@ impl TarError {
                 Some("fetch or make the archive again".to_owned())
             }
             Self::Unsupported { what, .. } if what.contains("sparse") => {
-                Some("make the archive without --sparse".to_owned())
+                Some("make the archive without --sparse (-S), or unpack it and bake the directory".to_owned())
+            }
+            Self::Unsupported { what, path, .. } if what.contains("extension") => {
+                Some(format!("leave {} out: {WHY_NO_SPECIALS}", path.display()))
             }
             Self::Spool(error) => error.hint(),
             _ => None,

@@ -35,7 +35,9 @@ pub(super) enum HeaderKind {
     LongLink,
     Pax,
     GlobalPax,
-    /// Sparse files, volumes of a set, and what nobody here knows.
+    /// A file with holes, as GNU tar stores it.
+    Sparse,
+    /// Volumes of a set, and what nobody here knows.
     Other,
 }
 
@@ -65,6 +67,7 @@ impl Header {
             }
             b'L' => HeaderKind::LongName,
             b'K' => HeaderKind::LongLink,
+            b'S' => HeaderKind::Sparse,
             b'x' => HeaderKind::Pax,
             b'g' => HeaderKind::GlobalPax,
             _ => HeaderKind::Other,

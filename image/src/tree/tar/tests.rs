@@ -206,9 +206,9 @@ fn names_that_lead_elsewhere_are_refused() {
 #[test]
 fn what_no_tree_can_hold_is_refused() {
     for (archive, words) in [
-        (Archive::default().entry(b'S', "a", "", b""), "of a kind that nobody here knows"),
+        (Archive::default().entry(b'S', "a", "", b""), "with holes (sparse)"),
         (Archive::default().pax(&[("GNU.sparse.major", b"1")]).file("a", b""), "with holes (sparse)"),
-        (Archive::default().entry(b'3', "a", "", b""), "a device node or fifo"),
+        (Archive::default().entry(b'3', "a", "", b""), "a device node or fifo, which an extension"),
         (Archive::default().file("b", b"").entry(b'1', "a", "b", b"x"), "no file and has content"),
         (Archive::default().entry(b'M', "a", "", b""), "of a kind that nobody here knows"),
     ] {
