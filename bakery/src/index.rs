@@ -156,6 +156,9 @@ pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
     if last_roots.is_some_and(|last| last.first() != request.roots.first()) {
         notes.push(Note::OtherRoot);
     }
+    if request.openpgp.is_none() && is_open(request.url) {
+        notes.push(Note::Unencrypted);
+    }
     if root.expires < expires {
         notes.push(Note::RootEndsFirst { root: root.number, expires: root.expires });
     }
@@ -214,6 +217,13 @@ pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
         extensions: catalog.extensions.iter().map(|(name, e)| (name.clone(), e.instances.len())).collect(),
         notes,
     })
+}
+
+/// Whether others can change what is fetched from an address: it is not encrypted and not this machine.
+fn is_open(url: &str) -> bool {
+    let Some(rest) = url.strip_prefix("http://") else { return false };
+    let host = rest.split('/').next().unwrap_or_default();
+    !["localhost", "127.", "[::1]"].iter().any(|local| host.starts_with(local))
 }
 
 /// A release goes on where the last one in the store ended.

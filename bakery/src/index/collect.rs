@@ -37,6 +37,8 @@ pub enum Note {
     },
     /// The last release was made under other roots.
     OtherRoot,
+    /// The address is not encrypted, and nothing that stock tools read is signed.
+    Unencrypted,
     /// The root ends before the catalog does.
     RootEndsFirst {
         /// The root's number.
@@ -60,6 +62,10 @@ impl fmt::Display for Note {
             Self::OtherRoot => f.write_str(
                 "the last release was made under another root; nodes believe this one only with the new \
                  file in /etc/sysupdate/repositories",
+            ),
+            Self::Unencrypted => f.write_str(
+                "the address is not encrypted (http): sysupdate checks the signed catalog, but whoever is on \
+                 the way can change what stock systemd-sysupdate installs; use https, or --openpgp-key",
             ),
             Self::RootEndsFirst { root, expires } => {
                 write!(
