@@ -124,7 +124,7 @@ pub enum VerifyError {
         what: String,
     },
     /// The certificate of whoever signed is not among those that are trusted.
-    #[error("the signature is by none of the {certificates} certificates that are trusted")]
+    #[error("the signature is by none of the certificates that are trusted, of which there {}", told(*.certificates))]
     Unknown {
         /// How many they are.
         certificates: usize,
@@ -132,6 +132,10 @@ pub enum VerifyError {
     /// It is not by that key, or not of that root hash.
     #[error("the signature is not of this root hash by this key")]
     Wrong,
+}
+
+fn told(certificates: usize) -> String {
+    if certificates == 1 { "is 1".to_owned() } else { format!("are {certificates}") }
 }
 
 impl VerifyError {
