@@ -125,6 +125,18 @@ impl Usage {
     }
 }
 
+/// A number of bytes, with K, M or G behind it for powers of 1024.
+fn read_bytes(text: &str) -> Result<u64, String> {
+    let (digits, factor) = match text.as_bytes().last() {
+        Some(b'K') => (&text[..text.len() - 1], 1 << 10),
+        Some(b'M') => (&text[..text.len() - 1], 1 << 20),
+        Some(b'G') => (&text[..text.len() - 1], 1 << 30),
+        _ => (text, 1),
+    };
+    let number = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    number.ok_or_else(|| "write a number of bytes, such as 4096, 64K, 512M or 2G".to_owned())
+}
+
 /// What an argument says, or why it does not, with the hint: the parser of the command line shows one text.
 fn told<T, E: std::fmt::Display>(
     read: Result<T, E>,
@@ -144,6 +156,8 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         }
         ask!(
             Usage,
+            bake::OutputError,
+            verify::Unsound,
             BakeError,
             IndexError,
             PublishError,
@@ -232,6 +246,11 @@ fn show_bytes(bytes: u64) -> String {
     }
 }
 
+/// A number of things: one is not many.
+fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 /// The time, to the second: nobody needs more of it in a signed document.
 fn now() -> Result<Timestamp> {
     Timestamp::from_second(Timestamp::now().as_second()).context("this machine's clock shows no date")
@@ -294,6 +313,22 @@ mod tests {
     #[test]
     fn names_do_not_command_a_terminal() {
         assert_eq!(harmless("/usr/\x1b[31mé\x7f\u{9b}\r\n  a\tb"), "/usr/\\x1b[31mé\\x7f\\x9b\\x0d\n  a\tb");
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        let told = [0, 1, 2].map(|number| count(number, "file", "files"));
+        assert_eq!(told, ["0 files", "1 file", "2 files"]);
+    }
+
+    #[test]
+    fn bytes_are_read_with_their_unit() {
+        for (text, bytes) in [("0", 0), ("1K", 1024), ("2M", 2 << 20), ("3G", 3 << 30)] {
+            assert_eq!(read_bytes(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "K", "1k", "1T", "-1", "1 K", "1.5G", "99999999999G", "1é"] {
+            assert!(read_bytes(text).unwrap_err().contains("512M"), "{text}");
+        }
     }
 
     #[test]

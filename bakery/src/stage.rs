@@ -106,6 +106,12 @@ pub enum StageError {
         /// Why not.
         reason: ReleaseDefect,
     },
+    /// There is nothing to bake.
+    #[error("there is no file in {}", .files.as_ref().map_or("the recipe".into(), |files| files.display().to_string()))]
+    Empty {
+        /// Where the files should be.
+        files: Option<PathBuf>,
+    },
     /// Something would do harm once it is merged.
     #[error("this would do harm once it is merged:{}", list(.problems))]
     Harmful {
@@ -158,6 +164,12 @@ impl StageError {
                 hints.dedup();
                 (!hints.is_empty()).then(|| hints.join("; "))
             }
+            Self::Empty { files: Some(_) } => {
+                Some("lay the files out as on the target, all below usr or opt".to_owned())
+            }
+            Self::Empty { files: None } => {
+                Some("put them into files/ beside recipe.toml, laid out as on the target".to_owned())
+            }
             Self::Input { .. } | Self::Release { .. } => None,
         }
     }
@@ -183,6 +195,9 @@ pub fn stage(request: &Request<'_>) -> Result<Staged, StageError> {
     }
 
     let problems = lint::lint(&tree, recipe);
+    if let [Problem::Empty] = problems[..] {
+        return Err(StageError::Empty { files: request.files.map(Path::to_owned) });
+    }
     if !problems.is_empty() {
         return Err(StageError::Harmful { problems });
     }

@@ -167,7 +167,8 @@ fn cli_bakery_goes_from_keys_to_a_served_directory() -> Result<()> {
     desk.program("tree/usr/bin/x", "#!/bin/sh\necho one\n")?;
     let check = "exec:/usr/bin/x --version";
     let stdout = desk.bake("1.0", &["--health", check, "--codec", "none"])?.succeeds()?;
-    let expected = ["extension", "image", "size", "content", "ratio", "sha256", "writer", "kernel", "time"];
+    // No ratio: what is in it is smaller than the least image
+    let expected = ["extension", "image", "size", "content", "sha256", "writer", "kernel", "time"];
     assert_eq!(labels(&stdout), expected);
     assert!(stdout.contains("extension  x 1.0 for x86-64\n"), "{stdout}");
     assert!(stdout.contains("writer     erofs-1/none\n"), "{stdout}");
@@ -571,7 +572,8 @@ fn cli_bakery_verifies_an_image() -> Result<()> {
         fs::copy(desk.path(path), desk.path("y-1.0.raw"))?;
         assert_eq!(
             desk.run(&["verify", "y-1.0.raw"])?.fails()?,
-            "error: y-1.0.raw is not sound:\n  it is the extension x, and the file is called y-1.0\n"
+            "error: y-1.0.raw is not sound:\n  it is the extension x, and the file is called y-1.0\n\
+             hint: call it x.raw or x-VERSION.raw, or give --name x\n"
         );
         desk.run(&["verify", "y-1.0.raw", "--name", "x"])?.succeeds()?;
     }
@@ -691,5 +693,136 @@ fn cli_bakery_names_what_an_option_takes() -> Result<()> {
     let stdout = desk.bake("1.0", &["--kernel", "6.1.0-56-cloud-amd64"])?.succeeds()?;
     assert!(stdout.contains("kernel     6.1 and later\n"), "{stdout}");
     desk.bake("1.1", &["--codec", "zstd:22", "--format", "squashfs"])?.succeeds()?;
+    Ok(())
+}
+
+#[test]
+fn cli_bakery_says_what_an_extension_must_not_hold() -> Result<()> {
+    let desk = Desk::with_keys()?;
+    let why =
+        "the host makes its devices and pipes itself, and a device node 0:0 would hide a file of the host";
+    let tool = |line: &str| -> Result<()> {
+        let status = desk.command(Path::new("/bin/sh")).args(["-c", line]).status()?;
+        ensure!(status.success(), "{line}: {status}");
+        Ok(())
+    };
+    let bake = |tree: &str| {
+        desk.run(&["bake", "--tree", tree, "--name", "x", "--version", "1", "-o", "x.raw"])?.fails()
+    };
+    tool("mkfifo tree/usr/pipe && tar -C tree -cf pipe.tar .")?;
+    let pipe = fs::canonicalize(desk.path("tree/usr/pipe"))?;
+    let pipe = pipe.display();
+    assert_eq!(
+        bake("tree")?,
+        format!(
+            "error: cannot stage the files: {pipe}: is a fifo, which an extension must not hold\n\
+             hint: leave {pipe} out: {why}\n"
+        )
+    );
+    let told = bake("pipe.tar")?;
+    assert!(told.contains("is a device node or fifo, which an extension must not hold\n"), "{told}");
+    assert!(told.ends_with(&format!("pipe out: {why}\n")), "{told}");
+
+    tool("rm tree/usr/pipe && truncate -s 1M tree/usr/holes && tar -C tree -Scf sparse.tar .")?;
+    let told = bake("sparse.tar")?;
+    assert!(told.contains("is stored with holes (sparse)\n"), "{told}");
+    assert!(told.ends_with("without --sparse (-S), or unpack it and bake the directory\n"), "{told}");
+    Ok(())
+}
+
+#[test]
+fn cli_bakery_writes_to_no_file_that_was_not_meant() -> Result<()> {
+    let desk = Desk::with_keys()?;
+    let bake = |name: &str, out: &str, more: &[&str]| {
+        desk.run(
+            &[&["bake", "--tree", "tree", "--name", name, "--version", "3", "-o", out][..], more].concat(),
+        )
+    };
+    assert_eq!(
+        bake("x", "x-3.img", &[])?.fails()?,
+        "error: x-3.img is neither a store nor a file that ends in .raw\n\
+         hint: for the image alone write -o x-3.raw; for a store of that name make the directory first\n"
+    );
+    assert_eq!(
+        bake("x", "-", &[])?.fails()?,
+        "error: an image cannot be written to the standard output\nhint: write -o FILE.raw\n"
+    );
+    assert!(!desk.path("x-3.img").exists() && !desk.path("-").exists());
+    fs::create_dir(desk.path("example.org"))?;
+    bake("x", "example.org", &[])?.succeeds()?;
+    assert!(desk.path("example.org/x").exists());
+
+    let run = bake("x", "a.raw", &[])?;
+    assert!(
+        run.stderr.contains("warning: a.raw is not called x or x-…, and `bakery verify` takes it only with"),
+        "{}",
+        run.stderr
+    );
+    run.succeeds()?;
+    assert_eq!(
+        bake("other", "a.raw", &[])?.fails()?,
+        "error: a.raw is an image of the extension x, which other would replace\n\
+         hint: name another file, or give --replace\n"
+    );
+    bake("x", "a.raw", &[])?.succeeds()?;
+    bake("other", "a.raw", &["--replace"])?.succeeds()?;
+    let run = bake("x", "x-3.raw", &[])?;
+    assert!(!run.stderr.contains("warning"), "{}", run.stderr);
+    Ok(())
+}
+
+#[test]
+fn cli_bakery_says_what_is_wrong_with_what_it_was_given() -> Result<()> {
+    let desk = Desk::with_keys()?;
+    fs::create_dir(desk.path("empty"))?;
+    assert_eq!(
+        desk.run(&["bake", "--tree", "empty", "--name", "x", "--version", "1", "-o", "store"])?.fails()?,
+        "error: there is no file in empty\n\
+         hint: lay the files out as on the target, all below usr or opt\n"
+    );
+    desk.write("r/recipe.toml", "name = 'x'\nversion = '1.0'\narch = ['x86-64']\n")?;
+    assert_eq!(
+        desk.run(&["bake", "r", "--out", "store"])?.fails()?,
+        "error: there is no file in the recipe\n\
+         hint: put them into files/ beside recipe.toml, laid out as on the target\n"
+    );
+    let run = desk.bake("1.0", &["--epoch", "now"])?;
+    assert_eq!(run.status.code(), Some(2));
+    assert!(run.stderr.contains("seconds since 1970, such as 1700000000"), "{}", run.stderr);
+    desk.bake("1.0", &[])?.succeeds()?;
+    let image = "store/x/x-1.0-x86-64.raw";
+    let run = desk.run(&["verify", image, "--max-content", "lots"])?;
+    assert!(run.stderr.contains("a number of bytes, such as 4096, 64K, 512M or 2G"), "{}", run.stderr);
+    desk.run(&["verify", image, "--max-content", "1K"])?.succeeds()?;
+    Ok(())
+}
+
+#[test]
+fn cli_bakery_warns_of_what_a_publisher_may_not_know() -> Result<()> {
+    let desk = Desk::with_keys()?;
+    for (name, mode) in [("usr/bin/u", 0o4755), ("usr/bin/g", 0o2755)] {
+        desk.program(&format!("tree/{name}"), "#!/bin/sh\n")?;
+        fs::set_permissions(desk.path("tree").join(name), Permissions::from_mode(mode))?;
+    }
+    let run = desk.bake("1.0", &[])?;
+    for told in [
+        "warning: /usr/bin/u is setuid: in the image it belongs to root, and whoever starts it is root there\n",
+        "warning: /usr/bin/g is setgid: in the image it belongs to root, and whoever starts it is of the group root",
+    ] {
+        assert!(run.stderr.contains(told), "{}", run.stderr);
+    }
+    assert!(!run.stderr.contains("/usr/bin/x is set"), "{}", run.stderr);
+    run.succeeds()?;
+
+    let index =
+        |url: &str| desk.run(&["index", "store", "--repository", "example", "--url", url, "--keys", "keys"]);
+    let run = index("http://example.org/extensions")?;
+    assert!(run.stderr.starts_with("warning: the address is not encrypted (http): "), "{}", run.stderr);
+    run.succeeds()?;
+    for url in [URL, "http://127.0.0.1:8000"] {
+        let run = index(url)?;
+        assert!(!run.stderr.contains("encrypted"), "{}", run.stderr);
+        run.succeeds()?;
+    }
     Ok(())
 }

@@ -79,6 +79,25 @@ fn baked() -> Result<()> {
     ensure!(valid.ends_with("verity     valid\nsignature  valid\n"), "{valid}");
     let unasked = told(&["verify", "x-1.raw"])?;
     ensure!(unasked.ends_with("signature  not checked: give --verity-cert FILE\n"), "{unasked}");
+    let json: serde_json::Value = serde_json::from_str(&told(&["verify", "x-1.raw", "--json"])?)?;
+    ensure!(json["signature"] == "unchecked", "{json}");
+    let swapped = told(&[
+        "bake",
+        "--tree",
+        "tree",
+        "--name",
+        "x",
+        "--version",
+        "1",
+        "-o",
+        "x-5.raw",
+        "--ddi",
+        "--verity-key",
+        "certificate",
+        "--verity-cert",
+        "certificate",
+    ])?;
+    ensure!(swapped.contains("error: certificate is a certificate, not a private key: "), "{swapped}");
     let stranger = other.directory.path().join("certificate");
     let stranger = stranger.to_str().context("the path is not UTF-8")?;
     let refused = told(&["verify", "x-1.raw", "--verity-cert", stranger])?;

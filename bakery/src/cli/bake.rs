@@ -1,23 +1,29 @@
 //! `bakery bake`
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use sysext_image::codec::CodecError;
+use sysext_image::dump::escape;
 use sysext_image::filesystem::UnknownFormat;
 use sysext_image::kernel::{FloorError, KernelError};
 use sysext_image::pkcs7::{Certificate, PrivateKey, Signer};
+use sysext_image::tree::Kind;
 use sysext_image::{Floor, Format};
 use sysext_manifests::architecture::{Architecture, UnknownArchitecture};
 use sysext_manifests::transfer::HealthCheck;
 
-use super::Usage;
 use super::progress::watch;
+use super::{Usage, verify};
 use crate::bake::{self, BakeError, Output, Wrapping, bake};
 use crate::index::Replaced;
 use crate::keys;
+use crate::opened::Opened;
 use crate::recipe::{Recipe, checked_codec};
+use crate::release;
 use crate::stage::{self, stage};
 use crate::store::Store;
 
@@ -79,7 +85,7 @@ pub(super) struct Args {
     verity_cert: Option<PathBuf>,
     /// The modification time of everything in seconds since 1970; else the recipe's, else
     /// SOURCE_DATE_EPOCH, else 0
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     epoch: Option<u64>,
     /// The version line it belongs to, such as 1.32
     #[arg(long, requires = "tree")]
@@ -95,8 +101,52 @@ pub(super) struct Args {
     json: bool,
 }
 
+/// The bit with which a program runs as its owner.
+const SET_UID: u16 = 0o4000;
+
+/// That bit, and the one for the group.
+const SET_IDS: u16 = 0o6000;
+
 /// The longest key file, in bytes.
 const PEM_MAX: u64 = 64 << 10;
+
+/// Why nothing is written to where `--out` says.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OutputError {
+    /// An image is written in more than one go.
+    #[error("an image cannot be written to the standard output")]
+    Stdout,
+    /// A file of another kind, or a store that is not there.
+    #[error("{path} is neither a store nor a file that ends in .raw", path = .path.display())]
+    Neither {
+        /// What was given.
+        path: PathBuf,
+    },
+    /// An image that is there.
+    #[error("{path} is an image of the extension {found}, which {name} would replace", path = .path.display())]
+    Other {
+        /// The image.
+        path: PathBuf,
+        /// Its extension.
+        found: String,
+        /// What is baked.
+        name: String,
+    },
+}
+
+impl OutputError {
+    /// What the reader can do about it.
+    pub(super) fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Stdout => "write -o FILE.raw".to_owned(),
+            Self::Neither { path } => format!(
+                "for the image alone write -o {}; for a store of that name make the directory first",
+                path.with_extension("raw").display()
+            ),
+            Self::Other { .. } => "name another file, or give --replace".to_owned(),
+        })
+    }
+}
 
 /// `NAME=PATH`
 fn input(text: &str) -> Result<(String, PathBuf), String> {
@@ -104,6 +154,10 @@ fn input(text: &str) -> Result<(String, PathBuf), String> {
         Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.to_owned(), path.into())),
         _ => Err("write NAME=PATH".to_owned()),
     }
+}
+
+fn seconds(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "write a number of seconds since 1970, such as 1700000000".to_owned())
 }
 
 fn architecture(text: &str) -> Result<Architecture, String> {
@@ -143,10 +197,7 @@ impl Args {
             error => anyhow::Error::new(error),
         })?;
         let codec = bake::codec(&recipe)?;
-        let output = match self.out.extension() {
-            Some(extension) if extension == "raw" && !self.out.is_dir() => Output::File(self.out.clone()),
-            _ => Output::Store(Store::new(&self.out)),
-        };
+        let output = self.output(&recipe.name)?;
         let mut inputs = BTreeMap::new();
         for (name, path) in &self.input {
             if inputs.insert(name.clone(), path.clone()).is_some() {
@@ -164,6 +215,17 @@ impl Args {
             progress: &progress,
         };
         let staged = watch(&progress, || stage(&request))?;
+        for entry in staged.tree.entries() {
+            if matches!(entry.node.kind, Kind::File(_)) && entry.node.metadata.mode & SET_IDS != 0 {
+                let is_user = entry.node.metadata.mode & SET_UID != 0;
+                super::say(format_args!(
+                    "warning: /{} is {}: in the image it belongs to root, and whoever starts it is {} there",
+                    escape(entry.path.as_os_str().as_encoded_bytes()),
+                    if is_user { "setuid" } else { "setgid" },
+                    if is_user { "root" } else { "of the group root" },
+                ));
+            }
+        }
         super::say(format_args!("baking with {codec}"));
         let request = bake::Request {
             recipe: &recipe,
@@ -182,23 +244,55 @@ impl Args {
                 baked.version
             ));
         }
+        if let Output::File(path) = &output
+            && !verify::fits(path, &recipe.name)
+        {
+            super::say(format_args!(
+                "warning: {} is not called {name} or {name}-…, and `bakery verify` takes it only with --name {name}",
+                path.display(),
+                name = recipe.name
+            ));
+        }
         if self.json {
             return super::print_json(&baked);
         }
-        let percent = baked.size as f64 * 100.0 / baked.content.max(1) as f64;
+        let files = super::count(baked.files as u64, "file", "files");
         let mut fields = vec![
             ("extension", format!("{} {} for {}", baked.name, baked.version, baked.arch)),
             ("image", baked.path.display().to_string()),
             ("size", super::show_bytes(baked.size)),
-            ("content", format!("{} files, {}", baked.files, super::show_bytes(baked.content))),
-            ("ratio", format!("{percent:.1} %")),
+            ("content", format!("{files}, {}", super::show_bytes(baked.content))),
+        ];
+        // Of a small image most is what every image has, which says nothing of how well it is compressed.
+        if baked.size < baked.content {
+            let percent = baked.size as f64 * 100.0 / baked.content as f64;
+            fields.push(("ratio", format!("{percent:.1} %")));
+        }
+        fields.extend([
             ("sha256", baked.sha256.to_string()),
             ("writer", baked.writer),
             ("kernel", format!("{} and later", baked.kernel)),
-        ];
+        ]);
         fields.extend(baked.verity.map(|hash| ("root hash", hash)));
         fields.push(("time", format!("{:.2} s", baked.seconds)));
         super::print_fields(&fields)
+    }
+
+    /// Where the image goes. What looks like a file and is none of ours would become a directory.
+    fn output(&self, name: &str) -> Result<Output, OutputError> {
+        let out = &self.out;
+        match out.extension() {
+            _ if out.is_dir() => Ok(Output::Store(Store::new(out))),
+            _ if out == Path::new("-") => Err(OutputError::Stdout),
+            None => Ok(Output::Store(Store::new(out))),
+            Some(extension) if extension != "raw" => Err(OutputError::Neither { path: out.clone() }),
+            Some(_) => {
+                if let Some(found) = other_extension(out, name).filter(|_| !self.replace) {
+                    return Err(OutputError::Other { path: out.clone(), found, name: name.to_owned() });
+                }
+                Ok(Output::File(out.clone()))
+            }
+        }
     }
 
     /// What is put around the file system.
@@ -206,6 +300,12 @@ impl Args {
         let Some((key, certificate)) = self.verity_key.as_ref().zip(self.verity_cert.as_ref()) else {
             return Ok(if self.ddi { Wrapping::Disk(None) } else { Wrapping::Bare });
         };
+        if is_certificate(key) {
+            bail!(
+                "{} is a certificate, not a private key: --verity-key takes the key that it was made with",
+                key.display()
+            );
+        }
         let bytes = keys::read_secret_bytes(key, PEM_MAX)?;
         // Of a secret nothing is said but that it is no text.
         let text = String::from_utf8(bytes)
@@ -252,6 +352,24 @@ impl Args {
         }
         Ok(wanted)
     }
+}
+
+/// Whether a file holds a certificate and no key. What cannot be read is told when the key is.
+fn is_certificate(path: &Path) -> bool {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(PEM_MAX).read_to_end(&mut bytes));
+    let has_key = String::from_utf8_lossy(&bytes).contains("PRIVATE KEY-----");
+    read.is_ok() && !has_key && Certificate::parse(&bytes).is_ok()
+}
+
+/// The name of another extension whose image is in this file.
+fn other_extension(path: &Path, name: &str) -> Option<String> {
+    // What cannot be read is no image of anything.
+    let opened = Opened::open(path).ok()?;
+    let entries = opened.filesystem.entries().ok()?;
+    let releases = release::all(&opened.filesystem, &entries).ok()?;
+    let is_this = releases.iter().any(|release| release.name == name);
+    releases.into_iter().next().filter(|_| !is_this).map(|release| escape(release.name.as_bytes()))
 }
 
 fn this_machine() -> Result<Architecture> {

@@ -28,7 +28,7 @@ pub(super) struct Args {
     second: PathBuf,
     /// How many bytes the files of either may have together; unless given, 64 times the size of that image,
     /// or 1 GiB if that is more
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", value_parser = super::read_bytes)]
     max_content: Option<u64>,
     /// Print the result as JSON
     #[arg(long)]

@@ -28,7 +28,7 @@ pub(super) struct Args {
     path: Option<PathBuf>,
     /// How many bytes the files may have together; unless given, 64 times the size of the
     /// image, or 1 GiB if that is more
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", value_parser = super::read_bytes)]
     max_content: Option<u64>,
     /// Print the result as JSON
     #[arg(long)]
@@ -90,9 +90,11 @@ impl Args {
                 left_out,
             });
         }
+        let files = super::count(files, "file", "files");
+        let directories = super::count(directories, "directory", "directories");
         super::print_fields(&[
             ("directory", self.directory.display().to_string()),
-            ("content", format!("{files} files, {directories} directories, {}", super::show_bytes(bytes))),
+            ("content", format!("{files}, {directories}, {}", super::show_bytes(bytes))),
             ("links", format!("{symlinks} symbolic, {hard_links} hard")),
             ("specials", specials.to_string()),
         ])

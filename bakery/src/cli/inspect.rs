@@ -144,8 +144,9 @@ impl Inspected {
         fields.push(("block size", format!("{} bytes", self.block_size)));
         fields.push(("size", super::show_bytes(self.size)));
         let content = super::show_bytes(self.content);
-        fields
-            .push(("content", format!("{} files, {} directories, {content}", self.files, self.directories)));
+        let files = super::count(self.files, "file", "files");
+        let directories = super::count(self.directories, "directory", "directories");
+        fields.push(("content", format!("{files}, {directories}, {content}")));
         fields.push(("time", shown_time(self.timestamp)));
         if let Some(uuid) = &self.uuid {
             fields.push(("uuid", uuid.clone()));

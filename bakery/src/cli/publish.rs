@@ -39,13 +39,14 @@ impl Args {
         if self.json {
             return super::print_json(&published);
         }
+        let files = |number: usize| super::count(number as u64, "file", "files");
         super::print_fields(&[
             ("repository", published.repository.clone()),
             ("serial", published.serial.to_string()),
             ("expires", published.expires.to_string()),
-            ("copied", format!("{} files, {}", published.copied.len(), super::show_bytes(published.bytes))),
-            ("unchanged", format!("{} files", published.unchanged)),
-            ("removed", format!("{} files", published.removed.len())),
+            ("copied", format!("{}, {}", files(published.copied.len()), super::show_bytes(published.bytes))),
+            ("unchanged", files(published.unchanged)),
+            ("removed", files(published.removed.len())),
         ])?;
         super::print(published.copied.iter().map(|file| format!("+ {file}")))?;
         super::print(published.removed.iter().map(|file| format!("- {file}")))

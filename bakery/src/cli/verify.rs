@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde::Serialize;
 use sysext_image::dump::escape;
 use sysext_image::entry::{Entry, EntryKind};
@@ -14,6 +14,9 @@ use sysext_image::probe::Checksum;
 use super::progress::Progress;
 use crate::opened::Opened;
 use crate::release;
+
+/// There is a signature, and no certificate to check it with.
+const UNCHECKED: &str = "unchecked";
 
 /// How many problems are told.
 const MOST: usize = 20;
@@ -39,7 +42,7 @@ pub(super) struct Args {
     verity_cert: Vec<PathBuf>,
     /// How many bytes the files may have together; unless given, 64 times the size of the
     /// image, or 1 GiB if that is more
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", value_parser = super::read_bytes)]
     max_content: Option<u64>,
     /// Print the result as JSON
     #[arg(long)]
@@ -54,9 +57,28 @@ struct Verified {
     content: u64,
     checksum: &'static str,
     verity: &'static str,
-    signature: String,
+    /// `valid`, `wrong`, `none`, or that nobody asked.
+    signature: &'static str,
     extension: Option<String>,
     problems: Vec<String>,
+}
+
+/// An image in which something is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{image} is not sound:{told}", image = .image.display())]
+pub(super) struct Unsound {
+    image: PathBuf,
+    told: String,
+    /// The extension's name, where the file is called otherwise.
+    misnamed: Option<String>,
+}
+
+impl Unsound {
+    /// What the reader can do about it.
+    pub(super) fn hint(&self) -> Option<String> {
+        let name = self.misnamed.as_ref()?;
+        Some(format!("call it {name}.raw or {name}-VERSION.raw, or give --name {name}"))
+    }
 }
 
 impl Args {
@@ -106,7 +128,13 @@ impl Args {
                 0 => String::new(),
                 more => format!("\n  and {more} more"),
             };
-            bail!("{} is not sound:{told}{more}", verified.image.display());
+            let misnamed = verified.extension.filter(|name| !fits(&verified.image, name));
+            return Err(Unsound {
+                image: verified.image,
+                told: told + &more,
+                misnamed: misnamed.filter(|_| self.name.is_none()),
+            }
+            .into());
         }
         if self.json { Ok(()) } else { verified.print() }
     }
@@ -122,13 +150,18 @@ impl Args {
 
 impl Verified {
     fn print(&self) -> Result<()> {
+        let files = super::count(self.files, "file", "files");
+        let signature = match self.signature {
+            UNCHECKED => "not checked: give --verity-cert FILE",
+            state => state,
+        };
         super::print_fields(&[
             ("image", self.image.display().to_string()),
             ("extension", self.extension.clone().unwrap_or_default()),
-            ("content", format!("{} files, {}, all readable", self.files, super::show_bytes(self.content))),
+            ("content", format!("{files}, {}, all readable", super::show_bytes(self.content))),
             ("checksum", self.checksum.to_owned()),
             ("verity", self.verity.to_owned()),
-            ("signature", self.signature.clone()),
+            ("signature", signature.to_owned()),
         ])
     }
 }
@@ -138,12 +171,12 @@ fn vouched(
     opened: &Opened,
     certificates: &[Certificate],
     problems: &mut Vec<String>,
-) -> (&'static str, String) {
+) -> (&'static str, &'static str) {
     let Some(disk) = opened.disk.as_ref().filter(|disk| disk.root_hash().is_some()) else {
         if !certificates.is_empty() {
             problems.push("it is not signed: it has no dm-verity partition".to_owned());
         }
-        return ("none", "none".to_owned());
+        return ("none", "none");
     };
     let verity = match disk.verify() {
         // The kernel would not read the rest, and nobody vouches for it
@@ -164,7 +197,7 @@ fn vouched(
             problems.push("it is not signed: it has no signature partition".to_owned());
             "none"
         }
-        (Some(_), []) => "not checked: give --verity-cert FILE",
+        (Some(_), []) => UNCHECKED,
         (Some(_), certificates) => match disk.verify_signature(certificates) {
             Ok(_) => "valid",
             Err(error) => {
@@ -173,7 +206,7 @@ fn vouched(
             }
         },
     };
-    (verity, signature.to_owned())
+    (verity, signature)
 }
 
 /// Reads every file; how many there are, and how many bytes could be read.
@@ -253,6 +286,11 @@ fn extension(
 fn stem(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     name.strip_suffix(".raw").unwrap_or(&name).to_owned()
+}
+
+/// Whether a file is called as an image of this extension is.
+pub(super) fn fits(path: &Path, name: &str) -> bool {
+    is_called(&stem(path), name)
 }
 
 /// `NAME`, or `NAME-VERSION-ARCH`, also with the underscores that UAPI allows.

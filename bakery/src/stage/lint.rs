@@ -124,7 +124,7 @@ impl Problem {
             }
             Self::Check { .. } => "a catalog's checks may only run what the extension ships".to_owned(),
             Self::OsRelease { .. } => "remove it".to_owned(),
-            Self::Empty => "files lie in files/ beside recipe.toml, laid out as on the target".to_owned(),
+            Self::Empty => "lay the files out as on the target, all below usr or opt".to_owned(),
             Self::HidesDirectory { .. } | Self::OtherRelease { .. } | Self::Unit { .. } => return None,
         })
     }

@@ -40,6 +40,7 @@ fn recipe() -> Recipe {
 fn problems(paths: &[&str]) -> Vec<Problem> {
     match Files::new(paths).stage(&recipe()) {
         Err(StageError::Harmful { problems }) => problems,
+        Err(StageError::Empty { files: Some(_) }) => vec![Problem::Empty],
         other => panic!("{other:?}"),
     }
 }
