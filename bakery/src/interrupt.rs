@@ -23,7 +23,10 @@ pub fn watch() {
     let ignored = ignored();
     let mut signals = SigSet::empty();
     SIGNALS.into_iter().filter(|signal| !is_among(*signal, ignored)).for_each(|signal| signals.add(signal));
-    if signals.thread_block().is_err() {
+    let mut blocked = signals;
+    // Nobody waits for it: a file above the limit of its size is then an error of the write, which is told.
+    blocked.add(Signal::SIGXFSZ);
+    if blocked.thread_block().is_err() {
         return;
     }
     let waiting = thread::Builder::new().name("signals".to_owned()).spawn(move || {
