@@ -41,7 +41,6 @@ fn main() -> ExitCode {
     suite.trial("fault_interrupt_leaves_nothing", &[], stopped);
     suite.trial("fault_interrupt_on_a_terminal", &[], stopped_on_a_terminal);
     suite.trial("fault_interrupt_that_is_ignored", &[], ignored);
-    suite.trial("fault_interrupt_file_above_its_limit_is_an_error", &[], limited);
     suite.trial("fault_interrupt_kill_is_cleaned_up_by_the_next", &[], killed);
     suite.run()
 }
@@ -250,20 +249,6 @@ fn ignored() -> Result<()> {
     let status = child.wait()?;
     ensure!(status.success(), "{status}");
     ensure!(desk.left()? == ["x.raw"], "{:?}", desk.left()?);
-    Ok(())
-}
-
-/// `ulimit -f`, at which the kernel would end the program without a word.
-fn limited() -> Result<()> {
-    let desk = Desk::new(SHORT)?;
-    let bake = desk.command("x.raw", &[])?;
-    let mut shell = Command::new("sh");
-    shell.args(["-c", r#"ulimit -f 100; exec "$0" "$@""#]).arg(bake.get_program()).args(bake.get_args());
-    let output = shell.current_dir(desk.directory.path()).output()?;
-    let told = String::from_utf8(output.stderr)?;
-    ensure!(output.status.code() == Some(1), "{}: {told}", output.status);
-    ensure!(told.contains("error: ") && told.contains("File too large"), "{told}");
-    ensure!(desk.left()?.is_empty(), "{:?} is left", desk.left()?);
     Ok(())
 }
 

@@ -1,0 +1,186 @@
+//! Trees from anywhere, and images looked into.
+
+use anyhow::{Context as _, Result};
+use std::fs;
+use std::process::Command;
+use sysext_manifests::digest::Sha256;
+
+use crate::Desk;
+
+#[test]
+fn cli_bakery_prints_json_alone_on_stdout() -> Result<()> {
+    let desk = Desk::new()?;
+    let made: serde_json::Value =
+        serde_json::from_str(&desk.keygen(&["--unencrypted", "--json"])?.succeeds()?)?;
+    assert_eq!(made["files"].as_array().map(Vec::len), Some(6));
+    desk.program("tree/usr/bin/x", "")?;
+    let baked: serde_json::Value = serde_json::from_str(&desk.bake("1.0", &["--json"])?.succeeds()?)?;
+    let image = fs::read(desk.path("store/x/x-1.0-x86-64.raw"))?;
+    assert_eq!(baked["sha256"], Sha256::of(&image).to_string());
+    assert_eq!(baked["size"], image.len());
+    desk.index(&[])?.succeeds()?;
+    let published = desk.run(&["publish", "store", "--to", "served", "--json"])?.succeeds()?;
+    let published: serde_json::Value = serde_json::from_str(&published)?;
+    assert_eq!(published["copied"].as_array().map(Vec::len), Some(5));
+    assert_eq!(published["notes"][0]["kind"], "unsigned");
+    Ok(())
+}
+
+/// The same tree as a directory, an archive and an image, written to files.
+#[test]
+fn cli_bakery_takes_trees_from_anywhere() -> Result<()> {
+    let desk = Desk::with_keys()?;
+    let bake = |tree: &str, out: &str| {
+        let arguments = ["bake", "--tree", tree, "--name", "x", "--version", "1.0", "--arch", "x86-64"];
+        desk.run(&[&arguments[..], &["-o", out]].concat())?.succeeds()
+    };
+    bake("tree", "one.raw")?;
+    Command::new("tar")
+        .args(["-C", "tree", "-cf", "tree.tar", "."])
+        .current_dir(desk.directory.path())
+        .status()?;
+    bake("tree.tar", "two.raw")?;
+    bake("one.raw", "three.raw")?;
+    let run = desk.run_after(
+        "exec < tree.tar",
+        &["bake", "--tree", "-", "--name", "x", "--version", "1.0", "--arch", "x86-64", "-o", "four.raw"],
+    )?;
+    run.succeeds()?;
+    let one = fs::read(desk.path("one.raw"))?;
+    for other in ["two.raw", "three.raw", "four.raw"] {
+        assert!(fs::read(desk.path(other))? == one, "{other}");
+    }
+    // A file is all that is written
+    assert!(!desk.path("one.json").exists() && !desk.path("store").exists());
+    desk.bake("1.0", &[])?.succeeds()?;
+    assert!(fs::read(desk.path("store/x/x-1.0-x86-64.raw"))? == one);
+    Ok(())
+}
+
+#[test]
+fn cli_bakery_inspects_an_image() -> Result<()> {
+    let desk = Desk::with_keys()?;
+    desk.write("tree/usr/share/text", &"text ".repeat(5000))?;
+    let baked = desk.bake("1.0", &["--epoch", "1700000000", "--json"])?.succeeds()?;
+    let baked: serde_json::Value = serde_json::from_str(&baked)?;
+    let path = "store/x/x-1.0-x86-64.raw";
+    let (size, sha256) = (&baked["size"], baked["sha256"].as_str().context("no digest")?);
+    let (writer, content) = (baked["writer"].as_str().context("no writer")?, &baked["content"]);
+    let stdout = desk.run(&["inspect", path])?.succeeds()?;
+    let json: serde_json::Value = serde_json::from_str(&desk.run(&["inspect", path, "--json"])?.succeeds()?)?;
+    let (uuid, features) = (&json["uuid"], &json["features"]);
+    let names: Vec<&str> =
+        features.as_array().context("no list")?.iter().filter_map(|f| f.as_str()).collect();
+    let kib = |bytes: &serde_json::Value| format!("{:.1} KiB", bytes.as_f64().unwrap_or(0.0) / 1024.0);
+    let expected = format!(
+        "image       {path}\n\
+         format      erofs\n\
+         codec       lz4\n\
+         features    {}\n\
+         kernel      5.15 and later\n\
+         block size  4096 bytes\n\
+         size        {} ({size} bytes)\n\
+         content     3 files, 6 directories, {} ({content} bytes)\n\
+         time        2023-11-14T22:13:20Z\n\
+         uuid        {}\n\
+         checksum    valid\n\
+         sha256      {sha256}\n\
+         writer      {writer}\n\
+         extension   x ARCHITECTURE=x86-64 ID=_any\n",
+        names.join(", "),
+        kib(size),
+        kib(content),
+        uuid.as_str().context("no uuid")?,
+    );
+    assert_eq!(stdout, expected);
+    assert_eq!((&json["sha256"], &json["writer"]), (&baked["sha256"], &baked["writer"]));
+    assert_eq!(json["releases"][0]["fields"]["ID"], "_any");
+    assert_eq!(desk.run(&["inspect", "tree"])?.fails()?, "error: tree is not a file\n");
+    Ok(())
+}
+
+#[test]
+fn cli_bakery_verifies_an_image() -> Result<()> {
+    let desk = Desk::with_keys()?;
+    for format in ["erofs", "squashfs"] {
+        desk.bake("1.0", &["--format", format, "--replace"])?.succeeds()?;
+        let path = "store/x/x-1.0-x86-64.raw";
+        let checksum = if format == "erofs" { "valid" } else { "none" };
+        assert_eq!(
+            desk.run(&["verify", path])?.succeeds()?,
+            format!(
+                "image      {path}\nextension  x\ncontent    2 files, 47 bytes, all readable\n\
+                 checksum   {checksum}\nverity     none\nsignature  none\n"
+            )
+        );
+        fs::copy(desk.path(path), desk.path("y-1.0.raw"))?;
+        assert_eq!(
+            desk.run(&["verify", "y-1.0.raw"])?.fails()?,
+            "error: y-1.0.raw is not sound:\n  it is the extension x, and the file is called y-1.0\n\
+             hint: call it x.raw or x-VERSION.raw, or give --name x\n"
+        );
+        desk.run(&["verify", "y-1.0.raw", "--name", "x"])?.succeeds()?;
+    }
+    let run = desk.run(&["verify", "y-1.0.raw", "--json"])?;
+    assert_eq!(run.status.code(), Some(1));
+    let json: serde_json::Value = serde_json::from_str(&run.stdout)?;
+    assert_eq!((&json["sound"], json["problems"].as_array().map(Vec::len)), (&false.into(), Some(1)));
+    Ok(())
+}
+
+#[test]
+fn cli_bakery_extracts_and_compares_images() -> Result<()> {
+    let desk = Desk::with_keys()?;
+    std::os::unix::fs::symlink("x", desk.path("tree/usr/bin/link"))?;
+    desk.bake("1.0", &[])?.succeeds()?;
+    let one = "store/x/x-1.0-x86-64.raw";
+    assert_eq!(
+        desk.run(&["extract", one, "out"])?.succeeds()?,
+        "directory  out\ncontent    2 files, 4 directories, 47 bytes\nlinks      1 symbolic, 0 hard\n\
+         specials   0\n"
+    );
+    assert_eq!(fs::read_to_string(desk.path("out/usr/bin/x"))?, "#!/bin/sh\necho one\n");
+    assert_eq!(
+        desk.run(&["extract", one, "out"])?.fails()?,
+        format!(
+            "error: {one}: out is not empty\nhint: name a directory that is empty or does not exist yet\n"
+        )
+    );
+    assert_eq!(
+        desk.run(&["extract", one, "part", "--path", "usr/nothing"])?.fails()?,
+        format!("error: {one}: the image has no /usr/nothing\n")
+    );
+    assert!(!desk.path("part").exists());
+
+    desk.program("tree/usr/bin/x", "#!/bin/sh\necho three\n")?;
+    desk.write("tree/usr/share/new", "new")?;
+    fs::remove_file(desk.path("tree/usr/bin/link"))?;
+    desk.bake("2.0", &["--format", "squashfs"])?.succeeds()?;
+    let two = "store/x/x-2.0-x86-64.raw";
+    let run = desk.run(&["diff", one, two])?;
+    assert_eq!((run.status.code(), run.stderr.as_str()), (Some(1), ""));
+    let sizes = [one, two].map(|path| fs::metadata(desk.path(path)).map(|found| found.len()));
+    let [from, to] = sizes;
+    let (from, to) = (from?, to?);
+    let lines: Vec<&str> = run.stdout.lines().filter(|line| !line.starts_with("image: ")).collect();
+    assert_eq!(
+        lines,
+        [
+            "- /usr/bin/link: symbolic link",
+            "~ /usr/bin/x: content 19 -> 21 bytes, from byte 15 on",
+            "+ /usr/share: directory",
+            "+ /usr/share/new: file, 3 bytes",
+        ]
+    );
+    assert!(run.stdout.contains("image: format erofs -> squashfs\n"), "{}", run.stdout);
+    assert!(from == to || run.stdout.contains(&format!("image: size {from} -> {to}\n")), "{}", run.stdout);
+    let same = desk.run(&["diff", one, one])?.succeeds()?;
+    assert_eq!(same, "the images are the same to the byte\n");
+    let json: serde_json::Value = serde_json::from_str(&desk.run(&["diff", one, two, "--json"])?.stdout)?;
+    assert_eq!((&json["same"], &json["names"][1]["content"]["first"]), (&false.into(), &15.into()));
+    // A failure is not taken for a difference
+    let run = desk.run(&["diff", one, "missing"])?;
+    assert_eq!(run.status.code(), Some(2));
+    assert!(run.stderr.starts_with("error: cannot open missing: "), "{}", run.stderr);
+    Ok(())
+}
