@@ -17,8 +17,8 @@ use crate::host::transport::{Failure, Transport, TransportError};
 
 mod download;
 mod origin;
+mod retry;
 mod small;
-mod sources;
 
 pub use origin::beside as origin_beside;
 pub use small::{Seen, Small, Useless, fetch_accepted, fetch_small};

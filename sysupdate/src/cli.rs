@@ -11,14 +11,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 use sysext_manifests::specifier::Identity;
 
-use crate::discover::{Discovery, Memory};
+use crate::failure::Failure;
 use crate::host::Host;
 use crate::host::lock::Lock;
-use crate::identity::{self, IdentityError};
+use crate::node::identity::{self, IdentityError};
 use crate::paths::Paths;
 use crate::plan::{Offers, Request, Situation};
-use crate::report::Failure;
 use crate::settings::{self, Component, ComponentName, Disabled, Loaded};
+use crate::sources::{Discovery, Memory};
 use crate::update::Until;
 
 mod check_new;

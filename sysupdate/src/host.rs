@@ -28,8 +28,8 @@ use store::{Files, Store};
 use transport::Transport;
 
 use crate::acquire::RetryPolicy;
+use crate::failure::Failure;
 use crate::paths::Paths;
-use crate::report::Failure;
 
 /// The world.
 pub struct Host {

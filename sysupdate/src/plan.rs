@@ -8,24 +8,22 @@ use sysext_manifests::digest::Sha256;
 use sysext_manifests::version::Version;
 
 use crate::merge::quarantine::Unread;
-use crate::record::Stage;
+use crate::state::Stage;
 
-mod decide;
+mod choose;
 mod display;
-mod room;
-mod situation;
+mod removal;
+mod survey;
 #[cfg(test)]
 mod tests;
 
-pub use room::{Leaving, Removal, Surplus, Vacuum, vacuum};
-pub use situation::{
-    Active, Hold, Idle, Line, Local, Offer, Offers, Origin, Request, Shown, Situation, Source,
-};
+pub use removal::{Leaving, Removal, Surplus, Vacuum, vacuum};
+pub use survey::{Active, Hold, Idle, Line, Local, Offer, Offers, Origin, Request, Shown, Situation, Source};
 pub use sysext_manifests::selection::State;
 
 /// Decides for every component by itself: none depends on what happens to another.
 pub fn plan(situations: &[Situation]) -> Plan {
-    Plan { components: situations.iter().map(decide::decide).collect() }
+    Plan { components: situations.iter().map(choose::decide).collect() }
 }
 
 /// What will be done.

@@ -8,17 +8,17 @@ use sysext_manifests::repository::Repository;
 use sysext_manifests::trust::{self, Admitted, Clock, Note, TrustError, Verified};
 
 use crate::acquire::{self, AcquireError, Small, Useless};
-use crate::discover::Memory;
 use crate::host::Host;
 use crate::paths::Paths;
 use crate::settings::{self, SettingsError};
+use crate::sources::Memory;
 
-mod memory;
-pub mod standing;
+mod marks;
+pub mod status;
 
-pub use memory::{Forgotten, forget};
+pub use marks::{Forgotten, forget};
 
-use memory::{FORMAT, State, recall, remember};
+use marks::{FORMAT, State, recall, remember};
 
 /// Where a repository keeps its catalog.
 const CATALOG: &str = "catalog/catalog.json";
@@ -190,7 +190,7 @@ fn open_described(
     let clock = Clock { shows: host.clock.now(), released: released() };
     let admit = |document: &[u8]| trust::admit(document, &repository, marks, clock);
     // A copy that is not believed any more is not asked about: the answer that it is unchanged would not help.
-    let mut copy = memory::copy(&*host.store, directory, &repository.id)?
+    let mut copy = marks::copy(&*host.store, directory, &repository.id)?
         .zip(seen)
         .and_then(|(document, seen)| admit(&document).ok().map(|admitted| (document, Some(seen), admitted)));
     let unless = copy.as_ref().and_then(|(_, seen, _)| seen.clone());

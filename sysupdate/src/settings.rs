@@ -11,14 +11,14 @@ use sysext_manifests::transfer::Transfer;
 use crate::host::store::{EntryKind, Store};
 use crate::paths::Paths;
 
+mod conflicts;
+mod disabled;
 mod error;
-mod executed;
-mod idle;
 mod name;
-mod rivals;
+mod support;
 
+pub use disabled::{FeaturesOff, Idle};
 pub use error::SettingsError;
-pub use idle::{FeaturesOff, Idle};
 pub use name::ComponentName;
 pub(crate) use name::valid_name;
 
@@ -114,7 +114,7 @@ pub fn load(
         Choice::Definitions(directory) => {
             let component = read(store, identity, ComponentName::Default, vec![directory.clone()])
                 .and_then(|component| component.if_used(disabled));
-            return Ok(rivals::settle(vec![(ComponentName::Default, component)]));
+            return Ok(conflicts::settle(vec![(ComponentName::Default, component)]));
         }
     };
     let mut loaded = Vec::new();
@@ -142,7 +142,7 @@ pub fn load(
             loaded.push((name, component));
         }
     }
-    Ok(rivals::settle(loaded))
+    Ok(conflicts::settle(loaded))
 }
 
 /// Whether a component takes part.
@@ -344,7 +344,7 @@ fn read(
     let mut refused = Vec::new();
     for (file, transfer) in &definitions.transfers {
         if let Some(because) = definitions.features_off(transfer) {
-            match executed::refused(transfer) {
+            match support::refused(transfer) {
                 what if what.is_empty() => idle.push(Idle { transfer: transfer.clone(), because }),
                 what => warnings.push(format!(
                     "{file}: {because}, and what it installed stays: this version does not execute {}",
@@ -353,9 +353,9 @@ fn read(
             }
             continue;
         }
-        let keys = executed::not_acted_on(transfer);
+        let keys = support::not_acted_on(transfer);
         warnings.extend(keys.iter().map(|key| format!("{file}: {key}= is not acted on by this version")));
-        match executed::refused(transfer) {
+        match support::refused(transfer) {
             what if what.is_empty() => transfers.push(transfer.clone()),
             what => refused.push((file.clone(), what)),
         }

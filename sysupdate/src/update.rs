@@ -8,23 +8,26 @@ use std::collections::BTreeMap;
 use sysext_manifests::specifier::Identity;
 
 use crate::acquire::Progress;
-use crate::activate::OnTrial;
-use crate::discover::{Discovery, Memory};
+use crate::failure::Failure;
 use crate::health::Verdict;
 use crate::host::Host;
-use crate::install;
-use crate::inventory;
 use crate::merge;
 use crate::paths::Paths;
 use crate::plan::{
     self, Activation, ComponentPlan, Decision, Hold, Keep, Offers, Removal, Request, Shown, Situation,
 };
-use crate::record::{Recalled, Record, Stage, Unreadable};
-use crate::report::{ComponentReport, Failure, Outcome, Report};
-use crate::retire;
 use crate::services;
 use crate::settings::{Component, ComponentName, Loaded};
+use crate::sources::{Discovery, Memory};
+use crate::state::{Recalled, Record, Stage, Unreadable};
+use crate::targets::inventory;
+use crate::targets::removal;
+use crate::update::report::{ComponentReport, Outcome, Report};
+use crate::update::trial::OnTrial;
 
+pub mod install;
+pub mod report;
+pub mod trial;
 mod verdict;
 
 use verdict::refreshes;
@@ -220,7 +223,7 @@ impl Update<'_> {
                 report.begin(&plan);
                 let removals = plan.removals.into_iter().filter(|_| self.until == Until::Judged);
                 for removal in removals {
-                    match retire::out_of_use(self.host, &removal) {
+                    match removal::out_of_use(self.host, &removal) {
                         Err(error) => report.fail(Failure::new(&error, None)),
                         Ok(()) if removal.shown == Shown::Merged => retired.push(removal),
                         Ok(()) => self.discard(removal, report),
@@ -273,7 +276,7 @@ impl Update<'_> {
                 let name = &component.name;
                 remove
                     .iter()
-                    .try_for_each(|path| retire::remove(self.host, path))
+                    .try_for_each(|path| removal::remove(self.host, path))
                     .map_err(|error| Failure::new(&error, None))?;
                 let mut progress = |file: &str, progress: Progress<'_>| {
                     watch(Step::Fetching { component: name, file, progress });
@@ -376,7 +379,7 @@ impl Update<'_> {
 
     /// Removes what nothing shows any more.
     fn discard(&self, removal: Removal, report: &mut ComponentReport) {
-        match retire::off_the_disk(self.host, &removal) {
+        match removal::off_the_disk(self.host, &removal) {
             Ok(()) => report.dropped.push(removal.into()),
             Err(error) => report.fail(Failure::new(&error, None)),
         }

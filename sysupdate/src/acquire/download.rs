@@ -8,7 +8,7 @@ use sysext_manifests::digest::{Hasher, Sha256};
 use sysext_manifests::trust::{Claim, Unverified};
 
 use super::origin::{Origin, beside};
-use super::sources::Sources;
+use super::retry::Sources;
 use super::{AcquireError, Kept, Progress, RetryPolicy};
 use crate::host::clock::Clock;
 use crate::host::store::{Partial, Store};

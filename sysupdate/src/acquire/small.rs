@@ -8,13 +8,13 @@ use std::io::Read as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::sources::Sources;
+use super::retry::Sources;
 use super::{AcquireError, RetryPolicy};
+use crate::failure::in_full;
 use crate::host::clock::Clock;
 use crate::host::transport::{
     Body, Failure, Request, Response, Transport, TransportError, without_password, without_secrets,
 };
-use crate::report::in_full;
 
 /// Which version of a resource was seen where: only the same URL is asked whether it changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

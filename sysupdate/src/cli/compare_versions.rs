@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use sysext_manifests::version::compare;
 
 use super::Ended;
-use crate::report::Failure;
+use crate::failure::Failure;
 
 /// The exit status if the first version is newer, as `rpmdev-vercmp` has it.
 const NEWER: u8 = 11;

@@ -5,7 +5,7 @@ use sysext_manifests::feature::Feature;
 
 use super::table::{Table, tick};
 use super::{Context, Ended, complain, say, warn};
-use crate::report::Failure;
+use crate::failure::Failure;
 use crate::settings::{self, ComponentName, Having};
 
 #[derive(Debug, clap::Args)]
@@ -81,7 +81,7 @@ pub(super) struct Metadata {
 impl Metadata {
     pub(super) fn new(context: &Context) -> Result<Self, Failure> {
         let identity = context.identity().map_err(|error| Failure::new(&error, None))?;
-        let facts = crate::facts::gather(&*context.host.store, &context.paths, &identity);
+        let facts = crate::node::facts::gather(&*context.host.store, &context.paths, &identity);
         Ok(Self { identity, facts })
     }
 

@@ -9,7 +9,7 @@ use super::components::Metadata;
 use super::scope::Select;
 use super::switch::Turn;
 use super::{Context, Ended, complain, say};
-use crate::report::Failure;
+use crate::failure::Failure;
 use crate::settings::{self, ComponentName, Having, valid_name};
 
 #[derive(Debug, clap::Args)]

@@ -8,8 +8,8 @@ use sysext_manifests::feature::Kind;
 use super::scope::Select;
 use super::switch::Turn;
 use super::{Context, Ended, complain, features, say};
-use crate::facts;
-use crate::report::Failure;
+use crate::failure::Failure;
+use crate::node::facts;
 use crate::settings::{ComponentName, Definitions, valid_name};
 
 #[derive(Debug, clap::Args)]

@@ -5,8 +5,8 @@ use sysext_manifests::feature::Feature;
 
 use super::table::{Side, Table, tick};
 use super::{Context, Ended, say, warn};
-use crate::facts;
-use crate::report::Failure;
+use crate::failure::Failure;
+use crate::node::facts;
 use crate::settings::{self, Defined, Definitions};
 
 #[derive(Debug, clap::Args)]

@@ -6,8 +6,8 @@ use sysext_manifests::version::Version;
 
 use super::scope::Select;
 use super::{Context, Ended};
+use crate::failure::Failure;
 use crate::plan::{self, Decision, Objection, Request, Situation, State};
-use crate::report::Failure;
 use crate::settings::{Component, ComponentName};
 
 mod contents;

@@ -3,8 +3,8 @@
 use sysext_manifests::version::Version;
 
 use super::{Context, Ended};
+use crate::failure::Failure;
 use crate::plan::{self, Decision, Request};
-use crate::report::Failure;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::report::Failure;
+use crate::failure::Failure;
 use crate::settings::{Choice, valid_name};
 
 #[derive(Debug, clap::Args)]

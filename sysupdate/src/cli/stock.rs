@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 
 use super::{parse_boolean, warn};
-use crate::report::Failure;
+use crate::failure::Failure;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Stock {

@@ -3,9 +3,9 @@
 use clap::Subcommand;
 
 use super::{Context, Ended, warn};
+use crate::failure::Failure;
 use crate::merge::report::Report;
 use crate::merge::{self, MergeError, When};
-use crate::report::Failure;
 use crate::services;
 
 #[derive(Debug, clap::Args)]

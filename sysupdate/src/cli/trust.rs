@@ -4,8 +4,8 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::{Context, Ended};
-use crate::report::Failure;
-use crate::repository::standing::{self, Standing};
+use crate::failure::Failure;
+use crate::repository::status::{self, Standing};
 use crate::repository::{self, Forgotten};
 
 #[derive(Debug, clap::Args)]
@@ -60,10 +60,10 @@ fn show(context: &Context, repository: Option<String>) -> Result<Ended, Failure>
     let ids = match repository {
         Some(id) => vec![known(context, id)?],
         None => {
-            standing::known(store, paths).map_err(|error| Failure::new(&error, None))?.into_iter().collect()
+            status::known(store, paths).map_err(|error| Failure::new(&error, None))?.into_iter().collect()
         }
     };
-    let standings: Vec<Standing> = ids.iter().map(|id| standing::look(store, paths, id)).collect();
+    let standings: Vec<Standing> = ids.iter().map(|id| status::look(store, paths, id)).collect();
     context.print(&standings, || {
         let texts: Vec<String> = standings.iter().map(ToString::to_string).collect();
         texts.join("\n")
@@ -94,7 +94,7 @@ fn reset(context: &Context, id: &str) -> Result<Ended, Failure> {
 /// The repository, if there is one: whatever else is said must not become a path.
 fn known(context: &Context, id: String) -> Result<String, Failure> {
     let known =
-        standing::known(&*context.host.store, &context.paths).map_err(|error| Failure::new(&error, None))?;
+        status::known(&*context.host.store, &context.paths).map_err(|error| Failure::new(&error, None))?;
     if known.contains(&id) {
         return Ok(id);
     }

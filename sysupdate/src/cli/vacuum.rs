@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use super::{Context, Ended, say, warn};
+use crate::failure::Failure;
 use crate::plan::{Offers, Request, State};
-use crate::report::Failure;
 use crate::settings::Disabled;
-use crate::vacuum::{self, Because, Going, Vacuumed};
+use crate::targets::vacuum::{self, Because, Going, Vacuumed};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}

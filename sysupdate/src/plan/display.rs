@@ -10,7 +10,7 @@ use super::{
 };
 use crate::host::transport::without_password;
 use crate::merge::quarantine::Unread;
-use crate::record::Stage;
+use crate::state::Stage;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

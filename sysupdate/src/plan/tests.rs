@@ -7,7 +7,7 @@ mod room;
 
 use super::*;
 use crate::merge::quarantine::Unread;
-use crate::record::{Bad, Record, Trial};
+use crate::state::{Bad, Record, Trial};
 
 /// A situation in a few words. Versions are separated by blanks.
 #[derive(Default, Clone, Copy)]

@@ -25,7 +25,7 @@ fn load_with(components: &[(&str, &str, &str)], pattern: &dyn Fn(&str) -> String
         store.make_directory(&definitions).unwrap();
         store.save(&definitions.join(format!("{file}.transfer")), text.as_bytes()).unwrap();
     }
-    let identity = crate::identity::identify(&store, &paths).unwrap();
+    let identity = crate::node::identity::identify(&store, &paths).unwrap();
     load(&store, &paths, &identity, &Choice::All, Disabled::Refuse).unwrap()
 }
 

@@ -15,11 +15,11 @@ use serde_json::{Value, json};
 use sysext_manifests::selection::{Current, Listed, Selection, State};
 use sysext_manifests::specifier::Identity;
 use sysext_manifests::version::Version;
-use sysupdate::discover::{Discovery, Memory};
 use sysupdate::host::Host;
 use sysupdate::paths::Paths;
 use sysupdate::plan::{self, Offers, Request};
 use sysupdate::settings::{self, Choice, Disabled, SettingsError};
+use sysupdate::sources::{Discovery, Memory};
 use tests::needs::{Need, Suite};
 use tests::peer::Peer;
 
@@ -119,7 +119,7 @@ struct Node {
 impl Node {
     fn open() -> Result<Self> {
         let (host, paths) = (Host::of_this_machine(), Paths::new(Path::new("/")));
-        let identity = sysupdate::identity::identify(&*host.store, &paths)?;
+        let identity = sysupdate::node::identity::identify(&*host.store, &paths)?;
         Ok(Self { host, paths, identity })
     }
 

@@ -11,10 +11,10 @@ use sysext_manifests::transfer::{SourceType, Transfer};
 
 use crate::cli::Context;
 use crate::cli::table::{Side, Table};
+use crate::failure::Failure;
 use crate::plan::{Origin, Situation, Source};
-use crate::report::Failure;
-use crate::scan;
 use crate::settings::Component;
+use crate::targets::names;
 
 /// One file, as systemd-sysupdate shows it: what is not known is left out.
 #[derive(Debug, Default, Serialize)]
@@ -73,7 +73,7 @@ fn lying(context: &Context, directory: &str, patterns: &Patterns, path: &Path) -
     let failed = |error: &dyn std::error::Error| Failure::new(error, None);
     let store = &*context.host.store;
     let directory = context.paths.below_root(Path::new(directory));
-    let files = scan::files(store, &directory, patterns).map_err(|error| failed(&error))?;
+    let files = names::files(store, &directory, patterns).map_err(|error| failed(&error))?;
     let named = files.into_iter().find(|file| file.path == path).map(|file| file.captures);
     let attributes = store.attributes(path).map_err(|error| failed(&error))?;
     let mut content =

@@ -6,8 +6,8 @@ use sysext_manifests::selection::{Listed, Selection};
 use super::contents::{self, Content};
 use super::{Assessment, Judged, Row};
 use crate::cli::Context;
+use crate::failure::Failure;
 use crate::plan::Situation;
-use crate::report::Failure;
 use crate::settings::{Component, ComponentName};
 
 #[derive(Serialize)]

@@ -12,8 +12,8 @@ use sysext_manifests::version::Version;
 
 use super::{Objection, State};
 use crate::merge::quarantine::Unread;
-use crate::record::Record;
 use crate::settings::FeaturesOff;
+use crate::state::Record;
 
 /// Everything the planner knows about one component.
 #[derive(Debug)]

@@ -23,10 +23,14 @@ use crate::merge::quarantine::Unread;
 use crate::paths::Paths;
 use crate::plan::{Offer, Offers, Origin, Source};
 use crate::repository::{self, Opened, RepositoryFailure};
-use crate::scan::{self, Name, ScanError, Scanned};
 use crate::settings::{Component, SettingsError};
+use crate::targets::names::{self, Name, ScanError, Scanned};
+
 #[cfg(feature = "openpgp")]
-use crate::signature::{self, SignatureFailure};
+pub mod openpgp;
+
+#[cfg(feature = "openpgp")]
+use openpgp::SignatureFailure;
 
 /// How long a `SHA256SUMS` may be, in bytes: 20,000 lines are 1.6 MB.
 const MANIFEST_LIMIT: u64 = 16 << 20;
@@ -311,13 +315,13 @@ impl<'a> Discovery<'a> {
             Some(keyring) => keyring.clone(),
             None => {
                 let (keyring, warnings) =
-                    signature::keyring(self.host, self.paths).map_err(DiscoverError::Signature)?;
+                    openpgp::keyring(self.host, self.paths).map_err(DiscoverError::Signature)?;
                 self.warnings.extend(warnings);
                 self.keyring.insert(Rc::new(keyring)).clone()
             }
         };
         let (list, warnings) =
-            signature::fetch(self.host, &keyring, url, MANIFEST_LIMIT).map_err(DiscoverError::Signature)?;
+            openpgp::fetch(self.host, &keyring, url, MANIFEST_LIMIT).map_err(DiscoverError::Signature)?;
         let url = transport::without_password(url);
         self.warnings.extend(warnings.iter().map(|warning| format!("{url}: {warning}")));
         self.check_freshness(&url, list.checksums())?;
@@ -385,7 +389,7 @@ impl<'a> Discovery<'a> {
             return self.listed(transfer, &manifest, &base);
         }
         let mut found = Vec::new();
-        let files = scan::files(&*self.host.store, &directory, &transfer.source.patterns)
+        let files = names::files(&*self.host.store, &directory, &transfer.source.patterns)
             .map_err(|ScanError { path, source }| DiscoverError::Directory { path, source })?;
         for file in files {
             let Scanned { path, name: Name::Plain, captures } = file else { continue };

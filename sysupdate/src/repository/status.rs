@@ -11,7 +11,7 @@ use sysext_manifests::envelope::Role;
 use sysext_manifests::repository::{Marks, Repository};
 
 use super::RepositoryFailure;
-use super::memory::{self, copy, recall};
+use super::marks::{self, copy, recall};
 use crate::host::store::Store;
 use crate::host::transport::without_secrets;
 use crate::paths::Paths;
@@ -134,7 +134,7 @@ pub fn known(store: &dyn Store, paths: &Paths) -> std::io::Result<BTreeSet<Strin
     let files = store.list(&paths.repositories)?;
     let described = files.iter().filter_map(|file| file.name.strip_suffix(".toml"));
     let described = described.filter(|id| settings::valid_name(id)).map(str::to_owned);
-    Ok(described.chain(memory::remembered(store, paths)?).collect())
+    Ok(described.chain(marks::remembered(store, paths)?).collect())
 }
 
 /// Looks at a repository, writing and fetching nothing.

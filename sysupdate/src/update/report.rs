@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Serialize;
 use sysext_manifests::version::Version;
 
+use crate::failure::Failure;
 use crate::merge;
 use crate::plan::{ComponentPlan, PassedOver, Removal};
 use crate::settings::{ComponentName, FeaturesOff};
@@ -112,39 +113,6 @@ pub enum Outcome {
         /// What the check said.
         output: String,
     },
-}
-
-/// Something that went wrong, and what can be done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Failure {
-    /// What.
-    pub error: String,
-    /// What can be done.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
-}
-
-impl Failure {
-    /// An error with all its causes.
-    pub fn new(error: &dyn Error, hint: Option<String>) -> Self {
-        Self { error: in_full(error), hint }
-    }
-}
-
-/// An error with all its causes.
-pub fn in_full(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let inner = error.to_string();
-        // A message that ends with its cause already needs no second mention.
-        if !text.ends_with(&inner) {
-            text.push_str(": ");
-            text.push_str(&inner);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 impl ComponentReport {

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use sysext_manifests::version::Version;
 
-use super::situation::{Active, Idle, Line, Local, Shown, Situation};
+use super::survey::{Active, Idle, Line, Local, Shown, Situation};
 use super::{Hold, State};
-use crate::scan;
 use crate::settings::FeaturesOff;
+use crate::targets::names;
 
 /// What goes of a transfer that takes no part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -109,7 +109,7 @@ impl Situation {
         let files = line.local.iter().filter(goes).map(|local| Leaving {
             path: local.path.clone(),
             state: local.state,
-            set_aside: (by_name && local.state == State::Installed).then(|| scan::partial(&local.path)),
+            set_aside: (by_name && local.state == State::Installed).then(|| names::partial(&local.path)),
         });
         let removal = Removal {
             transfer: line.transfer.clone(),

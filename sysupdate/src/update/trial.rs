@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use sysext_manifests::version::Version;
 
 use crate::host::Host;
-use crate::inventory;
 use crate::paths::Paths;
 use crate::plan::{Activation, Link};
-use crate::record::{Bad, Event, Record, RecordError, Stage, Trial, What};
+use crate::state::{Bad, Event, Record, RecordError, Stage, Trial, What};
+use crate::targets::inventory;
 
 /// How long the checks of a catalog may be, in bytes: they are written into the record of a trial.
 const CHECKS_LIMIT: usize = 64 << 10;

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use sysext_manifests::selection::UpdateSet;
 use sysext_manifests::version::Version;
 
-use super::situation::{Active, Hold, Line, Offer, Offers, Request, Situation};
+use super::survey::{Active, Hold, Line, Offer, Offers, Request, Situation};
 use super::{Acquire, Activation, ComponentPlan, Decision, Keep, Link, PassedOver, Refusal};
-use crate::record::Trial;
+use crate::state::Trial;
 
 pub(super) fn decide(situation: &Situation) -> ComponentPlan {
     let sets = situation.update_sets();

@@ -8,7 +8,7 @@ use sysext_manifests::trust::{Claim, Verified, VerifyError};
 use crate::acquire::{self, AcquireError, Progress};
 use crate::host::{Host, transport};
 use crate::plan::{Acquire, Origin};
-use crate::scan;
+use crate::targets::names;
 
 /// The permission bits of a new file, unless its definition says otherwise.
 const MODE: u32 = 0o644;
@@ -94,7 +94,7 @@ fn fetch(
     progress: &mut dyn FnMut(&str, Progress<'_>),
 ) -> Result<Verified<PathBuf>, InstallError> {
     let target = &acquire.source.target;
-    let (partial, pending) = (scan::partial(target), scan::pending(target));
+    let (partial, pending) = (names::partial(target), names::pending(target));
     if let Some(directory) = target.parent() {
         host.store.make_directory(directory).map_err(failed("make", directory))?;
     }

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
+use crate::failure::Failure;
 use crate::host::Host;
 use crate::merge;
 use crate::paths::Paths;
 use crate::plan::{self, Leaving, Shown, Situation, State};
-use crate::report::Failure;
-use crate::retire::{self, RetireError};
 use crate::services;
+use crate::targets::removal::{self, RetireError};
 
 /// What went.
 #[derive(Debug, Default)]
@@ -52,12 +52,12 @@ pub fn vacuum(
     for surplus in &plan.transfers {
         for (path, state) in &surplus.files {
             watch(Going { path, because: Because::Old(*state) });
-            retire::remove(host, path).map_err(failed)?;
+            removal::remove(host, path).map_err(failed)?;
         }
         vacuumed.removed = vacuumed.removed.max(surplus.files.len());
     }
     for removal in &plan.removals {
-        retire::out_of_use(host, removal).map_err(failed)?;
+        removal::out_of_use(host, removal).map_err(failed)?;
     }
     if plan.removals.iter().any(|removal| removal.shown == Shown::Merged) {
         let report = merge::refresh(&*host.mounts, paths, &merge::Options::default())
@@ -68,7 +68,7 @@ pub fn vacuum(
         for Leaving { path, state, .. } in &removal.files {
             watch(Going { path, because: Because::Disabled(*state) });
         }
-        retire::off_the_disk(host, removal).map_err(failed)?;
+        removal::off_the_disk(host, removal).map_err(failed)?;
         vacuumed.disabled_transfers += usize::from(!removal.files.is_empty());
     }
     Ok(vacuumed)

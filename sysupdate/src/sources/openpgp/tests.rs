@@ -8,7 +8,7 @@ use crate::host::transport::Failure;
 
 macro_rules! fixture {
     ($name:literal) => {
-        include_bytes!(concat!("../../../manifests/src/openpgp/fixtures/", $name))
+        include_bytes!(concat!("../../../../manifests/src/openpgp/fixtures/", $name))
     };
 }
 

@@ -7,8 +7,8 @@ use sysext_manifests::transfer::{Activate, Transfer};
 use crate::host::store::{EntryKind, Store};
 use crate::paths::Paths;
 use crate::plan::{Active, Idle, Line, Local, Shown, State};
-use crate::scan::{self, Name, ScanError};
 use crate::settings;
+use crate::targets::names::{self, Name, ScanError};
 
 /// A directory cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +62,7 @@ fn line(
     active: Active,
 ) -> Result<Line, InventoryError> {
     let directory = paths.below_root(Path::new(&transfer.target.path));
-    let local = scan::files(store, &directory, &transfer.target.patterns)?.into_iter().map(|found| {
+    let local = names::files(store, &directory, &transfer.target.patterns)?.into_iter().map(|found| {
         let state = match found.name {
             Name::Plain => State::Installed,
             Name::Pending => State::Pending,
@@ -159,7 +159,7 @@ mod tests {
                     [Target]\nType=regular-file\nPath=/var/lib/images\nMatchPattern=x-@v.raw\n\
                     CurrentSymlink=/var/lib/extensions/x.raw\n";
         let store = FakeStore::default();
-        let identity = crate::identity::identify(&store, &Paths::new(Path::new("/"))).unwrap();
+        let identity = crate::node::identity::identify(&store, &Paths::new(Path::new("/"))).unwrap();
         let transfer = Transfer::parse("x.transfer", text, &[], &identity).unwrap().transfer;
         let take = || take(&store, &Paths::new(Path::new("/")), &transfer);
         let link = Path::new("/var/lib/extensions/x.raw");

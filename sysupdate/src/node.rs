@@ -1,0 +1,4 @@
+//! This machine: its identity, and the facts that conditions ask for.
+
+pub mod facts;
+pub mod identity;
