@@ -10,11 +10,11 @@ use std::sync::Arc;
 use super::clusters::Extent;
 use super::directory::{self, Name};
 use super::error::WriteError;
-use super::format::{
-    BLOCK, DataLayout, FileType, INODE_COMPACT, INODE_EXTENDED, Inode, MAP_HEADER, MAP_HEADER_ALIGNMENT, SLOT,
-};
 use super::index;
 use super::xattr::{self, Area, Xattrs};
+use crate::erofs::format::{
+    BLOCK, DataLayout, FileType, INODE_COMPACT, INODE_EXTENDED, Inode, MAP_HEADER, MAP_HEADER_ALIGNMENT, SLOT,
+};
 use crate::tree::{Content, Kind, Node, NodeId, Special, Tree};
 
 /// One inode to be, with the data it stands for.
