@@ -3,7 +3,7 @@
 
 mod attributes;
 mod blocks;
-mod fault;
+mod error;
 mod file;
 mod inode;
 mod listing;
@@ -17,11 +17,10 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use fault::Fault;
+pub use error::{Fault, ReadError};
 pub use file::FileReader;
 
 use super::codec::Decoder;
-use super::error::ReadError;
 use super::format::{Compression, Place, SUPERBLOCK, Superblock};
 use crate::entry::{Entry, EntryKind, Layout, Xattrs};
 use crate::tree::{Device, Special};

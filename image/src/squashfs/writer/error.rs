@@ -1,9 +1,8 @@
-//! What can go wrong while an image is written or read.
+//! What can go wrong while an image is written.
 
 use std::io;
 use std::path::PathBuf;
 
-use super::reader::Fault;
 use crate::codec::{CodecError, LibraryError};
 use crate::spool::SpoolError;
 use crate::tree::ContentError;
@@ -101,82 +100,6 @@ impl WriteError {
             Self::Xattr { .. } => {
                 Some("only user., trusted. and security. attributes can be stored in squashfs".into())
             }
-            _ => None,
-        }
-    }
-}
-
-/// Why an image could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// No squashfs image, or one that this reader does not understand.
-    #[error("cannot open the squashfs image")]
-    Open(#[source] Fault),
-    /// How long the image is cannot be found out.
-    #[error("cannot find the length of the squashfs image")]
-    Length(#[source] io::Error),
-    /// A directory, or what a name in it stands for, could not be read.
-    #[error("cannot list /{path} of the squashfs image", path = .path.display())]
-    List {
-        /// The directory or the name.
-        path: PathBuf,
-        /// Why not.
-        source: Fault,
-    },
-    /// An inode, its attributes or its owner could not be read.
-    #[error("cannot read /{path} of the squashfs image", path = .path.display())]
-    Read {
-        /// Where, in the image.
-        path: PathBuf,
-        /// Why not.
-        source: Fault,
-    },
-    /// The content of a file could not be read.
-    #[error("cannot read /{path} of the squashfs image", path = .path.display())]
-    Content {
-        /// Where, in the image.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// A directory, link or special file where a file is wanted.
-    #[error("/{path} of the squashfs image is not a regular file", path = .path.display())]
-    NotAFile {
-        /// Where, in the image.
-        path: PathBuf,
-    },
-    /// Something else where a directory is wanted.
-    #[error("/{path} of the squashfs image is not a directory", path = .path.display())]
-    NotADirectory {
-        /// Where, in the image.
-        path: PathBuf,
-    },
-    /// A socket, which means nothing in an image.
-    #[error("/{path} of the squashfs image is a socket", path = .path.display())]
-    Unsupported {
-        /// Where, in the image.
-        path: PathBuf,
-    },
-    /// A file is longer than the caller takes.
-    #[error("/{path} of the squashfs image has {size} bytes, more than {limit}", path = .path.display())]
-    TooLong {
-        /// Where, in the image.
-        path: PathBuf,
-        /// Its size in bytes.
-        size: u64,
-        /// What the caller takes.
-        limit: u64,
-    },
-}
-
-impl ReadError {
-    /// What the reader can do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Open(Fault::Compression { .. }) => {
-                Some("make the image again with gzip, lz4, xz or zstd".into())
-            }
-            Self::Open(_) => Some("is this a squashfs image, and is it complete?".into()),
             _ => None,
         }
     }
