@@ -23,8 +23,7 @@ use rustix::fs::FileType;
 pub use error::ReadError;
 
 use self::fragments::{Fragment, Pieces};
-use crate::entry::{Entry, EntryKind, Layout, Xattrs};
-use crate::tree::{Device, Special, TARGET_MAX, permissions};
+use crate::entry::{Device, Entry, EntryKind, Layout, Special, TARGET_MAX, Xattrs, permissions};
 
 /// The smallest room that a name takes in an image: its entry and one byte. Bounds how many an
 /// image of a given size can have, unless directories share blocks, which no writer makes them do.

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 use std::str::FromStr;
 
-use crate::tree::NAME_MAX;
+use crate::entry::NAME_MAX;
 
 /// The longest path in bytes that Linux opens: `PATH_MAX` without its NUL.
 pub(super) const PATH_MAX: usize = 4095;

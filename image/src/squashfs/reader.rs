@@ -22,8 +22,7 @@ pub use file::FileReader;
 
 use super::codec::Decoder;
 use super::format::{Compression, Place, SUPERBLOCK, Superblock};
-use crate::entry::{Entry, EntryKind, Layout, Xattrs};
-use crate::tree::{Device, Special};
+use crate::entry::{Device, Entry, EntryKind, Layout, Special, Xattrs};
 use blocks::Blocks;
 use inode::{Inode, Kind};
 use listing::Name;
