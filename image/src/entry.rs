@@ -7,7 +7,10 @@ use std::path::PathBuf;
 /// The longest name of a directory entry in bytes, on erofs as on every common Linux filesystem.
 pub(crate) const NAME_MAX: usize = 255;
 
-/// The longest symbolic link target in bytes: `PATH_MAX` without its NUL.
+/// The longest path in bytes that Linux opens: `PATH_MAX` without its NUL.
+pub(crate) const PATH_MAX: usize = 4095;
+
+/// The longest symbolic link target in bytes.
 pub(crate) const TARGET_MAX: usize = 4095;
 
 /// The permission bits of a mode, with setuid, setgid and sticky.

@@ -7,8 +7,8 @@
 
 mod error;
 mod facts;
-mod format;
 mod limits;
+mod path;
 mod section;
 #[cfg(test)]
 mod tests;
@@ -20,12 +20,12 @@ use std::path::Path;
 
 pub use error::FilesystemError;
 pub use facts::{Facts, Feature};
-pub use format::{Format, UnknownFormat};
 pub use limits::Limits;
 pub use section::{Section, Trace};
 
 use crate::entry::{Entry, EntryKind, Layout, Xattrs};
 use crate::erofs;
+use crate::format::Format;
 use crate::probe::{self, Kind};
 use crate::squashfs;
 
@@ -270,7 +270,7 @@ fn check_names(entries: &[Entry]) -> Result<(), FilesystemError> {
     let mut directories = std::collections::HashSet::new();
     for entry in entries {
         let refuse = |defect| Err(FilesystemError::Structure { path: entry.path.clone(), defect });
-        if let Some(defect) = format::path_defect(&entry.path) {
+        if let Some(defect) = path::defect(&entry.path) {
             return refuse(defect);
         }
         if entry.kind == EntryKind::Directory && !directories.insert(entry.inode) {

@@ -12,6 +12,7 @@ pub mod entry;
 pub mod erofs;
 pub mod extract;
 pub mod filesystem;
+pub mod format;
 pub mod gpt;
 pub mod kernel;
 mod parallel;
@@ -26,7 +27,8 @@ pub mod verity;
 
 pub use codec::Codec;
 pub use dump::dump;
-pub use filesystem::{Filesystem, Format};
+pub use filesystem::Filesystem;
+pub use format::Format;
 pub use kernel::{Floor, Kernel};
 pub use progress::Progress;
 pub use tree::Tree;

@@ -22,13 +22,10 @@ pub use file::FileReader;
 
 use super::codec::Decoder;
 use super::format::{Compression, Place, SUPERBLOCK, Superblock};
-use crate::entry::{Device, Entry, EntryKind, Layout, Special, Xattrs};
+use crate::entry::{Device, Entry, EntryKind, Layout, PATH_MAX, Special, Xattrs};
 use blocks::Blocks;
 use inode::{Inode, Kind};
 use listing::Name;
-
-/// The longest path in bytes that Linux lets a program use. A deeper image is not for reading.
-const PATH_MAX: usize = 4096;
 
 /// An image that is open for reading.
 pub struct Reader<R: Read + Seek + Send> {
