@@ -12,6 +12,7 @@ mod path;
 mod section;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -22,6 +23,7 @@ pub use error::FilesystemError;
 pub use facts::{Facts, Feature};
 pub use limits::Limits;
 pub use section::{Section, Trace};
+pub use tree::ToTreeError;
 
 use crate::entry::{Entry, EntryKind, Layout, Xattrs};
 use crate::erofs;
