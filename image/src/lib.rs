@@ -20,7 +20,7 @@ mod parallel;
 pub mod pkcs7;
 pub mod probe;
 pub mod progress;
-mod spool;
+pub mod spool;
 pub mod squashfs;
 pub mod tree;
 pub mod verity;

@@ -11,7 +11,6 @@ mod entries;
 mod error;
 mod insert;
 mod rules;
-pub(crate) mod spool;
 pub mod tar;
 #[cfg(test)]
 mod tests;
@@ -27,7 +26,6 @@ pub use content::{Content, ContentError, Opened, Shared};
 pub use entries::{Entries, Entry};
 pub use error::TreeError;
 pub use rules::{Modes, Owner, Rules, Specials};
-pub use spool::SpoolError;
 pub use tar::TarError;
 
 use crate::entry::PERMISSIONS;

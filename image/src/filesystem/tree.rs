@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Filesystem, FilesystemError, Limits};
 use crate::entry::{Entry, EntryKind};
-use crate::tree::spool::Spool;
-use crate::tree::{Metadata, Rules, Specials, SpoolError, Tree, TreeError};
+use crate::spool::{Spool, SpoolError};
+use crate::tree::{Content, Metadata, Rules, Specials, Tree, TreeError};
 
 /// Why an image was not turned into a tree.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +63,7 @@ impl<R: Read + Seek + Send> Filesystem<R> {
                 EntryKind::File => {
                     let begin = spool.length();
                     self.content(entry, |bytes| Ok::<_, ToTreeError>(spool.append(bytes)?))?;
-                    tree.insert_content(path, spool.content(begin), metadata)?;
+                    tree.insert_content(path, Content::spooled(&spool, begin), metadata)?;
                 }
             }
             if !is_directory {

@@ -54,14 +54,9 @@ pub enum WriteError {
         /// How many it would have.
         blocks: u64,
     },
-    /// Compressed data could not be set aside.
-    #[error("cannot keep compressed data in a file in {directory}", directory = .directory.display())]
-    Scratch {
-        /// Where temporary files go.
-        directory: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    /// Compressed data could not be stored until it is written.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
     /// The output refused bytes.
     #[error("cannot write the image at offset {offset}")]
     Output {
@@ -70,12 +65,6 @@ pub enum WriteError {
         /// Why not.
         source: io::Error,
     },
-}
-
-impl From<SpoolError> for WriteError {
-    fn from(error: SpoolError) -> Self {
-        Self::Scratch { directory: error.directory, source: error.source }
-    }
 }
 
 impl WriteError {
@@ -89,7 +78,7 @@ impl WriteError {
             Self::Content {
                 source: ContentError::Changed { .. } | ContentError::Modified { .. }, ..
             } => Some("something writes to the tree; make the image again when that has ended".into()),
-            Self::Scratch { .. } => Some("set TMPDIR to a directory with more room".into()),
+            Self::Spool(error) => error.hint(),
             Self::Xattr { .. } => {
                 Some("only user., trusted., security. and POSIX ACL attributes can be stored".into())
             }

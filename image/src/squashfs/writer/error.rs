@@ -62,14 +62,9 @@ pub enum WriteError {
         /// How many it can have.
         limit: u64,
     },
-    /// Compressed data could not be set aside.
-    #[error("cannot keep compressed data in a file in {directory}", directory = .directory.display())]
-    Scratch {
-        /// Where temporary files go.
-        directory: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    /// Compressed data could not be stored until it is written.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
     /// The output refused bytes.
     #[error("cannot write the image at offset {offset}")]
     Output {
@@ -78,12 +73,6 @@ pub enum WriteError {
         /// Why not.
         source: io::Error,
     },
-}
-
-impl From<SpoolError> for WriteError {
-    fn from(error: SpoolError) -> Self {
-        Self::Scratch { directory: error.directory, source: error.source }
-    }
 }
 
 impl WriteError {
@@ -96,7 +85,7 @@ impl WriteError {
             Self::Content { source: ContentError::Changed { .. }, .. } => {
                 Some("something writes to the tree; make the image again when that has ended".into())
             }
-            Self::Scratch { .. } => Some("set TMPDIR to a directory with more room".into()),
+            Self::Spool(error) => error.hint(),
             Self::Xattr { .. } => {
                 Some("only user., trusted. and security. attributes can be stored in squashfs".into())
             }
