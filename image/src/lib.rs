@@ -8,6 +8,7 @@ mod crc;
 pub mod ddi;
 pub mod diff;
 pub mod dump;
+mod duplicates;
 pub mod entry;
 pub mod erofs;
 pub mod extract;

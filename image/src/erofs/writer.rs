@@ -3,7 +3,6 @@
 mod clusters;
 mod compress;
 mod directory;
-mod duplicates;
 mod error;
 mod features;
 mod id;
@@ -107,7 +106,7 @@ pub fn write(tree: &Tree, options: &Options, out: impl Write) -> Result<Written,
     let (threads, progress) = (options.threads(), &options.progress);
     let node = packed::node();
     let (mut items, area) = layout::items(tree)?;
-    duplicates::mark(&mut items, threads, progress, |item| {
+    layout::find_duplicates(&mut items, threads, progress, |item| {
         item.data_blocks() > 0 || features.fragments && !item.is_best_inline()
     })?;
     let mut compressed = [0; 32];

@@ -2,7 +2,6 @@
 //! back.
 
 mod directory;
-mod duplicates;
 mod error;
 mod id;
 mod inode;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::Kernel;
 use crate::codec::{Codec, CodecError, LibraryError};
+use crate::duplicates::Unreadable;
 use crate::spool::SpoolError;
 use crate::tree::ContentError;
 
@@ -65,6 +66,12 @@ pub enum WriteError {
         /// Why not.
         source: io::Error,
     },
+}
+
+impl From<Unreadable> for WriteError {
+    fn from(Unreadable { path, source }: Unreadable) -> Self {
+        Self::Content { path, source }
+    }
 }
 
 impl WriteError {

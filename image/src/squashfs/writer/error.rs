@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::codec::{CodecError, LibraryError};
+use crate::duplicates::Unreadable;
 use crate::spool::SpoolError;
 use crate::tree::ContentError;
 
@@ -73,6 +74,12 @@ pub enum WriteError {
         /// Why not.
         source: io::Error,
     },
+}
+
+impl From<Unreadable> for WriteError {
+    fn from(Unreadable { path, source }: Unreadable) -> Self {
+        Self::Content { path, source }
+    }
 }
 
 impl WriteError {

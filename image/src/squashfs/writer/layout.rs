@@ -7,8 +7,8 @@ use std::num::NonZero;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use super::duplicates::{self, Unit};
 use super::error::WriteError;
+use crate::duplicates::{self, Unit};
 use crate::progress::{Progress, Stage};
 use crate::squashfs::format::{NONE_32, Tail};
 use crate::tree::{Content, Kind, Node, NodeId, Special, Tree};
