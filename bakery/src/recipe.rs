@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 use sysext_image::codec::CodecError;
-use sysext_image::filesystem::UnknownFormat;
+use sysext_image::format::UnknownFormat;
 use sysext_image::kernel::KernelError;
 use sysext_image::{Codec, Floor, Format, squashfs};
 use sysext_manifests::architecture::Architecture;

@@ -8,7 +8,7 @@ mod zstd;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::filesystem::Format;
+use crate::format::Format;
 
 pub(crate) use lz4::Lz4;
 pub(crate) use zstd::{Described, END, WINDOW_LOG, Zstd};

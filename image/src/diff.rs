@@ -13,9 +13,8 @@ use std::path::PathBuf;
 
 pub use self::place::{Place, first_difference};
 use crate::dump::{escape, hex};
-use crate::entry::{Entry, EntryKind};
+use crate::entry::{Entry, EntryKind, Special};
 use crate::filesystem::{FileReader, Filesystem, FilesystemError, Limits};
-use crate::tree::Special;
 
 /// How much of two files is compared at a time, in bytes.
 const PIECE: usize = 64 << 10;

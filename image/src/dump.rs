@@ -8,9 +8,8 @@ use std::io::{self, Read, Seek, Write};
 
 use sha2::{Digest, Sha256};
 
-use crate::entry::{Entry, EntryKind, Layout};
+use crate::entry::{Entry, EntryKind, Layout, Special};
 use crate::filesystem::{Filesystem, FilesystemError};
-use crate::tree::Special;
 
 /// Why an image could not be written as text.
 #[derive(Debug, thiserror::Error)]

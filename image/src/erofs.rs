@@ -10,27 +10,13 @@
 //! at the end         blocks of the packed inode, with small files and ends of files
 //! ```
 
-mod clusters;
-mod compress;
-mod directory;
-mod duplicates;
-mod error;
-mod features;
 mod format;
-mod index;
-mod layout;
-mod output;
-mod packed;
 mod reader;
 #[cfg(test)]
 mod tests;
 mod writer;
-mod writer_id;
-mod xattr;
 
-pub use error::{ReadError, WriteError};
-pub use reader::{FileReader, Reader};
-pub use writer::{Options, Written, write};
-pub use writer_id::WriterId;
+pub use reader::{FileReader, ReadError, Reader};
+pub use writer::{Options, WriteError, WriterId, Written, write};
 
 pub(crate) use format::{MAGIC, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE};

@@ -7,11 +7,12 @@
 
 mod error;
 mod facts;
-mod format;
 mod limits;
+mod path;
 mod section;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -20,12 +21,13 @@ use std::path::Path;
 
 pub use error::FilesystemError;
 pub use facts::{Facts, Feature};
-pub use format::{Format, UnknownFormat};
 pub use limits::Limits;
 pub use section::{Section, Trace};
+pub use tree::ToTreeError;
 
 use crate::entry::{Entry, EntryKind, Layout, Xattrs};
 use crate::erofs;
+use crate::format::Format;
 use crate::probe::{self, Kind};
 use crate::squashfs;
 
@@ -270,7 +272,7 @@ fn check_names(entries: &[Entry]) -> Result<(), FilesystemError> {
     let mut directories = std::collections::HashSet::new();
     for entry in entries {
         let refuse = |defect| Err(FilesystemError::Structure { path: entry.path.clone(), defect });
-        if let Some(defect) = format::path_defect(&entry.path) {
+        if let Some(defect) = path::defect(&entry.path) {
             return refuse(defect);
         }
         if entry.kind == EntryKind::Directory && !directories.insert(entry.inode) {

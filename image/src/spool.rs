@@ -1,55 +1,109 @@
-//! Holds compressed data on disk until the size of what precedes it in the image is known.
+//! A temporary file for data that has to wait: compressed blocks until the size of what precedes them is
+//! known, and the content of files whose source can be read only once.
 
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// A temporary file could not be made, written or read.
+/// An unnamed temporary file that only grows at its end. The system removes it when the last reference to
+/// it is gone, even if the process is killed.
 #[derive(Debug)]
-pub(super) struct SpoolError {
-    pub(super) directory: PathBuf,
-    pub(super) source: io::Error,
-}
-
-/// A temporary file without a name, which ends with the process.
-#[derive(Debug)]
-pub(super) struct Spool {
-    file: File,
-    directory: PathBuf,
+pub(crate) struct Spool {
+    file: Arc<File>,
+    directory: Arc<Path>,
     length: u64,
 }
 
+/// A temporary file could not be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {operation} a temporary file in {directory}", directory = .directory.display())]
+pub struct SpoolError {
+    /// What failed.
+    pub operation: Operation,
+    /// The directory for temporary files.
+    pub directory: PathBuf,
+    /// What the system reported.
+    pub source: io::Error,
+}
+
+/// What is done with a temporary file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// It is created.
+    Create,
+    /// Bytes are read back from it.
+    Read,
+    /// Bytes are appended to it.
+    Write,
+}
+
+impl SpoolError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self.operation {
+            Operation::Create | Operation::Write => {
+                Some("set TMPDIR to a writable directory with more free space".to_owned())
+            }
+            Operation::Read => None,
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Create => "create",
+            Self::Read => "read",
+            Self::Write => "write",
+        })
+    }
+}
+
 impl Spool {
-    pub(super) fn new(directory: &Path) -> Result<Self, SpoolError> {
-        let directory = directory.to_owned();
-        match tempfile::tempfile_in(&directory) {
-            Ok(file) => Ok(Self { file, directory, length: 0 }),
-            Err(source) => Err(SpoolError { directory, source }),
+    pub(crate) fn new(directory: &Path) -> Result<Self, SpoolError> {
+        match tempfile::tempfile_in(directory) {
+            Ok(file) => Ok(Self { file: Arc::new(file), directory: directory.into(), length: 0 }),
+            Err(source) => {
+                Err(SpoolError { operation: Operation::Create, directory: directory.to_owned(), source })
+            }
         }
     }
 
-    /// Where the next bytes go.
-    pub(super) fn length(&self) -> u64 {
+    /// The offset of the next byte that is appended.
+    pub(crate) fn length(&self) -> u64 {
         self.length
     }
 
-    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), SpoolError> {
-        self.file.write_all_at(bytes, self.length).map_err(|source| self.failed(source))?;
+    /// The open file, for readers that outlive the spool.
+    pub(crate) fn file(&self) -> &Arc<File> {
+        &self.file
+    }
+
+    /// The directory of the file, for messages.
+    pub(crate) fn directory(&self) -> &Arc<Path> {
+        &self.directory
+    }
+
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), SpoolError> {
+        let written = self.file.write_all_at(bytes, self.length);
+        written.map_err(|source| self.failed(Operation::Write, source))?;
         self.length += bytes.len() as u64;
         Ok(())
     }
 
-    /// Forgets everything from `length` on.
-    pub(super) fn truncate(&mut self, length: u64) {
+    /// Drops everything from `length` on.
+    pub(crate) fn truncate(&mut self, length: u64) {
         self.length = length;
     }
 
-    pub(super) fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<(), SpoolError> {
-        self.file.read_exact_at(buffer, offset).map_err(|source| self.failed(source))
+    pub(crate) fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<(), SpoolError> {
+        self.file.read_exact_at(buffer, offset).map_err(|source| self.failed(Operation::Read, source))
     }
 
-    fn failed(&self, source: io::Error) -> SpoolError {
-        SpoolError { directory: self.directory.clone(), source }
+    fn failed(&self, operation: Operation, source: io::Error) -> SpoolError {
+        SpoolError { operation, directory: self.directory.to_path_buf(), source }
     }
 }

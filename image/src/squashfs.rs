@@ -13,24 +13,12 @@
 //! place in another table by the position of the compressed block and the offset in what it holds.
 
 mod codec;
-mod directory;
-mod duplicates;
-mod error;
 mod format;
-mod inode;
-mod layout;
-mod metadata;
-mod output;
 mod reader;
-mod tables;
 #[cfg(test)]
 mod tests;
 mod writer;
-mod writer_id;
-mod xattr;
 
 pub use codec::{Codec, DecodeError};
-pub use error::{ReadError, WriteError};
-pub use reader::{Fault, FileReader, Reader};
-pub use writer::{Options, Written, write};
-pub use writer_id::WriterId;
+pub use reader::{Fault, FileReader, ReadError, Reader};
+pub use writer::{Options, WriteError, WriterId, Written, write};

@@ -50,7 +50,7 @@ fn scratch_is_full() -> Result<()> {
         let mut options = sample::options(setting, 0)?;
         options.scratch = Some(disk.path().to_owned());
         let error = refused(erofs::write(&tree()?, &options, io::sink()))?;
-        let said = format!("cannot keep compressed data in a file in {}", disk.path().display());
+        let said = format!("cannot write a temporary file in {}", disk.path().display());
         ensure!(error.to_string() == said, "{setting}: {error}");
         ensure!(is_full(&error), "{setting}: {error:?}");
         ensure!(error.hint().context("a hint")?.contains("TMPDIR"));

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use sysext_image::codec::CodecError;
 use sysext_image::dump::escape;
-use sysext_image::filesystem::UnknownFormat;
+use sysext_image::format::UnknownFormat;
 use sysext_image::kernel::{FloorError, KernelError};
 use sysext_image::pkcs7::{Certificate, PrivateKey, Signer};
 use sysext_image::tree::Kind;

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sysext_image::filesystem::{FilesystemError, Limits};
+use sysext_image::filesystem::{FilesystemError, Limits, ToTreeError};
 use sysext_image::probe::{self, Kind, ProbeError};
-use sysext_image::tree::{ImageError, Rules, TarError, TreeError};
+use sysext_image::tree::{Rules, TarError, TreeError};
 use sysext_image::{Progress, Tree};
 
 use crate::opened::{OpenError, Opened};
@@ -59,7 +59,7 @@ pub enum SourceError {
         /// The image.
         path: PathBuf,
         /// Why not.
-        source: Box<ImageError>,
+        source: Box<ToTreeError>,
     },
 }
 
@@ -74,7 +74,7 @@ impl SourceError {
             Self::Tar { source, .. } => source.hint(),
             Self::Image(error) => error.hint(),
             Self::Content { source, path } => match **source {
-                ImageError::Image(FilesystemError::TooMuch { claimed, .. }) => Some(format!(
+                ToTreeError::Image(FilesystemError::TooMuch { claimed, .. }) => Some(format!(
                     "if that is so, bakery extract {} DIR --max-content {claimed}, and bake DIR",
                     path.display()
                 )),
@@ -108,6 +108,8 @@ pub(super) fn read(path: &Path, progress: &Progress) -> Result<Tree, SourceError
         return Tree::from_tar_file(file, path, &rules, &scratch, progress).map_err(tar);
     }
     let image = Opened::open(path).map_err(SourceError::Image)?;
-    Tree::from_image(&image.filesystem, &rules, Limits::of_image(image.length), &scratch)
+    image
+        .filesystem
+        .to_tree(&rules, Limits::of_image(image.length), &scratch)
         .map_err(|error| SourceError::Content { path: path.to_owned(), source: Box::new(error) })
 }

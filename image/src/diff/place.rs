@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use crate::dump::escape;
 use crate::entry::EntryKind;
 use crate::erofs::SUPERBLOCK_OFFSET;
-use crate::filesystem::{Filesystem, FilesystemError, Format};
+use crate::filesystem::{Filesystem, FilesystemError};
+use crate::format::Format;
 
 /// How much of two images is compared at a time, in bytes.
 const PIECE: usize = 1 << 20;

@@ -1,6 +1,7 @@
 //! Reads an image without mounting it, through `erofs-rs` and a backend of our own: its memory
 //! map dies with the process when the file is cut short under it.
 
+mod error;
 mod fragments;
 
 use std::ffi::OsString;
@@ -19,10 +20,10 @@ use erofs_rs::backend::AsyncImage;
 use erofs_rs::types;
 use rustix::fs::FileType;
 
+pub use error::ReadError;
+
 use self::fragments::{Fragment, Pieces};
-use super::error::ReadError;
-use crate::entry::{Entry, EntryKind, Layout, Xattrs};
-use crate::tree::{Device, Special, TARGET_MAX, permissions};
+use crate::entry::{Device, Entry, EntryKind, Layout, Special, TARGET_MAX, Xattrs, permissions};
 
 /// The smallest room that a name takes in an image: its entry and one byte. Bounds how many an
 /// image of a given size can have, unless directories share blocks, which no writer makes them do.

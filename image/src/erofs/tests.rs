@@ -326,7 +326,7 @@ fn errors_name_the_file_and_the_output() -> Result {
     assert!(matches!(error, WriteError::Output { offset: 4096, .. }), "{error:?}");
     full.codec = Codec::default();
     full.scratch = Some(directory.path().join("missing"));
-    assert!(matches!(write(&Tree::new(), &full, io::sink()), Err(WriteError::Scratch { .. })));
+    assert!(matches!(write(&Tree::new(), &full, io::sink()), Err(WriteError::Spool(_))));
     full.codec = Codec::Zstd { level: 0 };
     assert!(matches!(write(&Tree::new(), &full, io::sink()), Err(WriteError::Codec(_))));
     Ok(())

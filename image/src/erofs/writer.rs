@@ -1,25 +1,36 @@
 //! Writes a tree as an image: compress, lay out, measure, then write front to back.
 
+mod clusters;
+mod compress;
+mod directory;
+mod error;
+mod features;
+mod id;
+mod index;
+mod layout;
+mod output;
+mod packed;
+mod xattr;
+
 use std::io::Write;
 use std::num::NonZero;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::thread;
 
-use super::clusters;
-use super::compress::compress;
-use super::error::WriteError;
-use super::features::Features;
+pub use error::WriteError;
+pub use id::WriterId;
+
+use self::compress::compress;
+use self::features::Features;
+use self::layout::{Clustered, Data, Item, Places};
+use self::output::{Head, Image, Measure, Output};
+use self::xattr::Area;
 use super::format::{
     Algorithm, BLOCK, BLOCK_USIZE, CHECKSUM_OFFSET, COMPAT_CHECKSUM, COMPAT_MTIME, DataLayout,
     INCOMPAT_BIG_CLUSTERS, INCOMPAT_FRAGMENTS, INCOMPAT_ZERO_PADDING, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE,
     Superblock, XATTR_UNIT, fragment_header, map_header,
 };
-use super::layout::{self, Clustered, Data, Item, Places};
-use super::output::{Head, Image, Measure, Output};
-use super::writer_id::WriterId;
-use super::xattr::Area;
-use super::{directory, duplicates, index, packed};
 use crate::Kernel;
 use crate::codec::Codec;
 use crate::crc::crc32c;
@@ -95,7 +106,7 @@ pub fn write(tree: &Tree, options: &Options, out: impl Write) -> Result<Written,
     let (threads, progress) = (options.threads(), &options.progress);
     let node = packed::node();
     let (mut items, area) = layout::items(tree)?;
-    duplicates::mark(&mut items, threads, progress, |item| {
+    layout::find_duplicates(&mut items, threads, progress, |item| {
         item.data_blocks() > 0 || features.fragments && !item.is_best_inline()
     })?;
     let mut compressed = [0; 32];

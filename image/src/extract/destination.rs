@@ -9,8 +9,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, RawDir, Timespec, Ti
 use rustix::io::Errno;
 
 use super::{ExtractError, LeftOut, Owners};
-use crate::entry::{Entry, EntryKind};
-use crate::tree::Special;
+use crate::entry::{Entry, EntryKind, Special};
 
 /// Only the caller comes in until everything is there.
 const CLOSED: u32 = 0o700;

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::Format;
 use crate::erofs;
+use crate::format::Format;
 use crate::probe::ProbeError;
 use crate::squashfs;
 

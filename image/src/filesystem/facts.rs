@@ -4,8 +4,9 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
-use super::{FilesystemError, Format, Section};
+use super::{FilesystemError, Section};
 use crate::erofs::{SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE};
+use crate::format::Format;
 use crate::kernel::Kernel;
 use crate::probe::{self, Checksum};
 

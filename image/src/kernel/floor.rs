@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{Kernel, KernelError};
-use crate::filesystem::Format;
+use crate::format::Format;
 
 /// The oldest kernel that an image is meant for, or the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

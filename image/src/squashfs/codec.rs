@@ -17,7 +17,7 @@ pub(super) use zstd::Parameters;
 
 use super::format::Compression;
 use crate::codec::CodecError;
-use crate::filesystem::Format;
+use crate::format::Format;
 
 /// How the blocks of an image are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -92,6 +92,15 @@ pub(super) struct Place {
     pub(super) offset: u16,
 }
 
+/// The place of the end of a file, or of a small file, in a fragment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tail {
+    /// Position in the table of fragments.
+    pub(super) fragment: u32,
+    /// Offset in the unpacked fragment.
+    pub(super) offset: u32,
+}
+
 /// The first bytes of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Superblock {

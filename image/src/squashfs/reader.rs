@@ -3,7 +3,7 @@
 
 mod attributes;
 mod blocks;
-mod fault;
+mod error;
 mod file;
 mod inode;
 mod listing;
@@ -17,20 +17,15 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use fault::Fault;
+pub use error::{Fault, ReadError};
 pub use file::FileReader;
 
 use super::codec::Decoder;
-use super::error::ReadError;
 use super::format::{Compression, Place, SUPERBLOCK, Superblock};
-use crate::entry::{Entry, EntryKind, Layout, Xattrs};
-use crate::tree::{Device, Special};
+use crate::entry::{Device, Entry, EntryKind, Layout, PATH_MAX, Special, Xattrs};
 use blocks::Blocks;
 use inode::{Inode, Kind};
 use listing::Name;
-
-/// The longest path in bytes that Linux lets a program use. A deeper image is not for reading.
-const PATH_MAX: usize = 4096;
 
 /// An image that is open for reading.
 pub struct Reader<R: Read + Seek + Send> {

@@ -1,18 +1,30 @@
 //! Writes a tree as an image: find what is equal, compress, make the tables, then write front to
 //! back.
 
+mod directory;
+mod error;
+mod id;
+mod inode;
+mod layout;
+mod metadata;
+mod output;
+mod tables;
+mod xattr;
+
 use std::io::Write;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::thread;
 
+pub use error::WriteError;
+pub use id::WriterId;
+
+use self::layout::{Contents, Data, Item, Job, Piece, Stored};
+use self::tables::{Fragment, Tables};
 use super::codec::{Codec, Encoder};
-use super::error::WriteError;
-use super::format::{BLOCK_LOG_MAX, BLOCK_LOG_MIN, BLOCK_STORED, SUPERBLOCK, Superblock, flags};
-use super::layout::{self, Contents, Data, Item, Job, Piece, Stored};
-use super::output;
-use super::tables::{self, Fragment, Tables};
-use super::writer_id::WriterId;
+use super::format::{
+    BLOCK_LOG_MAX, BLOCK_LOG_MIN, BLOCK_STORED, METADATA_STORED, SUPERBLOCK, Superblock, flags,
+};
 use crate::codec::LibraryError;
 use crate::parallel;
 use crate::progress::{Progress, Stage};
@@ -112,7 +124,7 @@ fn parameters(codec: Codec) -> Vec<u8> {
     if parameters.is_empty() {
         return parameters;
     }
-    let length = u16::try_from(parameters.len()).expect("a few bytes") | super::format::METADATA_STORED;
+    let length = u16::try_from(parameters.len()).expect("a few bytes") | METADATA_STORED;
     [&length.to_le_bytes()[..], &parameters].concat()
 }
 

@@ -6,6 +6,8 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::spool::Spool;
+
 /// When a file was written to, in seconds and nanoseconds.
 type Time = (i64, i64);
 
@@ -103,6 +105,12 @@ impl Content {
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::Path { size, .. } | Self::Section { size, .. } => *size,
         }
+    }
+
+    /// Everything that was appended to `spool` from `offset` on.
+    pub(crate) fn spooled(spool: &Spool, offset: u64) -> Self {
+        let file = Shared { file: Arc::clone(spool.file()), path: Arc::clone(spool.directory()) };
+        Self::Section { file, offset, size: spool.length() - offset }
     }
 
     /// A file on disk, as it was found.
@@ -212,10 +220,6 @@ impl Shared {
 
     pub(super) fn file(&self) -> &File {
         &self.file
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
     }
 }
 

@@ -15,10 +15,8 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::insert::checked_target;
-use super::{
-    Content, Device, Kind, Metadata, NAME_MAX, Node, NodeId, Rules, Special, Specials, Tree, TreeError,
-    permissions,
-};
+use super::{Content, Device, Kind, Metadata, Node, NodeId, Rules, Special, Specials, Tree, TreeError};
+use crate::entry::{NAME_MAX, permissions};
 use crate::parallel;
 
 /// The longest extended attribute value in bytes that Linux stores.

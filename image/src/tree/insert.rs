@@ -5,7 +5,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
-use super::{Content, Kind, Metadata, NAME_MAX, Node, NodeId, Special, TARGET_MAX, Tree, TreeError};
+use super::{Content, Kind, Metadata, Node, NodeId, Special, Tree, TreeError};
+use crate::entry::{NAME_MAX, TARGET_MAX};
 
 impl Tree {
     /// Makes `path` a directory with this metadata, and its missing parents with 0755. A

@@ -64,7 +64,7 @@ impl Default for Rules {
 
 impl Rules {
     /// What is kept of metadata that was found.
-    pub(super) fn apply(&self, mut found: Metadata, is_directory: bool, is_link: bool) -> Metadata {
+    pub(crate) fn apply(&self, mut found: Metadata, is_directory: bool, is_link: bool) -> Metadata {
         found.mode = match (is_directory, is_link) {
             (true, _) => self.modes.directory(found.mode),
             (false, true) => 0o777,

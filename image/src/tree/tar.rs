@@ -33,14 +33,12 @@ use self::input::Input;
 use self::magic::Kind as Format;
 use self::pax::Records;
 use super::{Device, Kind, Metadata, Rules, Shared, Special, Specials, Tree, TreeError};
+use crate::entry::PATH_MAX;
 use crate::progress::Progress;
 
 /// The longest name, target or set of pax records of one entry in bytes. A record can hold an extended
 /// attribute of 64 KiB, and an entry a few of those.
 const EXTENSION_MAX: u64 = 1 << 20;
-
-/// The longest path of an entry in bytes, as of anything that Linux opens.
-const PATH_MAX: usize = 4095;
 
 /// Where extensions say which hosts they go with, for system and configuration extensions.
 const RELEASES: [&str; 2] = ["usr/lib/extension-release.d", "etc/extension-release.d"];

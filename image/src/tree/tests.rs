@@ -5,6 +5,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use super::*;
+use crate::entry::{NAME_MAX, TARGET_MAX};
 
 type Result = std::result::Result<(), Box<dyn Error>>;
 

@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek};
 use super::blocks::{get_32, get_64};
 use super::inode::File;
 use super::{Fault, Reader};
-use crate::squashfs::inode::Tail;
+use crate::squashfs::format::{BLOCK_STORED, Tail};
 
 /// The content of a file in an image.
 pub struct FileReader<'a, R: Read + Seek + Send> {
@@ -50,7 +50,7 @@ impl<'a, R: Read + Seek + Send> FileReader<'a, R> {
         if packed != 0 {
             blocks.block(self.next, packed, &mut buffer)?;
         }
-        self.next = self.next.saturating_add((packed & !crate::squashfs::format::BLOCK_STORED).into());
+        self.next = self.next.saturating_add((packed & !BLOCK_STORED).into());
         self.file.lengths = lengths;
         self.buffer = buffer;
         Ok(())

@@ -6,9 +6,8 @@ use std::os::unix::ffi::OsStringExt;
 
 use super::blocks::{Blocks, Cursor, get_16, get_32, get_64};
 use super::{Fault, Reader};
-use crate::squashfs::format::{DIRECTORY_EXTRA, EXTENDED, InodeType, NONE_32, Place};
-use crate::squashfs::inode::Tail;
-use crate::tree::{TARGET_MAX, permissions};
+use crate::entry::{TARGET_MAX, permissions};
+use crate::squashfs::format::{DIRECTORY_EXTRA, EXTENDED, InodeType, NONE_32, Place, Tail};
 
 /// An inode of an image.
 #[derive(Clone, Debug)]

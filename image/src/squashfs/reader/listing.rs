@@ -5,8 +5,8 @@ use std::io::{Read, Seek};
 use super::blocks::{Blocks, get_16, get_32};
 use super::inode::{Inode, Kind};
 use super::{Fault, Reader};
+use crate::entry::NAME_MAX;
 use crate::squashfs::format::{DIRECTORY_ENTRY, DIRECTORY_HEADER, DIRECTORY_RUN, InodeType, Place};
-use crate::tree::NAME_MAX;
 
 /// A name in a directory.
 #[derive(Clone, Debug)]

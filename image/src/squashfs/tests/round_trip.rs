@@ -221,7 +221,7 @@ fn errors_name_the_file_and_the_output() -> Result {
         change(&mut options);
         write(&Tree::new(), &options, io::sink()).unwrap_err()
     };
-    assert!(matches!(with(|o| o.scratch = Some("/missing".into())), WriteError::Scratch { .. }));
+    assert!(matches!(with(|o| o.scratch = Some("/missing".into())), WriteError::Spool(_)));
     assert!(matches!(
         with(|o| o.codec = Codec::Zstd { level: 0 }),
         WriteError::Codec(CodecError::Level { .. })

@@ -5,9 +5,9 @@ use std::io;
 use std::path::PathBuf;
 
 use super::magic::{Compression, Foreign};
+use crate::spool::SpoolError;
 use crate::tree::TreeError;
 use crate::tree::error::WHY_NO_SPECIALS;
-use crate::tree::spool::SpoolError;
 
 /// Why an archive was not read. Offsets are of the archive as it is unpacked, unless they say otherwise.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use super::error::TarError;
 use super::special;
-use crate::tree::{PERMISSIONS, Special};
+use crate::entry::{PERMISSIONS, Special};
 
 /// Size of a header, and what content is padded to, in bytes.
 pub(super) const BLOCK: usize = 512;

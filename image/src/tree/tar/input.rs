@@ -10,7 +10,7 @@ use super::error::TarError;
 use super::header::BLOCK;
 use super::magic::{Kind, MAGIC_MAX};
 use crate::progress::{Progress, Stage};
-use crate::tree::spool::Spool;
+use crate::spool::Spool;
 use crate::tree::{Content, Shared};
 
 /// How much is copied at a time, in bytes.
@@ -137,7 +137,7 @@ impl<'a> Input<'a> {
                 let mut taken = spool.take().expect("it is put back before the next entry");
                 let begin = taken.length();
                 self.pieces(size, |piece| taken.append(piece).map_err(TarError::Spool))?;
-                let content = taken.content(begin);
+                let content = Content::spooled(&taken, begin);
                 if let Source::Stream { spool, .. } = &mut self.source {
                     *spool = Some(taken);
                 }

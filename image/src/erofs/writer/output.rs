@@ -8,7 +8,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::error::WriteError;
-use super::format::{BLOCK, BLOCK_USIZE};
+use crate::erofs::format::{BLOCK, BLOCK_USIZE};
 use crate::progress::Progress;
 use crate::spool::Spool;
 use crate::tree::Content;

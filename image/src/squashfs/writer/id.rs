@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::codec::{Codec, Parameters};
+use crate::squashfs::codec::{Codec, Parameters};
 
 /// Version of this writer. It stands for every constant that shapes an image and is not named
 /// in the id: how inodes are ordered, how fragments are packed, what is stored out of line.
@@ -79,7 +79,7 @@ mod tests {
     /// (`libdeflate.h`, `lzma/version.h`): if it changed, images change too.
     #[test]
     fn the_crates_are_those_whose_libraries_are_named() {
-        let lock = include_str!("../../../Cargo.lock");
+        let lock = include_str!("../../../../Cargo.lock");
         for entry in
             ["name = \"libdeflate-sys\"\nversion = \"1.26.1\"", "name = \"liblzma-sys\"\nversion = \"0.4.9\""]
         {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
+use std::num::NonZero;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,11 +11,13 @@ use std::sync::Arc;
 use super::clusters::Extent;
 use super::directory::{self, Name};
 use super::error::WriteError;
-use super::format::{
-    BLOCK, DataLayout, FileType, INODE_COMPACT, INODE_EXTENDED, Inode, MAP_HEADER, MAP_HEADER_ALIGNMENT, SLOT,
-};
 use super::index;
 use super::xattr::{self, Area, Xattrs};
+use crate::duplicates::{self, Unit};
+use crate::erofs::format::{
+    BLOCK, DataLayout, FileType, INODE_COMPACT, INODE_EXTENDED, Inode, MAP_HEADER, MAP_HEADER_ALIGNMENT, SLOT,
+};
+use crate::progress::{Progress, Stage};
 use crate::tree::{Content, Kind, Node, NodeId, Special, Tree};
 
 /// One inode to be, with the data it stands for.
@@ -109,6 +112,32 @@ pub(super) fn items(tree: &Tree) -> Result<(Vec<Item<'_>>, Area), WriteError> {
         items[position].data = Data::Directory(names);
     }
     Ok((items, area))
+}
+
+/// Records for every file that `counts` the position of the first one with the same content.
+pub(super) fn find_duplicates(
+    items: &mut [Item<'_>],
+    threads: NonZero<usize>,
+    progress: &Progress,
+    counts: impl Fn(&Item<'_>) -> bool,
+) -> Result<(), WriteError> {
+    let mut positions = Vec::new();
+    let mut units = Vec::new();
+    for (position, item) in items.iter().enumerate() {
+        if let Data::Flat(content) = item.data
+            && counts(item)
+        {
+            positions.push(position);
+            units.push(Unit { path: &item.path, content, offset: 0, length: content.size() });
+        }
+    }
+    progress.begin(Stage::Comparing, units.iter().map(|unit| unit.length).sum());
+    let firsts = duplicates::find(&units, threads, progress)?;
+    for (position, first) in positions.iter().zip(firsts) {
+        let first = positions[first];
+        items[*position].same_as = (first != *position).then_some(first);
+    }
+    Ok(())
 }
 
 /// Where the parts of an image lie that are no inodes.

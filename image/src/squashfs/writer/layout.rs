@@ -7,11 +7,10 @@ use std::num::NonZero;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use super::duplicates::{self, Unit};
 use super::error::WriteError;
-use super::format::NONE_32;
-use super::inode::Tail;
+use crate::duplicates::{self, Unit};
 use crate::progress::{Progress, Stage};
+use crate::squashfs::format::{NONE_32, Tail};
 use crate::tree::{Content, Kind, Node, NodeId, Special, Tree};
 
 /// How many bytes of a large file one thread compresses at a time, unless its blocks are larger.

@@ -1,9 +1,9 @@
 //! The listing of a directory: runs of names that share a header, and indexes into it.
 
-use super::codec::Encoder;
 use super::error::WriteError;
-use super::format::{DIRECTORY_ENTRY, DIRECTORY_HEADER, DIRECTORY_RUN, InodeType, METADATA, Place};
 use super::metadata::Table;
+use crate::squashfs::codec::Encoder;
+use crate::squashfs::format::{DIRECTORY_ENTRY, DIRECTORY_HEADER, DIRECTORY_RUN, InodeType, METADATA, Place};
 
 /// One name in a directory.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,7 @@
 //! The bytes of an inode, in the short form where all of it fits.
 
 use super::directory::Index;
-use super::format::{DIRECTORY_EXTRA, EXTENDED, InodeType, NONE_32, Place};
+use crate::squashfs::format::{DIRECTORY_EXTRA, EXTENDED, InodeType, NONE_32, Place, Tail};
 
 /// What every inode has.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +33,7 @@ pub(super) enum Data<'a> {
         size: u64,
         /// Where the first block begins in the image.
         start: u64,
-        /// Length of each block in the image, with [`BLOCK_STORED`](super::format::BLOCK_STORED).
+        /// Length of each block in the image, with [`BLOCK_STORED`](crate::squashfs::format::BLOCK_STORED).
         blocks: &'a [u32],
         /// How many bytes are zeros without a block.
         sparse: u64,
@@ -43,13 +43,6 @@ pub(super) enum Data<'a> {
     Block(u32),
     Character(u32),
     Fifo,
-}
-
-/// A part of a fragment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Tail {
-    pub(super) fragment: u32,
-    pub(super) offset: u32,
 }
 
 impl Inode<'_> {

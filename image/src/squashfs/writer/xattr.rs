@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use super::codec::Encoder;
 use super::error::WriteError;
-use super::format::{Place, XATTR_ELSEWHERE, XATTR_PREFIXES};
 use super::metadata::Table;
+use crate::squashfs::codec::Encoder;
+use crate::squashfs::format::{Place, XATTR_ELSEWHERE, XATTR_PREFIXES};
 
 /// The longest value in bytes that stands beside its name.
 const INLINE_MAX: usize = 64;

@@ -6,8 +6,8 @@
 //! added to the same frame, such that the last block of the cluster is nearly full. That costs
 //! one pass; a search for the input that fills an output costs ten.
 
-use super::format::{Algorithm, BLOCK_USIZE, lz4_parameters, zstd_parameters};
 use crate::codec::{Codec, END, LibraryError, Lz4, WINDOW_LOG, Zstd};
+use crate::erofs::format::{Algorithm, BLOCK_USIZE, lz4_parameters, zstd_parameters};
 
 /// Compressed size of a full LZ4 cluster. Larger ones hardly get smaller in sum, and cost more
 /// for every random read.

@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use super::codec::Encoder;
 use super::directory::{self, Name};
 use super::error::WriteError;
-use super::format::{NONE, Place};
 use super::inode::{self, Inode};
 use super::layout::{self, Data, Item, Stored};
 use super::metadata::Table;
 use super::xattr::Sets;
-use crate::tree::Special;
+use crate::squashfs::codec::Encoder;
+use crate::squashfs::format::{InodeType, NONE, Place};
+use crate::tree::{Device, Special};
 
 /// The tables as they stand in the image, and what the superblock says of them.
 #[derive(Debug)]
@@ -142,8 +142,7 @@ pub(super) fn make(
     })
 }
 
-fn inode_type(item: &Item<'_>) -> super::format::InodeType {
-    use super::format::InodeType;
+fn inode_type(item: &Item<'_>) -> InodeType {
     match item.data {
         Data::Directory(_) => InodeType::Directory,
         Data::File(_) => InodeType::File,
@@ -153,7 +152,7 @@ fn inode_type(item: &Item<'_>) -> super::format::InodeType {
 }
 
 fn device(special: Special) -> inode::Data<'static> {
-    let encoded = |device: crate::tree::Device| device.encode().expect("a tree holds only such numbers");
+    let encoded = |device: Device| device.encode().expect("a tree holds only such numbers");
     match special {
         Special::Character(device) => inode::Data::Character(encoded(device)),
         Special::Block(device) => inode::Data::Block(encoded(device)),

@@ -1,17 +1,17 @@
-//! Reading a tree from another image.
+//! Turns an image into a tree, so that another image can be made from it.
 
 use std::collections::HashMap;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
-use super::spool::Spool;
-use super::{Metadata, Rules, Specials, SpoolError, Tree, TreeError};
+use super::{Filesystem, FilesystemError, Limits};
 use crate::entry::{Entry, EntryKind};
-use crate::filesystem::{Filesystem, FilesystemError, Limits};
+use crate::spool::{Spool, SpoolError};
+use crate::tree::{Content, Metadata, Rules, Specials, Tree, TreeError};
 
-/// Why a tree was not read from an image.
+/// Why an image was not turned into a tree.
 #[derive(Debug, thiserror::Error)]
-pub enum ImageError {
+pub enum ToTreeError {
     /// The image cannot be read.
     #[error(transparent)]
     Image(#[from] FilesystemError),
@@ -23,7 +23,7 @@ pub enum ImageError {
     Spool(#[from] SpoolError),
 }
 
-impl ImageError {
+impl ToTreeError {
     /// What the reader can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -34,18 +34,13 @@ impl ImageError {
     }
 }
 
-impl Tree {
-    /// What a file system image holds, as `rules` have it. Content is set aside in a temporary file in
-    /// `scratch`, as much of it as `limits` allow.
-    pub fn from_image<R: Read + Seek + Send>(
-        image: &Filesystem<R>,
-        rules: &Rules,
-        limits: Limits,
-        scratch: &Path,
-    ) -> Result<Self, ImageError> {
-        let entries = image.entries()?;
+impl<R: Read + Seek + Send> Filesystem<R> {
+    /// The files of the image as a tree, subject to `rules`. Their content is copied to a temporary file in
+    /// `scratch`, up to the size that `limits` allow.
+    pub fn to_tree(&self, rules: &Rules, limits: Limits, scratch: &Path) -> Result<Tree, ToTreeError> {
+        let entries = self.entries()?;
         limits.check(&entries)?;
-        let mut tree = Self::new();
+        let mut tree = Tree::new();
         let mut spool = Spool::new(scratch)?;
         let mut first_names: HashMap<u64, PathBuf> = HashMap::new();
         for entry in &entries {
@@ -67,8 +62,8 @@ impl Tree {
                 EntryKind::Special(special) => tree.insert_special(path, *special, metadata)?,
                 EntryKind::File => {
                     let begin = spool.length();
-                    image.content(entry, |bytes| Ok::<_, ImageError>(spool.append(bytes)?))?;
-                    tree.insert_content(path, spool.content(begin), metadata)?;
+                    self.content(entry, |bytes| Ok::<_, ToTreeError>(spool.append(bytes)?))?;
+                    tree.insert_content(path, Content::spooled(&spool, begin), metadata)?;
                 }
             }
             if !is_directory {
@@ -79,7 +74,7 @@ impl Tree {
     }
 }
 
-/// What an entry says of itself. A name of an attribute that is no text is on nobody's list.
+/// The metadata of an entry. An attribute whose name is not text is skipped: no rule can list it.
 fn metadata(entry: &Entry) -> Metadata {
     let mut metadata = Metadata::new(entry.mode).owner(entry.uid, entry.gid);
     for (name, value) in &entry.xattrs {
@@ -115,9 +110,9 @@ mod tests {
         tree
     }
 
-    fn read(image: Vec<u8>, rules: &Rules, content: u64) -> Result<Tree, ImageError> {
+    fn read(image: Vec<u8>, rules: &Rules, content: u64) -> Result<Tree, ToTreeError> {
         let image = Filesystem::open(Cursor::new(image))?;
-        Tree::from_image(&image, rules, Limits { content }, &std::env::temp_dir())
+        image.to_tree(rules, Limits { content }, &std::env::temp_dir())
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Writing tables: bytes that are cut into blocks of 8 KiB, each with its length before it.
 
-use super::codec::Encoder;
 use super::error::WriteError;
-use super::format::{METADATA, METADATA_STORED, Place};
+use crate::squashfs::codec::Encoder;
+use crate::squashfs::format::{METADATA, METADATA_STORED, Place};
 
 /// A table that grows.
 #[derive(Debug, Default)]

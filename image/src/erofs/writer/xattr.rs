@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use super::error::WriteError;
-use super::format::{XATTR_HEADER, XATTR_UNIT, xattr_entry, xattr_header};
+use crate::erofs::format::{XATTR_HEADER, XATTR_UNIT, xattr_entry, xattr_header};
 
 /// Prefixes of names that are stored as a number. An empty rest is right for the last two only.
 const PREFIXES: [(&str, u8); 5] = [

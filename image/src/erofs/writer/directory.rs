@@ -1,6 +1,6 @@
 //! The content of a directory: blocks of entries, sorted by name across all of them.
 
-use super::format::{BLOCK, BLOCK_USIZE, DIRENT, FileType, dirent};
+use crate::erofs::format::{BLOCK, BLOCK_USIZE, DIRENT, FileType, dirent};
 
 /// A name, and what it names.
 #[derive(Clone, Copy, Debug)]

@@ -1,14 +1,7 @@
-//! The formats of file systems, and what is no path in any of them.
+//! The file system formats of images.
 
 use std::fmt;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path};
 use std::str::FromStr;
-
-use crate::tree::NAME_MAX;
-
-/// The longest path in bytes that Linux opens: `PATH_MAX` without its NUL.
-pub(super) const PATH_MAX: usize = 4095;
 
 /// A file system format that images have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -40,7 +33,7 @@ impl Format {
     }
 
     /// What else unpacks such images.
-    pub(super) fn tool(self) -> &'static str {
+    pub(crate) fn tool(self) -> &'static str {
         match self {
             Self::Erofs => "fsck.erofs --extract",
             Self::Squashfs => "unsquashfs",
@@ -70,27 +63,6 @@ impl FromStr for Format {
     }
 }
 
-/// Why a path from an image is none that leads downwards from its root, if it is not.
-pub(super) fn path_defect(path: &Path) -> Option<&'static str> {
-    let bytes = path.as_os_str().as_bytes();
-    if bytes.is_empty() {
-        return None;
-    }
-    if bytes.len() > PATH_MAX {
-        return Some("the path is longer than Linux opens");
-    }
-    // By its bytes: what takes paths apart passes over empty names and dots.
-    let mut names = bytes.split(|byte| *byte == b'/');
-    if names.any(|name| name.is_empty() || name == b"." || name == b".." || name.contains(&0)) {
-        return Some("a name in it is empty, a dot, two dots, or has a slash or NUL in it");
-    }
-    let mut parts = path.components();
-    if parts.any(|part| !matches!(part, Component::Normal(name) if name.len() <= NAME_MAX)) {
-        return Some("a name in it is longer than 255 bytes");
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,17 +75,5 @@ mod tests {
         let error = "ext4".parse::<Format>().unwrap_err();
         assert_eq!(error.to_string(), "no image format is called \"ext4\"");
         assert_eq!(error.hint().unwrap(), "write erofs or squashfs");
-    }
-
-    #[test]
-    fn only_paths_that_lead_downwards_are_taken() {
-        for path in ["", "a", "a/b", "..a/b..", "a b"] {
-            assert_eq!(path_defect(Path::new(path)), None, "{path:?}");
-        }
-        let long = format!("a/{}", "n".repeat(256));
-        let deep = "d/".repeat(2048) + "d";
-        for path in ["/", "/a", "a/", "a//b", ".", "a/.", "..", "a/../b", "a\0b", &long, &deep] {
-            assert!(path_defect(Path::new(path)).is_some(), "{path:?}");
-        }
     }
 }

@@ -9,7 +9,7 @@
 //! and of extents of more than 2047 blocks, none of which this writer makes.
 
 use super::clusters::{Extent, Form};
-use super::format::{BLOCK, BLOCK_BITS, BlockKind, CLUSTER_BLOCKS};
+use crate::erofs::format::{BLOCK, BLOCK_BITS, BlockKind, CLUSTER_BLOCKS};
 
 /// Bytes of a pack of two entries.
 const NARROW: u64 = 8;
