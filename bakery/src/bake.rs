@@ -16,11 +16,11 @@ use sysext_manifests::checksums::{self, Checksums};
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::version::Version;
 
-use crate::index::Replaced;
 use crate::naming::{self, NamingError};
 use crate::recipe::Recipe;
-use crate::record::{self, Record};
+use crate::release::compose::Replaced;
 use crate::stage::Staged;
+use crate::store::record::{self, Record};
 use crate::store::{self, FileError, Pending, Store};
 
 mod write;

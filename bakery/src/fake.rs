@@ -11,14 +11,15 @@ use sysext_manifests::catalog::{Catalog, Instance, Resource, Root, Units};
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::envelope::Envelope;
 
-use crate::index::{self, IndexError, Indexed, Purpose, Replaced, Signers, index};
+use crate::keys::openpgp::OpenPgpKey;
+use crate::keys::roots::{Chain, Change};
 use crate::keys::{self, SigningKey};
 use crate::naming;
-use crate::offer::{self, Validity};
-use crate::openpgp::OpenPgpKey;
 use crate::publish::{self, Obsolete, PublishError, Published, publish};
-use crate::record::{self, Record};
-use crate::root::{Chain, Change};
+use crate::release::compose::{self, Indexed, Purpose, Replaced, Signers, index};
+use crate::release::error::IndexError;
+use crate::release::read::{self, Validity};
+use crate::store::record::{self, Record};
 use crate::store::{self, Store};
 
 /// The time at which everything happens.
@@ -56,7 +57,7 @@ impl Desk {
             expires: time("2030-01-01T00:00:00Z"),
         };
         keys::generate(&request).unwrap();
-        let (roots, root) = offer::read_roots(&keys.join("roots.json")).unwrap();
+        let (roots, root) = read::roots(&keys.join("roots.json")).unwrap();
         Self {
             store: Store::new(directory.path().join("store")),
             served: Store::new(directory.path().join("served")),
@@ -108,7 +109,7 @@ impl Desk {
         let mut chain = Chain::read(&path).unwrap().next(&path, change).unwrap();
         chain.sign(&SigningKey::read(&keys.join("root.key"), None).unwrap()).unwrap();
         chain.finish(&path, self.now).unwrap();
-        (self.roots, self.root) = offer::read_roots(&path).unwrap();
+        (self.roots, self.root) = read::roots(&path).unwrap();
     }
 
     /// Puts an image with these bytes and its record into the store.
@@ -121,7 +122,7 @@ impl Desk {
     }
 
     pub(crate) fn index(&self) -> Result<Indexed, IndexError> {
-        index(&index::Request {
+        index(&compose::Request {
             store: &self.store,
             repository: "example",
             url: "https://example.org/r/",
@@ -143,7 +144,7 @@ impl Desk {
     }
 
     pub(crate) fn catalog(&self) -> Catalog {
-        offer::read(&self.store.catalog(), Validity::Ended).unwrap().unwrap().1
+        read::catalog(&self.store.catalog(), Validity::Ended).unwrap().unwrap().1
     }
 
     pub(crate) fn versions(&self, name: &str) -> Vec<String> {

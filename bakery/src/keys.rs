@@ -16,7 +16,9 @@ use sysext_manifests::envelope::{Envelope, Role, Signature};
 use crate::store::FileError;
 
 mod generate;
+pub mod openpgp;
 mod public;
+pub mod roots;
 
 pub use generate::{Generated, Request, generate, generate_single, node_configuration};
 pub use public::read_public;

@@ -18,10 +18,10 @@ use sysext_manifests::checksums::{self, Checksums};
 use sysext_manifests::digest::Sha256;
 
 use self::history::History;
+use crate::keys::openpgp;
 use crate::naming;
-use crate::offer::{self, Validity};
-use crate::openpgp;
-use crate::sign::OpenPgpRecord;
+use crate::release::read::{self, Validity};
+use crate::release::sign::OpenPgpRecord;
 use crate::store::{self, FileError, Pending, Store};
 
 mod error;
@@ -118,7 +118,7 @@ pub fn publish(request: &Request<'_>) -> Result<Published, PublishError> {
     if unfinished.symlink_metadata().is_ok() {
         return Err(PublishError::Unfinished { path: unfinished });
     }
-    let (_, catalog) = offer::read(&catalog_path, Validity::At(request.now))
+    let (_, catalog) = read::catalog(&catalog_path, Validity::At(request.now))
         .map_err(PublishError::Offer)?
         .ok_or_else(|| PublishError::NotIndexed { path: catalog_path.clone() })?;
     let plan = plan(store, &catalog)?;
@@ -270,7 +270,7 @@ fn file_name(url: &str) -> &str {
 /// What is served already, which must not be newer, or someone else's.
 fn check_served(request: &Request<'_>, catalog: &Catalog) -> Result<Option<Catalog>, PublishError> {
     let target = request.target;
-    let Some((_, served)) = offer::read(&target.catalog(), Validity::Ended).map_err(PublishError::Offer)?
+    let Some((_, served)) = read::catalog(&target.catalog(), Validity::Ended).map_err(PublishError::Offer)?
     else {
         return Ok(None);
     };

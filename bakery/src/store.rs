@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use sysext_manifests::digest::{Hasher, Sha256};
 
 mod pending;
+pub mod record;
 
 pub use pending::{Pending, abandon};
 

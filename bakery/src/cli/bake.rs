@@ -19,11 +19,11 @@ use sysext_manifests::transfer::HealthCheck;
 use super::progress::watch;
 use super::{Usage, verify};
 use crate::bake::{self, BakeError, Output, Wrapping, bake};
-use crate::index::Replaced;
+use crate::inspect::extension_release;
+use crate::inspect::opened::Opened;
 use crate::keys;
-use crate::opened::Opened;
 use crate::recipe::{Recipe, checked_codec};
-use crate::release;
+use crate::release::compose::Replaced;
 use crate::stage::{self, stage};
 use crate::store::Store;
 
@@ -367,7 +367,7 @@ fn other_extension(path: &Path, name: &str) -> Option<String> {
     // What cannot be read is no image of anything.
     let opened = Opened::open(path).ok()?;
     let entries = opened.filesystem.entries().ok()?;
-    let releases = release::all(&opened.filesystem, &entries).ok()?;
+    let releases = extension_release::all(&opened.filesystem, &entries).ok()?;
     let is_this = releases.iter().any(|release| release.name == name);
     releases.into_iter().next().filter(|_| !is_this).map(|release| escape(release.name.as_bytes()))
 }

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use jiff::Timestamp;
 
-use crate::index::{Purpose, Replaced, Request, Signers, index};
+use crate::keys::openpgp::OpenPgpKey;
 use crate::keys::{Password, SigningKey};
-use crate::offer;
-use crate::openpgp::OpenPgpKey;
+use crate::release::compose::{Purpose, Replaced, Request, Signers, index};
+use crate::release::read;
 use crate::store::Store;
 
 /// Make a signed release of everything in a store.
@@ -77,7 +77,7 @@ impl Args {
 
     pub(super) fn run(self) -> Result<()> {
         let keys = self.signing_keys()?;
-        let (roots, root) = offer::read_roots(&self.keys.join("roots.json"))?;
+        let (roots, root) = read::roots(&self.keys.join("roots.json"))?;
         let openpgp = self.openpgp()?;
         let indexed = index(&Request {
             store: &Store::new(&self.store),

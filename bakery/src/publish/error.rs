@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use sysext_manifests::checksums::ChecksumsError;
 use sysext_manifests::digest::Sha256;
 
-use crate::offer::OfferError;
+use crate::release::read::OfferError;
 use crate::store::FileError;
 
 /// Why nothing more was published.

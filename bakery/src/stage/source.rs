@@ -9,7 +9,7 @@ use sysext_image::probe::{self, Kind, ProbeError};
 use sysext_image::tree::{ImageError, Rules, TarError, TreeError};
 use sysext_image::{Progress, Tree};
 
-use crate::opened::{OpenError, Opened};
+use crate::inspect::opened::{OpenError, Opened};
 
 /// Stands for the standard input.
 const STDIN: &str = "-";

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sysext_manifests::catalog::{Catalog, Extension, Instance};
 
-use super::{IndexError, Replaced};
-use crate::record::Record;
+use super::compose::Replaced;
+use super::error::IndexError;
+use crate::store::record::Record;
 use crate::store::{self, Store};
 
 /// What the publisher should know about a release.

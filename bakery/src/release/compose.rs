@@ -12,19 +12,16 @@ use sysext_manifests::checksums;
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::envelope::{Envelope, is_same_key};
 
+use crate::keys::openpgp::{self, OpenPgpKey};
 use crate::keys::{KeyError, SigningKey};
 use crate::naming;
-use crate::offer::{self, OfferError, Validity};
-use crate::openpgp::{self, OpenPgpKey};
-use crate::sign;
+use crate::release::read::{self, OfferError, Validity};
+use crate::release::sign;
 use crate::store::{self, Pending, Store};
 
-mod collect;
-mod error;
-mod listing;
-
-pub use collect::Note;
-pub use error::IndexError;
+use super::collect::{self, Note};
+use super::error::IndexError;
+use super::manifests;
 
 /// How long a catalog lives unless said otherwise: long enough for a monthly release, short enough that
 /// a mirror cannot hold nodes back for a season.
@@ -131,7 +128,7 @@ pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
     let path = store.catalog();
     // Held to the end: two releases at once would give out the same serial.
     let mut pending = Pending::create(&path).map_err(IndexError::File)?;
-    let previous = offer::read(&path, Validity::Ended).map_err(IndexError::Offer)?;
+    let previous = read::catalog(&path, Validity::Ended).map_err(IndexError::Offer)?;
     if let Some((file, last)) = &previous {
         check_follows(request, last)?;
         if last.root > root.number && file.roots.first() == request.roots.first() {
@@ -144,7 +141,7 @@ pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
     let (mut extensions, mut notes) = collect::collect(store, previous.as_ref(), request.replaced)?;
     let mut files = Vec::new();
     for (name, extension) in &mut extensions {
-        let listed = listing::files(request, name, extension, expires)?;
+        let listed = manifests::files(request, name, extension, expires)?;
         extension.manifests = listed
             .iter()
             .filter(|(file, _)| file != checksums::FILE_NAME)
@@ -180,7 +177,7 @@ pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
     let mut document = serde_json::to_vec_pretty(&file).map_err(IndexError::Json)?;
     document.push(b'\n');
     let missing = root.catalog.threshold.saturating_sub(request.keys.len());
-    let checked = offer::check(&path, &document, &file.roots, request.repository, Validity::At(*now));
+    let checked = read::check(&path, &document, &file.roots, request.repository, Validity::At(*now));
     match checked {
         Err(error) if !(missing > 0 && error.is_too_few()) => return Err(IndexError::Offer(error)),
         _ => {}

@@ -7,9 +7,9 @@ use sysext_manifests::envelope::Role;
 
 use super::*;
 use crate::fake::{Desk, NOW, files, time};
-use crate::offer::OfferError;
-use crate::record::RecordError;
+use crate::release::read::OfferError;
 use crate::store::FileError;
+use crate::store::record::RecordError;
 
 fn manifest(desk: &Desk, name: &str, file: &str) -> String {
     fs::read_to_string(desk.store.file(name, file)).unwrap()

@@ -94,7 +94,7 @@ pub enum Validity {
 }
 
 /// Reads the catalog at `path` if there is one.
-pub fn read(path: &Path, validity: Validity) -> Result<Option<(CatalogFile, Catalog)>, OfferError> {
+pub fn catalog(path: &Path, validity: Validity) -> Result<Option<(CatalogFile, Catalog)>, OfferError> {
     let Some(bytes) = read_if_there(path).map_err(OfferError::File)? else { return Ok(None) };
     let file: CatalogFile = serde_json::from_slice(&bytes)
         .map_err(|source| OfferError::Json { path: path.to_owned(), source })?;
@@ -126,7 +126,7 @@ pub fn check(
 }
 
 /// The chain of roots to sign under, and the newest of them.
-pub fn read_roots(path: &Path) -> Result<(Vec<Envelope>, Root), OfferError> {
+pub fn roots(path: &Path) -> Result<(Vec<Envelope>, Root), OfferError> {
     let bytes = std::fs::read(path)
         .map_err(|source| OfferError::File(FileError::Read { path: path.to_owned(), source }))?;
     let roots: Vec<Envelope> = serde_json::from_slice(&bytes)

@@ -17,9 +17,9 @@ use sysext_manifests::repository::Repository;
 use sysext_manifests::trust;
 
 use crate::keys::SigningKey;
-use crate::offer::{self, Validity};
-use crate::openpgp::{self, OpenPgpKey, Signatures};
+use crate::keys::openpgp::{self, OpenPgpKey, Signatures};
 use crate::publish;
+use crate::release::read::{self, Validity};
 use crate::store::{self, FileError, Pending, Store};
 
 mod error;
@@ -123,7 +123,7 @@ impl<'a> Release<'a> {
     /// Opens the release that waits for signatures, or the finished one, and checks that it is the store's.
     pub fn open(store: &'a Store, now: Timestamp) -> Result<Self, SignError> {
         let lock = Pending::create(&store.catalog()).map_err(SignError::File)?;
-        let finished = offer::read(&store.catalog(), Validity::Ended).map_err(SignError::Offer)?;
+        let finished = read::catalog(&store.catalog(), Validity::Ended).map_err(SignError::Offer)?;
         let pending = store.pending_catalog();
         let (path, file) = match store::read_if_there(&pending).map_err(SignError::File)? {
             Some(bytes) => {
@@ -161,7 +161,7 @@ impl<'a> Release<'a> {
         let signed = self.signers()?;
         let is_signer = |key: &&String| signed.iter().any(|signer| is_same_key(signer, key));
         let unsigned = self.root.catalog.keys.iter().filter(|key| !is_signer(key)).cloned().collect();
-        let last = offer::read(&self.store.catalog(), Validity::Ended).map_err(SignError::Offer)?;
+        let last = read::catalog(&self.store.catalog(), Validity::Ended).map_err(SignError::Offer)?;
         let last = last.map(|(_, last)| last).filter(|_| self.path != self.store.catalog());
         let mut extensions = BTreeMap::new();
         for (name, extension) in &self.catalog.extensions {
@@ -252,7 +252,7 @@ impl<'a> Release<'a> {
                 .map_err(SignError::File);
         }
         let (roots, repository) = (&self.file.roots, &self.catalog.repository);
-        offer::check(&self.path, &document, roots, repository, Validity::At(self.now))
+        read::check(&self.path, &document, roots, repository, Validity::At(self.now))
             .map_err(SignError::Offer)?;
         self.lock.write(&document).map_err(SignError::File)?;
         self.lock.commit().map_err(SignError::File)?;

@@ -7,9 +7,11 @@ use sysext_manifests::checksums::{self, Checksums, Entry};
 use sysext_manifests::specifier;
 use sysext_manifests::transfer::{Activate, TransferText, VerifyText};
 
-use super::{IndexError, Request, collect};
+use super::collect;
+use super::compose::Request;
+use super::error::IndexError;
+use crate::keys::openpgp::{self, Signatures};
 use crate::naming;
-use crate::openpgp::{self, Signatures};
 
 /// How many versions a node keeps: the one in use, the one before it, and the next.
 const INSTANCES_MAX: u64 = 3;

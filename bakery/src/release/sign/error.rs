@@ -7,9 +7,9 @@ use sysext_manifests::envelope::EnvelopeError;
 use sysext_manifests::trust::TrustError;
 
 use crate::keys::KeyError;
-use crate::offer::OfferError;
-use crate::openpgp::OpenPgpKeyError;
+use crate::keys::openpgp::OpenPgpKeyError;
 use crate::publish::PublishError;
+use crate::release::read::OfferError;
 use crate::store::FileError;
 
 /// Why nothing was signed.

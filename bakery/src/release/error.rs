@@ -7,11 +7,11 @@ use sysext_manifests::checksums::ChecksumsError;
 use sysext_manifests::transfer::TextError;
 
 use crate::keys::KeyError;
+use crate::keys::openpgp::OpenPgpKeyError;
 use crate::naming::NamingError;
-use crate::offer::OfferError;
-use crate::openpgp::OpenPgpKeyError;
-use crate::record::RecordError;
+use crate::release::read::OfferError;
 use crate::store::FileError;
+use crate::store::record::RecordError;
 
 /// Why there is no release.
 #[derive(Debug, thiserror::Error)]
