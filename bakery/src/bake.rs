@@ -18,8 +18,8 @@ use sysext_manifests::version::Version;
 
 use crate::naming::{self, NamingError};
 use crate::recipe::Recipe;
-use crate::release::compose::Replaced;
 use crate::stage::Staged;
+use crate::store::Overwrite;
 use crate::store::record::{self, Record};
 use crate::store::{self, FileError, Pending, Store};
 
@@ -62,7 +62,7 @@ pub struct Request<'a> {
     /// What is put around the file system.
     pub wrapping: &'a Wrapping,
     /// What to do if the last release offered this image with other bytes.
-    pub replaced: Replaced,
+    pub overwrite: Overwrite,
     /// Counts what is done, for another thread to look at.
     pub progress: &'a Progress,
 }
@@ -187,7 +187,7 @@ pub fn bake(request: &Request<'_>) -> Result<Baked, BakeError> {
         .map_err(|source| BakeError::Image { path: path.clone(), source })?;
     let sha256 = written.sha256;
     if let Output::Store(store) = output
-        && request.replaced == Replaced::Refuse
+        && request.overwrite == Overwrite::Refuse
         && released(store, &recipe.name, &stem)?.is_some_and(|old| old != sha256)
     {
         return Err(BakeError::Replaced { path, revision: recipe.revision });
@@ -252,7 +252,8 @@ pub fn bake(request: &Request<'_>) -> Result<Baked, BakeError> {
 
 /// The digest under which the last release offers the image to stock tools.
 fn released(store: &Store, name: &str, stem: &str) -> Result<Option<Sha256>, BakeError> {
-    let manifest = store::read_if_there(&store.file(name, checksums::FILE_NAME)).map_err(BakeError::File)?;
+    let manifest =
+        store::read_if_present(&store.file(name, checksums::FILE_NAME)).map_err(BakeError::File)?;
     // A manifest that cannot be read releases nothing; the next release writes it anew.
     let manifest = manifest.and_then(|bytes| Checksums::parse(&bytes).ok());
     Ok(manifest.and_then(|(manifest, _)| manifest.find(&format!("{stem}.raw"))))

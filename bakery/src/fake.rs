@@ -16,11 +16,11 @@ use crate::keys::roots::{Chain, Change};
 use crate::keys::{self, SigningKey};
 use crate::naming;
 use crate::publish::{self, Obsolete, PublishError, Published, publish};
-use crate::release::compose::{self, Indexed, Purpose, Replaced, Signers, index};
+use crate::release::compose::{self, Indexed, Purpose, Signers, index};
 use crate::release::error::IndexError;
 use crate::release::read::{self, Validity};
 use crate::store::record::{self, Record};
-use crate::store::{self, Store};
+use crate::store::{self, Overwrite, Store};
 
 /// The time at which everything happens.
 pub(crate) const NOW: &str = "2026-11-20T10:00:00Z";
@@ -39,7 +39,7 @@ pub(crate) struct Desk {
     pub(crate) now: Timestamp,
     pub(crate) openpgp: Option<OpenPgpKey>,
     pub(crate) valid_for: Option<u32>,
-    pub(crate) replaced: Replaced,
+    pub(crate) overwrite: Overwrite,
     pub(crate) purpose: Purpose,
     pub(crate) signers: Signers,
     pub(crate) obsolete: Obsolete,
@@ -67,7 +67,7 @@ impl Desk {
             now: time(NOW),
             openpgp: None,
             valid_for: None,
-            replaced: Replaced::Refuse,
+            overwrite: Overwrite::Refuse,
             purpose: Purpose::Offer,
             signers: Signers::All,
             obsolete: Obsolete::Keep,
@@ -132,7 +132,7 @@ impl Desk {
             root: &self.root,
             valid_for: self.valid_for,
             now: self.now,
-            replaced: self.replaced,
+            overwrite: self.overwrite,
             purpose: self.purpose,
             signers: self.signers,
         })

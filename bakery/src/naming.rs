@@ -4,7 +4,8 @@ use sysext_manifests::architecture::Architecture;
 use sysext_manifests::pattern::Pattern;
 use sysext_manifests::version::{Version, VersionError};
 
-use crate::store::CATALOG;
+/// The directory of the signed catalog in every store and repository.
+pub const CATALOG: &str = "catalog";
 
 /// The longest name of an extension or repository, in bytes: `extension-release.NAME` and
 /// `NAME-VERSION-ARCH.raw` have to fit into a file name.
@@ -167,6 +168,11 @@ pub fn stem(name: &str, version: &Version, architecture: Architecture) -> Result
         Some(captures) if captures.version.as_str() == version.as_str() => Ok(stem),
         _ => Err(ambiguous()),
     }
+}
+
+/// The last part of an image's URL.
+pub fn file_name(url: &str) -> &str {
+    url.rsplit('/').next().unwrap_or(url)
 }
 
 /// The pattern that recognises an extension's images; `%a` as architecture makes it the node's own.

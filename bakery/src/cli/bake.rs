@@ -23,8 +23,8 @@ use crate::inspect::extension_release;
 use crate::inspect::opened::Opened;
 use crate::keys;
 use crate::recipe::{Recipe, checked_codec};
-use crate::release::compose::Replaced;
 use crate::stage::{self, stage};
+use crate::store::Overwrite;
 use crate::store::Store;
 
 /// Bake a recipe or a tree into an image, in a store or in a file.
@@ -234,7 +234,7 @@ impl Args {
             epoch,
             output: &output,
             wrapping: &wrapping,
-            replaced: if self.replace { Replaced::Accept } else { Replaced::Refuse },
+            overwrite: if self.replace { Overwrite::Allow } else { Overwrite::Refuse },
             progress: &progress,
         };
         let baked = watch(&progress, || bake(&request))?;

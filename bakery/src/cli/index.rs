@@ -7,9 +7,9 @@ use jiff::Timestamp;
 
 use crate::keys::openpgp::OpenPgpKey;
 use crate::keys::{Password, SigningKey};
-use crate::release::compose::{Purpose, Replaced, Request, Signers, index};
+use crate::release::compose::{Purpose, Request, Signers, index};
 use crate::release::read;
-use crate::store::Store;
+use crate::store::{Overwrite, Store};
 
 /// Make a signed release of everything in a store.
 ///
@@ -89,7 +89,7 @@ impl Args {
             root: &root,
             valid_for: self.valid_for,
             now: self.now.map_or_else(super::now, Ok)?,
-            replaced: if self.replace { Replaced::Accept } else { Replaced::Refuse },
+            overwrite: if self.replace { Overwrite::Allow } else { Overwrite::Refuse },
             purpose: if self.refresh { Purpose::Refresh } else { Purpose::Offer },
             signers: if self.unfinished { Signers::OthersLater } else { Signers::All },
         })?;

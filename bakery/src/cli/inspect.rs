@@ -224,7 +224,7 @@ fn shown_time(seconds: u64) -> String {
 
 /// What wrote an image, by the record beside it. One of other bytes says nothing of these.
 fn writer(image: &Path, sha256: Sha256) -> Result<Option<String>> {
-    let Some(json) = store::read_if_there(&image.with_extension("json"))? else { return Ok(None) };
+    let Some(json) = store::read_if_present(&image.with_extension("json"))? else { return Ok(None) };
     let record: Option<Record> = serde_json::from_slice(&json).ok();
     let record = record.filter(|record| record.instance.image.sha256 == sha256);
     Ok(record.map(|record| record.instance.writer))

@@ -2,9 +2,7 @@
 
 use std::path::PathBuf;
 
-use sysext_manifests::checksums::ChecksumsError;
-use sysext_manifests::digest::Sha256;
-
+use crate::release::check::CheckError;
 use crate::release::read::OfferError;
 use crate::store::FileError;
 
@@ -14,6 +12,9 @@ pub enum PublishError {
     /// A file.
     #[error(transparent)]
     File(FileError),
+    /// The store does not hold what its catalog lists.
+    #[error(transparent)]
+    Check(CheckError),
     /// A catalog.
     #[error(transparent)]
     Offer(OfferError),
@@ -27,38 +28,6 @@ pub enum PublishError {
     #[error("not enough have signed {path}", path = .path.display())]
     Unfinished {
         /// The catalog.
-        path: PathBuf,
-    },
-    /// A file is not what the catalog says.
-    #[error("{path} is not what the catalog says: its digest is {found}, expected {expected}", path = .path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What the catalog says.
-        expected: Sha256,
-        /// What the file has.
-        found: Sha256,
-    },
-    /// A catalog with a path in it that leads elsewhere.
-    #[error("the catalog names {url:?}, which is not a file of {name}")]
-    Url {
-        /// The extension.
-        name: String,
-        /// The URL.
-        url: String,
-    },
-    /// The stock manifest is not readable.
-    #[error("{path} is not usable", path = .path.display())]
-    Checksums {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: ChecksumsError,
-    },
-    /// The stock manifest lists something else than the catalog.
-    #[error("{path} does not list the same images as the catalog", path = .path.display())]
-    Torn {
-        /// The file.
         path: PathBuf,
     },
     /// The list of what this store published is not readable.
@@ -110,7 +79,7 @@ impl PublishError {
         Some(match self {
             Self::File(error) => return error.hint(),
             Self::Offer(error) => return error.hint(),
-            Self::Checksums { source, .. } => return source.hint(),
+            Self::Check(error) => return error.hint(),
             Self::Json(_) => return None,
             Self::History { path } => {
                 format!("remove {}; what it named is then never pruned, but by hand", path.display())
@@ -120,10 +89,6 @@ impl PublishError {
                 "each holder of a catalog key runs `bakery sign STORE --key FILE`, until enough have"
                     .to_owned()
             }
-            Self::Damaged { .. } | Self::Torn { .. } => {
-                "run `bakery index` again; if it complains about an image, bake that again".to_owned()
-            }
-            Self::Url { .. } => "make the catalog anew with `bakery index`".to_owned(),
             Self::OtherRepository { .. } => "publish each repository to a directory of its own".to_owned(),
             Self::Older { .. } | Self::Fork { .. } => {
                 "nodes refuse to go back; index in the store that was published last".to_owned()

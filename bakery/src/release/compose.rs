@@ -16,12 +16,11 @@ use crate::keys::openpgp::{self, OpenPgpKey};
 use crate::keys::{KeyError, SigningKey};
 use crate::naming;
 use crate::release::read::{self, OfferError, Validity};
-use crate::release::sign;
-use crate::store::{self, Pending, Store};
+use crate::store::{self, Overwrite, Pending, Store};
 
 use super::collect::{self, Note};
 use super::error::IndexError;
-use super::manifests;
+use super::manifests::{self, Publication};
 
 /// How long a catalog lives unless said otherwise: long enough for a monthly release, short enough that
 /// a mirror cannot hold nodes back for a season.
@@ -49,7 +48,7 @@ pub struct Request<'a> {
     /// The time of signing.
     pub now: Timestamp,
     /// What to do about an image that changed after it was offered.
-    pub replaced: Replaced,
+    pub overwrite: Overwrite,
     /// What the release is for.
     pub purpose: Purpose,
     /// Who signs.
@@ -74,17 +73,6 @@ pub enum Purpose {
     Offer,
     /// To offer what is on offer already, for longer. A store that holds something else is refused.
     Refresh,
-}
-
-/// What to do about an image that changed under its name after it was offered: nodes that have the old
-/// bytes would never see the new ones.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Replaced {
-    /// Refuse the release.
-    #[default]
-    Refuse,
-    /// Offer the new bytes, because nobody has the old ones.
-    Accept,
 }
 
 /// What was released.
@@ -138,10 +126,17 @@ pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
     let waiting = waiting(store)?;
     let (last_roots, previous) = previous.map(|(file, catalog)| (file.roots, catalog)).unzip();
 
-    let (mut extensions, mut notes) = collect::collect(store, previous.as_ref(), request.replaced)?;
+    let (mut extensions, mut notes) = collect::collect(store, previous.as_ref(), request.overwrite)?;
+    let publication = Publication {
+        repository: request.repository,
+        url: request.url,
+        openpgp: request.openpgp,
+        now: *now,
+        best_before: request.valid_for.map(|_| expires),
+    };
     let mut files = Vec::new();
     for (name, extension) in &mut extensions {
-        let listed = manifests::files(request, name, extension, expires)?;
+        let listed = manifests::files(&publication, name, extension)?;
         extension.manifests = listed
             .iter()
             .filter(|(file, _)| file != checksums::FILE_NAME)
@@ -172,7 +167,7 @@ pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
         expires,
         extensions,
     };
-    let sealed = seal(request.keys, &catalog, &sign::what(&catalog))?;
+    let sealed = seal(request.keys, &catalog, &comment(&catalog))?;
     let file = CatalogFile { version: FORMAT, roots: request.roots.to_vec(), catalog: sealed };
     let mut document = serde_json::to_vec_pretty(&file).map_err(IndexError::Json)?;
     document.push(b'\n');
@@ -185,7 +180,7 @@ pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
 
     // Whatever waited for signatures, or was signed afterwards, is of another release from here on
     for path in [store.pending_catalog(), store.openpgp_record()] {
-        store::remove_if_there(&path).map_err(IndexError::File)?;
+        store::remove_if_present(&path).map_err(IndexError::File)?;
     }
     if request.openpgp.is_none() {
         for name in catalog.extensions.keys() {
@@ -272,7 +267,7 @@ fn check_keys(request: &Request<'_>) -> Result<(), IndexError> {
 /// A release that waits for signatures, and that this one replaces. Some may have signed it.
 fn waiting(store: &Store) -> Result<Option<Catalog>, IndexError> {
     let path = store.pending_catalog();
-    let Some(bytes) = store::read_if_there(&path).map_err(IndexError::File)? else { return Ok(None) };
+    let Some(bytes) = store::read_if_present(&path).map_err(IndexError::File)? else { return Ok(None) };
     let file: CatalogFile = serde_json::from_slice(&bytes)
         .map_err(|source| IndexError::Offer(OfferError::Json { path: path.clone(), source }))?;
     let catalog = file.catalog.unpack_unverified();
@@ -299,6 +294,11 @@ fn seal(keys: &[SigningKey], catalog: &Catalog, what: &str) -> Result<Envelope, 
     Ok(Envelope::seal(&packed, signatures.map_err(IndexError::Key)?))
 }
 
+/// The trusted comment of every signature of a catalog.
+pub(super) fn comment(catalog: &Catalog) -> String {
+    format!("catalog {} of {}", catalog.serial, catalog.repository)
+}
+
 /// When the catalog ends. Stock tools know days only, so a life they are told ends at midnight UTC, and
 /// never earlier than promised.
 fn expiry(now: Timestamp, valid_for: Option<u32>) -> Result<Timestamp, IndexError> {
@@ -321,13 +321,13 @@ fn expiry(now: Timestamp, valid_for: Option<u32>) -> Result<Timestamp, IndexErro
 fn remove_signatures(store: &Store, name: &str) -> Result<(), IndexError> {
     [openpgp::ARMORED, openpgp::BINARY]
         .iter()
-        .try_for_each(|file| store::remove_if_there(&store.file(name, file)).map_err(IndexError::File))
+        .try_for_each(|file| store::remove_if_present(&store.file(name, file)).map_err(IndexError::File))
 }
 
 /// No published name of an extension may extend another. Signatures are not listed in the manifest, so
 /// that nothing can be installed under their names.
 fn check_names(extension: &Extension) -> Result<(), IndexError> {
-    let images = extension.instances.iter().map(|instance| collect::file_name(&instance.image.url));
+    let images = extension.instances.iter().map(|instance| naming::file_name(&instance.image.url));
     let is_signature = |name: &&str| matches!(*name, openpgp::ARMORED | openpgp::BINARY);
     let manifests = extension.manifests.keys().map(String::as_str).filter(|name| !is_signature(name));
     let names = images.chain(manifests).chain([checksums::FILE_NAME]);

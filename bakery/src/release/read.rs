@@ -12,7 +12,7 @@ use sysext_manifests::envelope::{Envelope, EnvelopeError, Role};
 use sysext_manifests::repository::Repository;
 use sysext_manifests::trust::{self, Clock, TrustError};
 
-use crate::store::{FileError, read_if_there};
+use crate::store::{FileError, read_if_present};
 
 /// Why a catalog or the roots cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +95,7 @@ pub enum Validity {
 
 /// Reads the catalog at `path` if there is one.
 pub fn catalog(path: &Path, validity: Validity) -> Result<Option<(CatalogFile, Catalog)>, OfferError> {
-    let Some(bytes) = read_if_there(path).map_err(OfferError::File)? else { return Ok(None) };
+    let Some(bytes) = read_if_present(path).map_err(OfferError::File)? else { return Ok(None) };
     let file: CatalogFile = serde_json::from_slice(&bytes)
         .map_err(|source| OfferError::Json { path: path.to_owned(), source })?;
     let claimed: Catalog = peek(path, &file.catalog)?;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sysext_manifests::catalog::{Catalog, CatalogFile, Root};
 use sysext_manifests::checksums;
 use sysext_manifests::digest::Sha256;
@@ -16,10 +16,11 @@ use sysext_manifests::envelope::is_same_key;
 use sysext_manifests::repository::Repository;
 use sysext_manifests::trust;
 
+use super::read::{self, Validity};
+use super::{check, compose};
 use crate::keys::SigningKey;
 use crate::keys::openpgp::{self, OpenPgpKey, Signatures};
-use crate::publish;
-use crate::release::read::{self, Validity};
+use crate::store::openpgp::{OpenPgpDigests, SignedList};
 use crate::store::{self, FileError, Pending, Store};
 
 mod error;
@@ -93,39 +94,13 @@ impl Summary {
     }
 }
 
-/// Which `SHA256SUMS` was signed with OpenPGP after the catalog was made, which therefore does not name the
-/// signatures: a signature that is left over from another release must not be published.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct OpenPgpRecord(BTreeMap<String, SignedList>);
-
-/// The digests of a list and of its signatures.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct SignedList {
-    pub(crate) list: Sha256,
-    pub(crate) armored: Sha256,
-    pub(crate) binary: Sha256,
-}
-
-impl OpenPgpRecord {
-    /// What `bakery sign` left in a store. What cannot be read vouches for nothing.
-    pub(crate) fn read(store: &Store) -> Result<Self, FileError> {
-        let bytes = store::read_if_there(&store.openpgp_record())?;
-        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
-    }
-
-    /// The signatures of an extension's list, if it is this list that was signed.
-    pub(crate) fn of(&self, name: &str, list: Sha256) -> Option<&SignedList> {
-        self.0.get(name).filter(|signed| signed.list == list)
-    }
-}
-
 impl<'a> Release<'a> {
     /// Opens the release that waits for signatures, or the finished one, and checks that it is the store's.
     pub fn open(store: &'a Store, now: Timestamp) -> Result<Self, SignError> {
         let lock = Pending::create(&store.catalog()).map_err(SignError::File)?;
         let finished = read::catalog(&store.catalog(), Validity::Ended).map_err(SignError::Offer)?;
         let pending = store.pending_catalog();
-        let (path, file) = match store::read_if_there(&pending).map_err(SignError::File)? {
+        let (path, file) = match store::read_if_present(&pending).map_err(SignError::File)? {
             Some(bytes) => {
                 let file = serde_json::from_slice(&bytes)
                     .map_err(|source| SignError::Json { path: pending.clone(), source })?;
@@ -152,7 +127,7 @@ impl<'a> Release<'a> {
         if catalog.expires <= now {
             return Err(SignError::Ended { path, expires: catalog.expires, now });
         }
-        publish::check(store, &catalog).map_err(SignError::Store)?;
+        check::check(store, &catalog).map_err(SignError::Store)?;
         Ok(Self { store, path, lock, file, catalog, root, now })
     }
 
@@ -202,7 +177,7 @@ impl<'a> Release<'a> {
         if self.signers()?.iter().any(is_ours) {
             return Err(SignError::Again { key: public, serial: self.catalog.serial });
         }
-        let what = what(&self.catalog);
+        let what = compose::comment(&self.catalog);
         let signature = key.sign(&self.bytes()?, &what).map_err(SignError::Key)?;
         self.file.catalog.signatures.push(signature);
         Ok(())
@@ -214,7 +189,7 @@ impl<'a> Release<'a> {
         if let Some(name) = self.catalog.extensions.keys().find(named) {
             return Err(SignError::Named { name: name.clone() });
         }
-        let mut record = OpenPgpRecord::default();
+        let mut record = OpenPgpDigests::default();
         let mut made = Vec::new();
         for name in self.catalog.extensions.keys() {
             let path = self.store.file(name, checksums::FILE_NAME);
@@ -226,7 +201,7 @@ impl<'a> Release<'a> {
                 armored: Sha256::of(&armored),
                 binary: Sha256::of(&binary),
             };
-            record.0.insert(name.clone(), digests);
+            record.insert(name.clone(), digests);
             made.push((name, armored, binary));
         }
         for (name, armored, binary) in &made {
@@ -234,11 +209,8 @@ impl<'a> Release<'a> {
             write(openpgp::ARMORED, armored).map_err(SignError::File)?;
             write(openpgp::BINARY, binary).map_err(SignError::File)?;
         }
-        let path = self.store.openpgp_record();
-        let text = serde_json::to_vec_pretty(&record)
-            .map_err(|source| SignError::Json { path: path.clone(), source })?;
-        store::write(&path, &text).map_err(SignError::File)?;
-        Ok(record.0.into_keys().collect())
+        record.write(self.store).map_err(SignError::File)?;
+        Ok(record.into_names())
     }
 
     /// Writes the release back: to its place once enough have signed, else to where it waits.
@@ -256,7 +228,7 @@ impl<'a> Release<'a> {
             .map_err(SignError::Offer)?;
         self.lock.write(&document).map_err(SignError::File)?;
         self.lock.commit().map_err(SignError::File)?;
-        store::remove_if_there(&self.store.pending_catalog()).map_err(SignError::File)
+        store::remove_if_present(&self.store.pending_catalog()).map_err(SignError::File)
     }
 
     fn signers(&self) -> Result<Vec<String>, SignError> {
@@ -267,11 +239,6 @@ impl<'a> Release<'a> {
     fn bytes(&self) -> Result<Vec<u8>, SignError> {
         self.file.catalog.bytes().map_err(|source| SignError::Envelope { path: self.path.clone(), source })
     }
-}
-
-/// What a signature's comment says that it is of.
-pub(crate) fn what(catalog: &Catalog) -> String {
-    format!("catalog {} of {}", catalog.serial, catalog.repository)
 }
 
 /// The catalog in a file that not enough need have signed, and the root that names its keys.

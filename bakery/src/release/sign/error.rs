@@ -8,7 +8,7 @@ use sysext_manifests::trust::TrustError;
 
 use crate::keys::KeyError;
 use crate::keys::openpgp::OpenPgpKeyError;
-use crate::publish::PublishError;
+use crate::release::check::CheckError;
 use crate::release::read::OfferError;
 use crate::store::FileError;
 
@@ -105,7 +105,7 @@ pub enum SignError {
     },
     /// What it offers is not what is in the store.
     #[error("the release is not that of this store")]
-    Store(#[source] PublishError),
+    Store(#[source] CheckError),
     /// The key's signature would count for nothing.
     #[error("{key} is not among the catalog keys of root {root}")]
     Stranger {

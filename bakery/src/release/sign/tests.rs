@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::*;
 use crate::fake::{Desk, NOW, files, time};
 use crate::publish::PublishError;
+use crate::release::check::CheckError;
 use crate::release::compose::Signers;
 use crate::release::error::IndexError;
 
@@ -223,7 +224,7 @@ mod openpgp_keys {
         open(&desk).unwrap().sign_lists(&key(&desk)).unwrap();
         fs::write(desk.store.file("x", BINARY), "other").unwrap();
         let error = desk.publish().unwrap_err();
-        assert!(matches!(error, PublishError::Damaged { .. }), "{error}");
+        assert!(matches!(error, PublishError::Check(CheckError::Damaged { .. })), "{error}");
     }
 
     #[test]
