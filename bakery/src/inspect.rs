@@ -1,4 +1,4 @@
 //! An image opened for reading.
 
-pub mod extension_release;
-pub mod opened;
+pub(crate) mod extension_release;
+pub(crate) mod opened;

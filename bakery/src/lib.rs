@@ -7,16 +7,16 @@
 //! [`inspect`] opens images for reading.
 #![forbid(unsafe_code)]
 
-pub mod bake;
+mod bake;
 pub mod cli;
 #[cfg(test)]
 mod fake;
-pub mod inspect;
+mod inspect;
 pub mod interrupt;
-pub mod keys;
-pub mod naming;
-pub mod publish;
-pub mod recipe;
-pub mod release;
-pub mod stage;
-pub mod store;
+mod keys;
+mod naming;
+mod publish;
+mod recipe;
+mod release;
+mod stage;
+mod store;

@@ -27,25 +27,25 @@ use crate::store::{self, FileError, Pending, Store};
 mod error;
 mod history;
 
-pub use error::PublishError;
+pub(crate) use error::PublishError;
 
 /// What to publish, and where.
 #[derive(Debug)]
-pub struct Request<'a> {
+pub(crate) struct Request<'a> {
     /// Where the release is.
-    pub store: &'a Store,
+    pub(crate) store: &'a Store,
     /// The directory that is served.
-    pub target: &'a Store,
+    pub(crate) target: &'a Store,
     /// The time, for the catalog must not have ended.
-    pub now: Timestamp,
+    pub(crate) now: Timestamp,
     /// What becomes of images that are not on offer any more.
-    pub obsolete: Obsolete,
+    pub(crate) obsolete: Obsolete,
 }
 
 /// What becomes of images in the served directory that this store published, and that the catalog does not
 /// list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Obsolete {
+pub(crate) enum Obsolete {
     /// They stay.
     #[default]
     Keep,
@@ -55,29 +55,29 @@ pub enum Obsolete {
 
 /// What was published.
 #[derive(Clone, Debug, Serialize)]
-pub struct Published {
+pub(crate) struct Published {
     /// The repository's name.
-    pub repository: String,
+    pub(crate) repository: String,
     /// The catalog's serial.
-    pub serial: u64,
+    pub(crate) serial: u64,
     /// Until when nodes believe it.
-    pub expires: Timestamp,
+    pub(crate) expires: Timestamp,
     /// The files that were copied, in that order, relative to the directory.
-    pub copied: Vec<String>,
+    pub(crate) copied: Vec<String>,
     /// How many bytes that was.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// How many files were there already.
-    pub unchanged: usize,
+    pub(crate) unchanged: usize,
     /// The images that were removed.
-    pub removed: Vec<String>,
+    pub(crate) removed: Vec<String>,
     /// What the publisher should know.
-    pub notes: Vec<Note>,
+    pub(crate) notes: Vec<Note>,
 }
 
 /// What the publisher should know.
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Note {
+pub(crate) enum Note {
     /// Stock systemd-sysupdate is told not to ask for an OpenPGP signature.
     Unsigned,
     /// Stock systemd-sysupdate was told to ask for an OpenPGP signature, and there is none any more.
@@ -111,7 +111,7 @@ impl fmt::Display for Note {
 }
 
 /// Publishes the release in the store.
-pub fn publish(request: &Request<'_>) -> Result<Published, PublishError> {
+pub(crate) fn publish(request: &Request<'_>) -> Result<Published, PublishError> {
     let Request { store, target, .. } = request;
     let catalog_path = store.catalog();
     let unfinished = store.pending_catalog();

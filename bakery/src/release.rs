@@ -1,10 +1,10 @@
 //! From the records of a store to a signed catalog: [`compose`] writes a release, [`sign`] adds signatures to
 //! it, and [`read`] reads it back as a node would.
 
-pub mod check;
-pub mod collect;
-pub mod compose;
-pub mod error;
+pub(crate) mod check;
+pub(crate) mod collect;
+pub(crate) mod compose;
+pub(crate) mod error;
 mod manifests;
-pub mod read;
-pub mod sign;
+pub(crate) mod read;
+pub(crate) mod sign;

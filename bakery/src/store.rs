@@ -20,44 +20,28 @@ use sysext_manifests::digest::{Hasher, Sha256};
 mod layout;
 pub(crate) mod openpgp;
 mod pending;
-pub mod record;
+pub(crate) mod record;
 
-pub use layout::Store;
-pub use pending::{Pending, abandon};
+pub(crate) use layout::Store;
+pub(crate) use pending::{Pending, abandon};
 
 /// How much of a file is read at a time, in bytes: enough for the disk, little for the cache.
 const CHUNK: usize = 1 << 18;
 
 /// A file that could not be read or written.
 #[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// It could not be read.
+pub(crate) enum FileError {
     #[error("cannot read {path}", path = .path.display())]
-    Read {
-        /// The file or directory.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// It could not be written.
+    Read { path: PathBuf, source: io::Error },
     #[error("cannot write {path}", path = .path.display())]
-    Write {
-        /// The file or directory.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// Another process writes the same file.
+    Write { path: PathBuf, source: io::Error },
     #[error("another process is writing {path}", path = .path.display())]
-    Busy {
-        /// The file.
-        path: PathBuf,
-    },
+    Busy { path: PathBuf },
 }
 
 impl FileError {
     /// What the reader can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Busy { .. } => Some("wait until the other bakery has ended, then try again".to_owned()),
             Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
@@ -69,7 +53,7 @@ impl FileError {
 }
 
 /// The names in a directory, sorted; none if it does not exist. What is not UTF-8 was not put there by us.
-pub fn list(directory: &Path) -> Result<Vec<String>, FileError> {
+pub(crate) fn list(directory: &Path) -> Result<Vec<String>, FileError> {
     let read = |source| FileError::Read { path: directory.to_owned(), source };
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
@@ -84,7 +68,7 @@ pub fn list(directory: &Path) -> Result<Vec<String>, FileError> {
 }
 
 /// The bytes of a file, or nothing if there is none.
-pub fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
+pub(crate) fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -93,7 +77,7 @@ pub fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
 }
 
 /// Removes a file, if it is there.
-pub fn remove_if_present(path: &Path) -> Result<(), FileError> {
+pub(crate) fn remove_if_present(path: &Path) -> Result<(), FileError> {
     match fs::remove_file(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
             Err(FileError::Write { path: path.to_owned(), source })
@@ -105,7 +89,7 @@ pub fn remove_if_present(path: &Path) -> Result<(), FileError> {
 /// What to do when an image would change under a name that was released before: nodes that have the old bytes
 /// never download the new ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Overwrite {
+pub(crate) enum Overwrite {
     /// Refuse it.
     #[default]
     Refuse,
@@ -115,7 +99,7 @@ pub enum Overwrite {
 
 /// Whether a file had to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub(crate) enum Change {
     /// It was written.
     Written,
     /// It already had these bytes.
@@ -123,7 +107,7 @@ pub enum Change {
 }
 
 /// Gives a file these bytes, whole or not at all.
-pub fn write(path: &Path, bytes: &[u8]) -> Result<Change, FileError> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<Change, FileError> {
     if read_if_present(path)?.as_deref() == Some(bytes) {
         return Ok(Change::Same);
     }
@@ -134,12 +118,12 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<Change, FileError> {
 }
 
 /// Reads a file to its end in pieces; returns its digest and its length.
-pub fn digest(path: &Path) -> Result<(Sha256, u64), FileError> {
+pub(crate) fn digest(path: &Path) -> Result<(Sha256, u64), FileError> {
     stream(path, |_| Ok(()))
 }
 
 /// Reads a file to its end and passes on each piece; returns its digest and its length.
-pub fn stream(
+pub(crate) fn stream(
     path: &Path,
     mut take: impl FnMut(&[u8]) -> Result<(), FileError>,
 ) -> Result<(Sha256, u64), FileError> {

@@ -113,25 +113,12 @@ const PEM_MAX: u64 = 64 << 10;
 /// Why nothing is written to where `--out` says.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OutputError {
-    /// An image is written in more than one go.
     #[error("an image cannot be written to the standard output")]
     Stdout,
-    /// A file of another kind, or a store that is not there.
     #[error("{path} is neither a store nor a file that ends in .raw", path = .path.display())]
-    Neither {
-        /// What was given.
-        path: PathBuf,
-    },
-    /// An image that is there.
+    Neither { path: PathBuf },
     #[error("{path} is an image of the extension {found}, which {name} would replace", path = .path.display())]
-    Other {
-        /// The image.
-        path: PathBuf,
-        /// Its extension.
-        found: String,
-        /// What is baked.
-        name: String,
-    },
+    Other { path: PathBuf, found: String, name: String },
 }
 
 impl OutputError {

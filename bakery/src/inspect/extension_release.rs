@@ -22,21 +22,21 @@ const LONGEST: u64 = 64 << 10;
 
 /// One extension-release file.
 #[derive(Clone, Debug, Serialize)]
-pub struct Release {
+pub(crate) struct Release {
     /// The extension, by the file's name.
-    pub name: String,
+    pub(crate) name: String,
     /// Whether the image's file must have exactly this name.
-    pub strict: bool,
+    pub(crate) strict: bool,
     /// What it says.
-    pub fields: BTreeMap<String, String>,
+    pub(crate) fields: BTreeMap<String, String>,
     /// Why it is not usable, if it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub defect: Option<String>,
+    pub(crate) defect: Option<String>,
 }
 
 impl Release {
     /// All of it on one line.
-    pub fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         let fields: Vec<String> = self
             .fields
             .iter()
@@ -50,7 +50,7 @@ impl Release {
 }
 
 /// Every one in an image.
-pub fn all<R: Read + Seek + Send>(
+pub(crate) fn all<R: Read + Seek + Send>(
     image: &Filesystem<R>,
     entries: &[Entry],
 ) -> Result<Vec<Release>, FilesystemError> {

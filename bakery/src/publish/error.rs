@@ -8,74 +8,32 @@ use crate::store::FileError;
 
 /// Why nothing more was published.
 #[derive(Debug, thiserror::Error)]
-pub enum PublishError {
-    /// A file.
+pub(crate) enum PublishError {
     #[error(transparent)]
     File(FileError),
-    /// The store does not hold what its catalog lists.
     #[error(transparent)]
     Check(CheckError),
-    /// A catalog.
     #[error(transparent)]
     Offer(OfferError),
-    /// There is no release.
     #[error("{path} does not exist", path = .path.display())]
-    NotIndexed {
-        /// The catalog that should be there.
-        path: PathBuf,
-    },
-    /// The release waits for signatures.
+    NotIndexed { path: PathBuf },
     #[error("not enough have signed {path}", path = .path.display())]
-    Unfinished {
-        /// The catalog.
-        path: PathBuf,
-    },
-    /// The list of what this store published is not readable.
+    Unfinished { path: PathBuf },
     #[error("{path} is not a list of published images that this program reads", path = .path.display())]
-    History {
-        /// The list.
-        path: PathBuf,
-    },
-    /// That list could not be put into JSON.
+    History { path: PathBuf },
     #[error("cannot write the list of published images as JSON")]
     Json(#[source] serde_json::Error),
-    /// What is served is another repository's.
     #[error("{target} serves the repository {found}, this is {repository}", target = .target.display())]
-    OtherRepository {
-        /// The served directory.
-        target: PathBuf,
-        /// Its repository.
-        found: String,
-        /// This one.
-        repository: String,
-    },
-    /// What is served is newer.
+    OtherRepository { target: PathBuf, found: String, repository: String },
     #[error("{target} already serves serial {found} (root {found_root}), this is serial {serial} (root {root})", target = .target.display())]
-    Older {
-        /// The served directory.
-        target: PathBuf,
-        /// The serial there.
-        found: u64,
-        /// The root there.
-        found_root: u64,
-        /// The serial here.
-        serial: u64,
-        /// The root here.
-        root: u64,
-    },
-    /// What is served has the same serial and says something else.
+    Older { target: PathBuf, found: u64, found_root: u64, serial: u64, root: u64 },
     #[error("{target} serves another catalog with the same serial {serial}", target = .target.display())]
-    Fork {
-        /// The served directory.
-        target: PathBuf,
-        /// The serial.
-        serial: u64,
-    },
+    Fork { target: PathBuf, serial: u64 },
 }
 
 impl PublishError {
     /// What the reader can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         Some(match self {
             Self::File(error) => return error.hint(),
             Self::Offer(error) => return error.hint(),

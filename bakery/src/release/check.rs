@@ -15,8 +15,7 @@ use crate::store::{self, FileError, Store};
 
 /// Why a store does not match its catalog.
 #[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the message says it")]
-pub enum CheckError {
+pub(crate) enum CheckError {
     #[error(transparent)]
     File(FileError),
     #[error("{path} is not what the catalog says: its digest is {found}, expected {expected}", path = .path.display())]
@@ -31,7 +30,7 @@ pub enum CheckError {
 
 impl CheckError {
     /// What the reader can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         Some(match self {
             Self::File(error) => return error.hint(),
             Self::Checksums { source, .. } => return source.hint(),

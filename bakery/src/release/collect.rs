@@ -16,7 +16,7 @@ use crate::store::{self, Store};
 /// What the publisher should know about a release.
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Note {
+pub(crate) enum Note {
     /// An image was offered or recorded, and is gone.
     Dropped {
         /// The image.

@@ -28,36 +28,36 @@ const LIFE_DEFAULT_DAYS: u32 = 30;
 
 /// What to make a release of, and how.
 #[derive(Debug)]
-pub struct Request<'a> {
+pub(crate) struct Request<'a> {
     /// The images and their records.
-    pub store: &'a Store,
+    pub(crate) store: &'a Store,
     /// The repository's name.
-    pub repository: &'a str,
+    pub(crate) repository: &'a str,
     /// Where nodes will find the repository.
-    pub url: &'a str,
+    pub(crate) url: &'a str,
     /// The keys that sign: at least as many as the newest root wants, unless others sign later.
-    pub keys: &'a [SigningKey],
+    pub(crate) keys: &'a [SigningKey],
     /// The key that signs what stock tools read, if they are to check that.
-    pub openpgp: Option<&'a OpenPgpKey>,
+    pub(crate) openpgp: Option<&'a OpenPgpKey>,
     /// The chain of roots.
-    pub roots: &'a [Envelope],
+    pub(crate) roots: &'a [Envelope],
     /// The newest root.
-    pub root: &'a Root,
+    pub(crate) root: &'a Root,
     /// For how many days to vouch, also towards stock systemd-sysupdate.
-    pub valid_for: Option<u32>,
+    pub(crate) valid_for: Option<u32>,
     /// The time of signing.
-    pub now: Timestamp,
+    pub(crate) now: Timestamp,
     /// What to do about an image that changed after it was offered.
-    pub overwrite: Overwrite,
+    pub(crate) overwrite: Overwrite,
     /// What the release is for.
-    pub purpose: Purpose,
+    pub(crate) purpose: Purpose,
     /// Who signs.
-    pub signers: Signers,
+    pub(crate) signers: Signers,
 }
 
 /// Who signs a release.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Signers {
+pub(crate) enum Signers {
     /// As many as the root wants, now.
     #[default]
     All,
@@ -67,7 +67,7 @@ pub enum Signers {
 
 /// What a release is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Purpose {
+pub(crate) enum Purpose {
     /// To offer what is in the store.
     #[default]
     Offer,
@@ -77,33 +77,33 @@ pub enum Purpose {
 
 /// What was released.
 #[derive(Clone, Debug, Serialize)]
-pub struct Indexed {
+pub(crate) struct Indexed {
     /// The repository's name.
-    pub repository: String,
+    pub(crate) repository: String,
     /// The catalog's serial.
-    pub serial: u64,
+    pub(crate) serial: u64,
     /// When it was signed.
-    pub issued: Timestamp,
+    pub(crate) issued: Timestamp,
     /// When it ends.
-    pub expires: Timestamp,
+    pub(crate) expires: Timestamp,
     /// The key that signed, or the first of them.
-    pub key: String,
+    pub(crate) key: String,
     /// All keys that signed.
-    pub keys: Vec<String>,
+    pub(crate) keys: Vec<String>,
     /// How many others must still sign before it can be published.
-    pub missing: usize,
+    pub(crate) missing: usize,
     /// The OpenPGP certificate that signed the stock manifests, by its fingerprint.
-    pub openpgp: Option<String>,
+    pub(crate) openpgp: Option<String>,
     /// The digest of `catalog.json`.
-    pub sha256: Sha256,
+    pub(crate) sha256: Sha256,
     /// How many images of each extension are on offer.
-    pub extensions: BTreeMap<String, usize>,
+    pub(crate) extensions: BTreeMap<String, usize>,
     /// What the publisher should know.
-    pub notes: Vec<Note>,
+    pub(crate) notes: Vec<Note>,
 }
 
 /// Makes a release of what is in the store.
-pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
+pub(crate) fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
     let Request { store, now, root, .. } = request;
     naming::check_repository(request.repository).map_err(IndexError::Naming)?;
     check_keys(request)?;

@@ -25,11 +25,11 @@ use crate::store::{self, FileError, Pending, Store};
 
 mod error;
 
-pub use error::SignError;
+pub(crate) use error::SignError;
 
 /// A release that may get a signature.
 #[derive(Debug)]
-pub struct Release<'a> {
+pub(crate) struct Release<'a> {
     store: &'a Store,
     /// Where it was read.
     path: PathBuf,
@@ -43,44 +43,44 @@ pub struct Release<'a> {
 
 /// What a release says, and who signed it.
 #[derive(Clone, Debug, Serialize)]
-pub struct Summary {
+pub(crate) struct Summary {
     /// The repository's name.
-    pub repository: String,
+    pub(crate) repository: String,
     /// The number of the root that names the keys.
-    pub root: u64,
+    pub(crate) root: u64,
     /// The catalog's serial.
-    pub serial: u64,
+    pub(crate) serial: u64,
     /// When it was made.
-    pub issued: Timestamp,
+    pub(crate) issued: Timestamp,
     /// When it ends.
-    pub expires: Timestamp,
+    pub(crate) expires: Timestamp,
     /// The digest of the bytes that are signed: the same for everybody who signs this release.
-    pub sha256: Sha256,
+    pub(crate) sha256: Sha256,
     /// The versions on offer, by extension, and what changed since the last finished release.
-    pub extensions: BTreeMap<String, Vec<Offered>>,
+    pub(crate) extensions: BTreeMap<String, Vec<Offered>>,
     /// How many must sign.
-    pub threshold: usize,
+    pub(crate) threshold: usize,
     /// Those who did.
-    pub signed: Vec<String>,
+    pub(crate) signed: Vec<String>,
     /// Those who did not, any of whom may.
-    pub unsigned: Vec<String>,
+    pub(crate) unsigned: Vec<String>,
 }
 
 /// One image on offer.
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
-pub struct Offered {
+pub(crate) struct Offered {
     /// Its version and architecture.
-    pub version: String,
+    pub(crate) version: String,
     /// The digest of its bytes.
-    pub sha256: Sha256,
+    pub(crate) sha256: Sha256,
     /// Whether the last finished release offered it as well.
-    pub since: Since,
+    pub(crate) since: Since,
 }
 
 /// Since when something is on offer.
 #[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
-pub enum Since {
+pub(crate) enum Since {
     /// Since an earlier release.
     Before,
     /// Since this one.
@@ -89,14 +89,14 @@ pub enum Since {
 
 impl Summary {
     /// How many signatures are still missing.
-    pub fn missing(&self) -> usize {
+    pub(crate) fn missing(&self) -> usize {
         self.threshold.saturating_sub(self.signed.len())
     }
 }
 
 impl<'a> Release<'a> {
     /// Opens the release that waits for signatures, or the finished one, and checks that it is the store's.
-    pub fn open(store: &'a Store, now: Timestamp) -> Result<Self, SignError> {
+    pub(crate) fn open(store: &'a Store, now: Timestamp) -> Result<Self, SignError> {
         let lock = Pending::create(&store.catalog()).map_err(SignError::File)?;
         let finished = read::catalog(&store.catalog(), Validity::Ended).map_err(SignError::Offer)?;
         let pending = store.pending_catalog();
@@ -132,7 +132,7 @@ impl<'a> Release<'a> {
     }
 
     /// What it says, and who signed it.
-    pub fn summary(&self) -> Result<Summary, SignError> {
+    pub(crate) fn summary(&self) -> Result<Summary, SignError> {
         let signed = self.signers()?;
         let is_signer = |key: &&String| signed.iter().any(|signer| is_same_key(signer, key));
         let unsigned = self.root.catalog.keys.iter().filter(|key| !is_signer(key)).cloned().collect();
@@ -168,7 +168,7 @@ impl<'a> Release<'a> {
     }
 
     /// Adds a signature. The key must be one whose signature counts, and must not have signed yet.
-    pub fn sign(&mut self, key: &SigningKey) -> Result<(), SignError> {
+    pub(crate) fn sign(&mut self, key: &SigningKey) -> Result<(), SignError> {
         let public = key.public();
         let is_ours = |other: &String| is_same_key(other, &public);
         if !self.root.catalog.keys.iter().any(is_ours) {
@@ -184,7 +184,7 @@ impl<'a> Release<'a> {
     }
 
     /// Signs each `SHA256SUMS` for stock tools; returns the extensions. What the catalog names already is left.
-    pub fn sign_lists(&self, key: &OpenPgpKey) -> Result<Vec<String>, SignError> {
+    pub(crate) fn sign_lists(&self, key: &OpenPgpKey) -> Result<Vec<String>, SignError> {
         let named = |name: &&String| self.catalog.extensions[*name].manifests.contains_key(openpgp::BINARY);
         if let Some(name) = self.catalog.extensions.keys().find(named) {
             return Err(SignError::Named { name: name.clone() });
@@ -214,7 +214,7 @@ impl<'a> Release<'a> {
     }
 
     /// Writes the release back: to its place once enough have signed, else to where it waits.
-    pub fn write(mut self) -> Result<(), SignError> {
+    pub(crate) fn write(mut self) -> Result<(), SignError> {
         let json = |source| SignError::Json { path: self.path.clone(), source };
         let mut document = serde_json::to_vec_pretty(&self.file).map_err(json)?;
         document.push(b'\n');
