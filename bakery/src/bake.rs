@@ -16,20 +16,20 @@ use sysext_manifests::checksums::{self, Checksums};
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::version::Version;
 
-use crate::index::Replaced;
 use crate::naming::{self, NamingError};
 use crate::recipe::Recipe;
-use crate::record::{self, Record};
 use crate::stage::Staged;
+use crate::store::Overwrite;
+use crate::store::record::{self, Record};
 use crate::store::{self, FileError, Pending, Store};
 
 mod write;
 
-pub use write::{FormatCodec, ImageError, codec};
+pub(crate) use write::{ImageError, codec};
 
 /// Where an image goes.
 #[derive(Clone, Debug)]
-pub enum Output {
+pub(crate) enum Output {
     /// Into a store, for a release.
     Store(Store),
     /// Into this file, and that is all.
@@ -38,7 +38,7 @@ pub enum Output {
 
 /// What is put around the file system.
 #[derive(Debug, Default)]
-pub enum Wrapping {
+pub(crate) enum Wrapping {
     /// Nothing.
     #[default]
     Bare,
@@ -48,97 +48,79 @@ pub enum Wrapping {
 
 /// What to bake, and where to.
 #[derive(Debug)]
-pub struct Request<'a> {
+pub(crate) struct Request<'a> {
     /// What the catalog will say.
-    pub recipe: &'a Recipe,
+    pub(crate) recipe: &'a Recipe,
     /// What goes into the image.
-    pub staged: &'a Staged,
+    pub(crate) staged: &'a Staged,
     /// For which architecture.
-    pub architecture: Architecture,
+    pub(crate) architecture: Architecture,
     /// The modification time of everything, in seconds since 1970.
-    pub epoch: u64,
+    pub(crate) epoch: u64,
     /// Where the image goes.
-    pub output: &'a Output,
+    pub(crate) output: &'a Output,
     /// What is put around the file system.
-    pub wrapping: &'a Wrapping,
+    pub(crate) wrapping: &'a Wrapping,
     /// What to do if the last release offered this image with other bytes.
-    pub replaced: Replaced,
+    pub(crate) overwrite: Overwrite,
     /// Counts what is done, for another thread to look at.
-    pub progress: &'a Progress,
+    pub(crate) progress: &'a Progress,
 }
 
 /// What was baked.
 #[derive(Clone, Debug, Serialize)]
-pub struct Baked {
+pub(crate) struct Baked {
     /// The extension.
-    pub name: String,
+    pub(crate) name: String,
     /// The full version.
-    pub version: Version,
+    pub(crate) version: Version,
     /// The architecture.
-    pub arch: Architecture,
+    pub(crate) arch: Architecture,
     /// The image.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Its size in bytes.
-    pub size: u64,
+    pub(crate) size: u64,
     /// How many files are in it.
-    pub files: usize,
+    pub(crate) files: usize,
     /// How many bytes those have.
-    pub content: u64,
+    pub(crate) content: u64,
     /// The digest of the image.
-    pub sha256: Sha256,
+    pub(crate) sha256: Sha256,
     /// What exactly wrote it.
-    pub writer: String,
+    pub(crate) writer: String,
     /// The oldest kernel it is meant for.
-    pub kernel: String,
+    pub(crate) kernel: String,
     /// The root hash of dm-verity, of a disk.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub verity: Option<String>,
+    pub(crate) verity: Option<String>,
     /// How long it took.
-    pub seconds: f64,
+    pub(crate) seconds: f64,
 }
 
 /// Why nothing was baked.
 #[derive(Debug, thiserror::Error)]
-pub enum BakeError {
-    /// A name or version.
+pub(crate) enum BakeError {
     #[error(transparent)]
     Naming(NamingError),
-    /// A codec that the kernel or the format has not.
     #[error(transparent)]
     Floor(FloorError),
-    /// The codec's name or level.
     #[error(transparent)]
     Codec(CodecError),
-    /// An architecture for which there are no partitions.
     #[error("cannot make a disk image")]
     Architecture(#[source] ddi::UnknownArchitecture),
-    /// The image could not be written.
     #[error("cannot write the image {path}", path = .path.display())]
-    Image {
-        /// The image.
-        path: PathBuf,
-        /// Why not.
-        source: ImageError,
-    },
-    /// A file of the store.
+    Image { path: PathBuf, source: ImageError },
     #[error(transparent)]
     File(FileError),
-    /// The record could not be put into JSON.
     #[error("cannot write the record as JSON")]
     Json(#[source] serde_json::Error),
-    /// It would have other bytes than what was released under its name.
     #[error("{path} was released with other bytes", path = .path.display())]
-    Replaced {
-        /// The image.
-        path: PathBuf,
-        /// The revision that is baked.
-        revision: u32,
-    },
+    Replaced { path: PathBuf, revision: u32 },
 }
 
 impl BakeError {
     /// What the reader can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Naming(error) => error.hint(),
             Self::Floor(error) => error.hint(),
@@ -155,7 +137,11 @@ impl BakeError {
 }
 
 /// Names and codecs, which are known to be wrong before anything is read.
-pub fn check(recipe: &Recipe, architecture: Architecture, wrapping: &Wrapping) -> Result<(), BakeError> {
+pub(crate) fn check(
+    recipe: &Recipe,
+    architecture: Architecture,
+    wrapping: &Wrapping,
+) -> Result<(), BakeError> {
     stem(recipe, architecture)?;
     codec(recipe)?;
     if let Wrapping::Disk(_) = wrapping {
@@ -173,7 +159,7 @@ fn stem(recipe: &Recipe, architecture: Architecture) -> Result<(Version, String)
 }
 
 /// Bakes the image. On an error everything is as it was.
-pub fn bake(request: &Request<'_>) -> Result<Baked, BakeError> {
+pub(crate) fn bake(request: &Request<'_>) -> Result<Baked, BakeError> {
     let begin = Instant::now();
     let Request { recipe, staged, architecture, output, .. } = request;
     let (version, stem) = stem(recipe, *architecture)?;
@@ -187,7 +173,7 @@ pub fn bake(request: &Request<'_>) -> Result<Baked, BakeError> {
         .map_err(|source| BakeError::Image { path: path.clone(), source })?;
     let sha256 = written.sha256;
     if let Output::Store(store) = output
-        && request.replaced == Replaced::Refuse
+        && request.overwrite == Overwrite::Refuse
         && released(store, &recipe.name, &stem)?.is_some_and(|old| old != sha256)
     {
         return Err(BakeError::Replaced { path, revision: recipe.revision });
@@ -252,7 +238,8 @@ pub fn bake(request: &Request<'_>) -> Result<Baked, BakeError> {
 
 /// The digest under which the last release offers the image to stock tools.
 fn released(store: &Store, name: &str, stem: &str) -> Result<Option<Sha256>, BakeError> {
-    let manifest = store::read_if_there(&store.file(name, checksums::FILE_NAME)).map_err(BakeError::File)?;
+    let manifest =
+        store::read_if_present(&store.file(name, checksums::FILE_NAME)).map_err(BakeError::File)?;
     // A manifest that cannot be read releases nothing; the next release writes it anew.
     let manifest = manifest.and_then(|bytes| Checksums::parse(&bytes).ok());
     Ok(manifest.and_then(|(manifest, _)| manifest.find(&format!("{stem}.raw"))))

@@ -20,16 +20,16 @@ use sysext_manifests::checksums::ChecksumsError;
 use sysext_manifests::transfer::HealthCheckError;
 
 use crate::bake::BakeError;
-use crate::index::IndexError;
+use crate::inspect::opened::OpenError;
+use crate::keys::openpgp::OpenPgpKeyError;
+use crate::keys::roots::RootError;
 use crate::keys::{KeyError, PASSWORD_VARIABLE, Password};
 use crate::naming::NamingError;
-use crate::offer::OfferError;
-use crate::opened::OpenError;
-use crate::openpgp::OpenPgpKeyError;
 use crate::publish::PublishError;
 use crate::recipe::RecipeError;
-use crate::root::RootError;
-use crate::sign::SignError;
+use crate::release::error::IndexError;
+use crate::release::read::OfferError;
+use crate::release::sign::SignError;
 use crate::stage::StageError;
 use crate::store::FileError;
 

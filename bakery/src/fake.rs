@@ -11,15 +11,16 @@ use sysext_manifests::catalog::{Catalog, Instance, Resource, Root, Units};
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::envelope::Envelope;
 
-use crate::index::{self, IndexError, Indexed, Purpose, Replaced, Signers, index};
+use crate::keys::openpgp::OpenPgpKey;
+use crate::keys::roots::{Chain, Change};
 use crate::keys::{self, SigningKey};
 use crate::naming;
-use crate::offer::{self, Validity};
-use crate::openpgp::OpenPgpKey;
 use crate::publish::{self, Obsolete, PublishError, Published, publish};
-use crate::record::{self, Record};
-use crate::root::{Chain, Change};
-use crate::store::{self, Store};
+use crate::release::compose::{self, Indexed, Purpose, Signers, index};
+use crate::release::error::IndexError;
+use crate::release::read::{self, Validity};
+use crate::store::record::{self, Record};
+use crate::store::{self, Overwrite, Store};
 
 /// The time at which everything happens.
 pub(crate) const NOW: &str = "2026-11-20T10:00:00Z";
@@ -38,7 +39,7 @@ pub(crate) struct Desk {
     pub(crate) now: Timestamp,
     pub(crate) openpgp: Option<OpenPgpKey>,
     pub(crate) valid_for: Option<u32>,
-    pub(crate) replaced: Replaced,
+    pub(crate) overwrite: Overwrite,
     pub(crate) purpose: Purpose,
     pub(crate) signers: Signers,
     pub(crate) obsolete: Obsolete,
@@ -56,7 +57,7 @@ impl Desk {
             expires: time("2030-01-01T00:00:00Z"),
         };
         keys::generate(&request).unwrap();
-        let (roots, root) = offer::read_roots(&keys.join("roots.json")).unwrap();
+        let (roots, root) = read::roots(&keys.join("roots.json")).unwrap();
         Self {
             store: Store::new(directory.path().join("store")),
             served: Store::new(directory.path().join("served")),
@@ -66,7 +67,7 @@ impl Desk {
             now: time(NOW),
             openpgp: None,
             valid_for: None,
-            replaced: Replaced::Refuse,
+            overwrite: Overwrite::Refuse,
             purpose: Purpose::Offer,
             signers: Signers::All,
             obsolete: Obsolete::Keep,
@@ -108,7 +109,7 @@ impl Desk {
         let mut chain = Chain::read(&path).unwrap().next(&path, change).unwrap();
         chain.sign(&SigningKey::read(&keys.join("root.key"), None).unwrap()).unwrap();
         chain.finish(&path, self.now).unwrap();
-        (self.roots, self.root) = offer::read_roots(&path).unwrap();
+        (self.roots, self.root) = read::roots(&path).unwrap();
     }
 
     /// Puts an image with these bytes and its record into the store.
@@ -121,7 +122,7 @@ impl Desk {
     }
 
     pub(crate) fn index(&self) -> Result<Indexed, IndexError> {
-        index(&index::Request {
+        index(&compose::Request {
             store: &self.store,
             repository: "example",
             url: "https://example.org/r/",
@@ -131,7 +132,7 @@ impl Desk {
             root: &self.root,
             valid_for: self.valid_for,
             now: self.now,
-            replaced: self.replaced,
+            overwrite: self.overwrite,
             purpose: self.purpose,
             signers: self.signers,
         })
@@ -143,7 +144,7 @@ impl Desk {
     }
 
     pub(crate) fn catalog(&self) -> Catalog {
-        offer::read(&self.store.catalog(), Validity::Ended).unwrap().unwrap().1
+        read::catalog(&self.store.catalog(), Validity::Ended).unwrap().unwrap().1
     }
 
     pub(crate) fn versions(&self, name: &str) -> Vec<String> {

@@ -16,15 +16,17 @@ use sysext_manifests::envelope::{Envelope, Role, Signature};
 use crate::store::FileError;
 
 mod generate;
+pub(crate) mod openpgp;
 mod public;
+pub(crate) mod roots;
 
-pub use generate::{Generated, Request, generate, generate_single, node_configuration};
-pub use public::read_public;
+pub(crate) use generate::{Request, generate, generate_single, node_configuration};
+pub(crate) use public::read_public;
 
 pub(crate) use generate::expiry;
 
 /// The environment variable that may hold the keys' password.
-pub const PASSWORD_VARIABLE: &str = "BAKERY_PASSWORD";
+pub(crate) const PASSWORD_VARIABLE: &str = "BAKERY_PASSWORD";
 
 /// The longest key or password file, in bytes; a key has about 300.
 const SECRET_MAX: u64 = 16 << 10;
@@ -34,74 +36,34 @@ const OTHERS: u32 = 0o077;
 
 /// Why a key could not be made or used.
 #[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// A file could not be read or written.
+pub(crate) enum KeyError {
     #[error(transparent)]
     File(FileError),
-    /// A secret that others may read is none.
     #[error("{path} holds a secret and others may read it (mode {mode:04o})", path = .path.display())]
-    Exposed {
-        /// The file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// An empty password, or one that is no text.
+    Exposed { path: PathBuf, mode: u32 },
     #[error("the password in {origin} is {defect}")]
-    Password {
-        /// Where it came from.
-        origin: String,
-        /// What is wrong with it.
-        defect: &'static str,
-    },
-    /// The key is encrypted and there is no password.
+    Password { origin: String, defect: &'static str },
     #[error("{path} is encrypted and no password was given", path = .path.display())]
-    NeedsPassword {
-        /// The key's file.
-        path: PathBuf,
-    },
-    /// Not a minisign secret key, damaged, or another password.
+    NeedsPassword { path: PathBuf },
     #[error("{path} is not usable as a minisign secret key", path = .path.display())]
-    Unusable {
-        /// The key's file.
-        path: PathBuf,
-        /// What minisign says.
-        source: minisign::PError,
-    },
-    /// Not a minisign public key. What the file holds is not said: it may be a secret given by mistake.
+    Unusable { path: PathBuf, source: minisign::PError },
     #[error("{path} holds no minisign public key", path = .path.display())]
-    Public {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A key could not be made.
+    Public { path: PathBuf },
     #[error("cannot make a key")]
     Generate(#[source] minisign::PError),
-    /// A file of the new keys is there already.
     #[error("{path} exists, and keys are never overwritten", path = .path.display())]
-    Exists {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The repository's name or its URL will not do.
+    Exists { path: PathBuf },
     #[error("nodes could not use this repository")]
     Repository(#[source] sysext_manifests::repository::RepositoryError),
-    /// A document could not be packed for signing.
     #[error("cannot pack the document to be signed")]
     Pack(#[source] io::Error),
-    /// Signing failed.
     #[error("cannot sign with {key}")]
-    Sign {
-        /// The public key.
-        key: String,
-        /// What minisign says.
-        source: minisign::PError,
-    },
+    Sign { key: String, source: minisign::PError },
 }
 
 impl KeyError {
     /// What the reader can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         Some(match self {
             Self::File(error) => return error.hint(),
             Self::Exposed { path, .. } => {
@@ -121,7 +83,7 @@ impl KeyError {
 
 /// A password. It shows itself to nobody.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Password(String);
+pub(crate) struct Password(String);
 
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -131,13 +93,13 @@ impl fmt::Debug for Password {
 
 impl Password {
     /// The first line of a file that only its owner may read.
-    pub fn from_file(path: &Path) -> Result<Self, KeyError> {
+    pub(crate) fn from_file(path: &Path) -> Result<Self, KeyError> {
         let text = read_secret(path)?;
         Self::checked(text.lines().next().unwrap_or_default(), path.display().to_string())
     }
 
     /// What [`PASSWORD_VARIABLE`] holds, if it is set.
-    pub fn from_environment() -> Result<Option<Self>, KeyError> {
+    pub(crate) fn from_environment() -> Result<Option<Self>, KeyError> {
         match std::env::var(PASSWORD_VARIABLE) {
             Ok(text) => Self::checked(&text, PASSWORD_VARIABLE.to_owned()).map(Some),
             Err(std::env::VarError::NotPresent) => Ok(None),
@@ -162,7 +124,7 @@ impl Password {
 }
 
 /// A key that can sign.
-pub struct SigningKey {
+pub(crate) struct SigningKey {
     secret: SecretKey,
     public: PublicKey,
 }
@@ -175,7 +137,7 @@ impl fmt::Debug for SigningKey {
 
 impl SigningKey {
     /// Reads a secret key, with the password if it is encrypted.
-    pub fn read(path: &Path, password: Option<&Password>) -> Result<Self, KeyError> {
+    pub(crate) fn read(path: &Path, password: Option<&Password>) -> Result<Self, KeyError> {
         let text = read_secret(path)?;
         Self::decode(&text, password, path)
     }
@@ -199,19 +161,19 @@ impl SigningKey {
     }
 
     /// The public key in minisign's base64 form.
-    pub fn public(&self) -> String {
+    pub(crate) fn public(&self) -> String {
         self.public.to_base64()
     }
 
     /// Packs a document and signs it; `what` becomes the trusted comment.
-    pub fn seal<T: Serialize>(&self, document: &T, what: &str) -> Result<Envelope, KeyError> {
+    pub(crate) fn seal<T: Serialize>(&self, document: &T, what: &str) -> Result<Envelope, KeyError> {
         let packed = Envelope::pack(document).map_err(KeyError::Pack)?;
         let signature = self.sign(&packed, what)?;
         Ok(Envelope::seal(&packed, vec![signature]))
     }
 
     /// Signs packed bytes; `what` becomes the trusted comment.
-    pub fn sign(&self, packed: &[u8], what: &str) -> Result<Signature, KeyError> {
+    pub(crate) fn sign(&self, packed: &[u8], what: &str) -> Result<Signature, KeyError> {
         let comment = Some("signature made by bakery");
         let minisig = minisign::sign(Some(&self.public), &self.secret, packed, Some(what), comment)
             .map_err(|source| KeyError::Sign { key: self.public(), source })?;

@@ -1,27 +1,22 @@
-//! The program that bakes.
+//! The program that bakes, signs and publishes system extension images.
 //!
-//! `Recipe -> Tree -> Image -> Release -> published`: each stage is a function from one type to the
-//! next, in the module named for it. [`recipe`] reads, [`stage`] puts the tree together, [`bake`] writes
-//! the image and its record, [`index`] makes the signed catalog of all records, [`publish`] copies. [`root`] says whose keys sign, [`sign`] adds
-//! a signature to a release.
+//! `recipe -> tree -> image -> release -> published`: each stage is a function from one type to the next, in the
+//! module named for it, and knows only the stages before it. [`recipe`] says what to bake, [`stage`] builds the
+//! tree, [`bake`] writes the image and its record into the [`store`], [`release`] turns all records into a signed
+//! catalog, and [`publish`] copies that to a directory that a server serves. [`keys`] holds the keys that sign,
+//! [`inspect`] opens images for reading.
 #![forbid(unsafe_code)]
 
-pub mod bake;
+mod bake;
 pub mod cli;
 #[cfg(test)]
 mod fake;
-pub mod index;
+mod inspect;
 pub mod interrupt;
-pub mod keys;
-pub mod naming;
-pub mod offer;
-pub mod opened;
-pub mod openpgp;
-pub mod publish;
-pub mod recipe;
-pub mod record;
-pub mod release;
-pub mod root;
-pub mod sign;
-pub mod stage;
-pub mod store;
+mod keys;
+mod naming;
+mod publish;
+mod recipe;
+mod release;
+mod stage;
+mod store;

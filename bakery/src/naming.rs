@@ -4,7 +4,8 @@ use sysext_manifests::architecture::Architecture;
 use sysext_manifests::pattern::Pattern;
 use sysext_manifests::version::{Version, VersionError};
 
-use crate::store::CATALOG;
+/// The directory of the signed catalog in every store and repository.
+pub(crate) const CATALOG: &str = "catalog";
 
 /// The longest name of an extension or repository, in bytes: `extension-release.NAME` and
 /// `NAME-VERSION-ARCH.raw` have to fit into a file name.
@@ -16,60 +17,26 @@ const PRE_RELEASES: [&str; 10] =
 
 /// Why something cannot be called so.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum NamingError {
-    /// A name that would not work everywhere.
+pub(crate) enum NamingError {
     #[error("{name:?} cannot name {what}: {reason}")]
-    Name {
-        /// The name.
-        name: String,
-        /// An extension or a repository.
-        what: &'static str,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// Not a version at all.
+    Name { name: String, what: &'static str, reason: &'static str },
     #[error(transparent)]
     Version(VersionError),
-    /// A character that some place where versions go does not take.
     #[error("version {version:?} has a {character:?}; allowed are digits, ASCII letters and . ~ ^ + -")]
-    Character {
-        /// The version.
-        version: String,
-        /// The first such character.
-        character: char,
-    },
-    /// A pre-release that nodes would take for newer than the release.
+    Character { version: String, character: char },
     #[error("version {version:?} is a pre-release that would sort above the release itself")]
-    PreRelease {
-        /// The version.
-        version: String,
-        /// How to write it.
-        instead: String,
-    },
-    /// Revisions count from 1.
+    PreRelease { version: String, instead: String },
     #[error("revision 0 does not exist, revisions count from 1")]
     Revision,
-    /// A file name that does not give its version back.
     #[error("the file name {file:?} would be read as another version than {version}")]
-    Ambiguous {
-        /// The file name.
-        file: String,
-        /// The version in it.
-        version: Version,
-    },
-    /// A file name longer than filesystems allow.
+    Ambiguous { file: String, version: Version },
     #[error("the file name {file:?} has {length} bytes, more than 255")]
-    TooLong {
-        /// The file name.
-        file: String,
-        /// Its length in bytes.
-        length: usize,
-    },
+    TooLong { file: String, length: usize },
 }
 
 impl NamingError {
     /// What the reader can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Name { .. } => {
                 Some("use lower-case letters, digits, '-', '_' and '.', a letter or digit first".to_owned())
@@ -83,7 +50,7 @@ impl NamingError {
 }
 
 /// Checks the name of an extension.
-pub fn check_extension(name: &str) -> Result<(), NamingError> {
+pub(crate) fn check_extension(name: &str) -> Result<(), NamingError> {
     let refuse = |reason| NamingError::Name { name: name.to_owned(), what: "an extension", reason };
     check(name).map_err(refuse)?;
     if name == CATALOG {
@@ -93,7 +60,7 @@ pub fn check_extension(name: &str) -> Result<(), NamingError> {
 }
 
 /// Checks the name of a repository, which is a file name and an identifier on every node.
-pub fn check_repository(name: &str) -> Result<(), NamingError> {
+pub(crate) fn check_repository(name: &str) -> Result<(), NamingError> {
     check(name).map_err(|reason| NamingError::Name { name: name.to_owned(), what: "a repository", reason })
 }
 
@@ -117,7 +84,7 @@ fn check(name: &str) -> Result<(), &'static str> {
 }
 
 /// The full version of a bake: upstream's, with `-N` from the second revision on.
-pub fn full_version(upstream: &str, revision: u32) -> Result<Version, NamingError> {
+pub(crate) fn full_version(upstream: &str, revision: u32) -> Result<Version, NamingError> {
     upstream.parse::<Version>().map_err(NamingError::Version)?;
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '~' | '^' | '+' | '-');
     if let Some(character) = upstream.chars().find(|character| !is_allowed(*character)) {
@@ -153,7 +120,7 @@ fn with_tilde(version: &str) -> Option<String> {
 }
 
 /// The image's file name without `.raw`, checked to give the version back.
-pub fn stem(name: &str, version: &Version, architecture: Architecture) -> Result<String, NamingError> {
+pub(crate) fn stem(name: &str, version: &Version, architecture: Architecture) -> Result<String, NamingError> {
     let stem = format!("{name}-{version}-{architecture}");
     // The longest file made of it is its temporary form, `.STEM.json.partial`
     let length = stem.len() + ".".len() + ".json".len() + ".partial".len();
@@ -169,14 +136,19 @@ pub fn stem(name: &str, version: &Version, architecture: Architecture) -> Result
     }
 }
 
+/// The last part of an image's URL.
+pub(crate) fn file_name(url: &str) -> &str {
+    url.rsplit('/').next().unwrap_or(url)
+}
+
 /// The pattern that recognises an extension's images; `%a` as architecture makes it the node's own.
-pub fn match_pattern(name: &str, architecture: &str) -> String {
+pub(crate) fn match_pattern(name: &str, architecture: &str) -> String {
     format!("{name}-@v-{architecture}.raw")
 }
 
 /// The first pair of names of which one extends the other: systemd 257 matches prefixes, and would
 /// install the longer one's bytes under the shorter one's name.
-pub fn extended<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<(&'a str, &'a str)> {
+pub(crate) fn extended<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<(&'a str, &'a str)> {
     let mut sorted: Vec<&str> = names.into_iter().collect();
     sorted.sort_unstable();
     sorted

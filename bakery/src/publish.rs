@@ -14,38 +14,38 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::Serialize;
 use sysext_manifests::catalog::{Catalog, Extension};
-use sysext_manifests::checksums::{self, Checksums};
+use sysext_manifests::checksums;
 use sysext_manifests::digest::Sha256;
 
 use self::history::History;
+use crate::keys::openpgp;
 use crate::naming;
-use crate::offer::{self, Validity};
-use crate::openpgp;
-use crate::sign::OpenPgpRecord;
+use crate::release::check::{self, CheckError, File, is_file_name};
+use crate::release::read::{self, Validity};
 use crate::store::{self, FileError, Pending, Store};
 
 mod error;
 mod history;
 
-pub use error::PublishError;
+pub(crate) use error::PublishError;
 
 /// What to publish, and where.
 #[derive(Debug)]
-pub struct Request<'a> {
+pub(crate) struct Request<'a> {
     /// Where the release is.
-    pub store: &'a Store,
+    pub(crate) store: &'a Store,
     /// The directory that is served.
-    pub target: &'a Store,
+    pub(crate) target: &'a Store,
     /// The time, for the catalog must not have ended.
-    pub now: Timestamp,
+    pub(crate) now: Timestamp,
     /// What becomes of images that are not on offer any more.
-    pub obsolete: Obsolete,
+    pub(crate) obsolete: Obsolete,
 }
 
 /// What becomes of images in the served directory that this store published, and that the catalog does not
 /// list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Obsolete {
+pub(crate) enum Obsolete {
     /// They stay.
     #[default]
     Keep,
@@ -55,29 +55,29 @@ pub enum Obsolete {
 
 /// What was published.
 #[derive(Clone, Debug, Serialize)]
-pub struct Published {
+pub(crate) struct Published {
     /// The repository's name.
-    pub repository: String,
+    pub(crate) repository: String,
     /// The catalog's serial.
-    pub serial: u64,
+    pub(crate) serial: u64,
     /// Until when nodes believe it.
-    pub expires: Timestamp,
+    pub(crate) expires: Timestamp,
     /// The files that were copied, in that order, relative to the directory.
-    pub copied: Vec<String>,
+    pub(crate) copied: Vec<String>,
     /// How many bytes that was.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// How many files were there already.
-    pub unchanged: usize,
+    pub(crate) unchanged: usize,
     /// The images that were removed.
-    pub removed: Vec<String>,
+    pub(crate) removed: Vec<String>,
     /// What the publisher should know.
-    pub notes: Vec<Note>,
+    pub(crate) notes: Vec<Note>,
 }
 
 /// What the publisher should know.
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Note {
+pub(crate) enum Note {
     /// Stock systemd-sysupdate is told not to ask for an OpenPGP signature.
     Unsigned,
     /// Stock systemd-sysupdate was told to ask for an OpenPGP signature, and there is none any more.
@@ -111,17 +111,17 @@ impl fmt::Display for Note {
 }
 
 /// Publishes the release in the store.
-pub fn publish(request: &Request<'_>) -> Result<Published, PublishError> {
+pub(crate) fn publish(request: &Request<'_>) -> Result<Published, PublishError> {
     let Request { store, target, .. } = request;
     let catalog_path = store.catalog();
     let unfinished = store.pending_catalog();
     if unfinished.symlink_metadata().is_ok() {
         return Err(PublishError::Unfinished { path: unfinished });
     }
-    let (_, catalog) = offer::read(&catalog_path, Validity::At(request.now))
+    let (_, catalog) = read::catalog(&catalog_path, Validity::At(request.now))
         .map_err(PublishError::Offer)?
         .ok_or_else(|| PublishError::NotIndexed { path: catalog_path.clone() })?;
-    let plan = plan(store, &catalog)?;
+    let contents = check::check(store, &catalog).map_err(PublishError::Check)?;
 
     // Held to the end: two publishers at once could leave an older catalog over a newer one's files.
     let pending = Pending::create(&target.catalog()).map_err(PublishError::File)?;
@@ -135,10 +135,10 @@ pub fn publish(request: &Request<'_>) -> Result<Published, PublishError> {
 
     let mut unsigned = Vec::new();
     let mut copying = Copying { store, target, copied: Vec::new(), bytes: 0, unchanged: 0 };
-    for file in &plan.files {
+    for file in &contents.files {
         copying.file(file)?;
     }
-    for (name, list) in &plan.lists {
+    for (name, list) in &contents.lists {
         copying.at_once(list)?;
         if list.len() == 1 {
             unsigned.extend(remove_signatures(target, name)?);
@@ -166,111 +166,10 @@ pub fn publish(request: &Request<'_>) -> Result<Published, PublishError> {
     })
 }
 
-/// A file to be copied.
-struct File {
-    /// Relative to the store and to the target.
-    path: String,
-    sha256: Sha256,
-}
-
-/// All files but the catalog in the order to copy them, each found to have the digest it must have.
-struct Plan {
-    /// Payloads, then transfer files.
-    files: Vec<File>,
-    /// For each extension its stock manifest with its signatures, if it has any.
-    lists: Vec<(String, Vec<File>)>,
-}
-
-/// Checks that a store holds what a catalog says.
-pub(crate) fn check(store: &Store, catalog: &Catalog) -> Result<(), PublishError> {
-    plan(store, catalog).map(drop)
-}
-
-fn plan(store: &Store, catalog: &Catalog) -> Result<Plan, PublishError> {
-    let signed_later = OpenPgpRecord::read(store).map_err(PublishError::File)?;
-    let (mut payloads, mut manifests, mut lists) = (Vec::new(), Vec::new(), Vec::new());
-    for (name, extension) in &catalog.extensions {
-        naming::check_extension(name)
-            .map_err(|_| PublishError::Url { name: name.clone(), url: name.clone() })?;
-        for resource in extension.instances.iter().flat_map(|instance| {
-            let deltas = instance.deltas.iter().map(|delta| &delta.resource);
-            [&instance.image].into_iter().chain(&instance.transport).chain(deltas)
-        }) {
-            match resource.url.split_once('/') {
-                Some((directory, file)) if directory == name && is_file_name(file) => {}
-                _ => return Err(PublishError::Url { name: name.clone(), url: resource.url.clone() }),
-            }
-            payloads.push(checked(store, resource.url.clone(), resource.sha256)?);
-        }
-        let mut list = vec![checksums(store, name, catalog)?];
-        for (file, sha256) in &extension.manifests {
-            if !is_file_name(file) {
-                return Err(PublishError::Url { name: name.clone(), url: file.clone() });
-            }
-            let checked = checked(store, format!("{name}/{file}"), *sha256)?;
-            match file.as_str() {
-                // Asked for first by systemd 262: nothing comes between it and the manifest
-                openpgp::ARMORED => list.insert(1, checked),
-                openpgp::BINARY => list.push(checked),
-                _ => manifests.push(checked),
-            }
-        }
-        if list.len() == 1
-            && let Some(signed) = signed_later.of(name, list[0].sha256)
-        {
-            list.push(checked(store, format!("{name}/{}", openpgp::ARMORED), signed.armored)?);
-            list.push(checked(store, format!("{name}/{}", openpgp::BINARY), signed.binary)?);
-        }
-        lists.push((name.clone(), list));
-    }
-    payloads.append(&mut manifests);
-    Ok(Plan { files: payloads, lists })
-}
-
-fn is_file_name(name: &str) -> bool {
-    !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0'])
-}
-
-fn checked(store: &Store, path: String, expected: Sha256) -> Result<File, PublishError> {
-    let full = store.root().join(&path);
-    let (found, _) = store::digest(&full).map_err(PublishError::File)?;
-    if found != expected {
-        return Err(PublishError::Damaged { path: full, expected, found });
-    }
-    Ok(File { path, sha256: found })
-}
-
-/// The stock manifest, which the catalog does not name: it must list exactly what stock may install.
-fn checksums(store: &Store, name: &str, catalog: &Catalog) -> Result<File, PublishError> {
-    let path = store.file(name, checksums::FILE_NAME);
-    let bytes = fs::read(&path)
-        .map_err(|source| PublishError::File(FileError::Read { path: path.clone(), source }))?;
-    let (found, _) =
-        Checksums::parse(&bytes).map_err(|source| PublishError::Checksums { path: path.clone(), source })?;
-    let listed: BTreeSet<(&str, Sha256)> =
-        found.entries.iter().map(|entry| (entry.name.as_str(), entry.sha256)).collect();
-    let offered: BTreeSet<(&str, Sha256)> = catalog
-        .extensions
-        .get(name)
-        .into_iter()
-        .flat_map(|extension| &extension.instances)
-        .filter(|instance| instance.withdrawn.is_none())
-        .map(|instance| (file_name(&instance.image.url), instance.image.sha256))
-        .collect();
-    if listed != offered {
-        return Err(PublishError::Torn { path });
-    }
-    Ok(File { path: format!("{name}/{}", checksums::FILE_NAME), sha256: Sha256::of(&bytes) })
-}
-
-fn file_name(url: &str) -> &str {
-    url.rsplit('/').next().unwrap_or(url)
-}
-
 /// What is served already, which must not be newer, or someone else's.
 fn check_served(request: &Request<'_>, catalog: &Catalog) -> Result<Option<Catalog>, PublishError> {
     let target = request.target;
-    let Some((_, served)) = offer::read(&target.catalog(), Validity::Ended).map_err(PublishError::Offer)?
+    let Some((_, served)) = read::catalog(&target.catalog(), Validity::Ended).map_err(PublishError::Offer)?
     else {
         return Ok(None);
     };
@@ -337,7 +236,7 @@ impl Copying<'_> {
             store::stream(&from, |bytes| pending.write(bytes)).map_err(PublishError::File)?;
         if found != expected {
             // It changed since it was looked at.
-            return Err(PublishError::Damaged { path: from, expected, found });
+            return Err(PublishError::Check(CheckError::Damaged { path: from, expected, found }));
         }
         Ok(Some((pending, length)))
     }
@@ -351,7 +250,7 @@ impl Copying<'_> {
         }
         pending.write(&bytes).map_err(PublishError::File)?;
         pending.commit().map_err(PublishError::File)?;
-        self.copied.push(format!("{}/catalog.json", store::CATALOG));
+        self.copied.push(format!("{}/catalog.json", naming::CATALOG));
         self.bytes += bytes.len() as u64;
         Ok(())
     }

@@ -39,116 +39,100 @@ const FILES: &str = "files";
 /// What to bake.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Recipe {
+pub(crate) struct Recipe {
     /// The extension.
     #[serde(deserialize_with = "extension")]
-    pub name: String,
+    pub(crate) name: String,
     /// The version upstream gave it.
     #[serde(deserialize_with = "upstream")]
-    pub version: String,
+    pub(crate) version: String,
     /// Counts re-bakes of the same upstream version, from 1.
     #[serde(default = "first", deserialize_with = "revision")]
-    pub revision: u32,
+    pub(crate) revision: u32,
     /// A sentence.
     #[serde(default)]
-    pub description: String,
+    pub(crate) description: String,
     /// Where its upstream lives.
     #[serde(default)]
-    pub homepage: Option<String>,
+    pub(crate) homepage: Option<String>,
     /// An SPDX expression.
     #[serde(default)]
-    pub license: Option<String>,
+    pub(crate) license: Option<String>,
     /// The architectures it can be baked for.
-    pub arch: Vec<Architecture>,
+    pub(crate) arch: Vec<Architecture>,
     /// The version line it belongs to.
     #[serde(default)]
-    pub stream: Option<String>,
+    pub(crate) stream: Option<String>,
     /// How the image is written.
     #[serde(default)]
-    pub image: Image,
+    pub(crate) image: Image,
     /// Fields of the extension-release file, beyond `ARCHITECTURE`; `ID` is `_any` unless given.
     #[serde(default, deserialize_with = "release")]
-    pub release: BTreeMap<String, String>,
+    pub(crate) release: BTreeMap<String, String>,
     /// Other extensions it needs, with version requirements.
     #[serde(default)]
-    pub requires: BTreeMap<String, String>,
+    pub(crate) requires: BTreeMap<String, String>,
     /// Extensions it cannot be merged with.
     #[serde(default)]
-    pub conflicts: Vec<String>,
+    pub(crate) conflicts: Vec<String>,
     /// What to do with its units.
     #[serde(default)]
-    pub units: Restarts,
+    pub(crate) units: Restarts,
     /// How to tell that it works.
     #[serde(default, deserialize_with = "health")]
-    pub health: Vec<HealthCheck>,
+    pub(crate) health: Vec<HealthCheck>,
     /// Files that a build made, given on the command line.
     #[serde(default)]
-    pub binary: Vec<Binary>,
+    pub(crate) binary: Vec<Binary>,
 }
 
 /// How the image is written.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Image {
+pub(crate) struct Image {
     /// The file system.
     #[serde(deserialize_with = "format")]
-    pub format: Format,
+    pub(crate) format: Format,
     /// How files are compressed, as `zstd:15`; what the floor has unless given.
     #[serde(deserialize_with = "codec")]
-    pub codec: Option<String>,
+    pub(crate) codec: Option<String>,
     /// The oldest kernel it is meant for, or the system.
     #[serde(deserialize_with = "floor")]
-    pub kernel: Floor,
+    pub(crate) kernel: Floor,
     /// The modification time of everything, in seconds since 1970.
-    pub epoch: Option<u64>,
+    pub(crate) epoch: Option<u64>,
 }
 
 /// What to do with units when the extension changes.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Restarts {
+pub(crate) struct Restarts {
     /// To restart.
-    pub restart: Vec<String>,
+    pub(crate) restart: Vec<String>,
 }
 
 /// A file that a build made.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Binary {
+pub(crate) struct Binary {
     /// Where it goes, relative to the root.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// What the command line calls it: `--input NAME=PATH`.
-    pub input: String,
+    pub(crate) input: String,
 }
 
 /// Why a recipe is not usable.
 #[derive(Debug, thiserror::Error)]
-pub enum RecipeError {
-    /// The file could not be read.
+pub(crate) enum RecipeError {
     #[error("cannot read the recipe {path}", path = .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// Something in it is wrong.
+    Read { path: PathBuf, source: io::Error },
     #[error("{file}:{line}:{column}: {message}")]
-    Wrong {
-        /// The file.
-        file: String,
-        /// The line, counted from 1.
-        line: usize,
-        /// The column in characters, counted from 1.
-        column: usize,
-        /// What is wrong.
-        message: String,
-    },
+    Wrong { file: String, line: usize, column: usize, message: String },
 }
 
 impl RecipeError {
     /// What the reader can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Some("name the directory that holds recipe.toml, or bake a directory with --tree".to_owned())
@@ -160,7 +144,7 @@ impl RecipeError {
 
 impl Recipe {
     /// Reads the recipe in a directory; also returns where its `files/` are, if it has any.
-    pub fn read(directory: &Path) -> Result<(Self, Option<PathBuf>), RecipeError> {
+    pub(crate) fn read(directory: &Path) -> Result<(Self, Option<PathBuf>), RecipeError> {
         let path = directory.join(FILE);
         let text = std::fs::read_to_string(&path)
             .map_err(|source| RecipeError::Read { path: path.clone(), source })?;
@@ -169,7 +153,7 @@ impl Recipe {
     }
 
     /// Reads a recipe's text; `file` is for messages.
-    pub fn parse(file: &str, text: &str) -> Result<Self, RecipeError> {
+    pub(crate) fn parse(file: &str, text: &str) -> Result<Self, RecipeError> {
         toml::from_str(text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             let last_line = before.rsplit('\n').next().unwrap_or_default();
@@ -183,7 +167,7 @@ impl Recipe {
     }
 
     /// A recipe that says no more than it must, for a directory tree.
-    pub fn plain(name: &str, version: &str, architecture: Architecture) -> Self {
+    pub(crate) fn plain(name: &str, version: &str, architecture: Architecture) -> Self {
         Self {
             name: name.to_owned(),
             version: version.to_owned(),
@@ -205,7 +189,7 @@ impl Recipe {
 }
 
 /// A codec that some format has, as it is written.
-pub fn checked_codec(text: &str) -> Result<String, CodecError> {
+pub(crate) fn checked_codec(text: &str) -> Result<String, CodecError> {
     let erofs = text.parse::<Codec>().map(drop);
     let squashfs = text.parse::<squashfs::Codec>().map(drop);
     // Of two refusals the one that knows the codec says more.

@@ -19,8 +19,8 @@ mod elf;
 mod lint;
 mod source;
 
-pub use lint::Problem;
-pub use source::SourceError;
+pub(crate) use lint::Problem;
+pub(crate) use source::SourceError;
 
 /// Where extensions say which hosts they go with.
 const RELEASES: &str = "usr/lib/extension-release.d";
@@ -34,112 +34,63 @@ const RELEASE_MAX: u64 = 64 << 10;
 
 /// What to put together.
 #[derive(Debug)]
-pub struct Request<'a> {
+pub(crate) struct Request<'a> {
     /// The recipe.
-    pub recipe: &'a Recipe,
+    pub(crate) recipe: &'a Recipe,
     /// What is laid out as on the target: a directory, a tar archive (`-` for the standard input), or an
     /// image.
-    pub files: Option<&'a Path>,
+    pub(crate) files: Option<&'a Path>,
     /// What builds made, by the name that the recipe gives it.
-    pub inputs: &'a BTreeMap<String, PathBuf>,
+    pub(crate) inputs: &'a BTreeMap<String, PathBuf>,
     /// For which architecture.
-    pub architecture: Architecture,
+    pub(crate) architecture: Architecture,
     /// Counts what is read of a compressed archive, for another thread to look at.
-    pub progress: &'a Progress,
+    pub(crate) progress: &'a Progress,
 }
 
 /// What goes into the image.
 #[derive(Clone, Debug)]
-pub struct Staged {
+pub(crate) struct Staged {
     /// The tree.
-    pub tree: Tree,
+    pub(crate) tree: Tree,
     /// The fields of its extension-release file.
-    pub release: BTreeMap<String, String>,
+    pub(crate) release: BTreeMap<String, String>,
 }
 
 /// Why nothing could be put together.
 #[derive(Debug, thiserror::Error)]
-pub enum StageError {
-    /// The files cannot be read.
+pub(crate) enum StageError {
     #[error("cannot stage the files")]
     Source(#[source] SourceError),
-    /// The files do not fit together.
     #[error("cannot stage the files")]
     Tree(#[source] TreeError),
-    /// The recipe wants a file that the command line does not give.
     #[error("the recipe takes {path} from the input {input:?}, which is not given", path = .path.display())]
-    NoInput {
-        /// Where it goes.
-        path: PathBuf,
-        /// The input.
-        input: String,
-    },
-    /// The command line gives a file that the recipe does not want.
+    NoInput { path: PathBuf, input: String },
     #[error("the recipe has no use for the input {input:?}")]
-    SpareInput {
-        /// The input.
-        input: String,
-    },
-    /// An input cannot be read.
+    SpareInput { input: String },
     #[error("cannot read the input {path}", path = .path.display())]
-    Input {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// A program for another machine.
+    Input { path: PathBuf, source: io::Error },
     #[error("{path} is a program for {found}, not for {architecture}", path = .path.display())]
-    Machine {
-        /// The file.
-        path: PathBuf,
-        /// Its machine.
-        found: String,
-        /// The architecture to bake for.
-        architecture: Architecture,
-    },
-    /// The tree's own extension-release file cannot be read.
+    Machine { path: PathBuf, found: String, architecture: Architecture },
     #[error("cannot read {RELEASES}/{file} of the tree: {reason}")]
-    Release {
-        /// The file.
-        file: String,
-        /// Why not.
-        reason: ReleaseDefect,
-    },
-    /// There is nothing to bake.
+    Release { file: String, reason: ReleaseDefect },
     #[error("there is no file in {}", .files.as_ref().map_or("the recipe".into(), |files| files.display().to_string()))]
-    Empty {
-        /// Where the files should be.
-        files: Option<PathBuf>,
-    },
-    /// Something would do harm once it is merged.
+    Empty { files: Option<PathBuf> },
     #[error("this would do harm once it is merged:{}", list(.problems))]
-    Harmful {
-        /// What.
-        problems: Vec<Problem>,
-    },
+    Harmful { problems: Vec<Problem> },
 }
 
 /// What is wrong with an extension-release file in a tree.
 #[derive(Debug, thiserror::Error)]
-pub enum ReleaseDefect {
-    /// It cannot be read.
+pub(crate) enum ReleaseDefect {
     #[error(transparent)]
     Content(ContentError),
-    /// It is no text of reasonable length.
     #[error("{0}")]
     Text(io::Error),
-    /// Its text is not usable.
     #[error("{0}")]
     Syntax(OsReleaseError),
-    /// It is meant for another architecture.
     #[error("it says ARCHITECTURE={found}, this is baked for {architecture}")]
-    Architecture {
-        /// What it says.
-        found: String,
-        /// The architecture to bake for.
-        architecture: Architecture,
-    },
+    Architecture { found: String, architecture: Architecture },
 }
 
 fn list(problems: &[Problem]) -> impl fmt::Display {
@@ -148,7 +99,7 @@ fn list(problems: &[Problem]) -> impl fmt::Display {
 
 impl StageError {
     /// What the reader can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Source(error) => error.hint(),
             Self::Tree(error) => error.hint(),
@@ -176,7 +127,7 @@ impl StageError {
 }
 
 /// Puts the tree together.
-pub fn stage(request: &Request<'_>) -> Result<Staged, StageError> {
+pub(crate) fn stage(request: &Request<'_>) -> Result<Staged, StageError> {
     let Request { recipe, inputs, architecture, .. } = request;
     let mut tree = match request.files {
         Some(files) => source::read(files, request.progress).map_err(StageError::Source)?,

@@ -17,46 +17,31 @@ use std::path::{Path, PathBuf};
 
 use sysext_manifests::digest::{Hasher, Sha256};
 
+mod layout;
+pub(crate) mod openpgp;
 mod pending;
+pub(crate) mod record;
 
-pub use pending::{Pending, abandon};
-
-/// The directory of the catalog; no extension may have this name.
-pub const CATALOG: &str = "catalog";
+pub(crate) use layout::Store;
+pub(crate) use pending::{Pending, abandon};
 
 /// How much of a file is read at a time, in bytes: enough for the disk, little for the cache.
 const CHUNK: usize = 1 << 18;
 
 /// A file that could not be read or written.
 #[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// It could not be read.
+pub(crate) enum FileError {
     #[error("cannot read {path}", path = .path.display())]
-    Read {
-        /// The file or directory.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// It could not be written.
+    Read { path: PathBuf, source: io::Error },
     #[error("cannot write {path}", path = .path.display())]
-    Write {
-        /// The file or directory.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// Another process writes the same file.
+    Write { path: PathBuf, source: io::Error },
     #[error("another process is writing {path}", path = .path.display())]
-    Busy {
-        /// The file.
-        path: PathBuf,
-    },
+    Busy { path: PathBuf },
 }
 
 impl FileError {
     /// What the reader can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Busy { .. } => Some("wait until the other bakery has ended, then try again".to_owned()),
             Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
@@ -67,76 +52,8 @@ impl FileError {
     }
 }
 
-/// A store or a published repository: the two have the same layout.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Store {
-    root: PathBuf,
-}
-
-impl Store {
-    /// The store in this directory, which need not exist yet.
-    pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
-    }
-
-    /// The directory.
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// The signed catalog.
-    pub fn catalog(&self) -> PathBuf {
-        self.root.join(CATALOG).join("catalog.json")
-    }
-
-    /// The catalog that not enough have signed yet.
-    pub fn pending_catalog(&self) -> PathBuf {
-        self.root.join(CATALOG).join("catalog.pending.json")
-    }
-
-    /// What was signed with OpenPGP after the catalog was made.
-    pub fn openpgp_record(&self) -> PathBuf {
-        self.root.join(CATALOG).join("openpgp.json")
-    }
-
-    /// What belongs to one extension.
-    pub fn extension(&self, name: &str) -> PathBuf {
-        self.root.join(name)
-    }
-
-    /// A file of one extension.
-    pub fn file(&self, name: &str, file: &str) -> PathBuf {
-        self.root.join(name).join(file)
-    }
-
-    /// The directories of extensions, sorted; nothing if the store does not exist yet.
-    pub fn extensions(&self) -> Result<Vec<String>, FileError> {
-        let mut names = list(&self.root)?;
-        names.retain(|name| name != CATALOG && !name.starts_with('.') && self.root.join(name).is_dir());
-        Ok(names)
-    }
-
-    /// Whether this is a store: it has offered something, or there is something of a bake in it. A mistyped
-    /// directory has neither.
-    pub fn is_one(&self) -> Result<bool, FileError> {
-        if self.catalog().exists() || self.pending_catalog().exists() {
-            return Ok(true);
-        }
-        for name in self.extensions()? {
-            let files = list(&self.extension(&name))?;
-            let is_ours = |file: &String| {
-                file.starts_with(&format!("{name}-")) && (file.ends_with(".raw") || file.ends_with(".json"))
-            };
-            if files.iter().any(is_ours) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-}
-
 /// The names in a directory, sorted; none if it does not exist. What is not UTF-8 was not put there by us.
-pub fn list(directory: &Path) -> Result<Vec<String>, FileError> {
+pub(crate) fn list(directory: &Path) -> Result<Vec<String>, FileError> {
     let read = |source| FileError::Read { path: directory.to_owned(), source };
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
@@ -151,7 +68,7 @@ pub fn list(directory: &Path) -> Result<Vec<String>, FileError> {
 }
 
 /// The bytes of a file, or nothing if there is none.
-pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
+pub(crate) fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -160,7 +77,7 @@ pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
 }
 
 /// Removes a file, if it is there.
-pub fn remove_if_there(path: &Path) -> Result<(), FileError> {
+pub(crate) fn remove_if_present(path: &Path) -> Result<(), FileError> {
     match fs::remove_file(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
             Err(FileError::Write { path: path.to_owned(), source })
@@ -169,9 +86,20 @@ pub fn remove_if_there(path: &Path) -> Result<(), FileError> {
     }
 }
 
+/// What to do when an image would change under a name that was released before: nodes that have the old bytes
+/// never download the new ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Overwrite {
+    /// Refuse it.
+    #[default]
+    Refuse,
+    /// Allow it, because no node has the old bytes.
+    Allow,
+}
+
 /// Whether a file had to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub(crate) enum Change {
     /// It was written.
     Written,
     /// It already had these bytes.
@@ -179,8 +107,8 @@ pub enum Change {
 }
 
 /// Gives a file these bytes, whole or not at all.
-pub fn write(path: &Path, bytes: &[u8]) -> Result<Change, FileError> {
-    if read_if_there(path)?.as_deref() == Some(bytes) {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<Change, FileError> {
+    if read_if_present(path)?.as_deref() == Some(bytes) {
         return Ok(Change::Same);
     }
     let mut pending = Pending::create(path)?;
@@ -190,12 +118,12 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<Change, FileError> {
 }
 
 /// Reads a file to its end in pieces; returns its digest and its length.
-pub fn digest(path: &Path) -> Result<(Sha256, u64), FileError> {
+pub(crate) fn digest(path: &Path) -> Result<(Sha256, u64), FileError> {
     stream(path, |_| Ok(()))
 }
 
 /// Reads a file to its end and passes on each piece; returns its digest and its length.
-pub fn stream(
+pub(crate) fn stream(
     path: &Path,
     mut take: impl FnMut(&[u8]) -> Result<(), FileError>,
 ) -> Result<(Sha256, u64), FileError> {

@@ -52,7 +52,7 @@ fn signature(data: &[u8]) {
 
 fn keyrings() -> Vec<Vec<u8>> {
     let mut seeds = files(FIXTURES, &["publisher.asc", "revoked.asc", "revoked-subkey.asc", ".pgp", ".kbx"]);
-    seeds.extend(files("bakery/src/openpgp/fixtures", &["encrypting.pgp"]));
+    seeds.extend(files("bakery/src/keys/openpgp/fixtures", &["encrypting.pgp"]));
     seeds
 }
 

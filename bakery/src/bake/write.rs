@@ -16,27 +16,22 @@ const BUFFER: usize = 1 << 20;
 
 /// Why an image was not written.
 #[derive(Debug, thiserror::Error)]
-pub enum ImageError {
-    /// The erofs writer.
+pub(crate) enum ImageError {
     #[error(transparent)]
     Erofs(erofs::WriteError),
-    /// The squashfs writer.
     #[error(transparent)]
     Squashfs(squashfs::WriteError),
-    /// The disk around it.
     #[error(transparent)]
     Disk(ddi::WriteError),
-    /// What was written cannot be read again, for its digest.
     #[error("cannot read again what was written")]
     Digest(#[source] io::Error),
-    /// The rest could not be written.
     #[error("cannot write its end")]
     Flush(#[source] io::Error),
 }
 
 impl ImageError {
     /// What the reader can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Erofs(error) => error.hint(),
             Self::Squashfs(error) => error.hint(),
@@ -48,7 +43,7 @@ impl ImageError {
 
 /// The codec of a format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FormatCodec {
+pub(crate) enum FormatCodec {
     /// Of erofs.
     Erofs(Codec),
     /// Of squashfs.
@@ -57,7 +52,7 @@ pub enum FormatCodec {
 
 impl FormatCodec {
     /// The name without the level, as it stands in a catalog.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Erofs(codec) => codec.name(),
             Self::Squashfs(codec) => codec.name(),
@@ -76,7 +71,7 @@ impl fmt::Display for FormatCodec {
 
 /// The codec that the recipe names, or else the one that its floor has; and it must be one that the floor
 /// reads.
-pub fn codec(recipe: &Recipe) -> Result<FormatCodec, BakeError> {
+pub(crate) fn codec(recipe: &Recipe) -> Result<FormatCodec, BakeError> {
     let image = &recipe.image;
     let text = image.codec.as_deref().unwrap_or_else(|| image.kernel.codec(image.format));
     let name = text.split(':').next().unwrap_or_default();

@@ -19,12 +19,12 @@ use sysext_manifests::transfer::HealthCheck;
 use super::progress::watch;
 use super::{Usage, verify};
 use crate::bake::{self, BakeError, Output, Wrapping, bake};
-use crate::index::Replaced;
+use crate::inspect::extension_release;
+use crate::inspect::opened::Opened;
 use crate::keys;
-use crate::opened::Opened;
 use crate::recipe::{Recipe, checked_codec};
-use crate::release;
 use crate::stage::{self, stage};
+use crate::store::Overwrite;
 use crate::store::Store;
 
 /// Bake a recipe or a tree into an image, in a store or in a file.
@@ -113,25 +113,12 @@ const PEM_MAX: u64 = 64 << 10;
 /// Why nothing is written to where `--out` says.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OutputError {
-    /// An image is written in more than one go.
     #[error("an image cannot be written to the standard output")]
     Stdout,
-    /// A file of another kind, or a store that is not there.
     #[error("{path} is neither a store nor a file that ends in .raw", path = .path.display())]
-    Neither {
-        /// What was given.
-        path: PathBuf,
-    },
-    /// An image that is there.
+    Neither { path: PathBuf },
     #[error("{path} is an image of the extension {found}, which {name} would replace", path = .path.display())]
-    Other {
-        /// The image.
-        path: PathBuf,
-        /// Its extension.
-        found: String,
-        /// What is baked.
-        name: String,
-    },
+    Other { path: PathBuf, found: String, name: String },
 }
 
 impl OutputError {
@@ -234,7 +221,7 @@ impl Args {
             epoch,
             output: &output,
             wrapping: &wrapping,
-            replaced: if self.replace { Replaced::Accept } else { Replaced::Refuse },
+            overwrite: if self.replace { Overwrite::Allow } else { Overwrite::Refuse },
             progress: &progress,
         };
         let baked = watch(&progress, || bake(&request))?;
@@ -367,7 +354,7 @@ fn other_extension(path: &Path, name: &str) -> Option<String> {
     // What cannot be read is no image of anything.
     let opened = Opened::open(path).ok()?;
     let entries = opened.filesystem.entries().ok()?;
-    let releases = release::all(&opened.filesystem, &entries).ok()?;
+    let releases = extension_release::all(&opened.filesystem, &entries).ok()?;
     let is_this = releases.iter().any(|release| release.name == name);
     releases.into_iter().next().filter(|_| !is_this).map(|release| escape(release.name.as_bytes()))
 }

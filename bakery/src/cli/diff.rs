@@ -10,7 +10,7 @@ use sysext_image::dump::escape;
 use sysext_image::filesystem::{Facts, Limits};
 
 use super::progress::Progress;
-use crate::opened::Opened;
+use crate::inspect::opened::Opened;
 
 /// Say what differs between two images.
 ///

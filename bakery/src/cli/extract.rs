@@ -9,7 +9,7 @@ use sysext_image::extract::{Extracted, LeftOut, Options, Owners, extract};
 use sysext_image::filesystem::Limits;
 
 use super::progress::Progress;
-use crate::opened::Opened;
+use crate::inspect::opened::Opened;
 
 /// Write what an image holds into a directory, without mounting it.
 ///

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use jiff::Timestamp;
 
-use crate::index::{Purpose, Replaced, Request, Signers, index};
+use crate::keys::openpgp::OpenPgpKey;
 use crate::keys::{Password, SigningKey};
-use crate::offer;
-use crate::openpgp::OpenPgpKey;
-use crate::store::Store;
+use crate::release::compose::{Purpose, Request, Signers, index};
+use crate::release::read;
+use crate::store::{Overwrite, Store};
 
 /// Make a signed release of everything in a store.
 ///
@@ -77,7 +77,7 @@ impl Args {
 
     pub(super) fn run(self) -> Result<()> {
         let keys = self.signing_keys()?;
-        let (roots, root) = offer::read_roots(&self.keys.join("roots.json"))?;
+        let (roots, root) = read::roots(&self.keys.join("roots.json"))?;
         let openpgp = self.openpgp()?;
         let indexed = index(&Request {
             store: &Store::new(&self.store),
@@ -89,7 +89,7 @@ impl Args {
             root: &root,
             valid_for: self.valid_for,
             now: self.now.map_or_else(super::now, Ok)?,
-            replaced: if self.replace { Replaced::Accept } else { Replaced::Refuse },
+            overwrite: if self.replace { Overwrite::Allow } else { Overwrite::Refuse },
             purpose: if self.refresh { Purpose::Refresh } else { Purpose::Offer },
             signers: if self.unfinished { Signers::OthersLater } else { Signers::All },
         })?;

@@ -13,10 +13,10 @@ use sysext_image::filesystem::Facts;
 use sysext_image::probe::Checksum;
 use sysext_manifests::digest::Sha256;
 
-use crate::opened::Opened;
-use crate::record::Record;
-use crate::release::{self, Release};
+use crate::inspect::extension_release::{self, Release};
+use crate::inspect::opened::Opened;
 use crate::store;
+use crate::store::record::Record;
 
 /// Say what an image is, what is in it and which kernel reads it.
 ///
@@ -87,7 +87,7 @@ impl Args {
         let shown = || self.image.display().to_string();
         let entries = opened.filesystem.entries().with_context(shown)?;
         let (sha256, _) = store::digest(&self.image)?;
-        let releases = release::all(&opened.filesystem, &entries).with_context(shown)?;
+        let releases = extension_release::all(&opened.filesystem, &entries).with_context(shown)?;
         let facts = opened.filesystem.facts();
         let (files, content) = files(&entries);
         let is_directory = |entry: &&Entry| entry.kind == EntryKind::Directory;
@@ -224,7 +224,7 @@ fn shown_time(seconds: u64) -> String {
 
 /// What wrote an image, by the record beside it. One of other bytes says nothing of these.
 fn writer(image: &Path, sha256: Sha256) -> Result<Option<String>> {
-    let Some(json) = store::read_if_there(&image.with_extension("json"))? else { return Ok(None) };
+    let Some(json) = store::read_if_present(&image.with_extension("json"))? else { return Ok(None) };
     let record: Option<Record> = serde_json::from_slice(&json).ok();
     let record = record.filter(|record| record.instance.image.sha256 == sha256);
     Ok(record.map(|record| record.instance.writer))

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use sysext_manifests::catalog::Root;
 use sysext_manifests::envelope::{Role, is_same_key};
 
+use crate::keys::roots::{Chain, Change, Need, RootError, Signed};
 use crate::keys::{SigningKey, expiry, node_configuration, read_public};
 use crate::naming;
-use crate::root::{Chain, Change, Need, RootError, Signed};
 use crate::store;
 
 /// For how many days a root is believed unless said otherwise.

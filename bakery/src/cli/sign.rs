@@ -6,9 +6,9 @@ use anyhow::Result;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::keys::openpgp::OpenPgpKey;
 use crate::keys::{Password, SigningKey};
-use crate::openpgp::OpenPgpKey;
-use crate::sign::{Release, Since, Summary};
+use crate::release::sign::{Release, Since, Summary};
 use crate::store::Store;
 
 /// Show what the release of a store says, then add a signature to it.

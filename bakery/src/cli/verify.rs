@@ -12,8 +12,8 @@ use sysext_image::pkcs7::Certificate;
 use sysext_image::probe::Checksum;
 
 use super::progress::Progress;
-use crate::opened::Opened;
-use crate::release;
+use crate::inspect::extension_release;
+use crate::inspect::opened::Opened;
 
 /// There is a signature, and no certificate to check it with.
 const UNCHECKED: &str = "unchecked";
@@ -246,7 +246,7 @@ fn extension(
     wanted: Option<&str>,
     problems: &mut Vec<String>,
 ) -> Option<String> {
-    let releases = match release::all(&opened.filesystem, entries) {
+    let releases = match extension_release::all(&opened.filesystem, entries) {
         Ok(releases) => releases,
         Err(error) => {
             problems.push(format!("{:#}", anyhow::Error::new(error)));

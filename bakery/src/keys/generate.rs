@@ -9,30 +9,30 @@ use super::*;
 
 /// What keys to make.
 #[derive(Debug)]
-pub struct Request<'a> {
+pub(crate) struct Request<'a> {
     /// Where they go; made if it is missing, for its owner alone.
-    pub directory: &'a Path,
+    pub(crate) directory: &'a Path,
     /// The repository's name.
-    pub repository: &'a str,
+    pub(crate) repository: &'a str,
     /// Where nodes find the repository.
-    pub url: &'a str,
+    pub(crate) url: &'a str,
     /// What encrypts the secret keys; nothing for keys that lie there in the clear.
-    pub password: Option<&'a Password>,
+    pub(crate) password: Option<&'a Password>,
     /// When the root ends.
-    pub expires: Timestamp,
+    pub(crate) expires: Timestamp,
 }
 
 /// What was made.
 #[derive(Clone, Debug, Serialize)]
-pub struct Generated {
+pub(crate) struct Generated {
     /// The root's public key, which nodes are given.
-    pub root: String,
+    pub(crate) root: String,
     /// The catalog's public key, which the root names.
-    pub catalog: String,
+    pub(crate) catalog: String,
     /// When the root ends.
-    pub expires: Timestamp,
+    pub(crate) expires: Timestamp,
     /// The files, in the order in which they were written.
-    pub files: Vec<PathBuf>,
+    pub(crate) files: Vec<PathBuf>,
 }
 
 /// When a root ends that is made now and lives that many days.
@@ -41,7 +41,7 @@ pub(crate) fn expiry(now: Timestamp, days: u32) -> Option<Timestamp> {
 }
 
 /// Makes the keys. Either all files are written, or none is left.
-pub fn generate(request: &Request<'_>) -> Result<Generated, KeyError> {
+pub(crate) fn generate(request: &Request<'_>) -> Result<Generated, KeyError> {
     let directory = request.directory;
     let root = Pair::generate(request.password, &directory.join("root.key"))?;
     let catalog = Pair::generate(request.password, &directory.join("catalog.key"))?;
@@ -77,7 +77,10 @@ pub fn generate(request: &Request<'_>) -> Result<Generated, KeyError> {
 }
 
 /// Makes one key pair, `PATH.key` and `PATH.pub`; returns the public key and the files.
-pub fn generate_single(path: &Path, password: Option<&Password>) -> Result<(String, Vec<PathBuf>), KeyError> {
+pub(crate) fn generate_single(
+    path: &Path,
+    password: Option<&Password>,
+) -> Result<(String, Vec<PathBuf>), KeyError> {
     let with = |ending: &str| {
         let mut name = path.as_os_str().to_owned();
         name.push(ending);
@@ -134,7 +137,7 @@ impl Pair {
 }
 
 /// The text of the file that makes a node trust a repository.
-pub fn node_configuration(repository: &str, url: &str, root: &Role) -> Result<String, KeyError> {
+pub(crate) fn node_configuration(repository: &str, url: &str, root: &Role) -> Result<String, KeyError> {
     let mut table = toml::Table::new();
     table.insert("url".to_owned(), url.into());
     table.insert("keys".to_owned(), root.keys.clone().into());

@@ -3,7 +3,7 @@
 use super::*;
 
 /// The public key in a minisign `.pub` file; the key itself is taken as well.
-pub fn read_public(given: &str) -> Result<String, KeyError> {
+pub(crate) fn read_public(given: &str) -> Result<String, KeyError> {
     // A key may have slashes in it, as a path has; but no path is a key
     if is_key(given) {
         return Ok(given.to_owned());

@@ -10,7 +10,8 @@ use sysext_manifests::catalog::Catalog;
 use sysext_manifests::digest::Sha256;
 
 use super::PublishError;
-use crate::store::{self, CATALOG, Store};
+use crate::naming::CATALOG;
+use crate::store::{self, Store};
 
 /// The version of the list's format.
 const FORMAT: u32 = 1;
@@ -27,7 +28,7 @@ impl History {
     /// What the list in the store says; nothing if there is none yet.
     pub(super) fn read(store: &Store) -> Result<Self, PublishError> {
         let path = path(store);
-        let Some(bytes) = store::read_if_there(&path).map_err(PublishError::File)? else {
+        let Some(bytes) = store::read_if_present(&path).map_err(PublishError::File)? else {
             return Ok(Self { version: FORMAT, images: BTreeMap::new() });
         };
         serde_json::from_slice(&bytes)

@@ -39,14 +39,14 @@ fn a_file_that_is_not_what_the_catalog_says_stops_everything() {
         desk.put("x", "1.0", b"one");
         desk.index().unwrap();
         fs::write(desk.store.file("x", file), "altered").unwrap();
-        assert!(matches!(desk.publish(), Err(PublishError::Damaged { .. })), "{file}");
+        assert!(matches!(desk.publish(), Err(PublishError::Check(CheckError::Damaged { .. }))), "{file}");
         assert!(!desk.served.root().exists());
     }
     let desk = Desk::new();
     desk.put("x", "1.0", b"one");
     desk.index().unwrap();
     fs::write(desk.store.file("x", "SHA256SUMS"), format!("{}  z.raw\n", Sha256::of(b"z"))).unwrap();
-    assert!(matches!(desk.publish(), Err(PublishError::Torn { .. })));
+    assert!(matches!(desk.publish(), Err(PublishError::Check(CheckError::Torn { .. }))));
 }
 
 #[test]

@@ -27,7 +27,7 @@ const UNIT_DIRECTORIES: [&str; 4] = [
 
 /// Something that must not be in an extension, or that it says and has not.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Problem {
+pub(crate) enum Problem {
     /// Outside the directories that extensions reach.
     Outside {
         /// Where.
@@ -108,7 +108,7 @@ impl fmt::Display for Problem {
 
 impl Problem {
     /// What the reader can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Outside { path } if path.starts_with("etc") || path.starts_with("var") => {
                 "ship a default below usr/share and let a tmpfiles.d entry copy it".to_owned()

@@ -9,63 +9,33 @@ use sysext_image::probe::{self, Kind, ProbeError};
 use sysext_image::tree::{Rules, TarError, TreeError};
 use sysext_image::{Progress, Tree};
 
-use crate::opened::{OpenError, Opened};
+use crate::inspect::opened::{OpenError, Opened};
 
 /// Stands for the standard input.
 const STDIN: &str = "-";
 
 /// Why no tree was read.
 #[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    /// From a directory.
+pub(crate) enum SourceError {
     #[error(transparent)]
     Directory(TreeError),
-    /// The file cannot be opened.
     #[error("cannot open {path}", path = .path.display())]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The file cannot be looked at.
+    Open { path: PathBuf, source: io::Error },
     #[error("{path}", path = .path.display())]
-    Probe {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: ProbeError,
-    },
-    /// Neither a directory nor a file.
+    Probe { path: PathBuf, source: ProbeError },
     #[error("{path} is neither a directory nor a file", path = .path.display())]
-    Neither {
-        /// What it is called.
-        path: PathBuf,
-    },
-    /// From an archive.
+    Neither { path: PathBuf },
     #[error("the archive {path}", path = .path.display())]
-    Tar {
-        /// The archive.
-        path: PathBuf,
-        /// Why not.
-        source: TarError,
-    },
-    /// The image cannot be opened.
+    Tar { path: PathBuf, source: TarError },
     #[error(transparent)]
     Image(OpenError),
-    /// From an image.
     #[error("the image {path}", path = .path.display())]
-    Content {
-        /// The image.
-        path: PathBuf,
-        /// Why not.
-        source: Box<ToTreeError>,
-    },
+    Content { path: PathBuf, source: Box<ToTreeError> },
 }
 
 impl SourceError {
     /// What the reader can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Directory(error) => error.hint(),
             Self::Tar { source: TarError::Header { offset: 0, .. }, .. } => {

@@ -42,12 +42,12 @@ impl Unfinished {
 
 /// Holds back whoever begins or finishes a file.
 #[derive(Debug)]
-pub struct Abandoned(
+pub(crate) struct Abandoned(
     #[expect(dead_code, reason = "is there to be held")] MutexGuard<'static, Vec<Unfinished>>,
 );
 
 /// Removes all that is half-written, and lets nothing be begun or finished as long as the result is there.
-pub fn abandon() -> Abandoned {
+pub(crate) fn abandon() -> Abandoned {
     let mut unfinished = unfinished();
     unfinished.drain(..).for_each(|unfinished| unfinished.remove());
     Abandoned(unfinished)
@@ -59,7 +59,7 @@ fn unfinished() -> MutexGuard<'static, Vec<Unfinished>> {
 
 /// A file that is being written. Dropped without [`Pending::commit`], it leaves nothing behind.
 #[derive(Debug)]
-pub struct Pending {
+pub(crate) struct Pending {
     file: File,
     unfinished: Unfinished,
     path: PathBuf,
@@ -67,7 +67,7 @@ pub struct Pending {
 
 impl Pending {
     /// Begins to write the file, in a directory that is made if it is missing.
-    pub fn create(path: &Path) -> Result<Self, FileError> {
+    pub(crate) fn create(path: &Path) -> Result<Self, FileError> {
         let write = |source| FileError::Write { path: path.to_owned(), source };
         let directory = parent(path);
         make_directory(directory)?;
@@ -105,22 +105,17 @@ impl Pending {
     }
 
     /// Appends bytes.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), FileError> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), FileError> {
         self.file.write_all(bytes).map_err(|source| FileError::Write { path: self.path.clone(), source })
     }
 
     /// The open file, for a writer that wants one.
-    pub fn file(&mut self) -> &mut File {
+    pub(crate) fn file(&mut self) -> &mut File {
         &mut self.file
     }
 
-    /// Where the bytes are until they are committed.
-    pub fn partial(&self) -> &Path {
-        &self.unfinished.partial
-    }
-
     /// Makes the file appear under its name.
-    pub fn commit(self) -> Result<(), FileError> {
+    pub(crate) fn commit(self) -> Result<(), FileError> {
         let write = |source| FileError::Write { path: self.path.clone(), source };
         self.file.set_permissions(Permissions::from_mode(MODE)).map_err(write)?;
         self.file.sync_all().map_err(write)?;

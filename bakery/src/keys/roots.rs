@@ -19,68 +19,68 @@ use crate::store::{self, FileError};
 
 mod error;
 
-pub use error::RootError;
+pub(crate) use error::RootError;
 
 /// The chain of roots in one file; the last may still be a proposal.
 #[derive(Clone, Debug)]
-pub struct Chain {
+pub(crate) struct Chain {
     path: PathBuf,
     links: Vec<(Envelope, Root)>,
 }
 
 /// What the next root says otherwise than the last. What is not given stays.
 #[derive(Clone, Debug)]
-pub struct Change {
+pub(crate) struct Change {
     /// The keys that sign roots.
-    pub keys: Option<Vec<String>>,
+    pub(crate) keys: Option<Vec<String>>,
     /// How many of them must.
-    pub threshold: Option<usize>,
+    pub(crate) threshold: Option<usize>,
     /// The keys that sign catalogs.
-    pub catalog_keys: Option<Vec<String>>,
+    pub(crate) catalog_keys: Option<Vec<String>>,
     /// How many of them must.
-    pub catalog_threshold: Option<usize>,
+    pub(crate) catalog_threshold: Option<usize>,
     /// When it ends.
-    pub expires: Timestamp,
+    pub(crate) expires: Timestamp,
 }
 
 /// A root, and who signed it.
 #[derive(Clone, Debug, Serialize)]
-pub struct Signed {
+pub(crate) struct Signed {
     /// What it says.
     #[serde(flatten)]
-    pub root: Root,
+    pub(crate) root: Root,
     /// The signatures it needs: of its predecessor's keys, if it has one, and of its own.
-    pub needs: Vec<Need>,
+    pub(crate) needs: Vec<Need>,
 }
 
 /// Signatures that a root needs.
 #[derive(Clone, Debug, Serialize)]
-pub struct Need {
+pub(crate) struct Need {
     /// The number of the root whose keys must sign.
-    pub of_root: u64,
+    pub(crate) of_root: u64,
     /// How many of them must.
-    pub threshold: usize,
+    pub(crate) threshold: usize,
     /// Those that did.
-    pub signed: Vec<String>,
+    pub(crate) signed: Vec<String>,
     /// Those that did not, any of which may.
-    pub unsigned: Vec<String>,
+    pub(crate) unsigned: Vec<String>,
 }
 
 impl Need {
     /// How many signatures are still missing.
-    pub fn missing(&self) -> usize {
+    pub(crate) fn missing(&self) -> usize {
         self.threshold.saturating_sub(self.signed.len())
     }
 }
 
 impl Chain {
     /// Proposes the first root of a repository. Nothing is written yet.
-    pub fn begin(path: &Path, root: Root) -> Result<Self, RootError> {
+    pub(crate) fn begin(path: &Path, root: Root) -> Result<Self, RootError> {
         Self { path: path.to_owned(), links: Vec::new() }.proposing(Root { number: 1, ..root })
     }
 
     /// Reads a chain, finished or not. That its documents are readable is all that is known then.
-    pub fn read(path: &Path) -> Result<Self, RootError> {
+    pub(crate) fn read(path: &Path) -> Result<Self, RootError> {
         let bytes = std::fs::read(path)
             .map_err(|source| RootError::File(FileError::Read { path: path.to_owned(), source }))?;
         let envelopes: Vec<Envelope> = serde_json::from_slice(&bytes)
@@ -101,7 +101,7 @@ impl Chain {
     }
 
     /// Proposes the next root of a finished chain, in another file. Nothing is written yet.
-    pub fn next(&self, path: &Path, change: Change) -> Result<Self, RootError> {
+    pub(crate) fn next(&self, path: &Path, change: Change) -> Result<Self, RootError> {
         self.check()?;
         let last = self.last();
         let Change { keys, threshold, catalog_keys, catalog_threshold, expires } = change;
@@ -127,13 +127,13 @@ impl Chain {
     }
 
     /// The newest root, which may still be a proposal.
-    pub fn last(&self) -> &Root {
+    pub(crate) fn last(&self) -> &Root {
         let (_, root) = self.links.last().expect("a chain has a root: `read` refuses an empty one");
         root
     }
 
     /// Every root with its signatures, oldest first.
-    pub fn roots(&self) -> Result<Vec<Signed>, RootError> {
+    pub(crate) fn roots(&self) -> Result<Vec<Signed>, RootError> {
         (0..self.links.len()).map(|index| self.signed(index)).collect()
     }
 
@@ -155,7 +155,7 @@ impl Chain {
 
     /// Adds a signature to the newest root. What is before it must be finished, and the key must be one whose
     /// signature counts.
-    pub fn sign(&mut self, key: &SigningKey) -> Result<Signed, RootError> {
+    pub(crate) fn sign(&mut self, key: &SigningKey) -> Result<Signed, RootError> {
         let index = self.links.len() - 1;
         if index > 0 {
             self.walk(index)?;
@@ -182,7 +182,7 @@ impl Chain {
     }
 
     /// Adds the signatures that another copy of the same proposal got elsewhere.
-    pub fn join(&mut self, other: &Self) -> Result<(), RootError> {
+    pub(crate) fn join(&mut self, other: &Self) -> Result<(), RootError> {
         let same = |(one, other): (&(Envelope, Root), &(Envelope, Root))| one.0.signed == other.0.signed;
         if self.links.len() != other.links.len() || !self.links.iter().zip(&other.links).all(same) {
             return Err(RootError::OtherProposal { path: self.path.clone(), other: other.path.clone() });
@@ -198,7 +198,7 @@ impl Chain {
     }
 
     /// Checks that nodes reach the end of the chain.
-    pub fn check(&self) -> Result<(), RootError> {
+    pub(crate) fn check(&self) -> Result<(), RootError> {
         let Signed { root, needs } = self.signed(self.links.len() - 1)?;
         if needs.iter().any(|need| need.missing() > 0) {
             return Err(RootError::Unsigned { path: self.path.clone(), number: root.number, needs });
@@ -225,7 +225,7 @@ impl Chain {
     }
 
     /// Writes a proposal; what is there already is not overwritten.
-    pub fn write_new(&self) -> Result<(), RootError> {
+    pub(crate) fn write_new(&self) -> Result<(), RootError> {
         if self.path.symlink_metadata().is_ok() {
             return Err(RootError::Exists { path: self.path.clone() });
         }
@@ -233,12 +233,12 @@ impl Chain {
     }
 
     /// Writes a proposal that got a signature.
-    pub fn write_back(&self) -> Result<(), RootError> {
+    pub(crate) fn write_back(&self) -> Result<(), RootError> {
         self.write(&self.path)
     }
 
     /// Makes a proposal the chain: `to` must hold the chain it goes on from, or nothing.
-    pub fn finish(&self, to: &Path, now: Timestamp) -> Result<(), RootError> {
+    pub(crate) fn finish(&self, to: &Path, now: Timestamp) -> Result<(), RootError> {
         self.check()?;
         let last = self.last();
         if last.expires <= now {

@@ -11,68 +11,40 @@ use sysext_image::filesystem::FilesystemError;
 use sysext_image::probe::{self, Kind, ProbeError};
 
 /// Where the bytes of a file system come from: a file, or a partition in it.
-pub trait Source: Read + Seek + Send {}
+pub(crate) trait Source: Read + Seek + Send {}
 
 impl<T: Read + Seek + Send> Source for T {}
 
 /// An image that is open for reading.
-pub struct Opened {
+pub(crate) struct Opened {
     /// Where it is.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Length of the file in bytes.
-    pub length: u64,
+    pub(crate) length: u64,
     /// The file system, in which nothing was checked yet.
-    pub filesystem: Filesystem<Box<dyn Source>>,
+    pub(crate) filesystem: Filesystem<Box<dyn Source>>,
     /// What is around the file system, if it is a disk.
-    pub disk: Option<ddi::Reader<File>>,
+    pub(crate) disk: Option<ddi::Reader<File>>,
 }
 
 /// Why an image could not be opened.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The file cannot be opened.
+pub(crate) enum OpenError {
     #[error("cannot open {path}", path = .path.display())]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// A directory, a pipe.
+    Open { path: PathBuf, source: io::Error },
     #[error("{path} is not a file", path = .path.display())]
-    NotAFile {
-        /// What it is called.
-        path: PathBuf,
-    },
-    /// It cannot be looked at.
+    NotAFile { path: PathBuf },
     #[error("{path}", path = .path.display())]
-    Probe {
-        /// The image.
-        path: PathBuf,
-        /// Why not.
-        source: ProbeError,
-    },
-    /// The disk around a file system cannot be read.
+    Probe { path: PathBuf, source: ProbeError },
     #[error("{path}", path = .path.display())]
-    Disk {
-        /// The image.
-        path: PathBuf,
-        /// Why not.
-        source: ddi::ReadError,
-    },
-    /// The file system cannot be read.
+    Disk { path: PathBuf, source: ddi::ReadError },
     #[error("{path}", path = .path.display())]
-    Filesystem {
-        /// The image.
-        path: PathBuf,
-        /// Why not.
-        source: FilesystemError,
-    },
+    Filesystem { path: PathBuf, source: FilesystemError },
 }
 
 impl OpenError {
     /// What the reader can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Disk { source, .. } => source.hint(),
             Self::Filesystem { source, .. } => source.hint(),
@@ -83,7 +55,7 @@ impl OpenError {
 
 impl Opened {
     /// Opens the image at `path`.
-    pub fn open(path: &Path) -> Result<Self, OpenError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Open { path: path.to_owned(), source };
         let found = path.metadata().map_err(failed)?;
         if !found.is_file() {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sysext_manifests::catalog::{Catalog, CatalogFile, Root};
 use sysext_manifests::checksums;
 use sysext_manifests::digest::Sha256;
@@ -16,19 +16,20 @@ use sysext_manifests::envelope::is_same_key;
 use sysext_manifests::repository::Repository;
 use sysext_manifests::trust;
 
+use super::read::{self, Validity};
+use super::{check, compose};
 use crate::keys::SigningKey;
-use crate::offer::{self, Validity};
-use crate::openpgp::{self, OpenPgpKey, Signatures};
-use crate::publish;
+use crate::keys::openpgp::{self, OpenPgpKey, Signatures};
+use crate::store::openpgp::{OpenPgpDigests, SignedList};
 use crate::store::{self, FileError, Pending, Store};
 
 mod error;
 
-pub use error::SignError;
+pub(crate) use error::SignError;
 
 /// A release that may get a signature.
 #[derive(Debug)]
-pub struct Release<'a> {
+pub(crate) struct Release<'a> {
     store: &'a Store,
     /// Where it was read.
     path: PathBuf,
@@ -42,44 +43,44 @@ pub struct Release<'a> {
 
 /// What a release says, and who signed it.
 #[derive(Clone, Debug, Serialize)]
-pub struct Summary {
+pub(crate) struct Summary {
     /// The repository's name.
-    pub repository: String,
+    pub(crate) repository: String,
     /// The number of the root that names the keys.
-    pub root: u64,
+    pub(crate) root: u64,
     /// The catalog's serial.
-    pub serial: u64,
+    pub(crate) serial: u64,
     /// When it was made.
-    pub issued: Timestamp,
+    pub(crate) issued: Timestamp,
     /// When it ends.
-    pub expires: Timestamp,
+    pub(crate) expires: Timestamp,
     /// The digest of the bytes that are signed: the same for everybody who signs this release.
-    pub sha256: Sha256,
+    pub(crate) sha256: Sha256,
     /// The versions on offer, by extension, and what changed since the last finished release.
-    pub extensions: BTreeMap<String, Vec<Offered>>,
+    pub(crate) extensions: BTreeMap<String, Vec<Offered>>,
     /// How many must sign.
-    pub threshold: usize,
+    pub(crate) threshold: usize,
     /// Those who did.
-    pub signed: Vec<String>,
+    pub(crate) signed: Vec<String>,
     /// Those who did not, any of whom may.
-    pub unsigned: Vec<String>,
+    pub(crate) unsigned: Vec<String>,
 }
 
 /// One image on offer.
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
-pub struct Offered {
+pub(crate) struct Offered {
     /// Its version and architecture.
-    pub version: String,
+    pub(crate) version: String,
     /// The digest of its bytes.
-    pub sha256: Sha256,
+    pub(crate) sha256: Sha256,
     /// Whether the last finished release offered it as well.
-    pub since: Since,
+    pub(crate) since: Since,
 }
 
 /// Since when something is on offer.
 #[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
-pub enum Since {
+pub(crate) enum Since {
     /// Since an earlier release.
     Before,
     /// Since this one.
@@ -88,44 +89,18 @@ pub enum Since {
 
 impl Summary {
     /// How many signatures are still missing.
-    pub fn missing(&self) -> usize {
+    pub(crate) fn missing(&self) -> usize {
         self.threshold.saturating_sub(self.signed.len())
-    }
-}
-
-/// Which `SHA256SUMS` was signed with OpenPGP after the catalog was made, which therefore does not name the
-/// signatures: a signature that is left over from another release must not be published.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct OpenPgpRecord(BTreeMap<String, SignedList>);
-
-/// The digests of a list and of its signatures.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct SignedList {
-    pub(crate) list: Sha256,
-    pub(crate) armored: Sha256,
-    pub(crate) binary: Sha256,
-}
-
-impl OpenPgpRecord {
-    /// What `bakery sign` left in a store. What cannot be read vouches for nothing.
-    pub(crate) fn read(store: &Store) -> Result<Self, FileError> {
-        let bytes = store::read_if_there(&store.openpgp_record())?;
-        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
-    }
-
-    /// The signatures of an extension's list, if it is this list that was signed.
-    pub(crate) fn of(&self, name: &str, list: Sha256) -> Option<&SignedList> {
-        self.0.get(name).filter(|signed| signed.list == list)
     }
 }
 
 impl<'a> Release<'a> {
     /// Opens the release that waits for signatures, or the finished one, and checks that it is the store's.
-    pub fn open(store: &'a Store, now: Timestamp) -> Result<Self, SignError> {
+    pub(crate) fn open(store: &'a Store, now: Timestamp) -> Result<Self, SignError> {
         let lock = Pending::create(&store.catalog()).map_err(SignError::File)?;
-        let finished = offer::read(&store.catalog(), Validity::Ended).map_err(SignError::Offer)?;
+        let finished = read::catalog(&store.catalog(), Validity::Ended).map_err(SignError::Offer)?;
         let pending = store.pending_catalog();
-        let (path, file) = match store::read_if_there(&pending).map_err(SignError::File)? {
+        let (path, file) = match store::read_if_present(&pending).map_err(SignError::File)? {
             Some(bytes) => {
                 let file = serde_json::from_slice(&bytes)
                     .map_err(|source| SignError::Json { path: pending.clone(), source })?;
@@ -152,16 +127,16 @@ impl<'a> Release<'a> {
         if catalog.expires <= now {
             return Err(SignError::Ended { path, expires: catalog.expires, now });
         }
-        publish::check(store, &catalog).map_err(SignError::Store)?;
+        check::check(store, &catalog).map_err(SignError::Store)?;
         Ok(Self { store, path, lock, file, catalog, root, now })
     }
 
     /// What it says, and who signed it.
-    pub fn summary(&self) -> Result<Summary, SignError> {
+    pub(crate) fn summary(&self) -> Result<Summary, SignError> {
         let signed = self.signers()?;
         let is_signer = |key: &&String| signed.iter().any(|signer| is_same_key(signer, key));
         let unsigned = self.root.catalog.keys.iter().filter(|key| !is_signer(key)).cloned().collect();
-        let last = offer::read(&self.store.catalog(), Validity::Ended).map_err(SignError::Offer)?;
+        let last = read::catalog(&self.store.catalog(), Validity::Ended).map_err(SignError::Offer)?;
         let last = last.map(|(_, last)| last).filter(|_| self.path != self.store.catalog());
         let mut extensions = BTreeMap::new();
         for (name, extension) in &self.catalog.extensions {
@@ -193,7 +168,7 @@ impl<'a> Release<'a> {
     }
 
     /// Adds a signature. The key must be one whose signature counts, and must not have signed yet.
-    pub fn sign(&mut self, key: &SigningKey) -> Result<(), SignError> {
+    pub(crate) fn sign(&mut self, key: &SigningKey) -> Result<(), SignError> {
         let public = key.public();
         let is_ours = |other: &String| is_same_key(other, &public);
         if !self.root.catalog.keys.iter().any(is_ours) {
@@ -202,19 +177,19 @@ impl<'a> Release<'a> {
         if self.signers()?.iter().any(is_ours) {
             return Err(SignError::Again { key: public, serial: self.catalog.serial });
         }
-        let what = what(&self.catalog);
+        let what = compose::comment(&self.catalog);
         let signature = key.sign(&self.bytes()?, &what).map_err(SignError::Key)?;
         self.file.catalog.signatures.push(signature);
         Ok(())
     }
 
     /// Signs each `SHA256SUMS` for stock tools; returns the extensions. What the catalog names already is left.
-    pub fn sign_lists(&self, key: &OpenPgpKey) -> Result<Vec<String>, SignError> {
+    pub(crate) fn sign_lists(&self, key: &OpenPgpKey) -> Result<Vec<String>, SignError> {
         let named = |name: &&String| self.catalog.extensions[*name].manifests.contains_key(openpgp::BINARY);
         if let Some(name) = self.catalog.extensions.keys().find(named) {
             return Err(SignError::Named { name: name.clone() });
         }
-        let mut record = OpenPgpRecord::default();
+        let mut record = OpenPgpDigests::default();
         let mut made = Vec::new();
         for name in self.catalog.extensions.keys() {
             let path = self.store.file(name, checksums::FILE_NAME);
@@ -226,7 +201,7 @@ impl<'a> Release<'a> {
                 armored: Sha256::of(&armored),
                 binary: Sha256::of(&binary),
             };
-            record.0.insert(name.clone(), digests);
+            record.insert(name.clone(), digests);
             made.push((name, armored, binary));
         }
         for (name, armored, binary) in &made {
@@ -234,15 +209,12 @@ impl<'a> Release<'a> {
             write(openpgp::ARMORED, armored).map_err(SignError::File)?;
             write(openpgp::BINARY, binary).map_err(SignError::File)?;
         }
-        let path = self.store.openpgp_record();
-        let text = serde_json::to_vec_pretty(&record)
-            .map_err(|source| SignError::Json { path: path.clone(), source })?;
-        store::write(&path, &text).map_err(SignError::File)?;
-        Ok(record.0.into_keys().collect())
+        record.write(self.store).map_err(SignError::File)?;
+        Ok(record.into_names())
     }
 
     /// Writes the release back: to its place once enough have signed, else to where it waits.
-    pub fn write(mut self) -> Result<(), SignError> {
+    pub(crate) fn write(mut self) -> Result<(), SignError> {
         let json = |source| SignError::Json { path: self.path.clone(), source };
         let mut document = serde_json::to_vec_pretty(&self.file).map_err(json)?;
         document.push(b'\n');
@@ -252,11 +224,11 @@ impl<'a> Release<'a> {
                 .map_err(SignError::File);
         }
         let (roots, repository) = (&self.file.roots, &self.catalog.repository);
-        offer::check(&self.path, &document, roots, repository, Validity::At(self.now))
+        read::check(&self.path, &document, roots, repository, Validity::At(self.now))
             .map_err(SignError::Offer)?;
         self.lock.write(&document).map_err(SignError::File)?;
         self.lock.commit().map_err(SignError::File)?;
-        store::remove_if_there(&self.store.pending_catalog()).map_err(SignError::File)
+        store::remove_if_present(&self.store.pending_catalog()).map_err(SignError::File)
     }
 
     fn signers(&self) -> Result<Vec<String>, SignError> {
@@ -267,11 +239,6 @@ impl<'a> Release<'a> {
     fn bytes(&self) -> Result<Vec<u8>, SignError> {
         self.file.catalog.bytes().map_err(|source| SignError::Envelope { path: self.path.clone(), source })
     }
-}
-
-/// What a signature's comment says that it is of.
-pub(crate) fn what(catalog: &Catalog) -> String {
-    format!("catalog {} of {}", catalog.serial, catalog.repository)
 }
 
 /// The catalog in a file that not enough need have signed, and the root that names its keys.

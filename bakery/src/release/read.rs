@@ -12,44 +12,21 @@ use sysext_manifests::envelope::{Envelope, EnvelopeError, Role};
 use sysext_manifests::repository::Repository;
 use sysext_manifests::trust::{self, Clock, TrustError};
 
-use crate::store::{FileError, read_if_there};
+use crate::store::{FileError, read_if_present};
 
 /// Why a catalog or the roots cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum OfferError {
-    /// The file could not be read.
+pub(crate) enum OfferError {
     #[error(transparent)]
     File(FileError),
-    /// Not the expected JSON.
     #[error("{path} is not readable at line {} column {}", .source.line(), .source.column(), path = .path.display())]
-    Json {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: serde_json::Error,
-    },
-    /// There is no root to sign under.
+    Json { path: PathBuf, source: serde_json::Error },
     #[error("{path} holds no root", path = .path.display())]
-    NoRoot {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A signature inside does not hold.
+    NoRoot { path: PathBuf },
     #[error("{path} is damaged or was altered", path = .path.display())]
-    Envelope {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: EnvelopeError,
-    },
-    /// Nodes would not believe it.
+    Envelope { path: PathBuf, source: EnvelopeError },
     #[error("no node would believe {path}", path = .path.display())]
-    Trust {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: TrustError,
-    },
+    Trust { path: PathBuf, source: TrustError },
 }
 
 impl OfferError {
@@ -60,7 +37,7 @@ impl OfferError {
     }
 
     /// What the reader can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::File(error) => error.hint(),
             Self::Json { .. } | Self::Envelope { .. } => Some(
@@ -86,7 +63,7 @@ impl OfferError {
 
 /// When a catalog must still be valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Validity {
+pub(crate) enum Validity {
     /// At this time.
     At(Timestamp),
     /// It may have ended: only what it offered counts.
@@ -94,8 +71,8 @@ pub enum Validity {
 }
 
 /// Reads the catalog at `path` if there is one.
-pub fn read(path: &Path, validity: Validity) -> Result<Option<(CatalogFile, Catalog)>, OfferError> {
-    let Some(bytes) = read_if_there(path).map_err(OfferError::File)? else { return Ok(None) };
+pub(crate) fn catalog(path: &Path, validity: Validity) -> Result<Option<(CatalogFile, Catalog)>, OfferError> {
+    let Some(bytes) = read_if_present(path).map_err(OfferError::File)? else { return Ok(None) };
     let file: CatalogFile = serde_json::from_slice(&bytes)
         .map_err(|source| OfferError::Json { path: path.to_owned(), source })?;
     let claimed: Catalog = peek(path, &file.catalog)?;
@@ -104,7 +81,7 @@ pub fn read(path: &Path, validity: Validity) -> Result<Option<(CatalogFile, Cata
 }
 
 /// Checks the text of a catalog as a node that knows the first root would.
-pub fn check(
+pub(crate) fn check(
     path: &Path,
     document: &[u8],
     roots: &[Envelope],
@@ -126,7 +103,7 @@ pub fn check(
 }
 
 /// The chain of roots to sign under, and the newest of them.
-pub fn read_roots(path: &Path) -> Result<(Vec<Envelope>, Root), OfferError> {
+pub(crate) fn roots(path: &Path) -> Result<(Vec<Envelope>, Root), OfferError> {
     let bytes = std::fs::read(path)
         .map_err(|source| OfferError::File(FileError::Read { path: path.to_owned(), source }))?;
     let roots: Vec<Envelope> = serde_json::from_slice(&bytes)

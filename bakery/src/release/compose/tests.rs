@@ -7,9 +7,9 @@ use sysext_manifests::envelope::Role;
 
 use super::*;
 use crate::fake::{Desk, NOW, files, time};
-use crate::offer::OfferError;
-use crate::record::RecordError;
+use crate::release::read::OfferError;
 use crate::store::FileError;
+use crate::store::record::RecordError;
 
 fn manifest(desk: &Desk, name: &str, file: &str) -> String {
     fs::read_to_string(desk.store.file(name, file)).unwrap()
@@ -98,7 +98,7 @@ fn other_bytes_under_an_offered_name_are_refused() {
     let error = desk.index().unwrap_err();
     assert_eq!(error.to_string(), "x/x-1.0-x86-64.raw was offered in serial 1 with other bytes");
     assert!(error.hint().unwrap().contains("--revision"));
-    desk.replaced = Replaced::Accept;
+    desk.overwrite = Overwrite::Allow;
     let notes = desk.index().unwrap().notes;
     assert_eq!(notes, [Note::Replaced { image: "x/x-1.0-x86-64.raw".to_owned() }]);
 }
@@ -257,7 +257,7 @@ fn request(desk: &Desk) -> Request<'_> {
         root: &desk.root,
         valid_for: None,
         now: desk.now,
-        replaced: Replaced::Refuse,
+        overwrite: Overwrite::Refuse,
         signers: Signers::All,
         purpose: Purpose::Offer,
     }

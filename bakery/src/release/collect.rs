@@ -7,14 +7,16 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sysext_manifests::catalog::{Catalog, Extension, Instance};
 
-use super::{IndexError, Replaced};
-use crate::record::Record;
+use super::error::IndexError;
+use crate::naming::file_name;
+use crate::store::Overwrite;
+use crate::store::record::Record;
 use crate::store::{self, Store};
 
 /// What the publisher should know about a release.
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Note {
+pub(crate) enum Note {
     /// An image was offered or recorded, and is gone.
     Dropped {
         /// The image.
@@ -81,9 +83,9 @@ impl fmt::Display for Note {
 pub(super) fn collect(
     store: &Store,
     previous: Option<&Catalog>,
-    replaced: Replaced,
+    overwrite: Overwrite,
 ) -> Result<(BTreeMap<String, Extension>, Vec<Note>), IndexError> {
-    let mut collecting = Collecting { store, previous, replaced, notes: Vec::new() };
+    let mut collecting = Collecting { store, previous, overwrite, notes: Vec::new() };
     let names = store.extensions().map_err(IndexError::File)?;
     let mut extensions = BTreeMap::new();
     for name in &names {
@@ -98,15 +100,10 @@ pub(super) fn collect(
     Ok((extensions, collecting.notes))
 }
 
-/// The last part of a URL.
-pub(super) fn file_name(url: &str) -> &str {
-    url.rsplit('/').next().unwrap_or(url)
-}
-
 struct Collecting<'a> {
     store: &'a Store,
     previous: Option<&'a Catalog>,
-    replaced: Replaced,
+    overwrite: Overwrite,
     notes: Vec<Note>,
 }
 
@@ -200,12 +197,12 @@ impl Collecting<'_> {
             return Ok(());
         }
         let image = instance.image.url.clone();
-        match self.replaced {
-            Replaced::Refuse => {
+        match self.overwrite {
+            Overwrite::Refuse => {
                 let serial = self.previous.map_or(0, |catalog| catalog.serial);
                 Err(IndexError::Replaced { image, serial })
             }
-            Replaced::Accept => {
+            Overwrite::Allow => {
                 self.notes.push(Note::Replaced { image });
                 Ok(())
             }

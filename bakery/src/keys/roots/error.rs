@@ -12,133 +12,43 @@ use crate::store::FileError;
 
 /// Why a chain of roots is not what it should be.
 #[derive(Debug, thiserror::Error)]
-pub enum RootError {
-    /// A file.
+pub(crate) enum RootError {
     #[error(transparent)]
     File(FileError),
-    /// A key, or signing with it.
     #[error(transparent)]
     Key(KeyError),
-    /// Not the expected JSON.
     #[error("{path} is not readable at line {} column {}", .source.line(), .source.column(), path = .path.display())]
-    Json {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: serde_json::Error,
-    },
-    /// A root that is not readable, or a signature under it that does not fit.
+    Json { path: PathBuf, source: serde_json::Error },
     #[error("{path}: root {position} in it is damaged or was altered", path = .path.display())]
-    Envelope {
-        /// The file.
-        path: PathBuf,
-        /// Which one, counted from 1.
-        position: usize,
-        /// What is wrong.
-        source: EnvelopeError,
-    },
-    /// No root at all.
+    Envelope { path: PathBuf, position: usize, source: EnvelopeError },
     #[error("{path} holds no root", path = .path.display())]
-    Empty {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The last number there is.
+    Empty { path: PathBuf },
     #[error("{path} has no next root", path = .path.display())]
-    End {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Keys that do not make a role.
+    End { path: PathBuf },
     #[error("these {role} keys cannot be used")]
-    Role {
-        /// `root` or `catalog`.
-        role: &'static str,
-        /// What is wrong.
-        source: EnvelopeError,
-    },
-    /// Somebody would have two voices.
+    Role { role: &'static str, source: EnvelopeError },
     #[error("{key} is twice among the {role} keys")]
-    Twice {
-        /// `root` or `catalog`.
-        role: &'static str,
-        /// The key.
-        key: String,
-    },
-    /// The root could not be packed.
+    Twice { role: &'static str, key: String },
     #[error("cannot pack the root to be signed")]
     Pack(#[source] std::io::Error),
-    /// The key signed already.
     #[error("{key} has signed root {number} already, and counts once")]
-    Again {
-        /// The root's number.
-        number: u64,
-        /// The key.
-        key: String,
-    },
-    /// The key's signature would count for nothing.
+    Again { number: u64, key: String },
     #[error("{key} is neither among the keys of root {number} nor of the one before it")]
-    Stranger {
-        /// The root's number.
-        number: u64,
-        /// The key.
-        key: String,
-    },
-    /// Two files that propose different things.
+    Stranger { number: u64, key: String },
     #[error("{other} proposes something else than {path}", path = .path.display(), other = .other.display())]
-    OtherProposal {
-        /// A file.
-        path: PathBuf,
-        /// The other.
-        other: PathBuf,
-    },
-    /// The proposal goes on from another chain.
+    OtherProposal { path: PathBuf, other: PathBuf },
     #[error("{path} does not go on from the roots in {to}", path = .path.display(), to = .to.display())]
-    OtherChain {
-        /// The proposal.
-        path: PathBuf,
-        /// The chain.
-        to: PathBuf,
-    },
-    /// Signatures are missing.
+    OtherChain { path: PathBuf, to: PathBuf },
     #[error("root {number} in {path} is not signed by enough: {}", list(.needs), path = .path.display())]
-    Unsigned {
-        /// The file.
-        path: PathBuf,
-        /// The root's number.
-        number: u64,
-        /// Whose signatures it needs.
-        needs: Vec<Need>,
-    },
-    /// Nodes would refuse the chain.
+    Unsigned { path: PathBuf, number: u64, needs: Vec<Need> },
     #[error("nodes would not follow these roots")]
     Trust(#[source] TrustError),
-    /// Nodes would not get to the end of the chain.
     #[error("nodes would not get to root {number} in {path}: they stay at root {reached}", path = .path.display())]
-    Unreached {
-        /// The file.
-        path: PathBuf,
-        /// The root's number.
-        number: u64,
-        /// How far they get.
-        reached: u64,
-    },
-    /// The root ended before it began.
+    Unreached { path: PathBuf, number: u64, reached: u64 },
     #[error("root {number} expired at {expires} (it is {now} here)")]
-    Expired {
-        /// The root's number.
-        number: u64,
-        /// When it ended.
-        expires: Timestamp,
-        /// The time.
-        now: Timestamp,
-    },
-    /// A file is there already.
+    Expired { number: u64, expires: Timestamp, now: Timestamp },
     #[error("{path} exists, and proposals are never overwritten", path = .path.display())]
-    Exists {
-        /// The file.
-        path: PathBuf,
-    },
+    Exists { path: PathBuf },
 }
 
 /// Whose signatures are missing.
@@ -153,7 +63,7 @@ fn list(needs: &[Need]) -> String {
 
 impl RootError {
     /// What the reader can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         Some(match self {
             Self::File(error) => return error.hint(),
             Self::Key(error) => return error.hint(),

@@ -8,68 +8,44 @@ use sysext_manifests::catalog::Instance;
 use crate::naming::{self, NamingError};
 
 /// The version of the record's format.
-pub const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 
 /// One baked image.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
-pub struct Record {
+pub(crate) struct Record {
     /// [`FORMAT`].
-    pub version: u32,
+    pub(crate) version: u32,
     /// The extension.
-    pub name: String,
+    pub(crate) name: String,
     /// A sentence about it.
-    pub description: String,
+    pub(crate) description: String,
     /// Where its upstream lives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub homepage: Option<String>,
+    pub(crate) homepage: Option<String>,
     /// An SPDX expression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub license: Option<String>,
+    pub(crate) license: Option<String>,
     /// What the catalog will say.
-    pub instance: Instance,
+    pub(crate) instance: Instance,
 }
 
 /// Why a record is not usable.
 #[derive(Debug, thiserror::Error)]
-pub enum RecordError {
-    /// Not the expected JSON.
+pub(crate) enum RecordError {
     #[error("the record {file} is not readable at line {} column {}", .source.line(), .source.column())]
-    Json {
-        /// The record.
-        file: String,
-        /// What is wrong.
-        source: serde_json::Error,
-    },
-    /// Written by another version of this program.
+    Json { file: String, source: serde_json::Error },
     #[error("the record {file} has format {found}, this program reads format {FORMAT}")]
-    Format {
-        /// The record.
-        file: String,
-        /// Its format.
-        found: u32,
-    },
-    /// It lies under another name than it describes.
+    Format { file: String, found: u32 },
     #[error("the record {file} describes {described}")]
-    Misplaced {
-        /// The record.
-        file: String,
-        /// What it is about.
-        described: String,
-    },
-    /// A name or version that cannot be published.
+    Misplaced { file: String, described: String },
     #[error("the record {file} cannot be published")]
-    Naming {
-        /// The record.
-        file: String,
-        /// Why not.
-        source: NamingError,
-    },
+    Naming { file: String, source: NamingError },
 }
 
 impl RecordError {
     /// What the reader can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Json { .. } | Self::Misplaced { .. } | Self::Naming { .. } => {
                 Some("remove the record and bake the image again".to_owned())
@@ -81,12 +57,12 @@ impl RecordError {
 
 impl Record {
     /// The image's file name without `.raw`.
-    pub fn stem(&self) -> Result<String, NamingError> {
+    pub(crate) fn stem(&self) -> Result<String, NamingError> {
         naming::stem(&self.name, &self.instance.version, self.instance.arch)
     }
 
     /// Reads the record that lies at `path`, `NAME/NAME-VERSION-ARCH.json`.
-    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, RecordError> {
+    pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, RecordError> {
         let file = path.display().to_string();
         let record: Self = serde_json::from_slice(bytes)
             .map_err(|source| RecordError::Json { file: file.clone(), source })?;
@@ -105,6 +81,6 @@ impl Record {
 }
 
 /// Where an image is in every layout, relative to the repository.
-pub fn image_url(name: &str, stem: &str) -> String {
+pub(crate) fn image_url(name: &str, stem: &str) -> String {
     format!("{name}/{stem}.raw")
 }

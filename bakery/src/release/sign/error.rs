@@ -7,132 +7,53 @@ use sysext_manifests::envelope::EnvelopeError;
 use sysext_manifests::trust::TrustError;
 
 use crate::keys::KeyError;
-use crate::offer::OfferError;
-use crate::openpgp::OpenPgpKeyError;
-use crate::publish::PublishError;
+use crate::keys::openpgp::OpenPgpKeyError;
+use crate::release::check::CheckError;
+use crate::release::read::OfferError;
 use crate::store::FileError;
 
 /// Why nothing was signed.
 #[derive(Debug, thiserror::Error)]
-pub enum SignError {
-    /// A file.
+pub(crate) enum SignError {
     #[error(transparent)]
     File(FileError),
-    /// A finished release.
     #[error(transparent)]
     Offer(OfferError),
-    /// Signing.
     #[error(transparent)]
     Key(KeyError),
-    /// Signing for stock tools.
     #[error(transparent)]
     OpenPgp(OpenPgpKeyError),
-    /// Not the expected JSON.
     #[error("{path} is not readable at line {} column {}", .source.line(), .source.column(), path = .path.display())]
-    Json {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: serde_json::Error,
-    },
-    /// There is no release.
+    Json { path: PathBuf, source: serde_json::Error },
     #[error("{path} does not exist", path = .path.display())]
-    NotIndexed {
-        /// The catalog that should be there.
-        path: PathBuf,
-    },
-    /// There is no root to sign under.
+    NotIndexed { path: PathBuf },
     #[error("{path} holds no root", path = .path.display())]
-    NoRoot {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Something inside is damaged, or a signature does not fit.
+    NoRoot { path: PathBuf },
     #[error("{path} is damaged or was altered", path = .path.display())]
-    Envelope {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: EnvelopeError,
-    },
-    /// The chain of roots does not hold.
+    Envelope { path: PathBuf, source: EnvelopeError },
     #[error("no node would follow the roots in {path}", path = .path.display())]
-    Trust {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: TrustError,
-    },
-    /// It was made under another root than the newest.
+    Trust { path: PathBuf, source: TrustError },
     #[error("the release in {path} belongs to root {found}, the newest root is {newest}", path = .path.display())]
-    OtherRoot {
-        /// The file.
-        path: PathBuf,
-        /// Its root's number.
-        found: u64,
-        /// The newest root's number.
-        newest: u64,
-    },
-    /// It is another repository's.
+    OtherRoot { path: PathBuf, found: u64, newest: u64 },
     #[error("{store} is the store of the repository {repository}, the release to sign is of {found}", store = .store.display())]
-    OtherRepository {
-        /// The store.
-        store: PathBuf,
-        /// The repository of the release.
-        found: String,
-        /// The store's.
-        repository: String,
-    },
-    /// Another release was finished meanwhile.
+    OtherRepository { store: PathBuf, found: String, repository: String },
     #[error("the release in {path} has serial {serial}, and the store has finished serial {last}", path = .path.display())]
-    Overtaken {
-        /// The file.
-        path: PathBuf,
-        /// Its serial.
-        serial: u64,
-        /// The finished one's.
-        last: u64,
-    },
-    /// Its life is over.
+    Overtaken { path: PathBuf, serial: u64, last: u64 },
     #[error("the release in {path} ended at {expires} (it is {now} here)", path = .path.display())]
-    Ended {
-        /// The file.
-        path: PathBuf,
-        /// When it ended.
-        expires: Timestamp,
-        /// The time.
-        now: Timestamp,
-    },
-    /// What it offers is not what is in the store.
+    Ended { path: PathBuf, expires: Timestamp, now: Timestamp },
     #[error("the release is not that of this store")]
-    Store(#[source] PublishError),
-    /// The key's signature would count for nothing.
+    Store(#[source] CheckError),
     #[error("{key} is not among the catalog keys of root {root}")]
-    Stranger {
-        /// The key.
-        key: String,
-        /// The root's number.
-        root: u64,
-    },
-    /// The key signed already.
+    Stranger { key: String, root: u64 },
     #[error("{key} has signed serial {serial} already, and counts once")]
-    Again {
-        /// The key.
-        key: String,
-        /// The serial.
-        serial: u64,
-    },
-    /// The catalog names other OpenPGP signatures.
+    Again { key: String, serial: u64 },
     #[error("the release names the OpenPGP signatures of {name}, which were made with it")]
-    Named {
-        /// The extension.
-        name: String,
-    },
+    Named { name: String },
 }
 
 impl SignError {
     /// What the reader can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         Some(match self {
             Self::File(error) => return error.hint(),
             Self::Offer(error) => return error.hint(),

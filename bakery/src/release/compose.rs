@@ -12,19 +12,15 @@ use sysext_manifests::checksums;
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::envelope::{Envelope, is_same_key};
 
+use crate::keys::openpgp::{self, OpenPgpKey};
 use crate::keys::{KeyError, SigningKey};
 use crate::naming;
-use crate::offer::{self, OfferError, Validity};
-use crate::openpgp::{self, OpenPgpKey};
-use crate::sign;
-use crate::store::{self, Pending, Store};
+use crate::release::read::{self, OfferError, Validity};
+use crate::store::{self, Overwrite, Pending, Store};
 
-mod collect;
-mod error;
-mod listing;
-
-pub use collect::Note;
-pub use error::IndexError;
+use super::collect::{self, Note};
+use super::error::IndexError;
+use super::manifests::{self, Publication};
 
 /// How long a catalog lives unless said otherwise: long enough for a monthly release, short enough that
 /// a mirror cannot hold nodes back for a season.
@@ -32,36 +28,36 @@ const LIFE_DEFAULT_DAYS: u32 = 30;
 
 /// What to make a release of, and how.
 #[derive(Debug)]
-pub struct Request<'a> {
+pub(crate) struct Request<'a> {
     /// The images and their records.
-    pub store: &'a Store,
+    pub(crate) store: &'a Store,
     /// The repository's name.
-    pub repository: &'a str,
+    pub(crate) repository: &'a str,
     /// Where nodes will find the repository.
-    pub url: &'a str,
+    pub(crate) url: &'a str,
     /// The keys that sign: at least as many as the newest root wants, unless others sign later.
-    pub keys: &'a [SigningKey],
+    pub(crate) keys: &'a [SigningKey],
     /// The key that signs what stock tools read, if they are to check that.
-    pub openpgp: Option<&'a OpenPgpKey>,
+    pub(crate) openpgp: Option<&'a OpenPgpKey>,
     /// The chain of roots.
-    pub roots: &'a [Envelope],
+    pub(crate) roots: &'a [Envelope],
     /// The newest root.
-    pub root: &'a Root,
+    pub(crate) root: &'a Root,
     /// For how many days to vouch, also towards stock systemd-sysupdate.
-    pub valid_for: Option<u32>,
+    pub(crate) valid_for: Option<u32>,
     /// The time of signing.
-    pub now: Timestamp,
+    pub(crate) now: Timestamp,
     /// What to do about an image that changed after it was offered.
-    pub replaced: Replaced,
+    pub(crate) overwrite: Overwrite,
     /// What the release is for.
-    pub purpose: Purpose,
+    pub(crate) purpose: Purpose,
     /// Who signs.
-    pub signers: Signers,
+    pub(crate) signers: Signers,
 }
 
 /// Who signs a release.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Signers {
+pub(crate) enum Signers {
     /// As many as the root wants, now.
     #[default]
     All,
@@ -71,7 +67,7 @@ pub enum Signers {
 
 /// What a release is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Purpose {
+pub(crate) enum Purpose {
     /// To offer what is in the store.
     #[default]
     Offer,
@@ -79,46 +75,35 @@ pub enum Purpose {
     Refresh,
 }
 
-/// What to do about an image that changed under its name after it was offered: nodes that have the old
-/// bytes would never see the new ones.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Replaced {
-    /// Refuse the release.
-    #[default]
-    Refuse,
-    /// Offer the new bytes, because nobody has the old ones.
-    Accept,
-}
-
 /// What was released.
 #[derive(Clone, Debug, Serialize)]
-pub struct Indexed {
+pub(crate) struct Indexed {
     /// The repository's name.
-    pub repository: String,
+    pub(crate) repository: String,
     /// The catalog's serial.
-    pub serial: u64,
+    pub(crate) serial: u64,
     /// When it was signed.
-    pub issued: Timestamp,
+    pub(crate) issued: Timestamp,
     /// When it ends.
-    pub expires: Timestamp,
+    pub(crate) expires: Timestamp,
     /// The key that signed, or the first of them.
-    pub key: String,
+    pub(crate) key: String,
     /// All keys that signed.
-    pub keys: Vec<String>,
+    pub(crate) keys: Vec<String>,
     /// How many others must still sign before it can be published.
-    pub missing: usize,
+    pub(crate) missing: usize,
     /// The OpenPGP certificate that signed the stock manifests, by its fingerprint.
-    pub openpgp: Option<String>,
+    pub(crate) openpgp: Option<String>,
     /// The digest of `catalog.json`.
-    pub sha256: Sha256,
+    pub(crate) sha256: Sha256,
     /// How many images of each extension are on offer.
-    pub extensions: BTreeMap<String, usize>,
+    pub(crate) extensions: BTreeMap<String, usize>,
     /// What the publisher should know.
-    pub notes: Vec<Note>,
+    pub(crate) notes: Vec<Note>,
 }
 
 /// Makes a release of what is in the store.
-pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
+pub(crate) fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
     let Request { store, now, root, .. } = request;
     naming::check_repository(request.repository).map_err(IndexError::Naming)?;
     check_keys(request)?;
@@ -131,7 +116,7 @@ pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
     let path = store.catalog();
     // Held to the end: two releases at once would give out the same serial.
     let mut pending = Pending::create(&path).map_err(IndexError::File)?;
-    let previous = offer::read(&path, Validity::Ended).map_err(IndexError::Offer)?;
+    let previous = read::catalog(&path, Validity::Ended).map_err(IndexError::Offer)?;
     if let Some((file, last)) = &previous {
         check_follows(request, last)?;
         if last.root > root.number && file.roots.first() == request.roots.first() {
@@ -141,10 +126,17 @@ pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
     let waiting = waiting(store)?;
     let (last_roots, previous) = previous.map(|(file, catalog)| (file.roots, catalog)).unzip();
 
-    let (mut extensions, mut notes) = collect::collect(store, previous.as_ref(), request.replaced)?;
+    let (mut extensions, mut notes) = collect::collect(store, previous.as_ref(), request.overwrite)?;
+    let publication = Publication {
+        repository: request.repository,
+        url: request.url,
+        openpgp: request.openpgp,
+        now: *now,
+        best_before: request.valid_for.map(|_| expires),
+    };
     let mut files = Vec::new();
     for (name, extension) in &mut extensions {
-        let listed = listing::files(request, name, extension, expires)?;
+        let listed = manifests::files(&publication, name, extension)?;
         extension.manifests = listed
             .iter()
             .filter(|(file, _)| file != checksums::FILE_NAME)
@@ -175,12 +167,12 @@ pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
         expires,
         extensions,
     };
-    let sealed = seal(request.keys, &catalog, &sign::what(&catalog))?;
+    let sealed = seal(request.keys, &catalog, &comment(&catalog))?;
     let file = CatalogFile { version: FORMAT, roots: request.roots.to_vec(), catalog: sealed };
     let mut document = serde_json::to_vec_pretty(&file).map_err(IndexError::Json)?;
     document.push(b'\n');
     let missing = root.catalog.threshold.saturating_sub(request.keys.len());
-    let checked = offer::check(&path, &document, &file.roots, request.repository, Validity::At(*now));
+    let checked = read::check(&path, &document, &file.roots, request.repository, Validity::At(*now));
     match checked {
         Err(error) if !(missing > 0 && error.is_too_few()) => return Err(IndexError::Offer(error)),
         _ => {}
@@ -188,7 +180,7 @@ pub fn index(request: &Request<'_>) -> Result<Indexed, IndexError> {
 
     // Whatever waited for signatures, or was signed afterwards, is of another release from here on
     for path in [store.pending_catalog(), store.openpgp_record()] {
-        store::remove_if_there(&path).map_err(IndexError::File)?;
+        store::remove_if_present(&path).map_err(IndexError::File)?;
     }
     if request.openpgp.is_none() {
         for name in catalog.extensions.keys() {
@@ -275,7 +267,7 @@ fn check_keys(request: &Request<'_>) -> Result<(), IndexError> {
 /// A release that waits for signatures, and that this one replaces. Some may have signed it.
 fn waiting(store: &Store) -> Result<Option<Catalog>, IndexError> {
     let path = store.pending_catalog();
-    let Some(bytes) = store::read_if_there(&path).map_err(IndexError::File)? else { return Ok(None) };
+    let Some(bytes) = store::read_if_present(&path).map_err(IndexError::File)? else { return Ok(None) };
     let file: CatalogFile = serde_json::from_slice(&bytes)
         .map_err(|source| IndexError::Offer(OfferError::Json { path: path.clone(), source }))?;
     let catalog = file.catalog.unpack_unverified();
@@ -302,6 +294,11 @@ fn seal(keys: &[SigningKey], catalog: &Catalog, what: &str) -> Result<Envelope, 
     Ok(Envelope::seal(&packed, signatures.map_err(IndexError::Key)?))
 }
 
+/// The trusted comment of every signature of a catalog.
+pub(super) fn comment(catalog: &Catalog) -> String {
+    format!("catalog {} of {}", catalog.serial, catalog.repository)
+}
+
 /// When the catalog ends. Stock tools know days only, so a life they are told ends at midnight UTC, and
 /// never earlier than promised.
 fn expiry(now: Timestamp, valid_for: Option<u32>) -> Result<Timestamp, IndexError> {
@@ -324,13 +321,13 @@ fn expiry(now: Timestamp, valid_for: Option<u32>) -> Result<Timestamp, IndexErro
 fn remove_signatures(store: &Store, name: &str) -> Result<(), IndexError> {
     [openpgp::ARMORED, openpgp::BINARY]
         .iter()
-        .try_for_each(|file| store::remove_if_there(&store.file(name, file)).map_err(IndexError::File))
+        .try_for_each(|file| store::remove_if_present(&store.file(name, file)).map_err(IndexError::File))
 }
 
 /// No published name of an extension may extend another. Signatures are not listed in the manifest, so
 /// that nothing can be installed under their names.
 fn check_names(extension: &Extension) -> Result<(), IndexError> {
-    let images = extension.instances.iter().map(|instance| collect::file_name(&instance.image.url));
+    let images = extension.instances.iter().map(|instance| naming::file_name(&instance.image.url));
     let is_signature = |name: &&str| matches!(*name, openpgp::ARMORED | openpgp::BINARY);
     let manifests = extension.manifests.keys().map(String::as_str).filter(|name| !is_signature(name));
     let names = images.chain(manifests).chain([checksums::FILE_NAME]);

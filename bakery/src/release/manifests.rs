@@ -7,9 +7,21 @@ use sysext_manifests::checksums::{self, Checksums, Entry};
 use sysext_manifests::specifier;
 use sysext_manifests::transfer::{Activate, TransferText, VerifyText};
 
-use super::{IndexError, Request, collect};
+use super::error::IndexError;
+use crate::keys::openpgp::{self, OpenPgpKey, Signatures};
 use crate::naming;
-use crate::openpgp::{self, Signatures};
+
+/// What the manifests of every extension have in common.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Publication<'a> {
+    pub(super) repository: &'a str,
+    pub(super) url: &'a str,
+    /// The key that signs `SHA256SUMS`, if one does.
+    pub(super) openpgp: Option<&'a OpenPgpKey>,
+    pub(super) now: Timestamp,
+    /// The end of the last day on which stock tools accept the release, if they are given one.
+    pub(super) best_before: Option<Timestamp>,
+}
 
 /// How many versions a node keeps: the one in use, the one before it, and the next.
 const INSTANCES_MAX: u64 = 3;
@@ -21,22 +33,21 @@ const INSTANCES_MAX: u64 = 3;
 /// A stream has no transfer file of its own: systemd takes what `@v` stands for as the version, so
 /// that `NAME-v1.32.@v` would call a version `1` which everything else calls `v1.32.1`.
 pub(super) fn files(
-    request: &Request<'_>,
+    publication: &Publication<'_>,
     name: &str,
     extension: &Extension,
-    expires: Timestamp,
 ) -> Result<Vec<(String, Vec<u8>)>, IndexError> {
-    let transfer = transfer(request, name, extension)
+    let transfer = transfer(publication, name, extension)
         .render()
         .map_err(|source| IndexError::Transfer { name: name.to_owned(), source })?
         .into_bytes();
-    let sums = checksums(extension, request.valid_for.map(|_| expires))
+    let sums = checksums(extension, publication.best_before)
         .render()
         .map_err(|source| IndexError::Checksums { name: name.to_owned(), source })?
         .into_bytes();
     let mut files = Vec::new();
-    if let Some(key) = request.openpgp {
-        let Signatures { armored, binary } = key.sign(&sums, request.now).map_err(IndexError::OpenPgp)?;
+    if let Some(key) = publication.openpgp {
+        let Signatures { armored, binary } = key.sign(&sums, publication.now).map_err(IndexError::OpenPgp)?;
         files.push((openpgp::ARMORED.to_owned(), armored));
         files.push((openpgp::BINARY.to_owned(), binary));
     }
@@ -49,14 +60,14 @@ pub(super) fn files(
     Ok(files)
 }
 
-fn transfer(request: &Request<'_>, name: &str, extension: &Extension) -> TransferText {
-    let url = format!("{}/{name}/", request.url.trim_end_matches('/'));
+fn transfer(publication: &Publication<'_>, name: &str, extension: &Extension) -> TransferText {
+    let url = format!("{}/{name}/", publication.url.trim_end_matches('/'));
     let pattern = naming::match_pattern(name, "%a");
     let images = format!("/var/lib/sysupdate/images/{name}");
-    let verify = if request.openpgp.is_some() { VerifyText::OpenPgp } else { VerifyText::Unsigned };
+    let verify = if publication.openpgp.is_some() { VerifyText::OpenPgp } else { VerifyText::Unsigned };
     let what = if extension.description.is_empty() { name } else { &extension.description };
     let mut text = TransferText::new(specifier::escape(&url), pattern, images.as_str(), verify);
-    let keyring = match request.openpgp {
+    let keyring = match publication.openpgp {
         None => String::new(),
         Some(key) => format!(
             "\nStock systemd-sysupdate needs the public key {} in /etc/systemd/import-pubring.pgp\n\
@@ -71,7 +82,7 @@ fn transfer(request: &Request<'_>, name: &str, extension: &Extension) -> Transfe
     );
     text.current_symlink = Some(format!("/var/lib/extensions/{name}.raw"));
     text.instances_max = Some(INSTANCES_MAX);
-    text.repository = Some(request.repository.to_owned());
+    text.repository = Some(publication.repository.to_owned());
     text.activate = Some(Activate::Refresh);
     text
 }
@@ -80,7 +91,7 @@ fn transfer(request: &Request<'_>, name: &str, extension: &Extension) -> Transfe
 fn checksums(extension: &Extension, best_before: Option<Timestamp>) -> Checksums {
     let offered = extension.instances.iter().filter(|instance| instance.withdrawn.is_none());
     let entry = |instance: &Instance| Entry {
-        name: collect::file_name(&instance.image.url).to_owned(),
+        name: naming::file_name(&instance.image.url).to_owned(),
         sha256: instance.image.sha256,
     };
     Checksums {

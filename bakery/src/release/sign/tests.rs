@@ -6,8 +6,10 @@ use serde_json::Value;
 
 use super::*;
 use crate::fake::{Desk, NOW, files, time};
-use crate::index::{IndexError, Signers};
 use crate::publish::PublishError;
+use crate::release::check::CheckError;
+use crate::release::compose::Signers;
+use crate::release::error::IndexError;
 
 /// Two of three must sign, and the first did: serial 1 waits.
 fn waiting() -> (Desk, Vec<SigningKey>) {
@@ -162,13 +164,13 @@ fn the_finished_release_stays_until_the_next_is_whole() {
 #[cfg(feature = "openpgp")]
 mod openpgp_keys {
     use super::*;
-    use crate::openpgp::{ARMORED, BINARY};
+    use crate::keys::openpgp::{ARMORED, BINARY};
 
     fn key(desk: &Desk) -> OpenPgpKey {
         use std::os::unix::fs::PermissionsExt as _;
 
         let path = desk.store.root().join("signing.pgp");
-        fs::write(&path, include_bytes!("../openpgp/fixtures/signing.pgp")).unwrap();
+        fs::write(&path, include_bytes!("../../keys/openpgp/fixtures/signing.pgp")).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         OpenPgpKey::read(&path, None).unwrap()
     }
@@ -222,7 +224,7 @@ mod openpgp_keys {
         open(&desk).unwrap().sign_lists(&key(&desk)).unwrap();
         fs::write(desk.store.file("x", BINARY), "other").unwrap();
         let error = desk.publish().unwrap_err();
-        assert!(matches!(error, PublishError::Damaged { .. }), "{error}");
+        assert!(matches!(error, PublishError::Check(CheckError::Damaged { .. })), "{error}");
     }
 
     #[test]

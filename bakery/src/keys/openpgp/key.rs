@@ -18,7 +18,7 @@ use crate::keys::{self, Password};
 const KEY_MAX: u64 = 1 << 20;
 
 /// A key that signs manifests.
-pub struct OpenPgpKey {
+pub(crate) struct OpenPgpKey {
     path: PathBuf,
     key: SignedSecretKey,
     password: pgp::types::Password,
@@ -43,7 +43,7 @@ enum Failure {
 
 impl OpenPgpKey {
     /// Reads a secret key, binary or armoured.
-    pub fn read(path: &Path, password: Option<&Password>) -> Result<Self, OpenPgpKeyError> {
+    pub(crate) fn read(path: &Path, password: Option<&Password>) -> Result<Self, OpenPgpKeyError> {
         let bytes = keys::read_secret_bytes(path, KEY_MAX).map_err(OpenPgpKeyError::File)?;
         let unreadable = |reason: String| OpenPgpKeyError::Unreadable { path: path.to_owned(), reason };
         // The library's words are not passed on: they may carry what they are about
@@ -62,12 +62,12 @@ impl OpenPgpKey {
     }
 
     /// The fingerprint of the certificate: what nodes compare.
-    pub fn fingerprint(&self) -> String {
+    pub(crate) fn fingerprint(&self) -> String {
         self.keyring.fingerprints().concat()
     }
 
     /// Signs with the newest of its keys whose signature a node would accept now.
-    pub fn sign(&self, document: &[u8], now: Timestamp) -> Result<Signatures, OpenPgpKeyError> {
+    pub(crate) fn sign(&self, document: &[u8], now: Timestamp) -> Result<Signatures, OpenPgpKeyError> {
         let mut subkeys: Vec<_> = self.key.secret_subkeys.iter().map(|subkey| &subkey.key).collect();
         subkeys.sort_by_key(|key| std::cmp::Reverse(key.created_at().as_secs()));
         let mut failures = Vec::new();

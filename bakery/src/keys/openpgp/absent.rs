@@ -9,21 +9,21 @@ use crate::keys::Password;
 
 /// There is none.
 #[derive(Debug)]
-pub enum OpenPgpKey {}
+pub(crate) enum OpenPgpKey {}
 
 impl OpenPgpKey {
     /// Fails.
-    pub fn read(path: &Path, _password: Option<&Password>) -> Result<Self, OpenPgpKeyError> {
+    pub(crate) fn read(path: &Path, _password: Option<&Password>) -> Result<Self, OpenPgpKeyError> {
         Err(OpenPgpKeyError::Absent { path: path.to_owned() })
     }
 
     /// Cannot be asked.
-    pub fn fingerprint(&self) -> String {
+    pub(crate) fn fingerprint(&self) -> String {
         match *self {}
     }
 
     /// Cannot be asked.
-    pub fn sign(&self, _document: &[u8], _now: Timestamp) -> Result<Signatures, OpenPgpKeyError> {
+    pub(crate) fn sign(&self, _document: &[u8], _now: Timestamp) -> Result<Signatures, OpenPgpKeyError> {
         match *self {}
     }
 }

@@ -1,0 +1,4 @@
+//! An image opened for reading.
+
+pub(crate) mod extension_release;
+pub(crate) mod opened;
