@@ -6,9 +6,9 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
+use jiff::tz::Offset;
 
 use crate::digest::{DigestError, Sha256};
 
@@ -344,7 +344,7 @@ fn parse_date(text: &str) -> Option<Date> {
 
 /// The day's first instant in UTC.
 fn start_of(date: Date) -> Option<Timestamp> {
-    date.to_zoned(TimeZone::UTC).as_ref().map(Zoned::timestamp).ok()
+    Offset::UTC.to_timestamp(date.at(0, 0, 0, 0)).ok()
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
 //! One writer at a time. Readers never take the lock.
 
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 /// The permission bits of the lock: whoever can open it, if only for reading, can hold it for ever.
@@ -32,7 +31,7 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // Closing alone would leave it to a child that is just being started and has the file too. If this
         // fails, closing still lets go of it, only later.
-        let _closing_does = flock(&self.file, FlockOperation::Unlock);
+        let _closing_does = self.file.unlock();
     }
 }
 
@@ -81,9 +80,9 @@ impl Lock {
             .map_err(unusable)?;
         // Another umask, or an earlier version of this program, may have made it readable.
         file.set_permissions(Permissions::from_mode(MODE)).map_err(unusable)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        match file.try_lock() {
             Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
+            Err(TryLockError::WouldBlock) => {
                 let mut text = String::new();
                 let holder = match file.read_to_string(&mut text) {
                     Ok(_) => serde_json::from_str(&text).ok(),
@@ -91,7 +90,7 @@ impl Lock {
                 };
                 return Err(LockError::Held { path: path.to_owned(), holder });
             }
-            Err(errno) => return Err(unusable(errno.into())),
+            Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }
         let holder = Holder { pid: std::process::id(), verb: verb.to_owned(), since };
         let text = serde_json::to_vec(&holder).map_err(|error| unusable(error.into()))?;
