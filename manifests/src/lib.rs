@@ -10,6 +10,7 @@ pub mod digest;
 pub mod envelope;
 pub mod extension_release;
 pub mod feature;
+pub mod hint;
 pub mod ini;
 #[cfg(feature = "openpgp")]
 pub mod openpgp;

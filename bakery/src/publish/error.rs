@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use sysext_manifests::checksums::ChecksumsError;
 use sysext_manifests::digest::Sha256;
+use sysext_manifests::hint::Hint as _;
 
 use crate::offer::OfferError;
 use crate::store::FileError;
