@@ -17,6 +17,7 @@ use sysext_image::kernel::FloorError;
 use sysext_image::tree::TreeError;
 use sysext_manifests::architecture::UnknownArchitecture;
 use sysext_manifests::checksums::ChecksumsError;
+use sysext_manifests::hint::Hint as _;
 use sysext_manifests::transfer::HealthCheckError;
 
 use crate::bake::BakeError;

@@ -26,6 +26,7 @@ use sysext_image::kernel::KernelError;
 use sysext_image::{Codec, Floor, Format, squashfs};
 use sysext_manifests::architecture::Architecture;
 use sysext_manifests::catalog::Units;
+use sysext_manifests::hint::Hint as _;
 use sysext_manifests::transfer::{HealthCheck, HealthCheckError};
 
 use crate::naming;

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
+use sysext_manifests::hint::Hint as _;
 use sysext_manifests::openpgp::{KEYRING_LIMIT, Keyring, SIGNATURE_LIMIT};
 
 use crate::{Memory, Target, files};

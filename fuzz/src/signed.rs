@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use minisign::{PublicKey, SecretKey, SecretKeyBox};
 use sysext_manifests::catalog::{Catalog, CatalogFile, FORMAT, Root};
 use sysext_manifests::envelope::{Envelope, Role, Signature, UNPACKED_LIMIT};
+use sysext_manifests::hint::Hint as _;
 use sysext_manifests::repository::Repository;
 use sysext_manifests::trust::{self, Clock};
 

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::hint::Hint;
+
 macro_rules! architectures {
     ($($(#[$doc:meta])* $variant:ident = $name:literal from $($machine:literal)|+;)+) => {
         /// A processor architecture.
@@ -83,9 +85,8 @@ pub struct UnknownArchitecture {
     pub name: String,
 }
 
-impl UnknownArchitecture {
-    /// The name that was meant, if the text is what `uname -m` or another system calls it.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for UnknownArchitecture {
+    fn hint(&self) -> Option<String> {
         let machine = match self.name.as_str() {
             "amd64" => "x86_64",
             "armhf" => "armv7l",

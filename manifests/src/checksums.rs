@@ -11,6 +11,7 @@ use jiff::civil::Date;
 use jiff::tz::Offset;
 
 use crate::digest::{DigestError, Sha256};
+use crate::hint::Hint;
 
 /// The manifest's name below the source's URL.
 pub const FILE_NAME: &str = "SHA256SUMS";
@@ -121,9 +122,8 @@ pub enum ChecksumsError {
     },
 }
 
-impl ChecksumsError {
-    /// What the reader can do.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for ChecksumsError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Control { name, .. } if name.ends_with('\r') => {
                 Some("lines must end in a newline alone, not in a carriage return and a newline".to_owned())
@@ -166,6 +166,8 @@ pub struct Stale {
     /// What the clock says.
     pub now: Timestamp,
 }
+
+impl Hint for Stale {}
 
 /// The lines that a lenient reading left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::architecture::Architecture;
+use crate::hint::Hint;
 use crate::ini;
 use crate::os_release::OsRelease;
 use crate::pattern::PartitionUuid;
@@ -136,6 +137,8 @@ pub enum ConditionError {
         what: &'static str,
     },
 }
+
+impl Hint for ConditionError {}
 
 impl Subject {
     /// All of them.

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
 
+use crate::hint::Hint;
+
 /// A SHA-256 digest. Shown and stored as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sha256([u8; 32]);
@@ -25,6 +27,8 @@ pub enum DigestError {
         position: usize,
     },
 }
+
+impl Hint for DigestError {}
 
 impl Sha256 {
     /// The digest of some bytes that are in memory.

@@ -11,6 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::hint::Hint;
+
 /// How much JSON an envelope may unpack to, in bytes. A catalog of 35 extensions with 20 versions for
 /// two architectures is 1.6 MB.
 pub const UNPACKED_LIMIT: u64 = 32 << 20;
@@ -133,6 +135,8 @@ pub enum EnvelopeError {
     #[error("the signed part is not readable at line {} column {}: {}", .0.line(), .0.column(), .0)]
     Json(serde_json::Error),
 }
+
+impl Hint for EnvelopeError {}
 
 fn list(keys: &[String]) -> String {
     if keys.is_empty() { "nobody".to_owned() } else { keys.join(", ") }

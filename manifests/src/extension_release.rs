@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use crate::architecture::Architecture;
+use crate::hint::Hint;
 use crate::os_release::{OsRelease, OsReleaseError, OsReleaseWarning, quote};
 
 /// The directory of extension-release files in a system extension.
@@ -87,6 +88,8 @@ pub enum Mismatch {
         host: String,
     },
 }
+
+impl Hint for Mismatch {}
 
 impl ExtensionRelease {
     /// Reads a file's text.

@@ -3,6 +3,8 @@
 //! `[Section]`, `Key=value`, comments with `#` or `;`, a backslash at the end of a line to go on with
 //! the next one. Keys may repeat; what that means is for the reader of a file to say.
 
+use crate::hint::Hint;
+
 /// The longest line, continuations included, in bytes: systemd's `LONG_LINE_MAX`.
 pub const LINE_MAX: usize = 1024 * 1024;
 
@@ -103,9 +105,8 @@ pub enum IniError {
     },
 }
 
-impl IniError {
-    /// What the reader can do.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for IniError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Section { .. } => Some("a section header is [Name] on a line of its own".to_owned()),
             Self::Nul { .. } | Self::LongLine { .. } => None,

@@ -10,6 +10,7 @@ pub mod digest;
 pub mod envelope;
 pub mod extension_release;
 pub mod feature;
+pub mod hint;
 pub mod ini;
 #[cfg(feature = "openpgp")]
 pub mod openpgp;
@@ -17,8 +18,9 @@ pub mod os_release;
 pub mod pattern;
 pub mod repository;
 pub mod requirement;
-pub mod selection;
 pub mod specifier;
+pub mod stock;
 pub mod transfer;
 pub mod trust;
+pub mod update_set;
 pub mod version;

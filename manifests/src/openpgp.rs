@@ -17,6 +17,7 @@ pub use error::{KeyringNote, OpenPgpError, Unusable};
 pub use keyring::Keyring;
 
 use crate::checksums::{Checksums, ChecksumsError, ChecksumsWarning};
+use crate::hint::Hint;
 
 /// How long a detached signature may be, in bytes: RSA-4096 takes about 600, armoured 900; a publisher may
 /// put a few side by side, or the certificate into it.
@@ -55,9 +56,8 @@ pub enum SignedChecksumsError {
     Manifest(ChecksumsError),
 }
 
-impl SignedChecksumsError {
-    /// What the reader can do.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for SignedChecksumsError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Signature(error) => error.hint(),
             Self::Manifest(error) => error.hint(),

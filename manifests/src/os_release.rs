@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::hint::Hint;
+
 /// The fields of an os-release file. A key that stands twice has its last value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OsRelease {
@@ -21,6 +23,8 @@ pub enum OsReleaseError {
         line: usize,
     },
 }
+
+impl Hint for OsReleaseError {}
 
 /// Something odd that did not stop the reader.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]

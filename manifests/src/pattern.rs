@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::digest::Sha256;
+use crate::hint::Hint;
 use crate::version::Version;
 
 mod wildcard;
@@ -141,9 +142,8 @@ pub enum PatternError {
     },
 }
 
-impl PatternError {
-    /// What the reader can do.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for PatternError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Unknown { .. } => Some(format!("wildcards are {}; write @@ for an @", Wildcard::listing())),
             Self::TrailingAt { .. } => Some("write @@ for an @".to_owned()),
@@ -194,6 +194,8 @@ pub enum FormatError {
         length: usize,
     },
 }
+
+impl Hint for FormatError {}
 
 impl Pattern {
     /// The pattern as it was written.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::Root;
 use crate::envelope::{EnvelopeError, Role};
+use crate::hint::Hint;
 
 /// How long a repository file may be, in bytes. One with three keys and two mirrors has about 400.
 pub const FILE_LIMIT: usize = 64 << 10;
@@ -100,6 +101,8 @@ pub enum RepositoryError {
         source: EnvelopeError,
     },
 }
+
+impl Hint for RepositoryError {}
 
 impl Repository {
     /// Reads a repository file; `file` is for messages.

@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 use semver::{BuildMetadata, Prerelease, VersionReq};
 
+use crate::hint::Hint;
 use crate::version::{Version, VersionError, compare};
 
 /// What versions must fulfil.
@@ -63,9 +64,8 @@ pub enum RequirementError {
     },
 }
 
-impl RequirementError {
-    /// What the reader can do.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for RequirementError {
+    fn hint(&self) -> Option<String> {
         Some(
             "write for example 1.32.* for a stream, >=1.30, <1.33 for a range, or =1.32.4 for one version"
                 .to_owned(),

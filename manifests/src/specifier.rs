@@ -3,6 +3,7 @@
 //! What they expand to is passed in as an [`Identity`]; nothing is looked up here.
 
 use crate::architecture::Architecture;
+use crate::hint::Hint;
 use crate::os_release::OsRelease;
 
 /// Who the node is.
@@ -71,9 +72,8 @@ pub enum SpecifierError {
     },
 }
 
-impl SpecifierError {
-    /// What the reader can do.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for SpecifierError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Unknown { .. } => {
                 Some("known are %a %A %b %B %H %l %m %M %o %v %w %W %T %V; write %% for a %".to_owned())

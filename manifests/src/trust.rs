@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use crate::catalog::{Catalog, CatalogFile, FORMAT, Instance, Resource, Root};
 use crate::digest::Sha256;
 use crate::envelope::{Envelope, EnvelopeError};
+use crate::hint::Hint;
 #[cfg(feature = "openpgp")]
 use crate::openpgp::SignedChecksums;
 use crate::repository::{Marks, Repository};
@@ -186,6 +187,8 @@ pub enum VerifyError {
         found: u64,
     },
 }
+
+impl Hint for VerifyError {}
 
 impl<T> Unverified<T> {
     /// Something from outside; `sha256` and `size` were taken of its bytes while they were stored.

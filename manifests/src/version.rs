@@ -10,6 +10,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::hint::Hint;
+
 /// The longest version: it has to fit into a file name (`NAME_MAX`, in bytes).
 const LENGTH_MAX: usize = 255;
 
@@ -51,6 +53,8 @@ pub enum VersionError {
         text: String,
     },
 }
+
+impl Hint for VersionError {}
 
 /// Compares two raw strings as versions. Total: any two strings have an answer, the empty one included.
 pub fn compare(a: &str, b: &str) -> Ordering {

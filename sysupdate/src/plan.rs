@@ -19,7 +19,7 @@ mod tests;
 
 pub use removal::{Leaving, Removal, Surplus, Vacuum, vacuum};
 pub use survey::{Active, Hold, Idle, Line, Local, Offer, Offers, Origin, Request, Shown, Situation, Source};
-pub use sysext_manifests::selection::State;
+pub use sysext_manifests::update_set::State;
 
 /// Decides for every component by itself: none depends on what happens to another.
 pub fn plan(situations: &[Situation]) -> Plan {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use sysext_manifests::catalog::Catalog;
+use sysext_manifests::hint::Hint as _;
 use sysext_manifests::repository::Repository;
 use sysext_manifests::trust::{self, Admitted, Clock, Note, TrustError, Verified};
 

@@ -14,6 +14,7 @@ use sysext_image::pkcs7::{Certificate, PrivateKey, Signer};
 use sysext_image::tree::Kind;
 use sysext_image::{Floor, Format};
 use sysext_manifests::architecture::{Architecture, UnknownArchitecture};
+use sysext_manifests::hint::Hint as _;
 use sysext_manifests::transfer::HealthCheck;
 
 use super::progress::watch;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use sysext_manifests::catalog::Catalog;
 use sysext_manifests::checksums::{self, Checksums, ChecksumsError};
 use sysext_manifests::digest::Sha256;
+use sysext_manifests::hint::Hint as _;
 
 use crate::keys::openpgp;
 use crate::naming::{self, file_name};

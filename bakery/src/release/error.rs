@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use sysext_manifests::checksums::ChecksumsError;
+use sysext_manifests::hint::Hint as _;
 use sysext_manifests::transfer::TextError;
 
 use crate::keys::KeyError;

@@ -5,6 +5,7 @@ use sysext_manifests::checksums::Checksums;
 use sysext_manifests::condition::{Condition, Facts, Subject, Virtualization};
 use sysext_manifests::extension_release::{ExtensionRelease, Scope};
 use sysext_manifests::feature::{Feature, Kind};
+use sysext_manifests::hint::Hint as _;
 use sysext_manifests::ini;
 use sysext_manifests::os_release::{OsRelease, quote};
 use sysext_manifests::pattern::{Pattern, Patterns};

@@ -2,6 +2,7 @@
 //! its mirrors, so nothing in it may lead out of them, neither as written nor as a server or proxy decodes it.
 
 use super::{Catalog, Resource};
+use crate::hint::Hint;
 
 /// Why a URL names no file below the repository.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub enum UrlError {
     #[error("it has a space or a control character")]
     Control,
 }
+
+impl Hint for UrlError {}
 
 impl Resource {
     /// Whether the URL is a path below the repository.

@@ -4,6 +4,8 @@ use std::fmt;
 
 use jiff::Timestamp;
 
+use crate::hint::Hint;
+
 /// Why a keyring or a signature is not accepted. Keys are named by their fingerprints.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum OpenPgpError {
@@ -138,9 +140,8 @@ impl fmt::Display for Unusable {
     }
 }
 
-impl OpenPgpError {
-    /// What the reader can do.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for OpenPgpError {
+    fn hint(&self) -> Option<String> {
         Some(
             match self {
                 Self::Keyring { .. } => {

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::draft::is_url;
 use super::words::{self, Quotes, Words, WordsError};
+use crate::hint::Hint;
 
 /// A check that runs after activation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,9 +72,8 @@ pub enum HealthCheckError {
     },
 }
 
-impl HealthCheckError {
-    /// What the reader can do.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for HealthCheckError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Words { .. } | Self::NotUrl { .. } => None,
             Self::NotUnit { .. } => Some("write unit:NAME.service, with the suffix".to_owned()),

@@ -6,6 +6,7 @@ use super::{
     Activate, Channel, HealthCheckError, INSTANCES_MAX_FLOOR, RelativeTo, SourceType, SpanError, TargetType,
     WordsError,
 };
+use crate::hint::Hint;
 use crate::ini::{IniError, IniWarning};
 use crate::pattern::{PatternError, Wildcard};
 use crate::requirement::RequirementError;
@@ -206,9 +207,8 @@ pub enum TransferError {
     },
 }
 
-impl TransferError {
-    /// What the reader can do.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for TransferError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Ini(error) => error.hint(),
             Self::Pattern { reason, .. } => reason.hint(),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::hint::Hint;
+
 /// Why a text is no time span.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SpanError {
@@ -29,6 +31,8 @@ pub enum SpanError {
         text: String,
     },
 }
+
+impl Hint for SpanError {}
 
 const SECOND: u64 = 1_000_000;
 

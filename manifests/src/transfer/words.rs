@@ -2,6 +2,8 @@
 
 use std::str::Chars;
 
+use crate::hint::Hint;
+
 /// Why a value cannot be split.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum WordsError {
@@ -21,6 +23,8 @@ pub enum WordsError {
         word: String,
     },
 }
+
+impl Hint for WordsError {}
 
 /// What quotes mean.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::{Activate, HealthCheck, format_span};
+use crate::hint::Hint;
 use crate::version::Version;
 
 /// A transfer file to be written. Values are written as they are, so specifiers in them stay specifiers:
@@ -68,6 +69,8 @@ pub enum TextError {
     #[error("MatchPattern= is missing in [Source]")]
     NoPattern,
 }
+
+impl Hint for TextError {}
 
 impl TransferText {
     /// A file with only what every transfer has.

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use crate::catalog::{FORMAT, UrlError};
 use crate::envelope::EnvelopeError;
+use crate::hint::Hint;
 
 /// Why a catalog is not believed. Nothing on the node changes then.
 #[derive(Debug, thiserror::Error)]
@@ -122,9 +123,8 @@ pub enum TrustError {
     },
 }
 
-impl TrustError {
-    /// What the operator can do.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for TrustError {
+    fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Json { .. } | Self::Signature { source: EnvelopeError::Forged { .. }, .. } => {
                 "try again; if it stays, tell the publisher that the file is damaged".to_owned()

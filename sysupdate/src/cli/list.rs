@@ -1,7 +1,8 @@
 //! `list`: the versions that are here and that are offered, or one of them in full.
 
 use serde::Serialize;
-use sysext_manifests::selection::{Selection, UpdateSet};
+use sysext_manifests::stock::StockChoice;
+use sysext_manifests::update_set::UpdateSet;
 use sysext_manifests::version::Version;
 
 use super::scope::Select;
@@ -127,7 +128,7 @@ impl Listing {
         }
         Self {
             versions: judged.sets.iter().map(|set| Row::of(situation, set, &judged)).collect(),
-            all: Selection::of(&judged.sets).listed.into_iter().map(|listed| listed.version).collect(),
+            all: StockChoice::of(&judged.sets).listed.into_iter().map(|listed| listed.version).collect(),
             current: judged.current,
             appstream_urls,
             component: component.name.clone(),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use sysext_manifests::selection::UpdateSet;
+use sysext_manifests::update_set::UpdateSet;
 use sysext_manifests::version::Version;
 
 use super::survey::{Active, Hold, Line, Offer, Offers, Request, Situation};

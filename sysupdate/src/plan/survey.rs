@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::requirement::Requirement;
-use sysext_manifests::selection::{self, Instances, UpdateSet};
 use sysext_manifests::trust::{Claim, Verified};
+use sysext_manifests::update_set::{self, Instances, UpdateSet};
 use sysext_manifests::version::Version;
 
 use super::{Objection, State};
@@ -204,7 +204,7 @@ impl Situation {
     pub fn update_sets(&self) -> Vec<UpdateSet> {
         let transfers: Vec<_> =
             self.lines.iter().enumerate().map(|(index, line)| self.instances(index, line)).collect();
-        selection::update_sets(&transfers)
+        update_set::update_sets(&transfers)
     }
 
     /// Whether every transfer has a version under its final name.

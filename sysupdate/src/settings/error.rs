@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use sysext_manifests::hint::Hint as _;
 use sysext_manifests::ini::IniError;
 use sysext_manifests::repository::RepositoryError;
 use sysext_manifests::transfer::TransferError;

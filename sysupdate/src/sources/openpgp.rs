@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use sysext_manifests::checksums::ChecksumsWarning;
+use sysext_manifests::hint::Hint as _;
 use sysext_manifests::openpgp::{
     KEYRING_LIMIT, Keyring, OpenPgpError, SIGNATURE_LIMIT, SignedChecksums, SignedChecksumsError,
 };

@@ -1,9 +1,9 @@
 //! What the real systemd-sysupdate lists and chooses in a hundred generated situations, against what
-//! `manifests::selection` says it does. Definitions are written by our writer, everything is read by our
+//! `manifests::stock` says it does. Definitions are written by our writer, everything is read by our
 //! updater's own code. In every second situation features decide which transfers take part.
 //!
 //! Of several files of one version in one directory (pending *and* installed), 262 takes the one that its
-//! binary search happens to hit, so there are none; `manifests::selection` takes the one that came farthest.
+//! binary search happens to hit, so there are none; `manifests::update_set` takes the one that came farthest.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,8 +12,9 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
-use sysext_manifests::selection::{Current, Listed, Selection, State};
 use sysext_manifests::specifier::Identity;
+use sysext_manifests::stock::{Current, ListedVersion, StockChoice};
+use sysext_manifests::update_set::State;
 use sysext_manifests::version::Version;
 use sysupdate::host::Host;
 use sysupdate::paths::Paths;
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
     suite.run()
 }
 
-/// Where a peer sees something else than `manifests::selection` decides on. Each is met in the trial.
+/// Where a peer sees something else than `manifests::stock` decides. Each is met in the trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Divergence {
     /// 257 passes over versions with `~` or `^`, also in `MinVersion=`: they are not in its alphabet.
@@ -86,18 +87,18 @@ fn agrees(peer: Peer) -> Result<()> {
         situation.lay_out()?;
         let definitions = situation.root().join("definitions");
         effects.extend(situation.effects());
-        let selection = match node.look(&definitions)? {
+        let choice = match node.look(&definitions)? {
             None => None,
             Some(seen) => {
-                let selection = Selection::of(&through_eyes_of(peer, seen, &mut met).update_sets());
-                occurred.extend(kinds(&selection)?);
-                Some(selection)
+                let choice = StockChoice::of(&through_eyes_of(peer, seen, &mut met).update_sets());
+                occurred.extend(kinds(&choice)?);
+                Some(choice)
             }
         };
         let all_off = situation.effects().contains(&Effect::AllOff);
-        ensure!(all_off == selection.is_none(), "{situation:?}: something takes part, or nothing does");
+        ensure!(all_off == choice.is_none(), "{situation:?}: something takes part, or nothing does");
         let before = differences.len();
-        compare(peer, &definitions, situation.pool, selection.as_ref(), &mut differences)?;
+        compare(peer, &definitions, situation.pool, choice.as_ref(), &mut differences)?;
         if differences.len() > before {
             differences.push(format!("  in {situation:?}"));
         }
@@ -211,17 +212,15 @@ fn strverscmp(a: &str, b: &str) -> Ordering {
 }
 
 /// What occurs in an answer: each flag with its value, and what there is to choose.
-fn kinds(selection: &Selection) -> Result<BTreeSet<String>> {
-    let current = match selection.current() {
+fn kinds(choice: &StockChoice) -> Result<BTreeSet<String>> {
+    let current = match choice.current() {
         Current::Nothing => "nothing",
         Current::Installed(_) => "installed",
         Current::Pending(_) => "pending",
     };
-    let mut kinds = BTreeSet::from([
-        format!("current: {current}"),
-        format!("candidate: {}", selection.candidate.is_some()),
-    ]);
-    for listed in &selection.listed {
+    let mut kinds =
+        BTreeSet::from([format!("current: {current}"), format!("candidate: {}", choice.candidate.is_some())]);
+    for listed in &choice.listed {
         let flags: BTreeMap<String, Value> = serde_json::from_value(serde_json::to_value(listed)?)?;
         let flags = flags.iter().filter(|(flag, _)| *flag != "version");
         kinds.extend(flags.map(|(flag, value)| format!("{flag}: {value}")));
@@ -239,12 +238,12 @@ const fn kinds_of(peer: Peer) -> usize {
     }
 }
 
-/// Asks stock, and notes where it answers something else. Without a selection it must fail.
+/// Asks stock, and notes where it answers something else. Without a choice it must fail.
 fn compare(
     peer: Peer,
     definitions: &Path,
     pool: &[&str],
-    selection: Option<&Selection>,
+    choice: Option<&StockChoice>,
     differences: &mut Vec<String>,
 ) -> Result<()> {
     let mut check = |asked: &[&str], expected: Option<Value>| -> Result<()> {
@@ -269,10 +268,10 @@ fn compare(
         }
         Ok(())
     };
-    check(&["list"], selection.map(listing))?;
-    check(&["check-new"], selection.map(|selection| json!({ "available": selection.candidate })))?;
+    check(&["list"], choice.map(listing))?;
+    check(&["check-new"], choice.map(|choice| json!({ "available": choice.candidate })))?;
     for version in pool {
-        let mut listed = selection.iter().flat_map(|selection| &selection.listed);
+        let mut listed = choice.iter().flat_map(|choice| &choice.listed);
         let listed = listed.find(|listed| listed.version.as_str() == *version);
         check(&["list", version], listed.map(|listed| shown(peer, listed)).transpose()?)?;
     }
@@ -280,18 +279,18 @@ fn compare(
 }
 
 /// What stock lists.
-fn listing(selection: &Selection) -> Value {
-    let (key, current) = match selection.current() {
+fn listing(choice: &StockChoice) -> Value {
+    let (key, current) = match choice.current() {
         Current::Nothing => ("current", None),
         Current::Installed(version) => ("current", Some(version)),
         Current::Pending(version) => ("current+pending", Some(version)),
     };
-    let all: Vec<_> = selection.listed.iter().map(|listed| &listed.version).collect();
+    let all: Vec<_> = choice.listed.iter().map(|listed| &listed.version).collect();
     json!({ key: current, "all": all })
 }
 
 /// How a peer shows a version.
-fn shown(peer: Peer, listed: &Listed) -> Result<Value> {
+fn shown(peer: Peer, listed: &ListedVersion) -> Result<Value> {
     let mut shown = serde_json::to_value(listed)?;
     if peer == Peer::Trixie
         && let Value::Object(fields) = &mut shown

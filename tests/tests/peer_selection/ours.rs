@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
-use sysext_manifests::selection::UpdateSet;
+use sysext_manifests::update_set::UpdateSet;
 use tests::peer::{Peer, Shared};
 use tests::programs::program;
 
@@ -148,7 +148,7 @@ fn listed([stock, ours]: &[Value; 2], sets: &[UpdateSet]) -> Result<Option<Diffe
     }
     let current = stock.get("current+pending").unwrap_or(&stock["current"]);
     match find(sets, current) {
-        Some(set) if set.is_here() && !set.is_installed() => Ok(Some(Difference::InUse)),
+        Some(set) if set.is_local() && !set.is_installed() => Ok(Some(Difference::InUse)),
         _ => bail!("stock says {stock}, we say {ours}"),
     }
 }
@@ -158,7 +158,7 @@ fn chosen([stock, ours]: &[Value; 2], sets: &[UpdateSet]) -> Result<Option<Diffe
         return Ok(None);
     }
     let (theirs, mine) = (find(sets, &stock["available"]), find(sets, &ours["available"]));
-    if theirs.is_some_and(|set| set.is_here() && set.missing().next().is_some()) {
+    if theirs.is_some_and(|set| set.is_local() && set.missing().next().is_some()) {
         return Ok(Some(Difference::NotOffered));
     }
     if mine.is_some_and(|set| !set.is_available() && set.missing().next().is_none()) {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use sysext_manifests::feature::{ENABLED_FILE, Feature, Kind, enabled_text};
-use sysext_manifests::selection::State;
 use sysext_manifests::transfer::{TransferText, VerifyText};
+use sysext_manifests::update_set::State;
 use sysext_manifests::version::Version;
 
 /// Versions that go together, each with its traps: numbers that are no decimals, separators that make older

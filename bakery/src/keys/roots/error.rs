@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use sysext_manifests::envelope::EnvelopeError;
+use sysext_manifests::hint::Hint as _;
 use sysext_manifests::trust::TrustError;
 
 use super::Need;

@@ -1,6 +1,7 @@
 //! What makes a transfer unusable, with the place and what would be accepted.
 
 use super::*;
+use crate::hint::Hint as _;
 
 #[test]
 fn what_is_missing_is_named() {

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::pattern::{Captures, Patterns};
-use sysext_manifests::selection::UpdateSet;
 use sysext_manifests::transfer::{SourceType, Transfer};
+use sysext_manifests::update_set::UpdateSet;
 
 use crate::cli::Context;
 use crate::cli::table::{Side, Table};

@@ -1,7 +1,7 @@
 //! One version: what is known of it, as systemd-sysupdate shows it, and what we make of it behind that.
 
 use serde::Serialize;
-use sysext_manifests::selection::{Listed, Selection};
+use sysext_manifests::stock::{ListedVersion, StockChoice};
 
 use super::contents::{self, Content};
 use super::{Assessment, Judged, Row};
@@ -13,7 +13,7 @@ use crate::settings::{Component, ComponentName};
 #[derive(Serialize)]
 pub(super) struct Shown {
     #[serde(flatten)]
-    listed: Listed,
+    listed: ListedVersion,
     #[serde(rename = "changelogUrls")]
     changelog_urls: Vec<String>,
     contents: Vec<Content>,
@@ -36,8 +36,8 @@ impl Shown {
         let judged = Judged::of(situation);
         let set = judged.sets.iter().find(|set| set.version.as_str() == version);
         let row = set.map(|set| Row::of(situation, set, &judged));
-        let selection = Selection::of(&judged.sets);
-        let listed = selection.listed.into_iter().find(|listed| listed.version.as_str() == version);
+        let choice = StockChoice::of(&judged.sets);
+        let listed = choice.listed.into_iter().find(|listed| listed.version.as_str() == version);
         let (Some(set), Some(row), Some(listed)) = (set, &row, listed) else {
             let hint = row.and_then(|row| row.reason);
             return Err(Failure { error: format!("Update '{version}' not found."), hint });
@@ -74,7 +74,7 @@ impl Shown {
     }
 
     pub(super) fn text(&self, no_legend: bool) -> String {
-        let Listed { version, newest, available, installed, protected, obsolete, .. } = &self.listed;
+        let ListedVersion { version, newest, available, installed, protected, obsolete, .. } = &self.listed;
         let yes_no = |value: bool| if value { "yes" } else { "no" };
         let note = |holds: bool, note: &'static str| if holds { note } else { "" };
         let here = |holds: bool| *installed && holds;
@@ -105,13 +105,13 @@ impl Shown {
 }
 
 /// What becomes of a version in a word, and what is odd about it in more.
-fn state(judged: &Judged, listed: &Listed) -> String {
+fn state(judged: &Judged, listed: &ListedVersion) -> String {
     let is = |version: &Option<_>| version.as_ref() == Some(&listed.version);
     let mut state = match listed {
         _ if is(&judged.current) => Assessment::Current.word(),
         _ if is(&judged.candidate) => Assessment::Candidate.word(),
-        Listed { installed: true, protected: true, .. } => Assessment::Protected.word(),
-        Listed { installed: true, .. } => Assessment::Installed.word(),
+        ListedVersion { installed: true, protected: true, .. } => Assessment::Protected.word(),
+        ListedVersion { installed: true, .. } => Assessment::Installed.word(),
         _ => Assessment::Available.word(),
     }
     .to_owned();

@@ -1,8 +1,9 @@
-//! Situations that were shown to systemd 262 by hand, with its answers.
+//! Situations that were set up for systemd 262 by hand, with its answers.
 
 use super::*;
+use crate::update_set::{Instances, update_sets};
 
-/// What one transfer has: versions separated by blanks, `>` before pending, `~>` before partial ones.
+/// The versions of one transfer, separated by spaces; `>` marks a pending and `~>` a partial one.
 #[derive(Default, Clone, Copy)]
 struct Case {
     here: &'static str,
@@ -40,14 +41,14 @@ fn answer(cases: [Case; 2]) -> String {
         local: here.iter().zip(states.iter().copied()).collect(),
         offered: offered.iter().collect(),
     });
-    let selection = Selection::of(&update_sets(&transfers));
-    let current = match selection.current() {
+    let choice = StockChoice::of(&update_sets(&transfers));
+    let current = match choice.current() {
         Current::Nothing => "-".to_owned(),
         Current::Installed(version) => version.to_string(),
         Current::Pending(version) => format!(">{version}"),
     };
-    let candidate = selection.candidate.as_ref().map_or("-", Version::as_str).to_owned();
-    let rows = selection.listed.iter().map(|listed| {
+    let candidate = choice.candidate.as_ref().map_or("-", Version::as_str).to_owned();
+    let rows = choice.listed.iter().map(|listed| {
         let flags = [
             ("n", listed.newest),
             ("a", listed.available),
@@ -65,7 +66,7 @@ fn answer(cases: [Case; 2]) -> String {
 }
 
 #[test]
-fn as_systemd_262_answered() {
+fn answers_as_systemd_262() {
     let plain = Case::default();
     let both = |case: Case| [case, case];
     let here = |here, offered| Case { here, offered, ..plain };
@@ -103,12 +104,12 @@ fn as_systemd_262_answered() {
 }
 
 #[test]
-fn what_some_source_misses_is_counted_and_not_listed() {
+fn does_not_list_a_version_that_a_source_lacks() {
     let version: Version = "1".parse().unwrap();
     let without = Instances { minimum: None, protected: &[], local: Vec::new(), offered: Vec::new() };
     let with = Instances { offered: vec![&version], ..without.clone() };
     let sets = update_sets(&[with, without]);
     assert_eq!(sets.len(), 1);
     assert_eq!(sets[0].missing().collect::<Vec<_>>(), [1]);
-    assert!(Selection::of(&sets).listed.is_empty());
+    assert!(StockChoice::of(&sets).listed.is_empty());
 }
