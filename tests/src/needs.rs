@@ -1,7 +1,8 @@
-//! The harness of tests that need something: a privilege, a tool, another system's programs.
+//! The harness for tests that need something: a privilege, a tool, programs of another system.
 //!
-//! Where a need is missing the trial is *ignored* and the reason stands in its name, since libtest
-//! swallows what a test prints: `vm_boot [ignored: needs root]`. With `REQUIRE=all` it fails instead.
+//! A trial whose need is missing is *ignored*. Its name shows the reason, because libtest swallows
+//! what a test prints: `vm_boot [ignored: needs root]`. With `REQUIRE=all` it fails instead.
+//! With `TRIAL_TIMES=FILE` every trial appends its duration to FILE.
 //!
 //! ```no_run
 //! use tests::needs::{Need, Suite};
@@ -13,10 +14,13 @@
 //! }
 //! ```
 
+use std::ffi::OsStr;
 use std::fmt;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use nix::sched::CloneFlags;
@@ -26,31 +30,35 @@ use crate::machine::{self, Machine};
 use crate::peer::Peer;
 use crate::programs;
 
-/// The tiers that a name may begin with; `unit` tests stand beside the code and use plain `#[test]`.
+/// The environment variable that names the file for durations: one line per trial with the seconds, a tab,
+/// and the trial's name. `.ci/run` prints the slowest ones.
+pub const TIMES: &str = "TRIAL_TIMES";
+
+/// The prefixes that a name may have. Unit tests are next to the code and use plain `#[test]`.
 const TIERS: [&str; 6] = ["golden_", "cli_", "peer_", "fault_", "vm_", "kernel_"];
 
 /// How long an isolated trial may take before everything it started is killed. On two shared cores
 /// the slowest step, a build of both programs, takes about a minute.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// What a trial cannot do without.
+/// A requirement of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// The effective user is root.
     Root,
-    /// A mount namespace of its own may be made. Every isolated trial has this need.
+    /// The process may create a mount namespace. Every isolated trial needs this.
     PrivateMounts,
-    /// A program of this name is found in `PATH`.
+    /// A program of this name is in `PATH`.
     Tool(&'static str),
-    /// The running kernel knows this file system, if need be after `modprobe`.
+    /// The running kernel supports this file system, possibly after `modprobe`.
     Filesystem(&'static str),
-    /// The running kernel is at least this version.
+    /// The running kernel has at least this version.
     Kernel(u32, u32),
     /// `.ci/peers` has unpacked this system.
     Peer(Peer),
-    /// `.ci/machines` has made this machine.
+    /// `.ci/machines` has built this machine.
     Machine(Machine),
-    /// `.ci/libsquashfs` has built the program that asks this library.
+    /// `.ci/libsquashfs` has built the program that uses this library.
     Libsquashfs,
 }
 
@@ -98,7 +106,7 @@ struct Registered {
     needs: Vec<Need>,
     limit: Option<Duration>,
     body: Body,
-    /// What runs in the machine that the body boots.
+    /// Runs in the machine that the body boots.
     inside: Option<Body>,
 }
 
@@ -108,7 +116,7 @@ impl Suite {
         Self::default()
     }
 
-    /// Adds a trial that runs in this process, beside others.
+    /// Adds a trial that runs in this process, in parallel with others.
     pub fn trial<F>(&mut self, name: &str, needs: &[Need], body: F)
     where
         F: FnOnce() -> anyhow::Result<()> + Send + 'static,
@@ -116,9 +124,9 @@ impl Suite {
         self.add(name, needs.to_vec(), None, Box::new(body));
     }
 
-    /// Adds a trial that runs alone in a process of its own, in private mount and process
-    /// namespaces: what it mounts never reaches the host, and what it starts dies with it. The file
-    /// system itself is the host's: write below a temporary directory.
+    /// Adds a trial that runs in its own process with private mount and process namespaces. Its mounts
+    /// never reach the host, and its processes end with it. The files are still the host's: write only
+    /// below a temporary directory.
     pub fn isolated<F>(&mut self, name: &str, needs: &[Need], body: F)
     where
         F: FnOnce() -> anyhow::Result<()> + Send + 'static,
@@ -126,7 +134,7 @@ impl Suite {
         self.isolated_within(LIMIT, name, needs, body);
     }
 
-    /// As [`Suite::isolated`], with another time limit.
+    /// Like [`Suite::isolated`], with another time limit.
     pub fn isolated_within<F>(&mut self, limit: Duration, name: &str, needs: &[Need], body: F)
     where
         F: FnOnce() -> anyhow::Result<()> + Send + 'static,
@@ -135,9 +143,9 @@ impl Suite {
         self.add(name, needs, Some(limit), Box::new(body));
     }
 
-    /// Adds a trial that boots a machine. `prepare` runs here, as an isolated trial, and fills the directory
-    /// that it is given; `inside` runs in the machine, as root, with that directory at its own place there.
-    /// Neither sees what the other has captured being changed: they run in different processes.
+    /// Adds a trial that boots a machine. `prepare` runs here, as an isolated trial, and fills the given
+    /// directory. `inside` runs in the machine, as root, and finds the same directory there. They run in
+    /// different processes, so captured variables are not shared.
     pub fn booted<P, I>(&mut self, name: &str, machine: Machine, needs: &[Need], prepare: P, inside: I)
     where
         P: FnOnce(&Path) -> anyhow::Result<()> + Send + 'static,
@@ -146,7 +154,7 @@ impl Suite {
         let own = [Need::Machine(machine), Need::Tool("qemu-system-x86_64"), Need::Tool("mkfs.ext4")];
         let needs = [needs, &own].concat();
         let trial = name.to_owned();
-        // As root: owners and devices reach the machine as they are.
+        // As root, so that owners and devices are preserved in the machine.
         self.isolated_within(machine::LIMIT + LIMIT, name, &needs, move || {
             let directory = tempfile::tempdir()?;
             prepare(directory.path())?;
@@ -158,8 +166,8 @@ impl Suite {
         }
     }
 
-    /// Runs what the command line selects. To be the whole of `main`: an isolated trial runs this
-    /// program again.
+    /// Runs the trials that the command line selects. `main` must do nothing else, because an isolated
+    /// trial runs this program again.
     pub fn run(self) -> ExitCode {
         if let Some(stage) = isolation::Stage::of_this_process() {
             let body = self.trials.into_iter().find(|trial| trial.name == stage.trial());
@@ -169,7 +177,7 @@ impl Suite {
                     stage.enter(body)
                 }
                 None => {
-                    eprintln!("no trial is called {}", stage.trial());
+                    eprintln!("unknown trial {}", stage.trial());
                     ExitCode::FAILURE
                 }
             };
@@ -178,7 +186,7 @@ impl Suite {
             Ok("all") => Missing::Fails,
             Ok("") | Err(_) => Missing::Ignores,
             Ok(other) => {
-                eprintln!("REQUIRE={other} is not known, only REQUIRE=all");
+                eprintln!("unknown value REQUIRE={other}; the only one is REQUIRE=all");
                 return ExitCode::FAILURE;
             }
         };
@@ -193,7 +201,7 @@ impl Suite {
     }
 }
 
-/// What becomes of a trial whose need is missing.
+/// The result of a trial whose need is missing.
 #[derive(Clone, Copy)]
 enum Missing {
     Ignores,
@@ -201,7 +209,7 @@ enum Missing {
 }
 
 impl Registered {
-    /// What a process that plays this part of the trial runs.
+    /// The body that the process at this stage runs.
     fn half(self, stage: &isolation::Stage) -> Body {
         match (stage, self.inside) {
             (isolation::Stage::Booted(_), Some(inside)) => inside,
@@ -221,13 +229,16 @@ impl Registered {
             return Trial::test(shown, move || Err(Failed::from(reason))).with_ignored_flag(ignored);
         }
         Trial::test(name.clone(), move || {
+            let start = Instant::now();
             let outcome = match limit {
                 None => body().map_err(|error| format!("{error:?}")),
                 Some(limit) => isolation::run(&name, limit)
                     .map(|words| print!("{words}"))
                     .map_err(|error| format!("{error:#}")),
             };
-            outcome.map_err(Failed::from)
+            let recorded = record(std::env::var_os(TIMES).as_deref(), &name, start.elapsed());
+            outcome.map_err(Failed::from)?;
+            recorded.map_err(|error| Failed::from(format!("cannot write {TIMES}: {error}")))
         })
     }
 }
@@ -241,7 +252,14 @@ impl fmt::Debug for Registered {
     }
 }
 
-/// Tried on a thread of its own: a mount namespace belongs to a thread, and this one is thrown away.
+/// Appends a line in one write, so that lines of parallel trials and programs stay whole.
+fn record(file: Option<&OsStr>, name: &str, took: Duration) -> io::Result<()> {
+    let Some(file) = file.filter(|file| !file.is_empty()) else { return Ok(()) };
+    let line = format!("{:.3}\t{name}\n", took.as_secs_f64());
+    OpenOptions::new().append(true).create(true).open(file)?.write_all(line.as_bytes())
+}
+
+/// Uses a separate thread, because a namespace belongs to a thread and this one ends at once.
 fn may_unshare_mounts() -> bool {
     let attempt = std::thread::spawn(|| nix::sched::unshare(CloneFlags::CLONE_NEWNS).is_ok());
     attempt.join().unwrap_or(false)
@@ -262,11 +280,11 @@ fn has_filesystem(name: &str) -> bool {
         let known = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
         known.lines().any(|line| line.split_whitespace().last() == Some(name))
     };
-    // A module may be there but not loaded; without the right or the tool to load it, it is not.
+    // The module may exist without being loaded.
     listed() || (std::process::Command::new("modprobe").arg("-q").arg(name).status().is_ok() && listed())
 }
 
-/// The major and minor number of the kernel that this runs on.
+/// The major and minor version of the running kernel.
 pub fn running_kernel() -> Option<(u32, u32)> {
     let name = rustix::system::uname();
     let mut numbers = name.release().to_str().ok()?.split(|c: char| !c.is_ascii_digit());

@@ -25,7 +25,7 @@ pub mod image;
 mod publisher;
 mod snapshot;
 
-pub use publisher::{ISSUED, NOW, Publisher};
+pub use publisher::{ISSUED, NOW, Publisher, architecture};
 pub use snapshot::{Snapshot, leftovers, merged};
 
 use crate::interrupt;

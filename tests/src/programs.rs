@@ -1,48 +1,80 @@
-//! The two programs, built once per process in the profile that the caller runs in, and one that judges them.
+//! Builds the programs that tests run, once per process, in the profile of the running test.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
 use crate::workspace;
 
-/// Variables that cargo sets for the process it runs. A build script that watches one of them
-/// (ring's does) would be compiled anew by a nested cargo that inherits it.
+/// Variables that cargo sets for the process that it runs. A nested cargo must not inherit them: build scripts
+/// that depend on one of them (that of ring does) would be compiled again.
 const SET_BY_CARGO: [&str; 5] =
     ["CARGO_BIN_", "CARGO_CRATE_NAME", "CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_PRIMARY_PACKAGE"];
+
+/// Selects `bakery` and `sysupdate`, with the features that they have in a release.
+pub const TWO_PROGRAMS: &[&str] = &["--package", "bakery", "--package", "sysupdate", "--bins"];
+
+/// Selects `hello`, the payload of the quickstart.
+pub const HELLO: &[&str] = &["--package", "tests", "--bin", "hello"];
+
+/// What cargo prints during a build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cargo {
+    /// Nothing, unless the build fails.
+    IsQuiet,
+    /// Its progress, on standard error.
+    ShowsProgress,
+}
 
 /// The path of `bakery` or `sysupdate`, built on the first call.
 pub fn program(name: &str) -> Result<PathBuf> {
     static BUILT: OnceLock<Result<BTreeMap<String, PathBuf>, String>> = OnceLock::new();
-    let built = BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}")));
+    let built =
+        BUILT.get_or_init(|| build(TWO_PROGRAMS, Cargo::IsQuiet).map_err(|error| format!("{error:#}")));
     let programs = built.as_ref().map_err(|error| anyhow!("{error}"))?;
     programs.get(name).cloned().with_context(|| format!("cargo built no program called {name}"))
 }
 
-/// Puts a copy of a program at `to`, for whoever may not enter the build directory.
+/// Copies a program to `to`, for users who may not enter the build directory.
 ///
-/// Another program writes it: what this process has open for writing, a child that another thread starts
-/// at that moment inherits for an instant, and a program that is open for writing cannot be run.
+/// `cp` does it, because a file that this process has open for writing would briefly be inherited by a child
+/// that another thread starts, and a program that is open for writing cannot be run.
 pub fn copy_program(name: &str, to: &Path) -> Result<()> {
     let status = Command::new("cp").arg(program(name)?).arg(to).status().context("cannot run cp")?;
     ensure!(status.success(), "cannot copy {name} to {}: {status}", to.display());
     Ok(())
 }
 
-/// Where `.ci/libsquashfs` puts the program that unpacks and packs squashfs images with libsquashfs.
+/// Copies a program without its symbols, if `strip` is available: they are most of a development build and slow
+/// to compress.
+pub fn copy_stripped(from: &Path, to: &Path) -> Result<()> {
+    let stripped = Command::new("strip").arg("-o").arg(to).arg(from).stderr(Stdio::null()).status();
+    if stripped.is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    std::fs::copy(from, to).with_context(|| format!("cannot copy {}", from.display()))?;
+    Ok(())
+}
+
+/// The program that packs and unpacks squashfs images with libsquashfs, built by `.ci/libsquashfs`.
 pub fn libsquashfs() -> PathBuf {
     workspace::root().join(".cache/libsquashfs/judge")
 }
 
-fn build() -> Result<BTreeMap<String, PathBuf>> {
+/// Builds the selected programs and returns their paths by name.
+pub fn build(selection: &[&str], output: Cargo) -> Result<BTreeMap<String, PathBuf>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(workspace::root());
-    command.args(["build", "--quiet", "--message-format=json-render-diagnostics"]);
-    command.args(["--package", "bakery", "--package", "sysupdate", "--bins", "--profile", &profile()?]);
+    command.args(["build", "--message-format=json-render-diagnostics", "--profile", &profile()?]);
+    command.args(selection);
+    match output {
+        Cargo::IsQuiet => command.arg("--quiet"),
+        Cargo::ShowsProgress => command.stderr(Stdio::inherit()),
+    };
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| SET_BY_CARGO.iter().any(|prefix| name.starts_with(prefix))) {
             command.env_remove(name);
@@ -64,9 +96,8 @@ fn build() -> Result<BTreeMap<String, PathBuf>> {
     Ok(programs)
 }
 
-/// The profile this process was built in, from the directory it lies in: `TARGET/debug/deps/NAME`
-/// for a test, `TARGET/debug/NAME` for a program. The development profile alone has another
-/// directory name than its own.
+/// The profile of this process, from its path: `TARGET/debug/deps/NAME` for a test, `TARGET/debug/NAME` for a
+/// program. Only the directory of the development profile has another name than the profile.
 fn profile() -> Result<String> {
     let this = std::env::current_exe().context("cannot find this program's own path")?;
     let above = |path: &Path| path.parent().map(Path::to_owned);

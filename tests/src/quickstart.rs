@@ -1,75 +1,67 @@
-//! Command one: the whole loop, from a directory to a live extension and back, with the two real
-//! programs, on a root that is made for it and gone afterwards.
+//! `cargo quickstart`: shows what the two programs do, from a recipe to a rollback, in a scratch directory that
+//! it removes at the end.
 //!
-//! Four processes play it. The *keeper*, which was started, makes the scratch directory and removes it.
-//! The *sweeper* removes it instead if the keeper is killed. The *door* leaves the host's mounts and
-//! processes behind, and the *player* behind it does everything else. Where the kernel lets nobody through
-//! the door, the player goes without, as far as it gets.
+//! Three processes do this. The *supervisor*, which the user started, builds the programs and starts the other
+//! two. The *cleanup* process removes the directory when the supervisor ends, even if it is killed. The
+//! *scenario* bakes, publishes and updates in a *sandbox*, from which no mount and no process escapes. Where the
+//! kernel denies the sandbox, the scenario stops before the merge.
 
 use std::path::PathBuf;
 
-mod keeper;
+mod cleanup;
 mod node;
-mod play;
-mod private;
+mod output;
 mod program;
 mod publisher;
-mod slide;
-mod sweeper;
+mod sandbox;
+mod scenario;
+mod supervisor;
 
-pub use keeper::copy_program;
-pub use play::Way;
+pub use sandbox::Sandbox;
 
-/// What was wrong has been said already, by another process of the story.
+/// Another process of the quickstart has already reported what went wrong.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the story ended early")]
-pub struct Said;
+#[error("the scenario failed")]
+pub struct Reported;
 
-/// What the quickstart may be told. It needs none of it.
+/// The options of the quickstart. All of them are optional.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// Leave the directory behind, to look at
+    /// Print every command with its output
+    #[arg(short, long)]
+    verbose: bool,
+    /// Keep the scratch directory
     #[arg(long)]
     keep: bool,
-    /// Use the programs in this directory instead of building them
+    /// Use the programs in this directory instead of building them: bakery, sysupdate and hello
     #[arg(long, value_name = "DIR")]
     programs: Option<PathBuf>,
-    /// Bake the updater from this recipe instead of the checkout's
-    #[arg(long, value_name = "DIR")]
-    recipe: Option<PathBuf>,
 }
 
-/// The parts that the quickstart gives to itself; nobody else has a use for them.
+/// The processes that the quickstart starts.
 #[derive(Clone, Debug, clap::Subcommand)]
-pub enum Part {
-    /// Removes the directory when standard input ends
+pub enum Process {
+    /// Removes the directory when standard input is closed
     #[command(hide = true)]
-    Sweep {
-        /// The directory
+    Cleanup {
+        /// The scratch directory
         directory: PathBuf,
     },
-    /// Leaves the host's mounts and processes, then plays
+    /// Bakes, publishes, updates and rolls back
     #[command(hide = true)]
-    Door {
-        /// The directory
+    Scenario {
+        /// The scratch directory
         directory: PathBuf,
-    },
-    /// Bakes, publishes, updates
-    #[command(hide = true)]
-    Play {
-        /// The directory
-        directory: PathBuf,
-        /// Through the door, or without
-        way: Way,
+        /// Whether the process is in a sandbox
+        sandbox: Sandbox,
     },
 }
 
-/// Plays a part; the keeper's, if none is named.
-pub fn run(options: &Options, part: Option<&Part>) -> anyhow::Result<()> {
-    match part {
-        None => keeper::keep(options),
-        Some(Part::Sweep { directory }) => sweeper::sweep(directory),
-        Some(Part::Door { directory }) => private::leave(directory),
-        Some(Part::Play { directory, way }) => play::play(directory, *way),
+/// Runs one of the processes; without a name, the supervisor.
+pub fn run(options: &Options, process: Option<&Process>) -> anyhow::Result<()> {
+    match process {
+        None => supervisor::run(options),
+        Some(Process::Cleanup { directory }) => cleanup::run(directory),
+        Some(Process::Scenario { directory, sandbox }) => scenario::run(directory, *sandbox, options.verbose),
     }
 }

@@ -14,10 +14,10 @@ use anyhow::{Context as _, Result, ensure};
 use sysext_manifests::architecture::Architecture;
 use tests::needs::{Need, Suite};
 use tests::pages::{Block, Page, is_like};
-use tests::programs::program;
+use tests::programs::{self, program};
 use tests::scratch::machine::{self, Shown};
 use tests::server::Server;
-use tests::{quickstart, workspace};
+use tests::workspace;
 
 /// Where the pages say that the repository is. A server of the test stands in for it.
 const ADDRESS: &str = "https://extensions.example.org";
@@ -72,13 +72,13 @@ fn main() -> ExitCode {
 
 fn commands() -> Result<()> {
     let pages: Vec<Page> = story()?;
-    let programs = program("bakery")?;
-    let programs = programs.parent().context("a program is in a directory")?;
+    let built = program("bakery")?;
+    let built = built.parent().context("a program is in a directory")?;
     let recipes = Shown { here: workspace::root().join("recipes"), there: Path::new(HOME).join("recipes") };
-    machine::enter(&[Shown { here: programs.to_owned(), there: BUILT.into() }, recipes])?;
+    machine::enter(&[Shown { here: built.to_owned(), there: BUILT.into() }, recipes])?;
     fs::create_dir_all(PROGRAMS)?;
     for name in ["bakery", "sysupdate"] {
-        quickstart::copy_program(&Path::new(BUILT).join(name), &Path::new(PROGRAMS).join(name))?;
+        programs::copy_stripped(&Path::new(BUILT).join(name), &Path::new(PROGRAMS).join(name))?;
     }
     fs::create_dir_all(PUBLIC)?;
     let server = Server::serve(Path::new(PUBLIC))?;

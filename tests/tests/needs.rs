@@ -1,14 +1,14 @@
-//! The harness itself, run as a stranger would run it: this program calls itself with fixtures that
-//! misbehave and looks at what is reported.
+//! The test harness itself. This program runs itself with fixtures that misbehave, and checks what the
+//! harness reports.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use tests::needs::{Need, Suite};
+use tests::needs::{self, Need, Suite};
 
-/// Selects the suite of fixtures; its value is a directory they may write to.
+/// Selects the suite of fixtures. Its value is a directory that they may write to.
 const FIXTURE: &str = "NEEDS_FIXTURE";
 
 fn main() -> ExitCode {
@@ -17,19 +17,19 @@ fn main() -> ExitCode {
         fixtures(&mut suite, directory.into());
         return suite.run();
     }
-    suite.trial("cli_missing_need_is_ignored_with_its_reason", &[], ignored_with_reason);
-    suite.trial("cli_require_all_fails_with_the_reason", &[], required);
-    suite.trial("cli_unknown_require_is_refused", &[], || {
+    suite.trial("cli_ignores_a_trial_with_a_missing_need_and_shows_the_reason", &[], ignored_with_reason);
+    suite.trial("cli_require_all_fails_and_shows_the_reason", &[], required);
+    suite.trial("cli_rejects_an_unknown_require", &[], || {
         let seen = fixture("", "some")?;
-        ensure!(!seen.success && seen.text.contains("REQUIRE=some is not known"), "{}", seen.text);
+        ensure!(!seen.success && seen.text.contains("unknown value REQUIRE=some"), "{}", seen.text);
         Ok(())
     });
-    suite.trial("cli_chain_of_errors_is_shown", &[], || {
+    suite.trial("cli_shows_the_chain_of_errors", &[], || {
         let seen = fixture("fault_fails", "")?;
         ensure!(!seen.success && seen.text.contains("upper") && seen.text.contains("lower"), "{}", seen.text);
         Ok(())
     });
-    suite.trial("cli_programs_are_built_and_run", &[], || {
+    suite.trial("cli_builds_and_runs_the_programs", &[], || {
         for name in ["bakery", "sysupdate"] {
             let path = tests::programs::program(name)?;
             ensure!(path.is_absolute() && Command::new(&path).arg("--help").status()?.success(), "{path:?}");
@@ -37,9 +37,10 @@ fn main() -> ExitCode {
         ensure!(tests::programs::program("no-such-program").is_err());
         Ok(())
     });
+    suite.trial("cli_records_the_duration_of_each_trial", &[], records_durations);
     let isolation = [Need::Root, Need::PrivateMounts];
-    suite.trial("kernel_isolated_mount_stays_inside", &isolation, mount_stays);
-    suite.trial("kernel_isolated_failure_shows_output", &isolation, || {
+    suite.trial("kernel_isolated_mount_is_invisible_outside", &isolation, mount_stays);
+    suite.trial("kernel_isolated_failure_shows_its_output", &isolation, || {
         let seen = fixture("kernel_fails_isolated", "")?;
         ensure!(
             !seen.success && seen.text.contains("printed before") && seen.text.contains("lower"),
@@ -48,18 +49,19 @@ fn main() -> ExitCode {
         );
         Ok(())
     });
-    suite.trial("kernel_isolated_panic_is_a_failure", &isolation, || {
+    suite.trial("kernel_isolated_panic_is_reported_as_failure", &isolation, || {
         let seen = fixture("kernel_panics", "")?;
         ensure!(!seen.success && seen.text.contains("a panic with words"), "{}", seen.text);
         Ok(())
     });
-    suite.trial("kernel_limit_kills_all_descendants", &isolation, limit_kills);
+    suite.trial("kernel_time_limit_kills_all_descendants", &isolation, limit_kills);
     suite.run()
 }
 
-/// Runs wrongly on purpose; never listed in an ordinary run.
+/// Trials that fail on purpose. An ordinary run does not list them.
 fn fixtures(suite: &mut Suite, directory: std::path::PathBuf) {
     suite.trial("peer_wants_a_tool", &[Need::Tool("no-such-tool")], || Ok(()));
+    suite.trial("fault_passes", &[], || Ok(()));
     suite.trial("fault_fails", &[], || Err(anyhow::anyhow!("lower").context("upper")));
     suite.isolated("kernel_fails_isolated", &[], || {
         println!("printed before");
@@ -98,6 +100,30 @@ fn required() -> Result<()> {
     Ok(())
 }
 
+fn records_durations() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let times = directory.path().join("times");
+    let run = |filter: &str| {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg(filter).env(FIXTURE, directory.path()).env("REQUIRE", "").env(needs::TIMES, &times);
+        Ok::<_, anyhow::Error>(command.output()?)
+    };
+    run("fault_fails")?;
+    run("fault_fails")?;
+    let text = std::fs::read_to_string(&times)?;
+    ensure!(text.lines().count() == 2, "{text}");
+    for line in text.lines() {
+        let (seconds, name) = line.split_once('\t').context("a line without a tab")?;
+        ensure!(name == "fault_fails" && (0.0..30.0).contains(&seconds.parse::<f64>()?), "{line}");
+    }
+    // A duration that cannot be recorded must not get lost.
+    std::fs::remove_file(&times)?;
+    std::fs::create_dir(&times)?;
+    let text = String::from_utf8_lossy(&run("fault_passes")?.stdout).into_owned();
+    ensure!(text.contains("cannot write TRIAL_TIMES: Is a directory"), "{text}");
+    Ok(())
+}
+
 fn mount_stays() -> Result<()> {
     let directory = tempfile::tempdir()?;
     let seen = fixture_in(directory.path(), "kernel_mounts", "all")?;
@@ -132,7 +158,8 @@ fn fixture(filter: &str, require: &str) -> Result<Seen> {
 
 fn fixture_in(directory: &Path, filter: &str, require: &str) -> Result<Seen> {
     let mut command = Command::new(std::env::current_exe()?);
-    let output = command.arg(filter).env(FIXTURE, directory).env("REQUIRE", require).output()?;
+    command.arg(filter).env(FIXTURE, directory).env("REQUIRE", require).env_remove(needs::TIMES);
+    let output = command.output()?;
     let text = [output.stdout, output.stderr].concat();
     Ok(Seen { success: output.status.success(), text: String::from_utf8_lossy(&text).into_owned() })
 }

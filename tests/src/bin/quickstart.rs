@@ -3,29 +3,28 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use tests::quickstart::{self, Options, Part};
+use tests::quickstart::{self, Options, Process, Reported};
 
-/// Shows the whole loop on this machine: bakes the updater as an extension, signs and publishes it, updates
-/// a scratch root to it, ships a second version and a sick third one, and removes every trace.
+/// Shows both programs at work on this machine: bakes a small extension, signs and publishes it, installs it into
+/// a scratch root, updates it, ships a broken version, and shows the rollback. Removes everything afterwards.
 ///
-/// As root it takes place among mounts that nobody else sees. As an ordinary user it goes as far as the
-/// kernel allows. Neither needs a network, once the crates are there.
+/// Run as root it uses a private mount namespace. As an ordinary user it stops at the first step that needs root.
+/// It uses the network only to download crates.
 #[derive(Debug, Parser)]
 #[command(name = "cargo quickstart", version, max_term_width = 100, disable_help_subcommand = true)]
 struct Arguments {
     #[command(flatten)]
     options: Options,
     #[command(subcommand)]
-    part: Option<Part>,
+    process: Option<Process>,
 }
 
 fn main() -> ExitCode {
-    let Arguments { options, part } = Arguments::parse();
-    match quickstart::run(&options, part.as_ref()) {
+    let Arguments { options, process } = Arguments::parse();
+    match quickstart::run(&options, process.as_ref()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Another process of this story has said what was wrong.
-            if !error.is::<quickstart::Said>() {
+            if !error.is::<Reported>() {
                 eprintln!("error: {error:#}");
             }
             ExitCode::FAILURE

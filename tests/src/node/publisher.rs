@@ -211,8 +211,9 @@ fn seal<T: serde::Serialize>(document: &T, key: &KeyPair) -> Result<Envelope> {
     Ok(Envelope::seal(&packed, vec![Signature { key: key.pk.to_base64(), minisig }]))
 }
 
-/// This machine's, as systemd calls it.
-fn architecture() -> Result<Architecture> {
+/// The architecture of this machine, with systemd's name for it.
+pub fn architecture() -> Result<Architecture> {
     let kernel = rustix::system::uname();
-    Architecture::of_machine(&kernel.machine().to_string_lossy()).context("a processor without a name")
+    Architecture::of_machine(&kernel.machine().to_string_lossy())
+        .context("systemd has no name for this architecture")
 }

@@ -1,6 +1,5 @@
-//! Running one of the two programs, and reading what it printed.
+//! Runs one of the programs and reads what it prints.
 
-use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -8,104 +7,55 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-/// One of the two programs.
-#[derive(Clone, Debug)]
-pub(super) struct Program {
+use super::output::Output;
+
+/// A program.
+#[derive(Debug)]
+pub(super) struct Program<'a> {
     pub(super) path: PathBuf,
+    pub(super) output: &'a Output,
 }
 
-/// How a program is expected to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
-    /// With status 0.
-    Well,
-    /// With status 1: it did its work, and says that not all is well.
-    Badly,
-}
-
-/// What a program did.
+/// A program that ended.
 #[derive(Debug)]
-pub(super) struct Ran {
-    /// How long it took.
+pub(super) struct Ended {
     pub(super) took: Duration,
+    pub(super) stdout: String,
+    pub(super) stderr: String,
     command: String,
-    stdout: String,
-    stderr: String,
 }
 
-/// What a program printed, as JSON.
-#[derive(Debug)]
-pub(super) struct Printed {
-    /// How long the program took.
-    pub(super) took: Duration,
-    ran: Ran,
-    value: Value,
-}
-
-impl Program {
-    /// Runs it to its end.
-    pub(super) fn run<I, S>(&self, arguments: I, expected: Ending) -> Result<Ran>
-    where
-        I: IntoIterator<Item = S>,
-        S: AsRef<OsStr>,
-    {
-        let begin = Instant::now();
-        let mut command = Command::new(&self.path);
-        command.args(arguments);
-        let words = std::iter::once(self.path.file_name().unwrap_or_default()).chain(command.get_args());
-        let shown = words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
-        let output = command.output().with_context(|| format!("cannot run {}", self.path.display()))?;
-        let ran = Ran {
-            took: begin.elapsed(),
-            command: shown,
+impl Program<'_> {
+    /// Runs the program and requires this exit status. `title` is the short form of the command for people.
+    pub(super) fn run(&self, title: &str, arguments: &[&str], status: i32) -> Result<Ended> {
+        let start = Instant::now();
+        let output = Command::new(&self.path).args(arguments).output();
+        let output = output.with_context(|| format!("cannot run {}", self.path.display()))?;
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let ended = Ended {
+            took: start.elapsed(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            command: [&[&*name], arguments].concat().join(" "),
         };
-        let code = match expected {
-            Ending::Well => 0,
-            Ending::Badly => 1,
-        };
-        if output.status.code() != Some(code) {
-            bail!(ran.complaint(&format!("ended with {}, expected exit status {code}", output.status)));
+        let shown = if self.output.is_verbose() { &ended.command } else { title };
+        self.output.progress(shown, ended.took, &ended.printed());
+        if output.status.code() != Some(status) {
+            bail!(
+                "`{}` ended with {}, expected exit status {status}\n{}",
+                ended.command,
+                output.status,
+                ended.printed()
+            );
         }
-        Ok(ran)
-    }
-
-    /// Runs it to its end, with JSON as its output.
-    pub(super) fn ask<I, S>(&self, arguments: I, expected: Ending) -> Result<Printed>
-    where
-        I: IntoIterator<Item = S>,
-        S: AsRef<OsStr>,
-    {
-        let ran = self.run(arguments, expected)?;
-        match serde_json::from_str(&ran.stdout) {
-            Ok(value) => Ok(Printed { took: ran.took, ran, value }),
-            Err(error) => bail!(ran.complaint(&format!("printed something else than JSON: {error}"))),
-        }
+        Ok(ended)
     }
 }
 
-impl Ran {
-    /// What it printed, without the line's end.
-    pub(super) fn text(&self) -> &str {
-        self.stdout.trim_end()
-    }
-
-    /// What it complained about.
-    pub(super) fn complaints(&self) -> &str {
-        &self.stderr
-    }
-
-    fn complaint(&self, what: &str) -> String {
-        let Self { command, stdout, stderr, .. } = self;
-        format!("`{command}` {what}\n{stdout}{stderr}").trim_end().to_owned()
-    }
-}
-
-impl Printed {
-    /// The text at a JSON pointer such as `/components/0/outcome`.
-    pub(super) fn text(&self, pointer: &str) -> Result<&str> {
-        self.at(pointer, Value::as_str)
+impl Ended {
+    /// The text at a JSON pointer such as `/components/0/outcome` of what the program printed.
+    pub(super) fn text(&self, pointer: &str) -> Result<String> {
+        self.at(pointer, |value| value.as_str().map(str::to_owned))
     }
 
     /// The number at a JSON pointer.
@@ -113,27 +63,23 @@ impl Printed {
         self.at(pointer, Value::as_u64)
     }
 
-    /// The seconds at a JSON pointer.
-    pub(super) fn seconds(&self, pointer: &str) -> Result<Duration> {
-        let seconds = self.at(pointer, Value::as_f64)?;
-        Duration::try_from_secs_f64(seconds).with_context(|| format!("{pointer}: {seconds} s"))
-    }
-
-    /// How long the list at a JSON pointer is.
-    pub(super) fn count(&self, pointer: &str) -> Result<usize> {
-        self.at(pointer, |value| value.as_array().map(Vec::len))
-    }
-
-    /// Insists on a text.
+    /// Requires a text at a JSON pointer.
     pub(super) fn expect(&self, pointer: &str, expected: &str) -> Result<()> {
-        match self.text(pointer)? {
-            found if found == expected => Ok(()),
-            found => bail!(self.ran.complaint(&format!("says {found} at {pointer}, expected {expected}"))),
+        let found = self.text(pointer)?;
+        if found != expected {
+            bail!("`{}` reports {found} at {pointer}, expected {expected}\n{}", self.command, self.printed());
         }
+        Ok(())
     }
 
-    fn at<'a, T>(&'a self, pointer: &str, read: impl FnOnce(&'a Value) -> Option<T>) -> Result<T> {
-        let found = self.value.pointer(pointer).and_then(read);
-        found.with_context(|| self.ran.complaint(&format!("says nothing of use at {pointer}")))
+    fn at<T>(&self, pointer: &str, read: impl FnOnce(&Value) -> Option<T>) -> Result<T> {
+        let value: Option<Value> = serde_json::from_str(&self.stdout).ok();
+        value.as_ref().and_then(|value| value.pointer(pointer)).and_then(read).with_context(|| {
+            format!("`{}` printed no usable JSON at {pointer}\n{}", self.command, self.printed())
+        })
+    }
+
+    fn printed(&self) -> String {
+        [self.stdout.trim_end(), self.stderr.trim_end()].join("\n").trim().to_owned()
     }
 }

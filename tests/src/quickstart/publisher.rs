@@ -1,168 +1,98 @@
-//! The publisher's side: keys, and releases made with `bakery`.
+//! The publisher: creates keys, and releases versions of the extension `hello` with `bakery`.
 
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
-use super::keeper::PROGRAMS;
-use super::program::{Ending, Program};
-use super::slide::{Place, Row, Slide};
+use super::output::Output;
+use super::program::Program;
+use super::supervisor::PROGRAMS;
+use crate::node::architecture;
 
-/// The repository's name.
-pub(super) const REPOSITORY: &str = "quickstart";
+/// The name of the repository.
+const REPOSITORY: &str = "quickstart";
 
-/// Someone who publishes.
+/// The publisher and its directories.
 #[derive(Debug)]
 pub(super) struct Publisher<'a> {
-    bakery: Program,
-    directory: &'a Path,
-    slide: &'a Slide,
+    bakery: Program<'a>,
+    directory: PathBuf,
     url: String,
 }
 
-/// A version to release.
-#[derive(Debug)]
-pub(super) struct Version<'a> {
-    /// What it is called.
-    pub(super) name: &'a str,
-    /// Its recipe.
-    pub(super) recipe: &'a Path,
-    /// The program that goes in.
-    pub(super) program: &'a Path,
-}
-
-/// An image on offer.
+/// A version that was published.
 #[derive(Debug)]
 pub(super) struct Released {
-    /// Its digest.
+    /// The size of the image in bytes.
+    pub(super) size: u64,
+    /// The digest of the image.
     pub(super) sha256: String,
+    /// The time for baking, signing and publishing.
+    pub(super) took: Duration,
 }
 
 impl<'a> Publisher<'a> {
-    /// Makes fresh keys.
-    pub(super) fn begin(directory: &'a Path, url: String, slide: &'a Slide) -> Result<Self> {
-        let bakery = Program { path: directory.join(PROGRAMS).join("bakery") };
-        let publisher = Self { bakery, directory, slide, url };
-        let keys = publisher.keys();
-        let made = publisher.bakery.ask(
-            [
-                "keygen".as_ref(),
-                keys.as_os_str(),
-                "--repository".as_ref(),
-                REPOSITORY.as_ref(),
-                "--url".as_ref(),
-                publisher.url.as_ref(),
-                "--unencrypted".as_ref(),
-                "--json".as_ref(),
-            ],
-            Ending::Well,
-        )?;
-        let row = |stage, took, file: &str, key| {
-            let path = keys.join(file);
-            let row = Row { stage, took, signer: Some(key), place: Place::At(&path), ..Row::default() };
-            slide.row(&row);
-        };
-        row("keygen", Some(made.took), "root.key", made.text("/root")?);
-        row("", None, "catalog.key", made.text("/catalog")?);
-        slide.note("the root key says who may sign catalogs and stays offline; the catalog key signs");
+    /// Creates the keys of a repository at this URL.
+    pub(super) fn new(directory: &Path, url: String, output: &'a Output) -> Result<Self> {
+        let bakery = Program { path: directory.join(PROGRAMS).join("bakery"), output };
+        let publisher = Self { bakery, directory: directory.to_owned(), url };
+        let keys = publisher.path("keys");
+        let arguments =
+            ["keygen", &keys, "--repository", REPOSITORY, "--url", &publisher.url, "--unencrypted"];
+        publisher.bakery.run("bakery keygen", &arguments, 0)?;
         Ok(publisher)
     }
 
-    /// Bakes a version, signs what is on offer now, and publishes it.
-    pub(super) fn release(&self, version: &Version<'_>) -> Result<Released> {
-        let store = self.directory.join("store");
-        let mut input = std::ffi::OsString::from("sysupdate=");
-        input.push(version.program);
-        let baked = self.bakery.ask(
-            [
-                "bake".as_ref(),
-                version.recipe.as_os_str(),
-                "--version".as_ref(),
-                version.name.as_ref(),
-                "--input".as_ref(),
-                &input,
-                "--out".as_ref(),
-                store.as_os_str(),
-                "--json".as_ref(),
-            ],
-            Ending::Well,
-        )?;
-        let sha256 = baked.text("/sha256")?.to_owned();
-        self.slide.row(&Row {
-            stage: "bake",
-            took: Some(baked.took),
-            size: Some(baked.number("/size")?),
-            digest: Some(&sha256),
-            place: Place::At(Path::new(baked.text("/path")?)),
-            ..Row::default()
-        });
-        self.slide.note(&format!("{} files, written by {}", baked.number("/files")?, baked.text("/writer")?));
-        self.index(&store)?;
-        self.publish(&store)?;
-        Ok(Released { sha256 })
-    }
-
-    fn index(&self, store: &Path) -> Result<()> {
-        let indexed = self.bakery.ask(
-            [
-                "index".as_ref(),
-                store.as_os_str(),
-                "--repository".as_ref(),
-                REPOSITORY.as_ref(),
-                "--url".as_ref(),
-                self.url.as_ref(),
-                "--keys".as_ref(),
-                self.keys().as_os_str(),
-                "--json".as_ref(),
-            ],
-            Ending::Well,
-        )?;
-        let catalog = store.join("catalog/catalog.json");
-        self.slide.row(&Row {
-            stage: "index",
-            took: Some(indexed.took),
-            size: catalog.metadata().ok().map(|catalog| catalog.len()),
-            digest: Some(indexed.text("/sha256")?),
-            signer: Some(indexed.text("/key")?),
-            place: Place::At(&catalog),
-        });
-        let (serial, expires) = (indexed.number("/serial")?, indexed.text("/expires")?);
-        self.slide.note(&format!("the catalog has serial {serial} and ends at {expires}"));
-        Ok(())
-    }
-
-    fn publish(&self, store: &Path) -> Result<()> {
-        let public = self.public();
-        let published = self.bakery.ask(
-            ["publish".as_ref(), store.as_os_str(), "--to".as_ref(), public.as_os_str(), "--json".as_ref()],
-            Ending::Well,
-        )?;
-        let place = format!("public/, {} files, served at {}/", published.count("/copied")?, self.url);
-        self.slide.row(&Row {
-            stage: "publish",
-            took: Some(published.took),
-            size: Some(published.number("/bytes")?),
-            place: Place::Said(place),
-            ..Row::default()
-        });
-        Ok(())
-    }
-
-    fn keys(&self) -> PathBuf {
-        self.directory.join("keys")
-    }
-
-    fn public(&self) -> PathBuf {
-        self.directory.join("public")
+    /// Writes the recipe of a version, bakes it, signs the new catalog, and publishes both. Without the greeting
+    /// the program cannot work.
+    pub(super) fn release(&self, version: &str, greeting: Option<&str>) -> Result<Released> {
+        let recipe = self.write_recipe(version, greeting)?;
+        let input = format!("hello={}", self.path(&format!("{PROGRAMS}/hello")));
+        let [store, keys, public] = ["store", "keys", "public"].map(|name| self.path(name));
+        let title = format!("bakery bake hello {version}");
+        let arguments = ["bake", &recipe, "--input", &input, "--out", &store, "--json"];
+        let baked = self.bakery.run(&title, &arguments, 0)?;
+        let arguments = ["index", &store, "--repository", REPOSITORY, "--url", &self.url, "--keys", &keys];
+        let indexed = self.bakery.run("bakery index", &arguments, 0)?;
+        let published = self.bakery.run("bakery publish", &["publish", &store, "--to", &public], 0)?;
+        Ok(Released {
+            size: baked.number("/size")?,
+            sha256: baked.text("/sha256")?,
+            took: baked.took + indexed.took + published.took,
+        })
     }
 
     /// The file that makes a node trust the repository.
-    pub(super) fn node_file(&self) -> PathBuf {
-        self.keys().join(format!("{REPOSITORY}.toml"))
+    pub(super) fn repository_file(&self) -> PathBuf {
+        self.directory.join("keys").join(format!("{REPOSITORY}.toml"))
     }
 
     /// The published transfer file.
     pub(super) fn transfer_file(&self) -> PathBuf {
-        self.public().join("sysupdate/sysupdate.transfer")
+        self.directory.join("public/hello/hello.transfer")
+    }
+
+    fn write_recipe(&self, version: &str, greeting: Option<&str>) -> Result<String> {
+        let recipe = self.directory.join(format!("recipe-{version}"));
+        let data = recipe.join("files/usr/share/hello");
+        fs::create_dir_all(&data).with_context(|| format!("cannot create {}", data.display()))?;
+        let text = format!(
+            "name = \"hello\"\nversion = \"{version}\"\ndescription = \"Prints a greeting\"\n\
+             license = \"MIT OR Apache-2.0\"\narch = [\"{}\"]\nhealth = [\"exec:/usr/bin/hello\"]\n\n\
+             [[binary]]\npath = \"usr/bin/hello\"\ninput = \"hello\"\n",
+            architecture()?
+        );
+        let mut files = vec![(recipe.join("recipe.toml"), text), (data.join("version"), version.to_owned())];
+        files.extend(greeting.map(|greeting| (data.join("greeting"), format!("{greeting}\n"))));
+        for (path, text) in files {
+            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(recipe.display().to_string())
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.directory.join(name).display().to_string()
     }
 }
