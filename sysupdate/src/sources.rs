@@ -9,8 +9,8 @@ use std::rc::Rc;
 
 use sysext_manifests::catalog::Instance;
 use sysext_manifests::checksums::{Checksums, ChecksumsError, Stale};
-#[cfg(feature = "openpgp")]
 use sysext_manifests::hint::Hint as _;
+#[cfg(feature = "openpgp")]
 use sysext_manifests::openpgp::{Keyring, SignedChecksums};
 use sysext_manifests::pattern::{Captures, FormatError};
 use sysext_manifests::specifier::Identity;
