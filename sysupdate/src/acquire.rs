@@ -11,8 +11,9 @@ use std::time::Duration;
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::trust::{Claim, Unverified};
 
+use crate::failure::Hint;
 use crate::host::clock::Clock;
-use crate::host::store::Store;
+use crate::host::store::{Store, StoreError};
 use crate::host::transport::{Failure, Transport, TransportError};
 
 mod download;
@@ -148,19 +149,13 @@ pub enum AcquireError {
         /// What there is.
         free: u64,
     },
-    /// What came cannot be kept.
-    #[error("cannot store a download in {}", path.display())]
-    Store {
-        /// Where it should go.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
+    /// The downloaded bytes cannot be stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
-impl AcquireError {
-    /// What the reader can do about it.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for AcquireError {
+    fn hint(&self) -> Option<String> {
         let text = match self {
             Self::NotFound { .. } => "the version may have been withdrawn, or a mirror has not caught up",
             Self::Fetch { source, .. } if source.hint.is_some() => return source.hint(),
@@ -173,7 +168,7 @@ impl AcquireError {
                 "a proxy or mirror may hold old bytes, or the file was replaced without its digest"
             }
             Self::Space { .. } => "make room, or lower InstancesMax= so that fewer old versions are kept",
-            Self::NoUrl { .. } | Self::TooLarge { .. } | Self::Store { .. } => return None,
+            Self::NoUrl { .. } | Self::TooLarge { .. } | Self::Store(_) => return None,
         };
         Some(text.to_owned())
     }

@@ -267,8 +267,7 @@ impl Context {
 
     fn components(&self, identity: &Identity, disabled: Disabled) -> Result<Loaded, Failure> {
         let choice = self.global.scope.choice();
-        let mut components = settings::load(&*self.host.store, &self.paths, identity, &choice, disabled)
-            .map_err(|error| Failure::new(&error, error.hint()))?;
+        let mut components = settings::load(&*self.host.store, &self.paths, identity, &choice, disabled)?;
         let components_mut = components.iter_mut().filter_map(|(_, component)| component.as_mut().ok());
         for transfer in components_mut.flat_map(|component| &mut component.transfers) {
             transfer.verify = self.global.verify.unwrap_or(transfer.verify);
@@ -291,14 +290,14 @@ impl Context {
 
     /// The lock, for verbs that write.
     fn lock(&self, verb: &str) -> Result<Lock, Failure> {
-        let path = self.host.store.resolve(&self.paths.lock).map_err(|error| Failure::new(&error, None))?;
-        Lock::take(&path, verb, self.host.clock.now()).map_err(|error| Failure::new(&error, None))
+        let path = self.host.store.resolve(&self.paths.lock)?;
+        Lock::take(&path, verb, self.host.clock.now()).map_err(Failure::from)
     }
 
     /// Looks at every chosen component and its sources, writing nothing. What fails alone is said on
     /// standard error, and makes the second part false.
     fn look(&self, request: &Request) -> Result<(Vec<(Component, Situation)>, bool), Failure> {
-        let identity = self.identity().map_err(|error| Failure::new(&error, None))?;
+        let identity = self.identity()?;
         let mut discovery = Discovery::new(&self.host, &self.paths, &identity, Memory::Leave);
         let mut looked = Vec::new();
         let mut all_well = true;
@@ -306,7 +305,7 @@ impl Context {
             let component = match component {
                 Ok(component) => component,
                 Err(error) => {
-                    complain(&name, &Failure::new(&error, error.hint()));
+                    complain(&name, &Failure::from(error));
                     all_well = false;
                     continue;
                 }
@@ -317,7 +316,7 @@ impl Context {
                 false => discovery.offers(&component),
             };
             let offers = offers.unwrap_or_else(|error| {
-                complain(&name, &Failure::new(&*error, error.hint()));
+                complain(&name, &Failure::from(&*error));
                 all_well = false;
                 Offers::Unknown { reason: error.to_string() }
             });
@@ -345,7 +344,7 @@ impl Context {
     fn print<T: Serialize>(&self, data: &T, text: impl FnOnce() -> String) -> Result<(), Failure> {
         let json = |result: serde_json::Result<String>| match result {
             Ok(json) => Ok(format!("{json}\n")),
-            Err(error) => Err(Failure::new(&error, None)),
+            Err(error) => Err(Failure { error: error.to_string(), hint: None }),
         };
         let text = match self.global.json {
             Json::Off => text(),

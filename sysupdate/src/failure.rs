@@ -4,20 +4,41 @@ use std::error::Error;
 
 use serde::Serialize;
 
+use crate::host::lock::LockError;
+use crate::host::store::StoreError;
+
+/// An error that may know what its reader can do.
+pub trait Hint {
+    /// What the reader can do, as a lower-case fragment without a full stop.
+    fn hint(&self) -> Option<String> {
+        None
+    }
+}
+
+impl<T: Hint + ?Sized> Hint for &T {
+    fn hint(&self) -> Option<String> {
+        (**self).hint()
+    }
+}
+
+impl Hint for StoreError {}
+
+impl Hint for LockError {}
+
 /// Something that went wrong, and what can be done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Failure {
-    /// What.
+    /// The error with all its causes.
     pub error: String,
-    /// What can be done.
+    /// What the operator can do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
 
-impl Failure {
-    /// An error with all its causes.
-    pub fn new(error: &dyn Error, hint: Option<String>) -> Self {
-        Self { error: in_full(error), hint }
+/// `?` keeps the hint of every error.
+impl<E: Error + Hint> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { error: in_full(&error), hint: error.hint() }
     }
 }
 

@@ -9,7 +9,9 @@ use sysext_manifests::repository::Repository;
 use sysext_manifests::trust::{self, Admitted, Clock, Note, TrustError, Verified};
 
 use crate::acquire::{self, AcquireError, Small, Useless};
+use crate::failure::Hint;
 use crate::host::Host;
+use crate::host::store::StoreError;
 use crate::paths::Paths;
 use crate::settings::{self, SettingsError};
 use crate::sources::Memory;
@@ -100,22 +102,9 @@ pub enum RepositoryFailure {
         /// Why.
         reason: String,
     },
-    /// What was seen cannot be remembered.
-    #[error("cannot write {}: {source}", path.display())]
-    Remember {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// What was seen cannot be forgotten.
-    #[error("cannot remove {}: {source}", path.display())]
-    Forget {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    /// The state of the repository cannot be written or removed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 fn list(failures: &[Useless<RepositoryFailure>]) -> String {
@@ -142,9 +131,10 @@ impl RepositoryFailure {
             None => Self::Places { id: id.to_owned(), failures },
         }
     }
+}
 
-    /// What the operator can do.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for RepositoryFailure {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Fetch(AcquireError::NotFound { .. }) => {
                 Some("a repository without a catalog is not believed; check url= in its file".to_owned())
@@ -168,7 +158,7 @@ impl RepositoryFailure {
                     })
                 }),
             Self::Older { .. } => Some("the publisher has to sign again".to_owned()),
-            Self::NotSent { .. } | Self::Remember { .. } | Self::Forget { .. } => None,
+            Self::NotSent { .. } | Self::Store(_) => None,
         }
     }
 }

@@ -221,10 +221,7 @@ fn drop_ins(
 pub fn names(store: &dyn Store, paths: &Paths, having: Having) -> Result<Vec<ComponentName>, SettingsError> {
     let mut names = BTreeSet::new();
     for directory in &paths.definitions {
-        let entries = store
-            .list(directory)
-            .map_err(|source| SettingsError::Read { path: directory.clone(), source })?;
-        for entry in entries {
+        for entry in store.list(directory)? {
             let Some(middle) = entry.name.strip_prefix("sysupdate.").and_then(|rest| rest.strip_suffix('d'))
             else {
                 continue;
@@ -242,7 +239,7 @@ pub fn names(store: &dyn Store, paths: &Paths, having: Having) -> Result<Vec<Com
                 names.insert(name);
                 continue;
             }
-            let inside = store.list(&path).map_err(|source| SettingsError::Read { path, source })?;
+            let inside = store.list(&path)?;
             if inside.iter().any(|entry| has_ending(&entry.name, ENDINGS)) {
                 names.insert(name);
             }
@@ -416,10 +413,7 @@ fn strongest(
 ) -> Result<BTreeMap<String, PathBuf>, SettingsError> {
     let mut files = BTreeMap::new();
     for directory in directories {
-        let entries = store
-            .list(directory)
-            .map_err(|source| SettingsError::Read { path: directory.clone(), source })?;
-        for entry in entries {
+        for entry in store.list(directory)? {
             let readable = matches!(entry.kind, EntryKind::File(_) | EntryKind::Link(_));
             if readable && has_ending(&entry.name, &[ending]) {
                 files.entry(entry.name.clone()).or_insert_with(|| directory.join(&entry.name));
@@ -431,11 +425,10 @@ fn strongest(
 
 /// A definition's text; nothing where it is masked by an empty file or a link to `/dev/null`.
 fn unmasked(store: &dyn Store, path: &Path) -> Result<Option<String>, SettingsError> {
-    let failed = |source| SettingsError::Read { path: path.to_owned(), source };
-    if store.read_link(path).map_err(failed)?.is_some_and(|target| target == Path::new("/dev/null")) {
+    if store.read_link(path)?.is_some_and(|target| target == Path::new("/dev/null")) {
         return Ok(None);
     }
-    let Some(bytes) = store.read(path, SIZE_LIMIT).map_err(failed)? else { return Ok(None) };
+    let Some(bytes) = store.read(path, SIZE_LIMIT)? else { return Ok(None) };
     if bytes.is_empty() {
         return Ok(None);
     }

@@ -4,7 +4,7 @@
 //! it changed since the last run.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
 use sysext_manifests::catalog::Instance;
@@ -19,13 +19,15 @@ use sysext_manifests::trust::{Claim, Verified};
 use sysext_manifests::version::Version;
 
 use crate::acquire::{self, AcquireError, Small};
+use crate::failure::Hint;
+use crate::host::store::StoreError;
 use crate::host::{Host, transport};
 use crate::merge::quarantine::Unread;
 use crate::paths::Paths;
 use crate::plan::{Offer, Offers, Origin, Source};
 use crate::repository::{self, Opened, RepositoryFailure};
 use crate::settings::{Component, SettingsError};
-use crate::targets::names::{self, Name, ScanError, Scanned};
+use crate::targets::names::{self, Name, Scanned};
 
 #[cfg(feature = "openpgp")]
 pub mod openpgp;
@@ -91,13 +93,8 @@ pub enum DiscoverError {
         url: String,
     },
     /// A directory cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Directory {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// A version cannot be named in the target.
     #[error("{transfer}: {source}")]
     Name {
@@ -108,9 +105,8 @@ pub enum DiscoverError {
     },
 }
 
-impl DiscoverError {
-    /// What the operator can do.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for DiscoverError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Settings(error) => error.hint(),
             Self::Repository(error) => error.hint(),
@@ -124,7 +120,7 @@ impl DiscoverError {
             ),
             Self::Stale { .. } => Some("check this node's clock, or tell the publisher".to_owned()),
             Self::Manifest { source, .. } => source.hint(),
-            Self::NotSent { .. } | Self::Directory { .. } | Self::Name { .. } => None,
+            Self::NotSent { .. } | Self::Store(_) | Self::Name { .. } => None,
         }
     }
 }
@@ -381,17 +377,15 @@ impl<'a> Discovery<'a> {
     /// A directory of this node. Where a `SHA256SUMS` lies beside the files, it counts.
     fn in_directory(&mut self, transfer: &Transfer) -> Result<Vec<Found>, DiscoverError> {
         let directory = self.paths.below_root(Path::new(&transfer.source.path));
-        let failed = |source| DiscoverError::Directory { path: directory.clone(), source };
         let manifest = directory.join("SHA256SUMS");
-        if let Some(bytes) = self.host.store.read(&manifest, MANIFEST_LIMIT).map_err(failed)? {
+        if let Some(bytes) = self.host.store.read(&manifest, MANIFEST_LIMIT)? {
             // A URL knows nothing of roots
-            let base = transport::file_url(&self.host.store.resolve(&directory).map_err(failed)?);
+            let base = transport::file_url(&self.host.store.resolve(&directory)?);
             let manifest = self.read_manifest(&format!("{base}/SHA256SUMS"), &bytes)?;
             return self.listed(transfer, &manifest, &base);
         }
         let mut found = Vec::new();
-        let files = names::files(&*self.host.store, &directory, &transfer.source.patterns)
-            .map_err(|ScanError { path, source }| DiscoverError::Directory { path, source })?;
+        let files = names::files(&*self.host.store, &directory, &transfer.source.patterns)?;
         for file in files {
             let Scanned { path, name: Name::Plain, captures } = file else { continue };
             let origin = Origin::File(path);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::version::Version;
 
-use crate::host::store::Store;
+use crate::host::store::{Operation, Store, StoreError};
 
 /// The format this program writes.
 const FORMAT: u32 = 1;
@@ -113,27 +113,6 @@ impl Default for Record {
     }
 }
 
-/// Why a record cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum RecordError {
-    /// Reading failed.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Writing failed.
-    #[error("cannot write {}: {source}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-}
-
 /// What was read.
 #[derive(Debug)]
 pub enum Recalled {
@@ -155,18 +134,16 @@ pub struct Unreadable {
 
 impl Unreadable {
     /// Moves it out of the way, for whoever wants to look at it.
-    pub fn set_aside(&self, store: &dyn Store) -> Result<(), RecordError> {
+    pub fn set_aside(&self, store: &dyn Store) -> Result<(), StoreError> {
         let mut aside = self.path.clone().into_os_string();
         aside.push(".corrupt");
-        store
-            .rename(&self.path, Path::new(&aside))
-            .map_err(|source| RecordError::Write { path: aside.into(), source })
+        store.rename(&self.path, Path::new(&aside))
     }
 }
 
 impl Record {
     /// Reads a component's record.
-    pub fn recall(store: &dyn Store, path: &Path) -> Result<Recalled, RecordError> {
+    pub fn recall(store: &dyn Store, path: &Path) -> Result<Recalled, StoreError> {
         let unreadable = |reason| Recalled::Unreadable(Unreadable { path: path.to_owned(), reason });
         let bytes = match store.read(path, SIZE_LIMIT) {
             Ok(Some(bytes)) => bytes,
@@ -174,7 +151,7 @@ impl Record {
             Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
                 return Ok(unreadable(format!("it has more than {SIZE_LIMIT} bytes")));
             }
-            Err(source) => return Err(RecordError::Read { path: path.to_owned(), source }),
+            Err(error) => return Err(error),
         };
         let reason = match serde_json::from_slice::<Self>(&bytes) {
             Ok(record) if record.version == FORMAT => return Ok(Recalled::Record(record)),
@@ -185,13 +162,13 @@ impl Record {
     }
 
     /// Writes it so that a crash leaves the old or the new one.
-    pub fn save(&self, store: &dyn Store, path: &Path) -> Result<(), RecordError> {
-        let failed = |source| RecordError::Write { path: path.to_owned(), source };
-        let bytes = serde_json::to_vec_pretty(self).map_err(|error| failed(error.into()))?;
+    pub fn save(&self, store: &dyn Store, path: &Path) -> Result<(), StoreError> {
+        let bytes = serde_json::to_vec_pretty(self)
+            .map_err(|error| StoreError::new(path, Operation::Write, error))?;
         if let Some(directory) = path.parent() {
-            store.make_directory(directory).map_err(failed)?;
+            store.make_directory(directory)?;
         }
-        store.save(path, &bytes).map_err(failed)
+        store.save(path, &bytes)
     }
 
     /// Adds a version that did not pass.

@@ -132,7 +132,7 @@ impl Update<'_> {
                     let report = ComponentReport::new(name, component.warnings.clone());
                     work.push(Work { component, report, retired: Vec::new() });
                 }
-                Err(error) => reports.push(ComponentReport::failed(name, &error, error.hint())),
+                Err(error) => reports.push(ComponentReport::failed(name, error)),
             }
         }
         let mut merges = Merges::default();
@@ -166,7 +166,7 @@ impl Update<'_> {
             if let Some(unreadable) = unreadable {
                 report.warnings.push(unreadable.to_string());
                 if let Err(error) = unreadable.set_aside(&*self.host.store) {
-                    report.fail(Failure::new(&error, None));
+                    report.fail(error);
                     continue;
                 }
             }
@@ -190,7 +190,7 @@ impl Update<'_> {
                 let stage = if whole { stage } else { Stage::Returning };
                 match OnTrial::resume(self.host, self.paths, path, record, activation, stage) {
                     Ok(trial) => tried.push(Tried { index, trial, stage }),
-                    Err(error) => report.fail(Failure::new(&error, None)),
+                    Err(error) => report.fail(error),
                 }
             }
         }
@@ -206,7 +206,7 @@ impl Update<'_> {
                 continue;
             }
             let offers = discovery.offers(component).unwrap_or_else(|error| {
-                report.fail(Failure::new(&*error, error.hint()));
+                report.fail(&*error);
                 Offers::Unknown { reason: error.to_string() }
             });
             report.warnings.extend(discovery.take_warnings());
@@ -224,7 +224,7 @@ impl Update<'_> {
                 let removals = plan.removals.into_iter().filter(|_| self.until == Until::Judged);
                 for removal in removals {
                     match removal::out_of_use(self.host, &removal) {
-                        Err(error) => report.fail(Failure::new(&error, None)),
+                        Err(error) => report.fail(error),
                         Ok(()) if removal.shown == Shown::Merged => retired.push(removal),
                         Ok(()) => self.discard(removal, report),
                     }
@@ -274,10 +274,7 @@ impl Update<'_> {
             Decision::Activate { activation } => activation,
             Decision::Install { remove, acquire, activation } => {
                 let name = &component.name;
-                remove
-                    .iter()
-                    .try_for_each(|path| removal::remove(self.host, path))
-                    .map_err(|error| Failure::new(&error, None))?;
+                remove.iter().try_for_each(|path| removal::remove(self.host, path))?;
                 let mut progress = |file: &str, progress: Progress<'_>| {
                     watch(Step::Fetching { component: name, file, progress });
                 };
@@ -285,7 +282,7 @@ impl Update<'_> {
                     Until::Acquired => install::acquire(self.host, &acquire, &mut progress),
                     Until::Judged => install::install(self.host, &acquire, &mut progress),
                 };
-                let installed = installed.map_err(|error| Failure::new(&error, error.hint()))?;
+                let installed = installed?;
                 let evidence: Vec<String> =
                     installed.iter().map(|file| file.evidence().to_string()).collect();
                 let evidence = evidence.join("; ");
@@ -304,8 +301,7 @@ impl Update<'_> {
         }
         let path = component.name.record(self.paths);
         let record = situation.record.clone();
-        let trial = OnTrial::begin(self.host, self.paths, path, record, activation)
-            .map_err(|error| Failure::new(&error, None))?;
+        let trial = OnTrial::begin(self.host, self.paths, path, record, activation)?;
         Ok(Some(trial))
     }
 
@@ -360,7 +356,7 @@ impl Update<'_> {
                 }
             };
             if let Err(error) = result {
-                report.fail(Failure::new(&error, None));
+                report.fail(error);
             }
         }
         let refresh_again = returning.iter().any(|(index, _)| refreshes(&work[*index].component));
@@ -372,7 +368,7 @@ impl Update<'_> {
         }
         for (index, trial) in returning {
             if let Err(error) = trial.discard(self.host) {
-                work[index].report.fail(Failure::new(&error, None));
+                work[index].report.fail(error);
             }
         }
     }
@@ -381,14 +377,13 @@ impl Update<'_> {
     fn discard(&self, removal: Removal, report: &mut ComponentReport) {
         match removal::off_the_disk(self.host, &removal) {
             Ok(()) => report.dropped.push(removal.into()),
-            Err(error) => report.fail(Failure::new(&error, None)),
+            Err(error) => report.fail(error),
         }
     }
 
     /// Swaps what is merged for what the links say now.
     fn refresh(&self, merges: &mut Merges, watch: Watch<'_>) -> Result<(), Failure> {
-        let report = merge::refresh(&*self.host.mounts, self.paths, &merge::Options::default())
-            .map_err(|error| Failure::new(&error, error.hint()))?;
+        let report = merge::refresh(&*self.host.mounts, self.paths, &merge::Options::default())?;
         merges.warnings.extend(services::reload(self.host, self.paths, &report));
         watch(Step::Merged(&report));
         merges.last = Some(report);
@@ -415,8 +410,7 @@ fn recall(
     paths: &Paths,
     component: &Component,
 ) -> Result<(Record, Option<Unreadable>), Failure> {
-    let recalled = Record::recall(&*host.store, &component.name.record(paths))
-        .map_err(|error| Failure::new(&error, None))?;
+    let recalled = Record::recall(&*host.store, &component.name.record(paths))?;
     Ok(match recalled {
         Recalled::Record(record) => (record, None),
         Recalled::Unreadable(unreadable) => (Record::default(), Some(unreadable)),
@@ -433,9 +427,9 @@ fn take_inventory(
     request: Request,
 ) -> Result<Situation, Failure> {
     let lines = component.transfers.iter().map(|transfer| inventory::take(&*host.store, paths, transfer));
-    let lines = lines.collect::<Result<_, _>>().map_err(|error| Failure::new(&error, None))?;
+    let lines = lines.collect::<Result<_, _>>()?;
     let idle = component.idle.iter().map(|idle| inventory::take_idle(&*host.store, paths, idle));
-    let idle = idle.collect::<Result<_, _>>().map_err(|error| Failure::new(&error, None))?;
+    let idle = idle.collect::<Result<_, _>>()?;
     let held = component.transfers.iter().any(|transfer| transfer.hold);
     let hold = if held { Hold::Held } else { Hold::Free };
     Ok(Situation { component: component.name.to_string(), lines, idle, record, offers, request, hold })

@@ -23,7 +23,7 @@ use sysupdate::host::mounts::kernel::Kernel;
 use sysupdate::host::mounts::table::Table;
 use sysupdate::host::mounts::{Mounts, StageError, Staging};
 use sysupdate::host::processes::{Ending, Processes, Program, Spawner};
-use sysupdate::host::store::{Attributes, Entry, Files, Partial, Store};
+use sysupdate::host::store::{self, Attributes, Entry, Files, Partial, Store};
 use sysupdate::host::transport::{Body, Request, Response, Transport, TransportError};
 
 /// The environment variable with the number of the point to die at.
@@ -130,48 +130,48 @@ struct Counted<T> {
 }
 
 impl Store for Counted<Files> {
-    fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    fn read(&self, path: &Path, limit: u64) -> store::Result<Option<Vec<u8>>> {
         self.inner.read(path, limit)
     }
 
-    fn open(&self, path: &Path) -> io::Result<Box<dyn Read>> {
+    fn open(&self, path: &Path) -> store::Result<Box<dyn Read>> {
         self.inner.open(path)
     }
 
-    fn list(&self, directory: &Path) -> io::Result<Vec<Entry>> {
+    fn list(&self, directory: &Path) -> store::Result<Vec<Entry>> {
         self.inner.list(directory)
     }
 
-    fn read_link(&self, path: &Path) -> io::Result<Option<PathBuf>> {
+    fn read_link(&self, path: &Path) -> store::Result<Option<PathBuf>> {
         self.inner.read_link(path)
     }
 
-    fn attributes(&self, path: &Path) -> io::Result<Option<Attributes>> {
+    fn attributes(&self, path: &Path) -> store::Result<Option<Attributes>> {
         self.inner.attributes(path)
     }
 
-    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+    fn resolve(&self, path: &Path) -> store::Result<PathBuf> {
         self.inner.resolve(path)
     }
 
-    fn free_space(&self, directory: &Path) -> io::Result<u64> {
+    fn free_space(&self, directory: &Path) -> store::Result<u64> {
         self.inner.free_space(directory)
     }
 
-    fn make_directory(&self, path: &Path) -> io::Result<()> {
+    fn make_directory(&self, path: &Path) -> store::Result<()> {
         self.points.around(&format!("make directory {}", name(path)), || self.inner.make_directory(path))
     }
 
-    fn partial(&self, path: &Path) -> io::Result<Box<dyn Partial>> {
+    fn partial(&self, path: &Path) -> store::Result<Box<dyn Partial>> {
         let opened = self.points.around(&format!("open {}", name(path)), || self.inner.partial(path))?;
         Ok(Box::new(CountedPartial { inner: opened, name: name(path), points: Arc::clone(&self.points) }))
     }
 
-    fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()> {
+    fn set_mode(&self, path: &Path, mode: u32) -> store::Result<()> {
         self.points.around(&format!("set mode of {}", name(path)), || self.inner.set_mode(path, mode))
     }
 
-    fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fn write_new(&self, path: &Path, bytes: &[u8]) -> store::Result<()> {
         let effect = format!("write {}", name(path));
         self.points.around(&effect, || {
             if self.points.is_last(Phase::Halfway, &effect) {
@@ -182,16 +182,16 @@ impl Store for Counted<Files> {
         })
     }
 
-    fn make_link(&self, path: &Path, target: &Path) -> io::Result<()> {
+    fn make_link(&self, path: &Path, target: &Path) -> store::Result<()> {
         self.points.around(&format!("make link {}", name(path)), || self.inner.make_link(path, target))
     }
 
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+    fn rename(&self, from: &Path, to: &Path) -> store::Result<()> {
         let effect = format!("rename {} to {}", name(from), name(to));
         self.points.around(&effect, || self.inner.rename(from, to))
     }
 
-    fn remove(&self, path: &Path) -> io::Result<()> {
+    fn remove(&self, path: &Path) -> store::Result<()> {
         self.points.around(&format!("remove {}", name(path)), || self.inner.remove(path))
     }
 
@@ -211,39 +211,33 @@ struct CountedPartial {
     points: Arc<Points>,
 }
 
-impl Write for CountedPartial {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let effect = format!("append to {} at {}", self.name, self.inner.length());
-        let Self { inner, points, .. } = self;
-        points.around(&effect, || {
-            if points.is_last(Phase::Halfway, &effect) {
-                inner.write_all(&bytes[..bytes.len() / 2])?;
-                die();
-            }
-            inner.write(bytes)
-        })
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
 impl Partial for CountedPartial {
     fn length(&self) -> u64 {
         self.inner.length()
     }
 
-    fn reread(&mut self, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+    fn append(&mut self, bytes: &[u8]) -> store::Result<()> {
+        let effect = format!("append to {} at {}", self.name, self.inner.length());
+        let Self { inner, points, .. } = self;
+        points.around(&effect, || {
+            if points.is_last(Phase::Halfway, &effect) {
+                inner.append(&bytes[..bytes.len() / 2])?;
+                die();
+            }
+            inner.append(bytes)
+        })
+    }
+
+    fn reread(&mut self, take: &mut dyn FnMut(&[u8])) -> store::Result<()> {
         self.inner.reread(take)
     }
 
-    fn restart(&mut self) -> io::Result<()> {
+    fn restart(&mut self) -> store::Result<()> {
         let Self { inner, name, points } = self;
         points.around(&format!("empty {name}"), || inner.restart())
     }
 
-    fn sync(&mut self) -> io::Result<()> {
+    fn sync(&mut self) -> store::Result<()> {
         let Self { inner, name, points } = self;
         points.around(&format!("sync {name}"), || inner.sync())
     }

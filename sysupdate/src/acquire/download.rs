@@ -1,6 +1,6 @@
 //! One file on its way to the disk.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::origin::{Origin, beside};
 use super::retry::Sources;
 use super::{AcquireError, Kept, Progress, RetryPolicy};
 use crate::host::clock::Clock;
-use crate::host::store::{Partial, Store};
+use crate::host::store::{Partial, Store, StoreError};
 use crate::host::transport::{
     Body, Failure, Request, Response, Resume, Transport, TransportError, without_password,
 };
@@ -79,30 +79,27 @@ impl<'a> Download<'a> {
     ) -> Result<Self, AcquireError> {
         let (limit, hasher) = (claim.size.unwrap_or(LIMIT), Hasher::default());
         let pieces = Pieces::One;
-        let open = || {
-            store.make_directory(path.parent().unwrap_or(path))?;
-            let file = store.partial(path)?;
-            Ok(Self {
-                transport,
-                clock,
-                store,
-                claim,
-                path,
-                limit,
-                file,
-                hasher,
-                length: 0,
-                validator: None,
-                pieces,
-                attempts: 0,
-            })
+        store.make_directory(path.parent().unwrap_or(path))?;
+        let file = store.partial(path)?;
+        let mut download = Self {
+            transport,
+            clock,
+            store,
+            claim,
+            path,
+            limit,
+            file,
+            hasher,
+            length: 0,
+            validator: None,
+            pieces,
+            attempts: 0,
         };
-        let mut download = open().map_err(|source| AcquireError::Store { path: path.to_owned(), source })?;
-        download.look_back().map_err(|source| download.unstorable(source))?;
+        download.look_back()?;
         Ok(download)
     }
 
-    fn look_back(&mut self) -> io::Result<()> {
+    fn look_back(&mut self) -> Result<(), StoreError> {
         let found = self.file.length();
         if found == 0 {
             return Ok(());
@@ -160,7 +157,7 @@ impl<'a> Download<'a> {
                 Ended::Stopped(error) => return Err(self.give_up(error)),
                 Ended::Wrong(error) => {
                     let again = self.pieces == Pieces::Several && std::mem::take(&mut second_chance);
-                    self.start_over().map_err(|source| self.unstorable(source))?;
+                    self.start_over()?;
                     if again {
                         progress(Progress::Retrying { reason: &error, wait: Duration::ZERO });
                     } else {
@@ -179,7 +176,7 @@ impl<'a> Download<'a> {
                     }
                     // It may be the going on that is refused
                     Failure::Permanent if before > 0 && self.validator.is_some() => {
-                        self.start_over().map_err(|source| self.unstorable(source))?;
+                        self.start_over()?;
                         continue;
                     }
                     Failure::Permanent => {
@@ -224,8 +221,7 @@ impl<'a> Download<'a> {
         // Before anything that is there is thrown away
         self.check_total(url, body.total)?;
         if body.start == 0 {
-            self.begin(body.validator.as_deref())
-                .map_err(|source| Ended::Stopped(self.unstorable(source)))?;
+            self.begin(body.validator.as_deref()).map_err(|error| Ended::Stopped(error.into()))?;
         } else {
             self.pieces = Pieces::Several;
         }
@@ -252,7 +248,7 @@ impl<'a> Download<'a> {
         let Some(total) = total else { return Ok(()) };
         let directory = self.path.parent().unwrap_or(self.path);
         let free = self.store.free_space(directory);
-        let free = free.map_err(|source| Ended::Stopped(self.unstorable(source)))?;
+        let free = free.map_err(|error| Ended::Stopped(error.into()))?;
         let needed = total.saturating_sub(self.length);
         if needed > free {
             let path = self.path.to_owned();
@@ -291,8 +287,7 @@ impl<'a> Download<'a> {
                     None => AcquireError::TooLarge { url, limit: self.limit },
                 }));
             }
-            let written = self.file.write_all(&buffer[..count]);
-            written.map_err(|source| Ended::Stopped(self.unstorable(source)))?;
+            self.file.append(&buffer[..count]).map_err(|error| Ended::Stopped(error.into()))?;
             self.hasher.update(&buffer[..count]);
             self.length = found;
             progress(Progress::Received { done: found, total });
@@ -311,7 +306,7 @@ impl<'a> Download<'a> {
     }
 
     /// Begins at the first byte, and notes what the bytes will be a part of before any of them comes.
-    fn begin(&mut self, validator: Option<&str>) -> io::Result<()> {
+    fn begin(&mut self, validator: Option<&str>) -> Result<(), StoreError> {
         self.start_over()?;
         if let Some(validator) = validator {
             Origin::new(self.claim.sha256, validator.to_owned()).write(self.store, self.path)?;
@@ -321,7 +316,7 @@ impl<'a> Download<'a> {
     }
 
     /// Throws away what is there.
-    fn start_over(&mut self) -> io::Result<()> {
+    fn start_over(&mut self) -> Result<(), StoreError> {
         self.file.restart()?;
         self.hasher = Hasher::default();
         self.length = 0;
@@ -337,13 +332,13 @@ impl<'a> Download<'a> {
     fn finish(mut self) -> Result<Unverified<PathBuf>, AcquireError> {
         let path = self.path.to_owned();
         let synced = self.file.sync().and_then(|()| self.store.remove(&beside(self.path)));
-        synced.map_err(|source| self.unstorable(source))?;
+        synced?;
         Ok(Unverified::new(path, self.digest(), self.length))
     }
 
     /// Leaves behind only what the next run can use. A full disk gets its space back: the host needs it more.
     fn give_up(mut self, error: AcquireError) -> AcquireError {
-        let full = matches!(&error, AcquireError::Store { source, .. } if source.kind() == io::ErrorKind::StorageFull);
+        let full = matches!(&error, AcquireError::Store(error) if error.kind() == io::ErrorKind::StorageFull);
         if self.validator.is_some() && self.length > 0 && !full {
             return error;
         }
@@ -351,7 +346,7 @@ impl<'a> Download<'a> {
         match removed {
             Ok(()) => error,
             // What is in the way of tidying up was most likely in the way before, and is the clearer reason
-            Err(source) => self.unstorable(source),
+            Err(error) => error.into(),
         }
     }
 
@@ -359,10 +354,6 @@ impl<'a> Download<'a> {
         let kept = self.validator.is_some() && self.length > 0;
         let kept = kept.then(|| Kept { path: self.path.to_owned(), offset: self.length });
         AcquireError::Fetch { attempts: self.attempts, kept, source }
-    }
-
-    fn unstorable(&self, source: io::Error) -> AcquireError {
-        AcquireError::Store { path: self.path.to_owned(), source }
     }
 }
 

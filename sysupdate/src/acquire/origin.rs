@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sysext_manifests::digest::Sha256;
 
-use crate::host::store::Store;
+use crate::host::store::{Operation, Result, Store, StoreError};
 
 /// A digest and a validator have some 150 bytes; servers with long entity tags are still read.
 const LIMIT: u64 = 16 << 10;
@@ -28,7 +28,7 @@ impl Origin {
 
     /// What is written beside a partial download. What cannot be understood is as good as nothing: the
     /// download then starts from the beginning.
-    pub(super) fn read(store: &dyn Store, partial: &Path) -> io::Result<Option<Self>> {
+    pub(super) fn read(store: &dyn Store, partial: &Path) -> Result<Option<Self>> {
         let bytes = match store.read(&beside(partial), LIMIT) {
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Ok(None),
             other => other?,
@@ -37,9 +37,11 @@ impl Origin {
         Ok(origin.filter(|origin| origin.version == 1))
     }
 
-    pub(super) fn write(&self, store: &dyn Store, partial: &Path) -> io::Result<()> {
-        let bytes = serde_json::to_vec(self).map_err(io::Error::other)?;
-        store.write_new(&beside(partial), &bytes)
+    pub(super) fn write(&self, store: &dyn Store, partial: &Path) -> Result<()> {
+        let path = beside(partial);
+        let bytes =
+            serde_json::to_vec(self).map_err(|error| StoreError::new(&path, Operation::Write, error))?;
+        store.write_new(&path, &bytes)
     }
 }
 

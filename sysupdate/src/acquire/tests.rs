@@ -93,7 +93,7 @@ fn a_cut_is_gone_on_from_in_the_next_run() {
     // The program is killed in the middle
     world.store.stop_before(8);
     let error = run(&world, &sized(&bytes)).unwrap_err();
-    assert!(matches!(error, AcquireError::Store { .. }), "{error}");
+    assert!(matches!(error, AcquireError::Store(_)), "{error}");
     world.store.go_on();
     let there = world.store.bytes(PARTIAL).unwrap().len() as u64;
     assert!(there > 0);
@@ -326,8 +326,8 @@ fn a_disk_that_fills_up_gets_its_room_back() {
     world.transport.reply(FIRST, Reply::Endless);
     world.store.set_free_space(2_000_000);
     let error = run(&world, &claim(&bytes, None)).unwrap_err();
-    let AcquireError::Store { source, .. } = error else { panic!("{error}") };
-    assert_eq!(source.kind(), io::ErrorKind::StorageFull);
+    let AcquireError::Store(error) = error else { panic!("{error}") };
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     assert_nothing_left(&world);
 }
 

@@ -22,8 +22,7 @@ impl Args {
     pub(super) fn run(self, context: &Context) -> Result<Ended, Failure> {
         let scope = &context.global.scope;
         scope.refuse_definitions("components")?;
-        let names = settings::names(&*context.host.store, &context.paths, Having::Directory)
-            .map_err(|error| Failure::new(&error, error.hint()))?;
+        let names = settings::names(&*context.host.store, &context.paths, Having::Directory)?;
         let mut listing = Listing { default: false, components: Vec::new() };
         for name in names {
             match name {
@@ -80,7 +79,7 @@ pub(super) struct Metadata {
 
 impl Metadata {
     pub(super) fn new(context: &Context) -> Result<Self, Failure> {
-        let identity = context.identity().map_err(|error| Failure::new(&error, None))?;
+        let identity = context.identity()?;
         let facts = crate::node::facts::gather(&*context.host.store, &context.paths, &identity);
         Ok(Self { identity, facts })
     }
@@ -88,8 +87,7 @@ impl Metadata {
     /// What is said of a component, and whether it suits this host, where that is known. What is odd is told.
     pub(super) fn of(&self, context: &Context, name: &str) -> Result<(Feature, Option<bool>), Failure> {
         let (component, warnings) =
-            settings::metadata(&*context.host.store, &context.paths, &self.identity, name)
-                .map_err(|error| Failure::new(&error, error.hint()))?;
+            settings::metadata(&*context.host.store, &context.paths, &self.identity, name)?;
         warnings.iter().for_each(warn);
         let suggested = component.is_suggested(&self.facts);
         if let Err(error) = &suggested {

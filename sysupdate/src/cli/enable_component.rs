@@ -25,8 +25,7 @@ impl Args {
         let named = self.named(&context)?;
         let _lock = context.lock(verb)?;
         let there: BTreeSet<String> =
-            settings::names(&*context.host.store, &context.paths, Having::Directory)
-                .map_err(|error| Failure::new(&error, error.hint()))?
+            settings::names(&*context.host.store, &context.paths, Having::Directory)?
                 .into_iter()
                 .filter_map(|name| match name {
                     ComponentName::Default => None,

@@ -32,7 +32,7 @@ impl Args {
             return Err(failure(format!("Feature name invalid: {name}")));
         }
         let _lock = context.lock(verb)?;
-        let identity = context.identity().map_err(|error| Failure::new(&error, None))?;
+        let identity = context.identity()?;
         let components = features::all(&context)?;
         let directories = components.iter().map(|(name, _)| configuration(&context, name)).collect();
         context.host.reach_beneath(&context.paths, &directories)?;
@@ -42,7 +42,7 @@ impl Args {
             let definitions = match definitions {
                 Ok(definitions) => definitions,
                 Err(error) => {
-                    complain(component, &Failure::new(error, error.hint()));
+                    complain(component, &Failure::from(error));
                     ended = Ended::No;
                     continue;
                 }

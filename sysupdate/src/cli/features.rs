@@ -40,7 +40,7 @@ struct Shown {
 impl Args {
     pub(super) fn run(self, context: &Context) -> Result<Ended, Failure> {
         let definitions = one(context)?;
-        let identity = context.identity().map_err(|error| Failure::new(&error, None))?;
+        let identity = context.identity()?;
         let facts = facts::gather(&*context.host.store, &context.paths, &identity);
         let show = |id: &str, feature: &Feature| {
             let suggested = feature.is_suggested(&facts);
@@ -84,17 +84,14 @@ fn one(context: &Context) -> Result<Definitions, Failure> {
     let Some((name, definitions)) = all(context)?.pop() else {
         return Err(Failure { error: "Component not found".to_owned(), hint: None });
     };
-    definitions
-        .and_then(|definitions| definitions.with_transfers(&name))
-        .map_err(|error| Failure::new(&error, error.hint()))
+    Ok(definitions?.with_transfers(&name)?)
 }
 
 /// The definitions of all components that are meant, each by itself, with what was odd about them told.
 pub(super) fn all(context: &Context) -> Result<Defined, Failure> {
-    let identity = context.identity().map_err(|error| Failure::new(&error, None))?;
+    let identity = context.identity()?;
     let choice = context.global.scope.choice();
-    let all = settings::definitions(&*context.host.store, &context.paths, &identity, &choice)
-        .map_err(|error| Failure::new(&error, error.hint()))?;
+    let all = settings::definitions(&*context.host.store, &context.paths, &identity, &choice)?;
     let definitions = all.iter().filter_map(|(_, definitions)| definitions.as_ref().ok());
     definitions.flat_map(|definitions| &definitions.warnings).for_each(warn);
     Ok(all)

@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::{Context, Ended, warn};
 use crate::failure::Failure;
 use crate::merge::report::Report;
-use crate::merge::{self, MergeError, When};
+use crate::merge::{self, When};
 use crate::services;
 
 #[derive(Debug, clap::Args)]
@@ -39,7 +39,7 @@ impl Args {
         let (mounts, paths) = (&*context.host.mounts, &context.paths);
         let report = match self.verb.unwrap_or(Verb::Status) {
             Verb::Status => {
-                let status = merge::status(mounts, paths).map_err(failure)?;
+                let status = merge::status(mounts, paths)?;
                 context.print(&status, || status.to_string())?;
                 return Ok(Ended::Well);
             }
@@ -57,7 +57,7 @@ impl Args {
                 merge::unmerge(mounts, paths)
             }
         };
-        let report: Report = report.map_err(failure)?;
+        let report: Report = report?;
         if !self.no_reload {
             let warning = services::reload(&context.host, paths, &report);
             warning.iter().for_each(warn);
@@ -65,8 +65,4 @@ impl Args {
         context.print(&report, || report.to_string())?;
         Ok(Ended::Well)
     }
-}
-
-fn failure(error: MergeError) -> Failure {
-    Failure::new(&error, error.hint())
 }

@@ -59,9 +59,7 @@ fn show(context: &Context, repository: Option<String>) -> Result<Ended, Failure>
     let (store, paths) = (&*context.host.store, &context.paths);
     let ids = match repository {
         Some(id) => vec![known(context, id)?],
-        None => {
-            status::known(store, paths).map_err(|error| Failure::new(&error, None))?.into_iter().collect()
-        }
+        None => status::known(store, paths)?.into_iter().collect(),
     };
     let standings: Vec<Standing> = ids.iter().map(|id| status::look(store, paths, id)).collect();
     context.print(&standings, || {
@@ -74,8 +72,7 @@ fn show(context: &Context, repository: Option<String>) -> Result<Ended, Failure>
 fn reset(context: &Context, id: &str) -> Result<Ended, Failure> {
     let _lock = context.lock("trust reset")?;
     let id = known(context, id.to_owned())?;
-    let forgotten = repository::forget(&*context.host.store, &context.paths, &id)
-        .map_err(|error| Failure::new(&error, error.hint()))?;
+    let forgotten = repository::forget(&*context.host.store, &context.paths, &id)?;
     context.print(&Reset { repository: &id, forgotten }, || match forgotten {
         Forgotten::Nothing => format!("nothing was remembered of {id}\n"),
         Forgotten::Unreadable => format!("{id}: forgot what could not be read\n"),
@@ -93,8 +90,7 @@ fn reset(context: &Context, id: &str) -> Result<Ended, Failure> {
 
 /// The repository, if there is one: whatever else is said must not become a path.
 fn known(context: &Context, id: String) -> Result<String, Failure> {
-    let known =
-        status::known(&*context.host.store, &context.paths).map_err(|error| Failure::new(&error, None))?;
+    let known = status::known(&*context.host.store, &context.paths)?;
     if known.contains(&id) {
         return Ok(id);
     }

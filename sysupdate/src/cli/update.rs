@@ -33,7 +33,7 @@ impl Args {
         context.check_instances_max(2, "updating")?;
         let _lock = context.lock(verb)?;
         services::stock_timer(&context.host, &context.paths).iter().for_each(warn);
-        let identity = context.identity().map_err(|error| Failure::new(&error, None))?;
+        let identity = context.identity()?;
         let components = context.components(&identity, Disabled::Refuse)?;
         let loaded = components.iter().filter_map(|(_, component)| component.as_ref().ok());
         let directories = loaded.flat_map(|component| component.directories(&context.paths)).collect();

@@ -23,11 +23,11 @@ impl Args {
     pub(super) fn run(self, mut context: Context) -> Result<Ended, Failure> {
         context.check_instances_max(1, "vacuuming")?;
         let _lock = context.lock("vacuum")?;
-        let identity = context.identity().map_err(|error| Failure::new(&error, None))?;
+        let identity = context.identity()?;
         let components = context.components(&identity, Disabled::Tidy)?;
         // One component is chosen, or none is there.
         let Some((_, component)) = components.into_iter().next() else { return Ok(Ended::Well) };
-        let component = component.map_err(|error| Failure::new(&error, error.hint()))?;
+        let component = component?;
         component.warnings.iter().for_each(warn);
         let directories = component.directories(&context.paths);
         context.host.reach_beneath(&context.paths, &directories)?;

@@ -1,12 +1,17 @@
 //! Files: the effects on them that the program needs, each either done or not done after a crash.
 
-use std::io::{self, Read, Write};
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+mod error;
 mod files;
 
+pub use error::{Operation, StoreError};
 pub use files::Files;
+
+/// What an operation on a file returns.
+pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// What a directory holds under one name. Symbolic links are not followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,15 +36,17 @@ pub enum EntryKind {
 }
 
 /// A file that grows while it is downloaded.
-pub trait Partial: Write {
+pub trait Partial {
     /// How many bytes are there.
     fn length(&self) -> u64;
+    /// Writes at the end.
+    fn append(&mut self, bytes: &[u8]) -> Result<()>;
     /// Reads what is there from the start, to take its digest before going on.
-    fn reread(&mut self, take: &mut dyn FnMut(&[u8])) -> io::Result<()>;
+    fn reread(&mut self, take: &mut dyn FnMut(&[u8])) -> Result<()>;
     /// Throws away what is there.
-    fn restart(&mut self) -> io::Result<()>;
+    fn restart(&mut self) -> Result<()>;
     /// Makes sure that the bytes survive a power cut.
-    fn sync(&mut self) -> io::Result<()>;
+    fn sync(&mut self) -> Result<()>;
 }
 
 /// What is kept beside a file's bytes.
@@ -54,36 +61,36 @@ pub struct Attributes {
 /// The files of a system. Paths are absolute and without `..`; errors name them.
 pub trait Store: Send + Sync {
     /// A small file's bytes; `None` where there is none. More than `limit` bytes are an error.
-    fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>>;
+    fn read(&self, path: &Path, limit: u64) -> Result<Option<Vec<u8>>>;
     /// Opens a file to stream it.
-    fn open(&self, path: &Path) -> io::Result<Box<dyn Read>>;
+    fn open(&self, path: &Path) -> Result<Box<dyn Read>>;
     /// What a directory holds, sorted by name; nothing where there is no directory.
-    fn list(&self, directory: &Path) -> io::Result<Vec<Entry>>;
+    fn list(&self, directory: &Path) -> Result<Vec<Entry>>;
     /// Where a symbolic link points; `None` where there is no link.
-    fn read_link(&self, path: &Path) -> io::Result<Option<PathBuf>>;
+    fn read_link(&self, path: &Path) -> Result<Option<PathBuf>>;
     /// A file's attributes, links not followed; `None` where there is none.
-    fn attributes(&self, path: &Path) -> io::Result<Option<Attributes>>;
+    fn attributes(&self, path: &Path) -> Result<Option<Attributes>>;
     /// The same path without symbolic links, for whoever does not come through this door, and for whoever wants
     /// to go up from there. What is not there is no link.
-    fn resolve(&self, path: &Path) -> io::Result<PathBuf>;
+    fn resolve(&self, path: &Path) -> Result<PathBuf>;
     /// How many bytes may still be written there.
-    fn free_space(&self, directory: &Path) -> io::Result<u64>;
+    fn free_space(&self, directory: &Path) -> Result<u64>;
 
     /// Makes a directory with all above it.
-    fn make_directory(&self, path: &Path) -> io::Result<()>;
+    fn make_directory(&self, path: &Path) -> Result<()>;
     /// Opens a file that grows; what an interrupted run left in it is kept. Whatever else has the name
     /// is removed: such names are the program's own, and nothing there may stand in the way of the next run.
-    fn partial(&self, path: &Path) -> io::Result<Box<dyn Partial>>;
+    fn partial(&self, path: &Path) -> Result<Box<dyn Partial>>;
     /// Sets permission bits, durably.
-    fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()>;
+    fn set_mode(&self, path: &Path, mode: u32) -> Result<()>;
     /// Writes a new small file and makes its bytes durable; what was there is replaced, not atomically.
-    fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+    fn write_new(&self, path: &Path, bytes: &[u8]) -> Result<()>;
     /// Makes a symbolic link with a name that is free.
-    fn make_link(&self, path: &Path, target: &Path) -> io::Result<()>;
+    fn make_link(&self, path: &Path, target: &Path) -> Result<()>;
     /// Moves over whatever has the name, atomically and durably.
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    fn rename(&self, from: &Path, to: &Path) -> Result<()>;
     /// Removes a file or link; fine where there is none.
-    fn remove(&self, path: &Path) -> io::Result<()>;
+    fn remove(&self, path: &Path) -> Result<()>;
 
     /// Makes a directory the root of another system: below it, symbolic links lead where they lead when that
     /// system runs, and never out of it.
@@ -94,14 +101,14 @@ pub trait Store: Send + Sync {
     fn detour(&mut self, detours: Vec<(PathBuf, OwnedFd)>);
 
     /// Replaces a small file so that a crash leaves the old or the new one.
-    fn save(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fn save(&self, path: &Path, bytes: &[u8]) -> Result<()> {
         let temporary = temporary_for(path);
         self.write_new(&temporary, bytes)?;
         self.rename(&temporary, path)
     }
 
     /// Points a symbolic link elsewhere so that a crash leaves the old or the new target.
-    fn point(&self, path: &Path, target: &Path) -> io::Result<()> {
+    fn point(&self, path: &Path, target: &Path) -> Result<()> {
         let temporary = temporary_for(path);
         self.remove(&temporary)?;
         self.make_link(&temporary, target)?;

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::failure::Hint;
 use crate::host::mounts::StageError;
 
 /// Why the merge was left as it was.
@@ -105,9 +106,8 @@ pub enum MergeError {
     },
 }
 
-impl MergeError {
-    /// What the reader can do.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for MergeError {
+    fn hint(&self) -> Option<String> {
         let denied = |source: &io::Error| source.kind() == io::ErrorKind::PermissionDenied;
         match self {
             Self::AlreadyMerged { .. } => Some("`refresh` replaces what is merged".into()),

@@ -6,7 +6,8 @@ use sysext_manifests::architecture::Architecture;
 use sysext_manifests::os_release::{OsRelease, OsReleaseError};
 use sysext_manifests::specifier::Identity;
 
-use crate::host::store::Store;
+use crate::failure::Hint;
+use crate::host::store::{Store, StoreError};
 use crate::paths::Paths;
 
 /// More than any of these files has, in bytes.
@@ -22,13 +23,8 @@ pub enum IdentityError {
         machine: String,
     },
     /// A file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The os-release file is damaged.
     #[error("{}: {source}", path.display())]
     OsRelease {
@@ -38,6 +34,8 @@ pub enum IdentityError {
         source: OsReleaseError,
     },
 }
+
+impl Hint for IdentityError {}
 
 /// Asks the kernel, and the files below the root.
 pub fn identify(store: &dyn Store, paths: &Paths) -> Result<Identity, IdentityError> {
@@ -58,9 +56,7 @@ pub fn identify(store: &dyn Store, paths: &Paths) -> Result<Identity, IdentityEr
 }
 
 fn text(store: &dyn Store, path: &Path) -> Result<Option<String>, IdentityError> {
-    let bytes = store
-        .read(path, SIZE_LIMIT)
-        .map_err(|source| IdentityError::Read { path: path.to_owned(), source })?;
+    let bytes = store.read(path, SIZE_LIMIT)?;
     Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
 

@@ -7,7 +7,7 @@ use sysext_manifests::repository::Marks;
 
 use super::{CATALOG_LIMIT, RepositoryFailure};
 use crate::acquire::Seen;
-use crate::host::store::{EntryKind, Store};
+use crate::host::store::{EntryKind, Operation, Store, StoreError};
 use crate::paths::Paths;
 
 /// The format of the memory this program writes.
@@ -54,7 +54,7 @@ pub(super) fn recall(
     let path = directory.join(STATE);
     let unreadable =
         |reason: String| RepositoryFailure::Memory { id: id.to_owned(), path: path.clone(), reason };
-    let bytes = store.read(&path, CATALOG_LIMIT).map_err(|error| unreadable(error.to_string()))?;
+    let bytes = store.read(&path, CATALOG_LIMIT).map_err(|error| unreadable(error.source.to_string()))?;
     let Some(bytes) = bytes else { return Ok(None) };
     let state: State = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
     if state.version != FORMAT {
@@ -74,7 +74,7 @@ pub(super) fn copy(
     store.read(&path, CATALOG_LIMIT).map_err(|error| RepositoryFailure::Memory {
         id: id.to_owned(),
         path,
-        reason: error.to_string(),
+        reason: error.source.to_string(),
     })
 }
 
@@ -86,15 +86,15 @@ pub(super) fn remember(
     document: &[u8],
 ) -> Result<(), RepositoryFailure> {
     let (state_path, copy_path) = (directory.join(STATE), directory.join(COPY));
-    let failed = |path: &Path, source| RepositoryFailure::Remember { path: path.to_owned(), source };
-    let bytes = serde_json::to_vec_pretty(state).map_err(|error| failed(&state_path, error.into()))?;
-    store.make_directory(directory).map_err(|source| failed(directory, source))?;
+    let failed = |error| StoreError::new(&state_path, Operation::Write, error);
+    let bytes = serde_json::to_vec_pretty(state).map_err(failed)?;
+    store.make_directory(directory)?;
     // The tag belongs to the copy: without the copy it must not be there, so it is written last.
     let without_tag = State { version: FORMAT, marks: state.marks.clone(), seen: None };
-    let first = serde_json::to_vec_pretty(&without_tag).map_err(|error| failed(&state_path, error.into()))?;
-    store.save(&state_path, &first).map_err(|source| failed(&state_path, source))?;
-    store.save(&copy_path, document).map_err(|source| failed(&copy_path, source))?;
-    store.save(&state_path, &bytes).map_err(|source| failed(&state_path, source))
+    let first = serde_json::to_vec_pretty(&without_tag).map_err(failed)?;
+    store.save(&state_path, &first)?;
+    store.save(&copy_path, document)?;
+    Ok(store.save(&state_path, &bytes)?)
 }
 
 /// Forgets all that is remembered of a repository, readable or not. Needs the lock.
@@ -107,13 +107,13 @@ pub fn forget(store: &dyn Store, paths: &Paths, id: &str) -> Result<Forgotten, R
     };
     // The copy goes first: marks without it are whole, and a crash in between has forgotten nothing.
     for path in [directory.join(COPY), directory.join(STATE)] {
-        store.remove(&path).map_err(|source| RepositoryFailure::Forget { path, source })?;
+        store.remove(&path)?;
     }
     Ok(forgotten)
 }
 
 /// The repositories of which marks are remembered.
-pub(super) fn remembered(store: &dyn Store, paths: &Paths) -> std::io::Result<Vec<String>> {
+pub(super) fn remembered(store: &dyn Store, paths: &Paths) -> Result<Vec<String>, StoreError> {
     let mut found = Vec::new();
     for entry in store.list(&paths.repository_state)? {
         if entry.kind == EntryKind::Directory {

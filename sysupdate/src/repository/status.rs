@@ -12,7 +12,7 @@ use sysext_manifests::repository::{Marks, Repository};
 
 use super::RepositoryFailure;
 use super::marks::{self, copy, recall};
-use crate::host::store::Store;
+use crate::host::store::{Store, StoreError};
 use crate::host::transport::without_secrets;
 use crate::paths::Paths;
 use crate::settings::{self, SettingsError};
@@ -130,7 +130,7 @@ impl Standing {
 }
 
 /// The repositories that the operator describes or that are remembered, sorted.
-pub fn known(store: &dyn Store, paths: &Paths) -> std::io::Result<BTreeSet<String>> {
+pub fn known(store: &dyn Store, paths: &Paths) -> Result<BTreeSet<String>, StoreError> {
     let files = store.list(&paths.repositories)?;
     let described = files.iter().filter_map(|file| file.name.strip_suffix(".toml"));
     let described = described.filter(|id| settings::valid_name(id)).map(str::to_owned);

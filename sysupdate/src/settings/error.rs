@@ -1,6 +1,5 @@
 //! Why definitions are not usable.
 
-use std::io;
 use std::path::PathBuf;
 
 use sysext_manifests::hint::Hint as _;
@@ -9,6 +8,8 @@ use sysext_manifests::repository::RepositoryError;
 use sysext_manifests::transfer::TransferError;
 
 use super::ComponentName;
+use crate::failure::Hint;
+use crate::host::store::StoreError;
 
 /// Why definitions are not usable.
 #[derive(Debug, thiserror::Error)]
@@ -34,13 +35,8 @@ pub enum SettingsError {
         name: String,
     },
     /// A file or directory cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// A file is not text.
     #[error("{}: byte {offset} is not UTF-8", path.display())]
     NotText {
@@ -117,9 +113,8 @@ fn not_executed(refused: &[(String, Vec<String>)]) -> String {
     each.collect::<Vec<_>>().join("; ")
 }
 
-impl SettingsError {
-    /// What the operator can do.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for SettingsError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::NoDefinitions { component: ComponentName::Default, .. } => Some(
                 "name a component with --component=, or take all of them with --component-all".to_owned(),

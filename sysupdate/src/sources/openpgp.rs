@@ -1,6 +1,6 @@
 //! The OpenPGP signature beside a manifest, and the keys of this node that it may be made with.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use sysext_manifests::checksums::ChecksumsWarning;
@@ -10,7 +10,9 @@ use sysext_manifests::openpgp::{
 };
 
 use crate::acquire::{self, AcquireError, Small};
+use crate::failure::Hint;
 use crate::host::Host;
+use crate::host::store::StoreError;
 use crate::host::transport::without_password;
 use crate::paths::Paths;
 use crate::repository::RELEASED;
@@ -25,13 +27,8 @@ const ATTEMPTS: u32 = 2;
 #[derive(Debug, thiserror::Error)]
 pub enum SignatureFailure {
     /// A keyring cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// The keyring.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// A keyring is none.
     #[error("{}: {source}", path.display())]
     Keyring {
@@ -77,9 +74,8 @@ fn list(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
-impl SignatureFailure {
-    /// What the operator can do.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for SignatureFailure {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Keyring { source, .. } => source.hint(),
             Self::NoKeyring { paths } => Some(format!(
@@ -93,7 +89,7 @@ impl SignatureFailure {
                     .to_owned(),
             ),
             Self::Refused { source, .. } => source.hint(),
-            Self::Read { .. } | Self::NotSent { .. } => None,
+            Self::Store(_) | Self::NotSent { .. } => None,
         }
     }
 }
@@ -104,7 +100,7 @@ pub fn keyring(host: &Host, paths: &Paths) -> Result<(Keyring, Vec<String>), Sig
     let mut warnings = Vec::new();
     for names in &paths.keyrings {
         for path in names {
-            let Some(bytes) = read(host, path)? else { continue };
+            let Some(bytes) = host.store.read(path, KEYRING_LIMIT)? else { continue };
             let (found, notes) = Keyring::parse(&bytes)
                 .map_err(|source| SignatureFailure::Keyring { path: path.clone(), source })?;
             warnings.extend(notes.iter().map(|note| format!("{}: {note}", path.display())));
@@ -118,12 +114,6 @@ pub fn keyring(host: &Host, paths: &Paths) -> Result<(Keyring, Vec<String>), Sig
         });
     }
     Ok((keyring, warnings))
-}
-
-fn read(host: &Host, path: &Path) -> Result<Option<Vec<u8>>, SignatureFailure> {
-    host.store
-        .read(path, KEYRING_LIMIT)
-        .map_err(|source| SignatureFailure::Read { path: path.to_owned(), source })
 }
 
 /// Fetches a manifest and its signature, and verifies it.

@@ -4,25 +4,29 @@ use std::path::{Path, PathBuf};
 
 use sysext_manifests::transfer::{Activate, Transfer};
 
-use crate::host::store::{EntryKind, Store};
+use crate::failure::Hint;
+use crate::host::store::{EntryKind, Store, StoreError};
 use crate::paths::Paths;
 use crate::plan::{Active, Idle, Line, Local, Shown, State};
 use crate::settings;
-use crate::targets::names::{self, Name, ScanError};
+use crate::targets::names::{self, Name};
 
-/// A directory cannot be read.
+/// Why the target of a transfer cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read {}: {source}", path.display())]
-pub struct InventoryError {
-    /// Which.
-    path: PathBuf,
-    /// Why.
-    source: std::io::Error,
+#[expect(missing_docs, reason = "the message says it")]
+pub enum InventoryError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{} is not a symbolic link, but CurrentSymlink= names it", path.display())]
+    NotALink { path: PathBuf },
 }
 
-impl From<ScanError> for InventoryError {
-    fn from(ScanError { path, source }: ScanError) -> Self {
-        Self { path, source }
+impl Hint for InventoryError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::NotALink { .. } => Some("move it away, so that the link can be created there".to_owned()),
+        }
     }
 }
 
@@ -40,11 +44,8 @@ pub fn take(store: &dyn Store, paths: &Paths, transfer: &Transfer) -> Result<Lin
 pub fn take_idle(store: &dyn Store, paths: &Paths, idle: &settings::Idle) -> Result<Idle, InventoryError> {
     let settings::Idle { transfer, because } = idle;
     let link = transfer.target.current_symlink.as_ref().map(|link| paths.below_root(Path::new(link)));
-    let failed = |source| InventoryError { path: link.clone().unwrap_or_default(), source };
     let active = match &link {
-        Some(link) if store.read_link(link).map_err(failed)?.is_some() => {
-            linked(store, paths, transfer, link.clone())?
-        }
+        Some(link) if store.read_link(link)?.is_some() => linked(store, paths, transfer, link.clone())?,
         Some(link) => Active::Linked { link: link.clone(), version: None },
         None => Active::Newest,
     };
@@ -90,16 +91,14 @@ fn linked(
     transfer: &Transfer,
     link: PathBuf,
 ) -> Result<Active, InventoryError> {
-    let failed = |source| InventoryError { path: link.clone(), source };
-    let target = store.read_link(&link).map_err(failed)?;
-    if target.is_none() && is_something_else(store, &link).map_err(failed)? {
+    let target = store.read_link(&link)?;
+    if target.is_none() && is_something_else(store, &link)? {
         // It was not put there by an updater: pointing the link would destroy it.
-        let message = "CurrentSymlink= names it, and it is no symbolic link; move it away";
-        return Err(failed(std::io::Error::new(std::io::ErrorKind::AlreadyExists, message)));
+        return Err(InventoryError::NotALink { path: link });
     }
-    let real = without_links(store, &link).map_err(failed)?;
+    let real = without_links(store, &link)?;
     let directory = Path::new(&transfer.target.path);
-    let real_directory = store.resolve(&paths.below_root(directory)).map_err(failed)?;
+    let real_directory = store.resolve(&paths.below_root(directory))?;
     let version = target.and_then(|target| {
         let inside = resolve(&paths.as_seen_inside(&real), &target);
         let directories = [directory, &paths.as_seen_inside(&real_directory)];
@@ -110,13 +109,13 @@ fn linked(
 }
 
 /// Where a link lies, its directory's own links followed: from there, its text is read.
-pub fn without_links(store: &dyn Store, link: &Path) -> std::io::Result<PathBuf> {
+pub fn without_links(store: &dyn Store, link: &Path) -> Result<PathBuf, StoreError> {
     let directory = store.resolve(link.parent().unwrap_or(link))?;
     Ok(directory.join(link.file_name().unwrap_or_default()))
 }
 
 /// Whether a name stands for anything but a link.
-fn is_something_else(store: &dyn Store, path: &Path) -> std::io::Result<bool> {
+fn is_something_else(store: &dyn Store, path: &Path) -> Result<bool, StoreError> {
     let name = path.file_name().and_then(|name| name.to_str());
     let entries = store.list(path.parent().unwrap_or(path))?;
     Ok(entries.iter().any(|entry| Some(&*entry.name) == name && !matches!(entry.kind, EntryKind::Link(_))))
@@ -165,7 +164,7 @@ mod tests {
         let link = Path::new("/var/lib/extensions/x.raw");
         assert!(take().is_ok());
         store.make_directory(link).unwrap();
-        assert!(take().unwrap_err().to_string().contains("/var/lib/extensions/x.raw: CurrentSymlink= names"));
+        assert!(take().unwrap_err().to_string().contains("/var/lib/extensions/x.raw is not a symbolic link"));
         let store = FakeStore::default();
         let take = || super::take(&store, &Paths::new(Path::new("/")), &transfer);
         store.make_directory(link.parent().unwrap()).unwrap();

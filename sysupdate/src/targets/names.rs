@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sysext_manifests::pattern::{Captures, Patterns};
 
-use crate::host::store::{EntryKind, Store};
+use crate::host::store::{EntryKind, Store, StoreError};
 
 /// What a file is called while it is begun. systemd's names, so that either tool understands what the
 /// other left.
@@ -27,16 +27,6 @@ pub fn pending(path: &Path) -> PathBuf {
 fn beside(prefix: &str, path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!("{prefix}{name}"))
-}
-
-/// A directory cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot read {}: {source}", path.display())]
-pub struct ScanError {
-    /// Which.
-    pub path: PathBuf,
-    /// Why.
-    pub source: std::io::Error,
 }
 
 /// A file that a pattern matches.
@@ -72,13 +62,11 @@ impl Name {
 }
 
 /// The regular files below a directory that patterns match, in the order of their paths.
-pub fn files(store: &dyn Store, directory: &Path, patterns: &Patterns) -> Result<Vec<Scanned>, ScanError> {
+pub fn files(store: &dyn Store, directory: &Path, patterns: &Patterns) -> Result<Vec<Scanned>, StoreError> {
     let mut found = Vec::new();
     let mut left = vec![(directory.to_owned(), String::new())];
     while let Some((directory, relative)) = left.pop() {
-        let entries =
-            store.list(&directory).map_err(|source| ScanError { path: directory.clone(), source })?;
-        for entry in entries {
+        for entry in store.list(&directory)? {
             let path = directory.join(&entry.name);
             let (name, plain) = Name::of(&entry.name);
             let below = format!("{relative}{plain}");

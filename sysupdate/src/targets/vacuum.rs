@@ -8,7 +8,7 @@ use crate::merge;
 use crate::paths::Paths;
 use crate::plan::{self, Leaving, Shown, Situation, State};
 use crate::services;
-use crate::targets::removal::{self, RetireError};
+use crate::targets::removal;
 
 /// What went.
 #[derive(Debug, Default)]
@@ -48,27 +48,25 @@ pub fn vacuum(
 ) -> Result<Vacuumed, Failure> {
     let plan = plan::vacuum(situation);
     let mut vacuumed = Vacuumed::default();
-    let failed = |error: RetireError| Failure::new(&error, None);
     for surplus in &plan.transfers {
         for (path, state) in &surplus.files {
             watch(Going { path, because: Because::Old(*state) });
-            removal::remove(host, path).map_err(failed)?;
+            removal::remove(host, path)?;
         }
         vacuumed.removed = vacuumed.removed.max(surplus.files.len());
     }
     for removal in &plan.removals {
-        removal::out_of_use(host, removal).map_err(failed)?;
+        removal::out_of_use(host, removal)?;
     }
     if plan.removals.iter().any(|removal| removal.shown == Shown::Merged) {
-        let report = merge::refresh(&*host.mounts, paths, &merge::Options::default())
-            .map_err(|error| Failure::new(&error, error.hint()))?;
+        let report = merge::refresh(&*host.mounts, paths, &merge::Options::default())?;
         vacuumed.warnings.extend(services::reload(host, paths, &report));
     }
     for removal in &plan.removals {
         for Leaving { path, state, .. } in &removal.files {
             watch(Going { path, because: Because::Disabled(*state) });
         }
-        removal::off_the_disk(host, removal).map_err(failed)?;
+        removal::off_the_disk(host, removal)?;
         vacuumed.disabled_transfers += usize::from(!removal.files.is_empty());
     }
     Ok(vacuumed)

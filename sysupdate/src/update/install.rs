@@ -6,6 +6,8 @@ use sysext_manifests::digest::Hasher;
 use sysext_manifests::trust::{Claim, Verified, VerifyError};
 
 use crate::acquire::{self, AcquireError, Progress};
+use crate::failure::Hint;
+use crate::host::store::{Operation, StoreError};
 use crate::host::{Host, transport};
 use crate::plan::{Acquire, Origin};
 use crate::targets::names;
@@ -33,29 +35,17 @@ pub enum InstallError {
         source: VerifyError,
     },
     /// A file could not be read, moved or removed.
-    #[error("cannot {what} {}: {source}", path.display())]
-    Store {
-        /// What was tried.
-        what: &'static str,
-        /// With which file.
-        path: PathBuf,
-        /// Why it failed.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
-impl InstallError {
-    /// What the operator can do.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for InstallError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Acquire { source, .. } => source.hint(),
-            Self::Verify { .. } | Self::Store { .. } => None,
+            Self::Verify { .. } | Self::Store(_) => None,
         }
     }
-}
-
-fn failed<'a>(what: &'static str, path: &'a Path) -> impl Fn(std::io::Error) -> InstallError + 'a {
-    move |source| InstallError::Store { what, path: path.to_owned(), source }
 }
 
 /// A file that is here, with the reason to believe it.
@@ -82,7 +72,7 @@ pub fn install(
     for (file, pending) in files.iter().zip(pending) {
         let target = &file.source.target;
         let from = pending.get().clone();
-        host.store.rename(&from, target).map_err(failed("install", target))?;
+        host.store.rename(&from, target)?;
         installed.push(pending.moved(target.clone()));
     }
     Ok(installed)
@@ -96,11 +86,11 @@ fn fetch(
     let target = &acquire.source.target;
     let (partial, pending) = (names::partial(target), names::pending(target));
     if let Some(directory) = target.parent() {
-        host.store.make_directory(directory).map_err(failed("make", directory))?;
+        host.store.make_directory(directory)?;
     }
     if let Some(left) = acquire.reuse.as_ref().filter(|left| **left != partial) {
         // What another run left under the pending name is looked at again like any other bytes.
-        host.store.rename(left, &partial).map_err(failed("reuse", left))?;
+        host.store.rename(left, &partial)?;
     }
     let claim = match &acquire.source.origin {
         Origin::Claimed(claim) => claim.clone(),
@@ -123,19 +113,19 @@ fn fetch(
         .verify(&claim)
         .map_err(|source| InstallError::Verify { transfer: acquire.transfer.clone(), source })?;
     let mode = acquire.source.mode.unwrap_or(MODE);
-    host.store.set_mode(&partial, mode).map_err(failed("set the mode of", &partial))?;
-    host.store.rename(&partial, &pending).map_err(failed("keep", &pending))?;
+    host.store.set_mode(&partial, mode)?;
+    host.store.rename(&partial, &pending)?;
     Ok(verified.moved(pending))
 }
 
 /// Reads a file of this node to know which bytes it has, so that a copy can be held against them.
 fn claim_of(host: &Host, path: &Path) -> Result<Verified<Claim>, InstallError> {
-    let mut file = host.store.open(path).map_err(failed("open", path))?;
+    let mut file = host.store.open(path)?;
     let mut hasher = Hasher::default();
     let mut buffer = vec![0; 1 << 16];
     let mut size = 0;
     loop {
-        match file.read(&mut buffer).map_err(failed("read", path))? {
+        match file.read(&mut buffer).map_err(StoreError::at(path, Operation::Read))? {
             0 => break,
             length => {
                 hasher.update(&buffer[..length]);

@@ -1,6 +1,5 @@
 //! What an update did.
 
-use std::error::Error;
 use std::fmt;
 
 use serde::Serialize;
@@ -130,15 +129,15 @@ impl ComponentReport {
     }
 
     /// Its definitions are not usable.
-    pub fn failed(component: ComponentName, error: &dyn Error, hint: Option<String>) -> Self {
+    pub fn failed(component: ComponentName, failure: impl Into<Failure>) -> Self {
         let mut report = Self::new(component, Vec::new());
-        report.fail(Failure::new(error, hint));
+        report.fail(failure);
         report
     }
 
     /// Notes a failure.
-    pub fn fail(&mut self, failure: Failure) {
-        self.failures.push(failure);
+    pub fn fail(&mut self, failure: impl Into<Failure>) {
+        self.failures.push(failure.into());
     }
 
     /// Whether something failed so that nothing else may be tried.

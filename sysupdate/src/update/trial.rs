@@ -1,15 +1,16 @@
 //! Putting a version in use, and taking it back. What is under way is written down before it happens, so
 //! that a run that is killed anywhere is finished by the next one.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use sysext_manifests::version::Version;
 
+use crate::failure::Hint;
 use crate::host::Host;
+use crate::host::store::StoreError;
 use crate::paths::Paths;
 use crate::plan::{Activation, Link};
-use crate::state::{Bad, Event, Record, RecordError, Stage, Trial, What};
+use crate::state::{Bad, Event, Record, Stage, Trial, What};
 use crate::targets::inventory;
 
 /// How long the checks of a catalog may be, in bytes: they are written into the record of a trial.
@@ -18,22 +19,9 @@ const CHECKS_LIMIT: usize = 64 << 10;
 /// Why a version could not be put in use or taken back.
 #[derive(Debug, thiserror::Error)]
 pub enum ActivateError {
-    /// A link could not be changed.
-    #[error("cannot point {} elsewhere: {source}", path.display())]
-    Link {
-        /// The link.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A file could not be removed.
-    #[error("cannot remove {}: {source}", path.display())]
-    Remove {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    /// A link or file could not be changed, or the record could not be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The catalog asks for more than can be remembered.
     #[error("the catalog's checks of {version} have {length} bytes, at most {CHECKS_LIMIT} are run")]
     Checks {
@@ -42,10 +30,9 @@ pub enum ActivateError {
         /// How many bytes its checks have.
         length: usize,
     },
-    /// The record could not be written.
-    #[error(transparent)]
-    Record(RecordError),
 }
+
+impl Hint for ActivateError {}
 
 /// A version on trial.
 #[derive(Debug)]
@@ -122,7 +109,7 @@ impl OnTrial {
     /// an earlier run wrote that down, or its files are gone.
     pub fn go_back(&mut self, host: &Host, paths: &Paths) -> Result<(), ActivateError> {
         self.write(host, Stage::Returning)?;
-        point(host, paths, &self.activation.back)
+        Ok(point(host, paths, &self.activation.back)?)
     }
 
     /// Why a version goes that an earlier run put in use.
@@ -137,7 +124,7 @@ impl OnTrial {
     /// Removes the files of a version that was taken back and is no longer merged, and ends its trial.
     pub fn discard(self, host: &Host) -> Result<(), ActivateError> {
         for path in &self.activation.files {
-            host.store.remove(path).map_err(|source| ActivateError::Remove { path: path.clone(), source })?;
+            host.store.remove(path)?;
         }
         self.end(host, What::TakenBack)
     }
@@ -151,7 +138,7 @@ impl OnTrial {
             health: health.clone(),
             stage,
         });
-        self.record.save(&*host.store, &self.record_path).map_err(ActivateError::Record)
+        Ok(self.record.save(&*host.store, &self.record_path)?)
     }
 
     fn end(mut self, host: &Host, what: What) -> Result<(), ActivateError> {
@@ -162,25 +149,24 @@ impl OnTrial {
             version: self.activation.version,
             previous: self.activation.previous,
         });
-        self.record.save(&*host.store, &self.record_path).map_err(ActivateError::Record)
+        Ok(self.record.save(&*host.store, &self.record_path)?)
     }
 }
 
 /// Points links, in order.
-fn point(host: &Host, paths: &Paths, links: &[Link]) -> Result<(), ActivateError> {
+fn point(host: &Host, paths: &Paths, links: &[Link]) -> Result<(), StoreError> {
     for Link { path, target } in links {
-        let failed = |source| ActivateError::Link { path: path.clone(), source };
         match target {
             Some(target) => {
                 if let Some(directory) = path.parent() {
-                    host.store.make_directory(directory).map_err(failed)?;
+                    host.store.make_directory(directory)?;
                 }
-                let text = link_text(host, paths, path, target).map_err(failed)?;
-                if host.store.read_link(path).map_err(failed)?.as_deref() != Some(text.as_path()) {
-                    host.store.point(path, &text).map_err(failed)?;
+                let text = link_text(host, paths, path, target)?;
+                if host.store.read_link(path)?.as_deref() != Some(text.as_path()) {
+                    host.store.point(path, &text)?;
                 }
             }
-            None => host.store.remove(path).map_err(failed)?,
+            None => host.store.remove(path)?,
         }
     }
     Ok(())
@@ -188,7 +174,7 @@ fn point(host: &Host, paths: &Paths, links: &[Link]) -> Result<(), ActivateError
 
 /// Links are relative, so that they lead to the same file whichever root they are seen from. The way up begins
 /// where the link really is, even if its directory is a link itself.
-fn link_text(host: &Host, paths: &Paths, link: &Path, target: &Path) -> io::Result<PathBuf> {
+fn link_text(host: &Host, paths: &Paths, link: &Path, target: &Path) -> Result<PathBuf, StoreError> {
     let link = inventory::without_links(&*host.store, link)?;
     Ok(inventory::relative(&paths.as_seen_inside(&link), &paths.as_seen_inside(target)))
 }

@@ -70,12 +70,11 @@ pub(super) fn of(
 
 /// A file of this node.
 fn lying(context: &Context, directory: &str, patterns: &Patterns, path: &Path) -> Result<Content, Failure> {
-    let failed = |error: &dyn std::error::Error| Failure::new(error, None);
     let store = &*context.host.store;
     let directory = context.paths.below_root(Path::new(directory));
-    let files = names::files(store, &directory, patterns).map_err(|error| failed(&error))?;
+    let files = names::files(store, &directory, patterns)?;
     let named = files.into_iter().find(|file| file.path == path).map(|file| file.captures);
-    let attributes = store.attributes(path).map_err(|error| failed(&error))?;
+    let attributes = store.attributes(path)?;
     let mut content =
         Content::named(SourceType::RegularFile.as_str(), path.display().to_string(), named.as_ref());
     content.mtime = content.mtime.or(attributes.map(|attributes| attributes.mtime));

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{self, Cursor, Read, Write};
+use std::io::{self, Cursor, Read};
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::host::store::{Attributes, Entry, EntryKind, Partial, Store};
+use crate::host::store::{Attributes, Entry, EntryKind, Operation, Partial, Result, Store, StoreError};
 
 /// Files in memory.
 ///
@@ -103,17 +103,19 @@ impl State {
     }
 
     /// Notes a change, or stops before it.
-    fn change(&mut self, what: &str, path: &Path) -> io::Result<()> {
+    fn change(&mut self, what: &str, path: &Path) -> Result<()> {
         if self.stop_before.is_some_and(|stop| self.changes.len() >= stop) {
-            return Err(io::Error::other(format!("{}: stopped before {what}", path.display())));
+            let source = io::Error::other(format!("stopped before {what}"));
+            return Err(StoreError::new(path, Operation::Write, source));
         }
         self.changes.push(format!("{what} {}", path.display()));
         Ok(())
     }
 
     /// The path with the links in its directories followed, and in its last part if asked for.
-    fn resolve(&self, path: &Path, last: Last) -> io::Result<PathBuf> {
-        let wrong = |why: &str, kind| Err(io::Error::new(kind, format!("{}: {why}", path.display())));
+    fn resolve(&self, path: &Path, last: Last) -> Result<PathBuf> {
+        let wrong =
+            |why: &str, kind| Err(StoreError::new(path, Operation::Resolve, io::Error::new(kind, why)));
         if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
             return wrong("not an absolute path without ..", io::ErrorKind::InvalidInput);
         }
@@ -151,26 +153,24 @@ impl State {
     }
 
     /// Where a new name goes: its directory must be there.
-    fn place(&self, path: &Path) -> io::Result<PathBuf> {
+    fn place(&self, path: &Path) -> Result<PathBuf> {
         let resolved = self.resolve(path, Last::Keep)?;
         match resolved.parent().and_then(|parent| self.nodes.get(parent)) {
             Some(Node::Directory) => Ok(resolved),
-            _ => {
-                Err(io::Error::new(io::ErrorKind::NotFound, format!("{}: no such directory", path.display())))
-            }
+            _ => Err(StoreError::new(path, Operation::Write, io::ErrorKind::NotFound)),
         }
     }
 
-    fn spend(&mut self, bytes: usize, path: &Path) -> io::Result<()> {
-        let full = || io::Error::new(io::ErrorKind::StorageFull, format!("{}: disk full", path.display()));
+    fn spend(&mut self, bytes: usize, path: &Path) -> Result<()> {
+        let full = || StoreError::new(path, Operation::Write, io::ErrorKind::StorageFull);
         self.free = self.free.checked_sub(bytes as u64).ok_or_else(full)?;
         Ok(())
     }
 
-    fn file(&mut self, path: &Path) -> io::Result<&mut Vec<u8>> {
+    fn file(&mut self, path: &Path) -> Result<&mut Vec<u8>> {
         match self.nodes.get_mut(path) {
             Some(Node::File { bytes, .. }) => Ok(bytes),
-            _ => Err(io::Error::new(io::ErrorKind::NotFound, format!("{}: no such file", path.display()))),
+            _ => Err(StoreError::new(path, Operation::Read, io::ErrorKind::NotFound)),
         }
     }
 }
@@ -193,7 +193,7 @@ fn parts(path: &Path) -> Vec<OsString> {
 }
 
 impl Store for FakeStore {
-    fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    fn read(&self, path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
         let state = self.state();
         let resolved = match state.resolve(path, Last::Follow) {
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(None),
@@ -203,22 +203,23 @@ impl Store for FakeStore {
             None if resolved == Path::new("/dev/null") => Ok(Some(Vec::new())),
             None => Ok(None),
             Some(Node::File { bytes, .. }) if bytes.len() as u64 > limit => {
-                let message = format!("{}: cannot read: more than {limit} bytes", path.display());
-                Err(io::Error::new(io::ErrorKind::FileTooLarge, message))
+                let message = format!("more than {limit} bytes");
+                let source = io::Error::new(io::ErrorKind::FileTooLarge, message);
+                Err(StoreError::new(path, Operation::Read, source))
             }
             Some(Node::File { bytes, .. }) => Ok(Some(bytes.clone())),
-            Some(_) => Err(io::Error::new(io::ErrorKind::IsADirectory, path.display().to_string())),
+            Some(_) => Err(StoreError::new(path, Operation::Read, io::ErrorKind::IsADirectory)),
         }
     }
 
-    fn open(&self, path: &Path) -> io::Result<Box<dyn Read>> {
+    fn open(&self, path: &Path) -> Result<Box<dyn Read>> {
         let mut state = self.state();
         let resolved = state.resolve(path, Last::Follow)?;
         let bytes = state.file(&resolved)?.clone();
         Ok(Box::new(Cursor::new(bytes)))
     }
 
-    fn list(&self, directory: &Path) -> io::Result<Vec<Entry>> {
+    fn list(&self, directory: &Path) -> Result<Vec<Entry>> {
         let state = self.state();
         let resolved = match state.resolve(directory, Last::Follow) {
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(Vec::new()),
@@ -239,7 +240,7 @@ impl Store for FakeStore {
         Ok(entries)
     }
 
-    fn read_link(&self, path: &Path) -> io::Result<Option<PathBuf>> {
+    fn read_link(&self, path: &Path) -> Result<Option<PathBuf>> {
         let state = self.state();
         let resolved = match state.resolve(path, Last::Keep) {
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(None),
@@ -252,7 +253,7 @@ impl Store for FakeStore {
     }
 
     /// All files were written in 1970.
-    fn attributes(&self, path: &Path) -> io::Result<Option<Attributes>> {
+    fn attributes(&self, path: &Path) -> Result<Option<Attributes>> {
         let state = self.state();
         let resolved = state.resolve(path, Last::Keep)?;
         Ok(match state.nodes.get(&resolved) {
@@ -261,15 +262,15 @@ impl Store for FakeStore {
         })
     }
 
-    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+    fn resolve(&self, path: &Path) -> Result<PathBuf> {
         self.state().resolve(path, Last::Follow)
     }
 
-    fn free_space(&self, _: &Path) -> io::Result<u64> {
+    fn free_space(&self, _: &Path) -> Result<u64> {
         Ok(self.state().free)
     }
 
-    fn make_directory(&self, path: &Path) -> io::Result<()> {
+    fn make_directory(&self, path: &Path) -> Result<()> {
         let mut state = self.state();
         let resolved = state.resolve(path, Last::Follow)?;
         let mut above: Vec<_> = resolved.ancestors().map(Path::to_owned).collect();
@@ -278,10 +279,8 @@ impl Store for FakeStore {
             match state.nodes.get(&directory) {
                 Some(Node::Directory) => {}
                 Some(_) => {
-                    return Err(io::Error::new(
-                        io::ErrorKind::AlreadyExists,
-                        directory.display().to_string(),
-                    ));
+                    let exists = io::ErrorKind::AlreadyExists;
+                    return Err(StoreError::new(&directory, Operation::CreateDirectory, exists));
                 }
                 None => {
                     state.change("make directory", &directory)?;
@@ -292,7 +291,7 @@ impl Store for FakeStore {
         Ok(())
     }
 
-    fn partial(&self, path: &Path) -> io::Result<Box<dyn Partial>> {
+    fn partial(&self, path: &Path) -> Result<Box<dyn Partial>> {
         let mut state = self.state();
         let place = state.place(path)?;
         if !matches!(state.nodes.get(&place), Some(Node::File { .. })) {
@@ -303,22 +302,22 @@ impl Store for FakeStore {
         Ok(Box::new(Growing { store: self.clone(), path: place }))
     }
 
-    fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()> {
+    fn set_mode(&self, path: &Path, mode: u32) -> Result<()> {
         let mut state = self.state();
         let place = state.place(path)?;
         state.change("set mode", path)?;
         match state.nodes.get_mut(&place) {
             Some(Node::File { mode: there, .. }) => *there = mode,
-            _ => return Err(io::Error::new(io::ErrorKind::NotFound, path.display().to_string())),
+            _ => return Err(StoreError::new(path, Operation::SetMode, io::ErrorKind::NotFound)),
         }
         Ok(())
     }
 
-    fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fn write_new(&self, path: &Path, bytes: &[u8]) -> Result<()> {
         let mut state = self.state();
         let place = state.place(path)?;
         if matches!(state.nodes.get(&place), Some(Node::Directory)) {
-            return Err(io::Error::new(io::ErrorKind::IsADirectory, path.display().to_string()));
+            return Err(StoreError::new(path, Operation::Write, io::ErrorKind::IsADirectory));
         }
         state.change("write", path)?;
         state.spend(bytes.len(), path)?;
@@ -326,24 +325,26 @@ impl Store for FakeStore {
         Ok(())
     }
 
-    fn make_link(&self, path: &Path, target: &Path) -> io::Result<()> {
+    fn make_link(&self, path: &Path, target: &Path) -> Result<()> {
         let mut state = self.state();
         let place = state.place(path)?;
         if state.nodes.contains_key(&place) {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, path.display().to_string()));
+            return Err(StoreError::new(path, Operation::CreateLink, io::ErrorKind::AlreadyExists));
         }
         state.change("link", path)?;
         state.nodes.insert(place, Node::Link(target.to_owned()));
         Ok(())
     }
 
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
         let mut state = self.state();
         let (old, new) = (state.place(from)?, state.place(to)?);
-        let missing = || io::Error::new(io::ErrorKind::NotFound, from.display().to_string());
-        let node = state.nodes.get(&old).cloned().ok_or_else(missing)?;
+        let failed = |kind: io::ErrorKind| {
+            StoreError::new(from, Operation::Rename { to: to.to_owned() }, io::Error::from(kind))
+        };
+        let node = state.nodes.get(&old).cloned().ok_or_else(|| failed(io::ErrorKind::NotFound))?;
         if matches!((&node, state.nodes.get(&new)), (_, Some(Node::Directory)) | (Node::Directory, Some(_))) {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, to.display().to_string()));
+            return Err(failed(io::ErrorKind::AlreadyExists));
         }
         state.change("rename", to)?;
         let moved: Vec<_> = state.nodes.keys().filter(|path| path.starts_with(&old)).cloned().collect();
@@ -357,13 +358,13 @@ impl Store for FakeStore {
         Ok(())
     }
 
-    fn remove(&self, path: &Path) -> io::Result<()> {
+    fn remove(&self, path: &Path) -> Result<()> {
         let mut state = self.state();
         let Ok(place) = state.place(path) else { return Ok(()) };
         match state.nodes.get(&place) {
             None => return Ok(()),
             Some(Node::Directory) => {
-                return Err(io::Error::new(io::ErrorKind::IsADirectory, path.display().to_string()));
+                return Err(StoreError::new(path, Operation::Remove, io::ErrorKind::IsADirectory));
             }
             Some(Node::File { bytes, .. }) => state.free = state.free.saturating_add(bytes.len() as u64),
             Some(Node::Link(_)) => {}
@@ -386,32 +387,26 @@ struct Growing {
     path: PathBuf,
 }
 
-impl Write for Growing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut state = self.store.state();
-        state.change("append to", &self.path)?;
-        state.spend(bytes.len(), &self.path)?;
-        state.file(&self.path)?.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 impl Partial for Growing {
     fn length(&self) -> u64 {
         self.store.state().file(&self.path).map_or(0, |bytes| bytes.len() as u64)
     }
 
-    fn reread(&mut self, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+    fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        let mut state = self.store.state();
+        state.change("append to", &self.path)?;
+        state.spend(bytes.len(), &self.path)?;
+        state.file(&self.path)?.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn reread(&mut self, take: &mut dyn FnMut(&[u8])) -> Result<()> {
         let bytes = self.store.state().file(&self.path)?.clone();
         take(&bytes);
         Ok(())
     }
 
-    fn restart(&mut self) -> io::Result<()> {
+    fn restart(&mut self) -> Result<()> {
         let mut state = self.store.state();
         let freed = state.file(&self.path)?.len() as u64;
         if freed > 0 {
@@ -422,7 +417,7 @@ impl Partial for Growing {
         Ok(())
     }
 
-    fn sync(&mut self) -> io::Result<()> {
+    fn sync(&mut self) -> Result<()> {
         self.store.state().change("sync", &self.path)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Read, Seek as _, SeekFrom, Write};
+use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Component, Path, PathBuf};
@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::{Attributes, Entry, EntryKind, Partial, Store};
+use super::{Attributes, Entry, EntryKind, Operation, Partial, Result, Store, StoreError};
 
 /// Bytes per read where a file is read through: large enough that system calls do not count.
 const CHUNK: usize = 256 << 10;
@@ -43,17 +43,17 @@ impl Files {
     }
 
     /// Where a path really is.
-    fn locate(&self, path: &Path, last: Last) -> io::Result<PathBuf> {
+    fn locate(&self, path: &Path, last: Last) -> Result<PathBuf> {
         Ok(self.through(&self.follow(path, last)?))
     }
 
     /// The path with its symbolic links followed, below the root of another system; elsewhere the kernel does
     /// that. `..` is refused: it could lead out of a detour. What is not there is no link: whoever goes there
     /// says so.
-    fn follow(&self, path: &Path, last: Last) -> io::Result<PathBuf> {
+    fn follow(&self, path: &Path, last: Last) -> Result<PathBuf> {
         if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
-            let message = format!("{}: not an absolute path without ..", path.display());
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+            let source = io::Error::new(io::ErrorKind::InvalidInput, "not an absolute path without ..");
+            return Err(StoreError::new(path, Operation::Resolve, source));
         }
         match self.root.as_deref().filter(|root| path.starts_with(root)) {
             Some(root) => self.walk(path, last, root),
@@ -62,7 +62,7 @@ impl Files {
     }
 
     /// The path with its symbolic links followed; absolute ones begin at the root.
-    fn walk(&self, path: &Path, last: Last, root: &Path) -> io::Result<PathBuf> {
+    fn walk(&self, path: &Path, last: Last, root: &Path) -> Result<PathBuf> {
         // Detours are found by the names they were given, and are directories themselves
         let prefixes = self.detours.iter().map(|(prefix, _)| prefix.as_path());
         let start = prefixes.chain([root]).find(|prefix| path.starts_with(prefix)).unwrap_or(root);
@@ -83,7 +83,7 @@ impl Files {
             let Ok(target) = fs::read_link(self.through(&resolved)) else { continue };
             links += 1;
             if links > LINKS_MAX {
-                return Err(context(path, "cannot follow the links")(Errno::LOOP.into()));
+                return Err(StoreError::new(path, Operation::Resolve, Errno::LOOP));
             }
             resolved.pop();
             if target.is_absolute() {
@@ -107,68 +107,69 @@ impl Files {
     }
 
     /// Makes the names in the directory of a path durable.
-    fn sync_parent(&self, path: &Path) -> io::Result<()> {
+    fn sync_parent(&self, path: &Path) -> Result<()> {
         let parent = path.parent().unwrap_or(path);
-        let sync = || File::open(self.locate(parent, Last::Follow)?)?.sync_all();
-        sync().map_err(context(parent, "cannot sync the directory"))
+        let located = self.locate(parent, Last::Follow)?;
+        let synced = File::open(located).and_then(|directory| directory.sync_all());
+        synced.map_err(StoreError::at(parent, Operation::Sync))
     }
 }
 
 impl Store for Files {
-    fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
-        let context = context(path, "cannot read");
+    fn read(&self, path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+        let failed = StoreError::at(path, Operation::Read);
         // A pipe must not hold the program; a definition may well be a link to /dev/null
         let file = open(&self.locate(path, Last::Follow)?, OpenOptions::new().read(true), OFlags::NONBLOCK);
-        let Some(file) = present(file).map_err(&context)? else { return Ok(None) };
+        let Some(file) = present(file).map_err(&failed)? else { return Ok(None) };
         let mut bytes = Vec::new();
-        file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(&context)?;
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(&failed)?;
         if bytes.len() as u64 > limit {
             let message = format!("more than {limit} bytes");
-            return Err(context(io::Error::new(io::ErrorKind::FileTooLarge, message)));
+            return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, message)));
         }
         Ok(Some(bytes))
     }
 
-    fn open(&self, path: &Path) -> io::Result<Box<dyn Read>> {
-        let context = context(path, "cannot open");
+    fn open(&self, path: &Path) -> Result<Box<dyn Read>> {
+        let failed = StoreError::at(path, Operation::Open);
         let file = open(&self.locate(path, Last::Follow)?, OpenOptions::new().read(true), OFlags::NONBLOCK);
-        let file = file.map_err(&context)?;
-        if !file.metadata().map_err(&context)?.is_file() {
-            return Err(context(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
+        let file = file.map_err(&failed)?;
+        if !file.metadata().map_err(&failed)?.is_file() {
+            return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
         }
-        Ok(Box::new(Stream { file, path: path.to_owned() }))
+        Ok(Box::new(file))
     }
 
-    fn list(&self, directory: &Path) -> io::Result<Vec<Entry>> {
-        let context = context(directory, "cannot list");
-        let Some(found) = present(fs::read_dir(self.locate(directory, Last::Follow)?)).map_err(&context)?
+    fn list(&self, directory: &Path) -> Result<Vec<Entry>> {
+        let failed = StoreError::at(directory, Operation::List);
+        let Some(found) = present(fs::read_dir(self.locate(directory, Last::Follow)?)).map_err(&failed)?
         else {
             return Ok(Vec::new());
         };
         let mut entries = Vec::new();
         for entry in found {
-            let entry = entry.map_err(&context)?;
+            let entry = entry.map_err(&failed)?;
             // No pattern and no definition can name what is not UTF-8
             let Ok(name) = entry.file_name().into_string() else { continue };
             // It may vanish between the two looks
-            let Some(kind) = present(kind_of(&entry.path())).map_err(&context)? else { continue };
+            let Some(kind) = present(kind_of(&entry.path())).map_err(&failed)? else { continue };
             entries.push(Entry { name, kind });
         }
         entries.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(entries)
     }
 
-    fn read_link(&self, path: &Path) -> io::Result<Option<PathBuf>> {
+    fn read_link(&self, path: &Path) -> Result<Option<PathBuf>> {
         match fs::read_link(self.locate(path, Last::Keep)?) {
-            // What is there is no link
+            // It exists and is not a link
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(None),
-            other => present(other).map_err(context(path, "cannot read the link")),
+            other => present(other).map_err(StoreError::at(path, Operation::ReadLink)),
         }
     }
 
-    fn attributes(&self, path: &Path) -> io::Result<Option<Attributes>> {
+    fn attributes(&self, path: &Path) -> Result<Option<Attributes>> {
         let found = present(fs::symlink_metadata(self.locate(path, Last::Keep)?));
-        let found = found.map_err(context(path, "cannot read the attributes"))?;
+        let found = found.map_err(StoreError::at(path, Operation::ReadAttributes))?;
         Ok(found.map(|found| {
             let written = found.modified().ok().and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
             let mtime = written.and_then(|since| u64::try_from(since.as_micros()).ok()).unwrap_or(0);
@@ -176,7 +177,7 @@ impl Store for Files {
         }))
     }
 
-    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+    fn resolve(&self, path: &Path) -> Result<PathBuf> {
         let path = self.follow(path, Last::Follow)?;
         match self.root {
             Some(_) => Ok(path),
@@ -184,18 +185,18 @@ impl Store for Files {
         }
     }
 
-    fn free_space(&self, directory: &Path) -> io::Result<u64> {
+    fn free_space(&self, directory: &Path) -> Result<u64> {
         for ancestor in directory.ancestors() {
             let found = rustix::fs::statvfs(self.locate(ancestor, Last::Follow)?).map_err(io::Error::from);
-            if let Some(found) = present(found).map_err(context(ancestor, "cannot ask for free space"))? {
+            let found = present(found).map_err(StoreError::at(ancestor, Operation::GetFreeSpace))?;
+            if let Some(found) = found {
                 return Ok(found.f_bavail.saturating_mul(found.f_frsize));
             }
         }
-        Err(context(directory, "cannot ask for free space")(io::ErrorKind::NotFound.into()))
+        Err(StoreError::new(directory, Operation::GetFreeSpace, io::ErrorKind::NotFound))
     }
 
-    fn make_directory(&self, path: &Path) -> io::Result<()> {
-        let context = context(path, "cannot make the directory");
+    fn make_directory(&self, path: &Path) -> Result<()> {
         // Below another system's root, a link on the way may lead to what is to be made
         let path = self.follow(path, Last::Follow)?;
         let located = self.through(&path);
@@ -208,59 +209,61 @@ impl Store for Files {
         match DirBuilder::new().mode(0o755).create(&located) {
             // Someone else was quicker
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && located.is_dir() => Ok(()),
-            Err(error) => Err(context(error)),
+            Err(error) => Err(StoreError::new(&path, Operation::CreateDirectory, error)),
             Ok(()) => self.sync_parent(&path),
         }
     }
 
-    fn partial(&self, path: &Path) -> io::Result<Box<dyn Partial>> {
-        let context = context(path, "cannot open for writing");
+    fn partial(&self, path: &Path) -> Result<Box<dyn Partial>> {
         let located = self.locate(path, Last::Keep)?;
-        match present(kind_of(&located)).map_err(&context)? {
-            None | Some(EntryKind::File(_)) => {}
-            Some(EntryKind::Directory) => fs::remove_dir_all(&located).map_err(&context)?,
-            Some(EntryKind::Link(_) | EntryKind::Other) => fs::remove_file(&located).map_err(&context)?,
-        }
-        let mut options = OpenOptions::new();
-        options.read(true).append(true).create(true).mode(0o644);
-        let file = open(&located, &mut options, OFlags::NOFOLLOW | OFlags::NONBLOCK).map_err(&context)?;
-        let length = file.metadata().map_err(&context)?.len();
+        let open = || {
+            match present(kind_of(&located))? {
+                None | Some(EntryKind::File(_)) => {}
+                Some(EntryKind::Directory) => fs::remove_dir_all(&located)?,
+                Some(EntryKind::Link(_) | EntryKind::Other) => fs::remove_file(&located)?,
+            }
+            let mut options = OpenOptions::new();
+            options.read(true).append(true).create(true).mode(0o644);
+            let file = open(&located, &mut options, OFlags::NOFOLLOW | OFlags::NONBLOCK)?;
+            let length = file.metadata()?.len();
+            Ok((file, length))
+        };
+        let (file, length) = open().map_err(StoreError::at(path, Operation::Open))?;
         // The name must last as long as the bytes: a run after a power cut looks for it
         self.sync_parent(path)?;
         Ok(Box::new(Growing { file, path: path.to_owned(), length }))
     }
 
-    fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()> {
+    fn set_mode(&self, path: &Path, mode: u32) -> Result<()> {
         let located = self.locate(path, Last::Keep)?;
         let set = || {
             let file = open(&located, OpenOptions::new().read(true), OFlags::NOFOLLOW | OFlags::NONBLOCK)?;
             file.set_permissions(Permissions::from_mode(mode))?;
             file.sync_all()
         };
-        set().map_err(context(path, "cannot set the mode"))
+        set().map_err(StoreError::at(path, Operation::SetMode))
     }
 
-    fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fn write_new(&self, path: &Path, bytes: &[u8]) -> Result<()> {
         let located = self.locate(path, Last::Keep)?;
         let write = || {
-            // Removed first: what lies there may be a link, and writing would go where it points
+            // Removed first: writing to a link would write to its target
             present(fs::remove_file(&located))?;
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&located)?;
             file.write_all(bytes)?;
             file.sync_all()
         };
-        write().map_err(context(path, "cannot write"))
+        write().map_err(StoreError::at(path, Operation::Write))
     }
 
-    fn make_link(&self, path: &Path, target: &Path) -> io::Result<()> {
-        symlink(target, self.locate(path, Last::Keep)?).map_err(context(path, "cannot make the link"))
+    fn make_link(&self, path: &Path, target: &Path) -> Result<()> {
+        let located = self.locate(path, Last::Keep)?;
+        symlink(target, located).map_err(StoreError::at(path, Operation::CreateLink))
     }
 
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(self.locate(from, Last::Keep)?, self.locate(to, Last::Keep)?).map_err(|error| {
-            let message = format!("{}: cannot rename to {}: {error}", from.display(), to.display());
-            io::Error::new(error.kind(), message)
-        })?;
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        let (old, new) = (self.locate(from, Last::Keep)?, self.locate(to, Last::Keep)?);
+        fs::rename(old, new).map_err(StoreError::at(from, Operation::Rename { to: to.to_owned() }))?;
         self.sync_parent(to)?;
         if from.parent() != to.parent() {
             self.sync_parent(from)?;
@@ -268,10 +271,9 @@ impl Store for Files {
         Ok(())
     }
 
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        match present(fs::remove_file(self.locate(path, Last::Keep)?))
-            .map_err(context(path, "cannot remove"))?
-        {
+    fn remove(&self, path: &Path) -> Result<()> {
+        let removed = present(fs::remove_file(self.locate(path, Last::Keep)?));
+        match removed.map_err(StoreError::at(path, Operation::Remove))? {
             Some(()) => self.sync_parent(path),
             None => Ok(()),
         }
@@ -299,18 +301,6 @@ fn parts(path: &Path) -> Vec<OsString> {
     parts.collect()
 }
 
-/// A file whose errors name it.
-struct Stream {
-    file: File,
-    path: PathBuf,
-}
-
-impl Read for Stream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.file.read(buffer).map_err(context(&self.path, "cannot read"))
-    }
-}
-
 /// A file opened for appending.
 struct Growing {
     file: File,
@@ -318,46 +308,48 @@ struct Growing {
     length: u64,
 }
 
-impl Write for Growing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes).map_err(context(&self.path, "cannot write"))?;
-        self.length += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 impl Partial for Growing {
     fn length(&self) -> u64 {
         self.length
     }
 
-    fn reread(&mut self, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
-        let context = context(&self.path, "cannot read");
+    fn append(&mut self, mut bytes: &[u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            let written = match self.file.write(bytes) {
+                Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+                other => other,
+            };
+            let written = written.map_err(StoreError::at(&self.path, Operation::Write))?;
+            self.length += written as u64;
+            bytes = &bytes[written..];
+        }
+        Ok(())
+    }
+
+    fn reread(&mut self, take: &mut dyn FnMut(&[u8])) -> Result<()> {
+        let failed = StoreError::at(&self.path, Operation::Read);
         // Writing appends wherever reading left off
-        self.file.seek(SeekFrom::Start(0)).map_err(&context)?;
+        self.file.seek(SeekFrom::Start(0)).map_err(&failed)?;
         let mut buffer = vec![0; CHUNK];
         loop {
             match self.file.read(&mut buffer) {
                 Ok(0) => return Ok(()),
                 Ok(count) => take(&buffer[..count]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(context(error)),
+                Err(error) => return Err(failed(error)),
             }
         }
     }
 
-    fn restart(&mut self) -> io::Result<()> {
-        self.file.set_len(0).map_err(context(&self.path, "cannot empty"))?;
+    fn restart(&mut self) -> Result<()> {
+        self.file.set_len(0).map_err(StoreError::at(&self.path, Operation::Truncate))?;
         self.length = 0;
         Ok(())
     }
 
-    fn sync(&mut self) -> io::Result<()> {
-        self.file.sync_all().map_err(context(&self.path, "cannot sync"))
+    fn sync(&mut self) -> Result<()> {
+        self.file.sync_all().map_err(StoreError::at(&self.path, Operation::Sync))
     }
 }
 
@@ -391,12 +383,6 @@ fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
         }
         Err(error) => Err(error),
     }
-}
-
-/// Adds the path and what was tried to an error, and keeps its kind.
-fn context(path: &Path, tried: &'static str) -> impl Fn(io::Error) -> io::Error {
-    let path = path.to_owned();
-    move |error| io::Error::new(error.kind(), format!("{}: {tried}: {error}", path.display()))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! With the keys and signatures that the tests of the manifests have; see there.
 
+use std::path::Path;
+
 use sysext_manifests::openpgp::Signer;
 
 use super::*;

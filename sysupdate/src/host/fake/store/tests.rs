@@ -5,11 +5,11 @@ use crate::host::store::Files;
 fn agree(store: &dyn Store, root: &Path) -> Vec<String> {
     let at = |name: &str| root.join(name);
     let mut seen = Vec::new();
-    let mut note = |what: &str, result: io::Result<String>| {
+    let mut note = |what: &str, result: Result<String>| {
         let result = result.map_err(|error| error.kind());
         seen.push(format!("{what}: {result:?}"));
     };
-    let unit = |result: io::Result<()>| result.map(|()| String::new());
+    let unit = |result: Result<()>| result.map(|()| String::new());
     let read = |name: &str, limit| store.read(&at(name), limit).map(|bytes| format!("{bytes:?}"));
     let list = |name: &str| store.list(&at(name)).map(|entries| format!("{entries:?}"));
 
@@ -33,13 +33,13 @@ fn agree(store: &dyn Store, root: &Path) -> Vec<String> {
     note("link to nothing", unit(store.make_link(&at("masked"), Path::new("/dev/null"))));
     note("read masked", read("masked", 10));
     note("mode of nothing", unit(store.set_mode(&at("missing"), 0o600)));
-    note("grow", store.partial(&at("p")).and_then(|mut file| file.write_all(b"abc")).map(|()| String::new()));
+    note("grow", store.partial(&at("p")).and_then(|mut file| file.append(b"abc")).map(|()| String::new()));
     let grown = store.partial(&at("p")).and_then(|mut file| {
-        file.write_all(b"d")?;
+        file.append(b"d")?;
         let mut bytes = Vec::new();
         file.reread(&mut |chunk| bytes.extend_from_slice(chunk))?;
         file.restart()?;
-        file.write_all(b"e")?;
+        file.append(b"e")?;
         file.sync()?;
         Ok(format!("{bytes:?} {}", file.length()))
     });
@@ -73,11 +73,11 @@ fn files_in_memory_behave_as_files_on_disk() {
 fn agree_confined(store: &dyn Store, root: &Path) -> Vec<String> {
     let at = |name: &str| root.join(name);
     let mut seen = Vec::new();
-    let mut note = |what: &str, result: io::Result<String>| {
+    let mut note = |what: &str, result: Result<String>| {
         let result = result.map_err(|error| error.kind());
         seen.push(format!("{what}: {result:?}"));
     };
-    let unit = |result: io::Result<()>| result.map(|()| String::new());
+    let unit = |result: Result<()>| result.map(|()| String::new());
     let read = |name: &str| store.read(&at(name), 9).map(|bytes| format!("{bytes:?}"));
     let list = |name: &str| store.list(&at(name)).map(|entries| format!("{entries:?}"));
 

@@ -32,7 +32,7 @@ fn what_is_too_long_is_refused_with_its_path() {
     files.write_new(&path, b"four").unwrap();
     let error = files.read(&path, 3).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
-    assert_eq!(error.to_string(), format!("{}: cannot read: more than 3 bytes", path.display()));
+    assert_eq!(error.to_string(), format!("cannot read {}: more than 3 bytes", path.display()));
 }
 
 #[test]
@@ -92,18 +92,18 @@ fn writing_replaces_a_link_and_not_what_it_points_to() {
 fn a_partial_grows_over_two_openings_and_restarts() {
     let (scratch, files) = scratch();
     let path = scratch.path().join("partial");
-    files.partial(&path).unwrap().write_all(b"first ").unwrap();
+    files.partial(&path).unwrap().append(b"first ").unwrap();
     let mut partial = files.partial(&path).unwrap();
     assert_eq!(partial.length(), 6);
-    partial.write_all(b"second").unwrap();
+    partial.append(b"second").unwrap();
     let mut seen = Vec::new();
     partial.reread(&mut |bytes| seen.extend_from_slice(bytes)).unwrap();
     assert_eq!(seen, b"first second");
-    partial.write_all(b"!").unwrap();
+    partial.append(b"!").unwrap();
     partial.sync().unwrap();
     assert_eq!((partial.length(), fs::read(&path).unwrap().as_slice()), (13, b"first second!".as_slice()));
     partial.restart().unwrap();
-    partial.write_all(b"again").unwrap();
+    partial.append(b"again").unwrap();
     assert_eq!((partial.length(), fs::read(&path).unwrap().as_slice()), (5, b"again".as_slice()));
 }
 
@@ -121,7 +121,7 @@ fn nothing_that_has_the_name_of_a_partial_is_in_the_way() {
         put();
         let mut partial = files.partial(&path).unwrap();
         assert_eq!(partial.length(), 0);
-        partial.write_all(b"x").unwrap();
+        partial.append(b"x").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"x");
     }
     assert_eq!(fs::read(&victim).unwrap(), b"precious");
@@ -165,7 +165,7 @@ fn a_path_below_a_detour_goes_through_its_descriptor() {
     files.make_directory(&covered.join("images/x")).unwrap();
     files.save(&covered.join("images/x/state"), b"1").unwrap();
     files.point(&covered.join("current"), Path::new("images/x")).unwrap();
-    files.partial(&covered.join("inner/partial")).unwrap().write_all(b"2").unwrap();
+    files.partial(&covered.join("inner/partial")).unwrap().append(b"2").unwrap();
     files.rename(&covered.join("inner/partial"), &covered.join("whole")).unwrap();
     assert_eq!(names(&files, &covered), ["current", "images", "inner", "whole"]);
     assert_eq!(files.read_link(&covered.join("current")).unwrap().unwrap(), Path::new("images/x"));
@@ -185,7 +185,7 @@ fn a_path_that_could_leave_a_detour_is_refused() {
     for path in ["/opt/../etc/passwd", "relative"] {
         let error = files.write_new(Path::new(path), b"").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
-        assert_eq!(error.to_string(), format!("{path}: not an absolute path without .."));
+        assert_eq!(error.to_string(), format!("cannot resolve {path}: not an absolute path without .."));
     }
 }
 
