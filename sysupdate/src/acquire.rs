@@ -11,10 +11,10 @@ use std::time::Duration;
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::trust::{Claim, Unverified};
 
-use crate::failure::Hint;
 use crate::host::clock::Clock;
 use crate::host::store::{Store, StoreError};
 use crate::host::transport::{Failure, Transport, TransportError};
+use sysext_manifests::hint::Hint;
 
 mod download;
 mod origin;

@@ -3,27 +3,7 @@
 use std::error::Error;
 
 use serde::Serialize;
-
-use crate::host::lock::LockError;
-use crate::host::store::StoreError;
-
-/// An error that may know what its reader can do.
-pub trait Hint {
-    /// What the reader can do, as a lower-case fragment without a full stop.
-    fn hint(&self) -> Option<String> {
-        None
-    }
-}
-
-impl<T: Hint + ?Sized> Hint for &T {
-    fn hint(&self) -> Option<String> {
-        (**self).hint()
-    }
-}
-
-impl Hint for StoreError {}
-
-impl Hint for LockError {}
+use sysext_manifests::hint::Hint;
 
 /// Something that went wrong, and what can be done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

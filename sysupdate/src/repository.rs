@@ -4,17 +4,16 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use sysext_manifests::catalog::Catalog;
-use sysext_manifests::hint::Hint as _;
 use sysext_manifests::repository::Repository;
 use sysext_manifests::trust::{self, Admitted, Clock, Note, TrustError, Verified};
 
 use crate::acquire::{self, AcquireError, Small, Useless};
-use crate::failure::Hint;
 use crate::host::Host;
 use crate::host::store::StoreError;
 use crate::paths::Paths;
 use crate::settings::{self, SettingsError};
 use crate::sources::Memory;
+use sysext_manifests::hint::Hint;
 
 mod marks;
 pub mod status;

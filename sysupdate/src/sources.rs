@@ -9,7 +9,6 @@ use std::rc::Rc;
 
 use sysext_manifests::catalog::Instance;
 use sysext_manifests::checksums::{Checksums, ChecksumsError, Stale};
-use sysext_manifests::hint::Hint as _;
 #[cfg(feature = "openpgp")]
 use sysext_manifests::openpgp::{Keyring, SignedChecksums};
 use sysext_manifests::pattern::{Captures, FormatError};
@@ -19,7 +18,6 @@ use sysext_manifests::trust::{Claim, Verified};
 use sysext_manifests::version::Version;
 
 use crate::acquire::{self, AcquireError, Small};
-use crate::failure::Hint;
 use crate::host::store::StoreError;
 use crate::host::{Host, transport};
 use crate::merge::quarantine::Unread;
@@ -28,6 +26,7 @@ use crate::plan::{Offer, Offers, Origin, Source};
 use crate::repository::{self, Opened, RepositoryFailure};
 use crate::settings::{Component, SettingsError};
 use crate::targets::names::{self, Name, Scanned};
+use sysext_manifests::hint::Hint;
 
 #[cfg(feature = "openpgp")]
 pub mod openpgp;

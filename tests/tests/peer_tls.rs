@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use sysext_manifests::hint::Hint as _;
 use sysupdate::host::http::{Http, Options, Proxies};
 use sysupdate::host::transport::{Request, Response, Transport as _};
 use tests::needs::{Need, Suite};

@@ -6,6 +6,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sysext_manifests::hint::Hint;
 
 /// The permission bits of the lock: whoever can open it, if only for reading, can hold it for ever.
 const MODE: u32 = 0o600;
@@ -55,6 +56,8 @@ pub enum LockError {
         source: std::io::Error,
     },
 }
+
+impl Hint for LockError {}
 
 fn describe(holder: &Option<Holder>) -> String {
     match holder {

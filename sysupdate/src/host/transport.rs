@@ -5,6 +5,8 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
+use sysext_manifests::hint::Hint;
+
 /// What to fetch.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
@@ -75,9 +77,10 @@ impl TransportError {
     pub fn new(url: &str, message: impl Into<String>, kind: Failure) -> Self {
         Self { url: without_password(url), message: message.into(), kind, hint: None }
     }
+}
 
-    /// What the reader can do about it.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for TransportError {
+    fn hint(&self) -> Option<String> {
         self.hint.map(str::to_owned)
     }
 }

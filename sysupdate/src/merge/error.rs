@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::failure::Hint;
 use crate::host::mounts::StageError;
+use sysext_manifests::hint::Hint;
 
 /// Why the merge was left as it was.
 #[derive(Debug, thiserror::Error)]

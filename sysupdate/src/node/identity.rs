@@ -6,9 +6,9 @@ use sysext_manifests::architecture::Architecture;
 use sysext_manifests::os_release::{OsRelease, OsReleaseError};
 use sysext_manifests::specifier::Identity;
 
-use crate::failure::Hint;
 use crate::host::store::{Store, StoreError};
 use crate::paths::Paths;
+use sysext_manifests::hint::Hint;
 
 /// More than any of these files has, in bytes.
 const SIZE_LIMIT: u64 = 1 << 20;

@@ -2,14 +2,13 @@
 
 use std::path::PathBuf;
 
-use sysext_manifests::hint::Hint as _;
 use sysext_manifests::ini::IniError;
 use sysext_manifests::repository::RepositoryError;
 use sysext_manifests::transfer::TransferError;
 
 use super::ComponentName;
-use crate::failure::Hint;
 use crate::host::store::StoreError;
+use sysext_manifests::hint::Hint;
 
 /// Why definitions are not usable.
 #[derive(Debug, thiserror::Error)]

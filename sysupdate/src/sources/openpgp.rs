@@ -4,18 +4,17 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use sysext_manifests::checksums::ChecksumsWarning;
-use sysext_manifests::hint::Hint as _;
 use sysext_manifests::openpgp::{
     KEYRING_LIMIT, Keyring, OpenPgpError, SIGNATURE_LIMIT, SignedChecksums, SignedChecksumsError,
 };
 
 use crate::acquire::{self, AcquireError, Small};
-use crate::failure::Hint;
 use crate::host::Host;
 use crate::host::store::StoreError;
 use crate::host::transport::without_password;
 use crate::paths::Paths;
 use crate::repository::RELEASED;
+use sysext_manifests::hint::Hint;
 
 /// What follows the manifest's name, in the order in which systemd-sysupdate asks.
 const ENDINGS: [&str; 4] = [".sha256.asc", ".sha256.gpg", ".gpg", ".asc"];

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use sysext_manifests::transfer::{Activate, Transfer};
 
-use crate::failure::Hint;
 use crate::host::store::{EntryKind, Store, StoreError};
 use crate::paths::Paths;
 use crate::plan::{Active, Idle, Line, Local, Shown, State};
 use crate::settings;
 use crate::targets::names::{self, Name};
+use sysext_manifests::hint::Hint;
 
 /// Why the target of a transfer cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -6,11 +6,11 @@ use sysext_manifests::digest::Hasher;
 use sysext_manifests::trust::{Claim, Verified, VerifyError};
 
 use crate::acquire::{self, AcquireError, Progress};
-use crate::failure::Hint;
 use crate::host::store::{Operation, StoreError};
 use crate::host::{Host, transport};
 use crate::plan::{Acquire, Origin};
 use crate::targets::names;
+use sysext_manifests::hint::Hint;
 
 /// The permission bits of a new file, unless its definition says otherwise.
 const MODE: u32 = 0o644;

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use sysext_manifests::version::Version;
 
-use crate::failure::Hint;
 use crate::host::Host;
 use crate::host::store::StoreError;
 use crate::paths::Paths;
 use crate::plan::{Activation, Link};
 use crate::state::{Bad, Event, Record, Stage, Trial, What};
 use crate::targets::inventory;
+use sysext_manifests::hint::Hint;
 
 /// How long the checks of a catalog may be, in bytes: they are written into the record of a trial.
 const CHECKS_LIMIT: usize = 64 << 10;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use nix::mount::{MsFlags, mount, umount};
-use sysupdate::failure::Hint as _;
+use sysext_manifests::hint::Hint as _;
 use sysupdate::host::mounts::Mounts as _;
 use sysupdate::host::mounts::kernel::Kernel;
 use sysupdate::merge::quarantine::{HostKind, QuarantineReason, Unread};

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use sysext_manifests::hint::Hint;
+
 /// An operation on a file failed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {}: {source}", Attempt { operation, path })]
@@ -15,6 +17,8 @@ pub struct StoreError {
     /// What the system said; it does not name the path.
     pub source: io::Error,
 }
+
+impl Hint for StoreError {}
 
 impl StoreError {
     /// The error of one operation.
