@@ -13,7 +13,7 @@ use sysext_manifests::trust::{Claim, Unverified};
 
 use crate::host::clock::Clock;
 use crate::host::store::{Store, StoreError};
-use crate::host::transport::{Failure, Transport, TransportError};
+use crate::host::transport::{Failure, RetryPolicy, Transport, TransportError};
 use sysext_manifests::hint::Hint;
 
 mod download;
@@ -23,31 +23,6 @@ mod small;
 
 pub use origin::beside as origin_beside;
 pub use small::{Seen, Small, Useless, fetch_accepted, fetch_small};
-
-/// How patient a download is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RetryPolicy {
-    /// How often each URL is tried before the download fails. One that got further starts afresh.
-    pub attempts: u32,
-    /// The wait after the first failure of all URLs; it doubles.
-    pub first_wait: Duration,
-    /// Where the doubling ends.
-    pub longest_wait: Duration,
-    /// The longest wait that a server may ask for.
-    pub longest_asked: Duration,
-}
-
-impl Default for RetryPolicy {
-    /// About eight seconds against a short outage; a long one is for the next run of the timer.
-    fn default() -> Self {
-        Self {
-            attempts: 5,
-            first_wait: Duration::from_millis(500),
-            longest_wait: Duration::from_secs(30),
-            longest_asked: Duration::from_secs(120),
-        }
-    }
-}
 
 /// What a download is doing.
 #[derive(Debug)]

@@ -185,7 +185,7 @@ where
     let mut global = cli.global;
     global.scope.definitions = global.scope.definitions.as_deref().map(absolute);
     let mut host = open();
-    host.store.confine(&root);
+    host.confine(&root);
     let context = Context { host, paths, global };
     let verb = cli.verb.unwrap_or(Verb::List(list::Args::default()));
     let (name, reach) = verb.reach();

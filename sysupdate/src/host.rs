@@ -1,13 +1,9 @@
-//! The one door to the world: every effect goes through one of these traits, so that a test can stand
-//! in for the world, count what is asked of it, or stop the program between any two effects.
+//! The only access to the machine: every effect goes through one of these traits, so that a test can replace the
+//! machine, count its effects, or stop the program between any two of them.
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-
-use rustix::fs::{Mode, OFlags};
 
 pub mod clock;
 pub mod fake;
@@ -18,6 +14,7 @@ pub mod processes;
 pub mod store;
 pub mod sys;
 pub mod transport;
+pub mod view;
 
 use clock::{Clock, SystemClock};
 use http::Http;
@@ -25,13 +22,12 @@ use mounts::Mounts;
 use mounts::kernel::Kernel;
 use processes::{Processes, Spawner};
 use store::{Files, Store};
-use transport::Transport;
+use transport::{RetryPolicy, Transport};
+use view::{BeneathError, View};
 
-use crate::acquire::RetryPolicy;
-use crate::failure::Failure;
 use crate::paths::Paths;
 
-/// The world.
+/// Access to the machine.
 pub struct Host {
     /// What time it is, and waiting.
     pub clock: Box<dyn Clock>,
@@ -60,53 +56,24 @@ impl Host {
         }
     }
 
-    /// Makes directories writable that lie in a hierarchy which something merged covers read-only: from
-    /// then on, the files are those of the hierarchy beneath.
-    ///
-    /// An extension that ships `/opt` makes all of `/opt` read-only, and any configuration extension all of
-    /// `/etc`; without this, an updater that keeps its files there could never update again.
-    pub fn reach_beneath(&mut self, paths: &Paths, directories: &BTreeSet<PathBuf>) -> Result<(), Failure> {
-        let mut detours = Vec::new();
-        for hierarchy in COVERED {
-            let hierarchy = paths.below_root(Path::new(hierarchy));
-            let wanted: Vec<_> = directories.iter().filter(|path| path.starts_with(&hierarchy)).collect();
-            if wanted.is_empty() {
-                continue;
-            }
-            let failed = |path: &Path, source: io::Error| Failure {
-                error: format!("cannot reach {} beneath what is merged there: {source}", path.display()),
-                hint: None,
-            };
-            let beneath = self.mounts.beneath(&hierarchy).map_err(|error| failed(&hierarchy, error))?;
-            let Some(beneath) = beneath else { continue };
-            for path in wanted {
-                let inside = path.strip_prefix(&hierarchy).unwrap_or(path);
-                let directory = make_below(&beneath, inside).map_err(|error| failed(path, error))?;
-                detours.push((path.clone(), directory));
-            }
-        }
-        if !detours.is_empty() {
-            self.store.detour(detours);
+    /// Confines file access to the files below a root, which has no symbolic links.
+    pub fn confine(&mut self, root: &Path) {
+        self.store = self.store.within(View::of(root));
+    }
+
+    /// Makes directories writable although something merged covers their hierarchy read-only: from then on, the
+    /// files are those of the hierarchy beneath.
+    pub fn reach_beneath(
+        &mut self,
+        paths: &Paths,
+        directories: &BTreeSet<PathBuf>,
+    ) -> Result<(), BeneathError> {
+        let directories = directories.iter().map(|path| paths.as_seen_inside(path)).collect();
+        if let Some(view) = view::beneath(&*self.mounts, &paths.root, &directories)? {
+            self.store = self.store.within(view);
         }
         Ok(())
     }
-}
-
-/// The hierarchies that a system or configuration extension may cover.
-const COVERED: [&str; 3] = ["/etc", "/opt", "/usr"];
-
-/// Opens a directory below another, making what is missing.
-fn make_below(directory: &OwnedFd, inside: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut current = rustix::fs::openat(directory, ".", flags, Mode::empty())?;
-    for part in inside {
-        match rustix::fs::mkdirat(&current, part, Mode::from_raw_mode(0o755)) {
-            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-        current = rustix::fs::openat(&current, part, flags, Mode::empty())?;
-    }
-    Ok(current)
 }
 
 impl fmt::Debug for Host {

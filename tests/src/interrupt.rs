@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use sysupdate::acquire::RetryPolicy;
+
 use sysupdate::host::Host;
 use sysupdate::host::clock::{Clock, SystemClock};
 use sysupdate::host::fake::FakeClock;
@@ -24,7 +24,8 @@ use sysupdate::host::mounts::table::Table;
 use sysupdate::host::mounts::{Mounts, StageError, Staging};
 use sysupdate::host::processes::{Ending, Processes, Program, Spawner};
 use sysupdate::host::store::{self, Attributes, Entry, Files, Partial, Store};
-use sysupdate::host::transport::{Body, Request, Response, Transport, TransportError};
+use sysupdate::host::transport::{Body, Request, Response, RetryPolicy, Transport, TransportError};
+use sysupdate::host::view::{Directory, View};
 
 /// The environment variable with the number of the point to die at.
 pub const AT: &str = "INTERRUPT_AT";
@@ -154,6 +155,10 @@ impl Store for Counted<Files> {
         self.inner.resolve(path)
     }
 
+    fn resolve_target(&self, directory: &Path, target: &Path) -> store::Result<PathBuf> {
+        self.inner.resolve_target(directory, target)
+    }
+
     fn free_space(&self, directory: &Path) -> store::Result<u64> {
         self.inner.free_space(directory)
     }
@@ -195,12 +200,8 @@ impl Store for Counted<Files> {
         self.points.around(&format!("remove {}", name(path)), || self.inner.remove(path))
     }
 
-    fn confine(&mut self, root: &Path) {
-        self.inner.confine(root);
-    }
-
-    fn detour(&mut self, detours: Vec<(PathBuf, OwnedFd)>) {
-        self.inner.detour(detours);
+    fn within(&self, view: View<Directory>) -> Box<dyn Store> {
+        Box::new(Self { inner: Files::of(view), points: Arc::clone(&self.points) })
     }
 }
 

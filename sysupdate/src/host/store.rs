@@ -1,8 +1,9 @@
 //! Files: the effects on them that the program needs, each either done or not done after a crash.
 
 use std::io::Read;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+
+use super::view::{Directory, View};
 
 mod error;
 mod files;
@@ -73,6 +74,8 @@ pub trait Store: Send + Sync {
     /// The same path without symbolic links, for whoever does not come through this door, and for whoever wants
     /// to go up from there. What is not there is no link.
     fn resolve(&self, path: &Path) -> Result<PathBuf>;
+    /// Where a symbolic link in a directory leads; the last part of its target is not followed.
+    fn resolve_target(&self, directory: &Path, target: &Path) -> Result<PathBuf>;
     /// How many bytes may still be written there.
     fn free_space(&self, directory: &Path) -> Result<u64>;
 
@@ -92,13 +95,8 @@ pub trait Store: Send + Sync {
     /// Removes a file or link; fine where there is none.
     fn remove(&self, path: &Path) -> Result<()>;
 
-    /// Makes a directory the root of another system: below it, symbolic links lead where they lead when that
-    /// system runs, and never out of it.
-    fn confine(&mut self, root: &Path);
-
-    /// Puts other directories in the place of some: what lies below a prefix is looked up below its file
-    /// descriptor. So a hierarchy that a merged extension covers read-only can still be written.
-    fn detour(&mut self, detours: Vec<(PathBuf, OwnedFd)>);
+    /// The same files seen in another view.
+    fn within(&self, view: View<Directory>) -> Box<dyn Store>;
 
     /// Replaces a small file so that a crash leaves the old or the new one.
     fn save(&self, path: &Path, bytes: &[u8]) -> Result<()> {

@@ -105,6 +105,31 @@ pub trait Transport: Send + Sync {
     fn fetch(&self, request: &Request) -> Result<Response, TransportError>;
 }
 
+/// How often and how long a request is retried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// How often each URL is tried before the download fails. A download that made progress starts over.
+    pub attempts: u32,
+    /// The wait after the first failure of all URLs; it doubles.
+    pub first_wait: Duration,
+    /// Where the doubling ends.
+    pub longest_wait: Duration,
+    /// The longest wait that a server may ask for.
+    pub longest_asked: Duration,
+}
+
+impl Default for RetryPolicy {
+    /// About eight seconds against a short outage; a long one is for the next run of the timer.
+    fn default() -> Self {
+        Self {
+            attempts: 5,
+            first_wait: Duration::from_millis(500),
+            longest_wait: Duration::from_secs(30),
+            longest_asked: Duration::from_secs(120),
+        }
+    }
+}
+
 /// The URL of a file of this node.
 pub fn file_url(path: &Path) -> String {
     format!("file://{}", as_url_path(&path.to_string_lossy()))

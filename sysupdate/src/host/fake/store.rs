@@ -1,13 +1,12 @@
 //! Files in memory, which can stop doing anything at a chosen point.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::io::{self, Cursor, Read};
-use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::host::store::{Attributes, Entry, EntryKind, Operation, Partial, Result, Store, StoreError};
+use crate::host::view::{self, Directory, Last, View};
 
 /// Files in memory.
 ///
@@ -114,42 +113,26 @@ impl State {
 
     /// The path with the links in its directories followed, and in its last part if asked for.
     fn resolve(&self, path: &Path, last: Last) -> Result<PathBuf> {
-        let wrong =
-            |why: &str, kind| Err(StoreError::new(path, Operation::Resolve, io::Error::new(kind, why)));
+        let failed = StoreError::at(path, Operation::Resolve);
         if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
-            return wrong("not an absolute path without ..", io::ErrorKind::InvalidInput);
+            let invalid = io::ErrorKind::InvalidInput;
+            return Err(failed(io::Error::new(invalid, "not an absolute path without ..")));
         }
         let root = Some(&self.root).filter(|root| path.starts_with(root)).map_or(Path::new("/"), |root| root);
-        let mut rest: Vec<OsString> = parts(path.strip_prefix(root).unwrap_or(path));
-        let mut resolved = root.to_owned();
-        let mut links = 0;
-        while let Some(part) = rest.pop() {
-            if part == ".." {
-                if resolved != root {
-                    resolved.pop();
-                }
-                continue;
-            }
-            let next = resolved.join(&part);
-            match self.nodes.get(&next) {
-                Some(Node::Link(target)) if !rest.is_empty() || last == Last::Follow => {
-                    links += 1;
-                    // The kernel's number
-                    if links > 40 {
-                        return wrong("too many levels of symbolic links", io::ErrorKind::InvalidInput);
-                    }
-                    if target.is_absolute() {
-                        root.clone_into(&mut resolved);
-                    }
-                    rest.extend(parts(target));
-                }
-                Some(Node::File { .. }) if !rest.is_empty() => {
-                    return wrong("not a directory", io::ErrorKind::NotADirectory);
-                }
-                _ => resolved = next,
-            }
+        self.follow(root, Path::new("/"), path.strip_prefix(root).unwrap_or(path), last).map_err(failed)
+    }
+
+    fn follow(&self, root: &Path, start: &Path, path: &Path, last: Last) -> io::Result<PathBuf> {
+        let outside = |inside: &Path| below(root, inside);
+        let resolved = view::follow(start, path, last, |path| match self.nodes.get(&outside(path)) {
+            Some(Node::Link(target)) => Ok(Some(target.clone())),
+            _ => Ok(None),
+        })?;
+        let mut above = resolved.ancestors().skip(1).map(outside);
+        if above.any(|path| matches!(self.nodes.get(&path), Some(Node::File { .. }))) {
+            return Err(io::ErrorKind::NotADirectory.into());
         }
-        Ok(resolved)
+        Ok(outside(&resolved))
     }
 
     /// Where a new name goes: its directory must be there.
@@ -175,21 +158,13 @@ impl State {
     }
 }
 
-/// What happens to a link that is the last part of a path.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Last {
-    Follow,
-    Keep,
-}
-
-/// The parts below the root or where a link stands, last one first.
-fn parts(path: &Path) -> Vec<OsString> {
-    let parts = path.components().filter_map(|part| match part {
-        Component::Normal(name) => Some(name.to_owned()),
-        Component::ParentDir => Some("..".into()),
-        _ => None,
-    });
-    parts.collect::<Vec<_>>().into_iter().rev().collect()
+/// A path of another root, where the running system has it.
+fn below(root: &Path, inside: &Path) -> PathBuf {
+    match inside.strip_prefix("/") {
+        Ok(rest) if rest.as_os_str().is_empty() => root.to_owned(),
+        Ok(rest) => root.join(rest),
+        Err(_) => inside.to_owned(),
+    }
 }
 
 impl Store for FakeStore {
@@ -264,6 +239,17 @@ impl Store for FakeStore {
 
     fn resolve(&self, path: &Path) -> Result<PathBuf> {
         self.state().resolve(path, Last::Follow)
+    }
+
+    fn resolve_target(&self, directory: &Path, target: &Path) -> Result<PathBuf> {
+        let state = self.state();
+        let directory = state.resolve(directory, Last::Follow)?;
+        let root =
+            Some(&state.root).filter(|root| directory.starts_with(root)).map_or(Path::new("/"), |root| root);
+        let inside = Path::new("/").join(directory.strip_prefix(root).unwrap_or(&directory));
+        let start = if target.is_absolute() { Path::new("/") } else { &inside };
+        let resolved = state.follow(root, start, target, Last::Keep);
+        resolved.map_err(StoreError::at(&directory, Operation::Resolve))
     }
 
     fn free_space(&self, _: &Path) -> Result<u64> {
@@ -374,12 +360,11 @@ impl Store for FakeStore {
         Ok(())
     }
 
-    fn confine(&mut self, root: &Path) {
-        root.clone_into(&mut self.state().root);
+    /// Nothing is mounted in memory, so that nothing is beneath.
+    fn within(&self, view: View<Directory>) -> Box<dyn Store> {
+        view.root().clone_into(&mut self.state().root);
+        Box::new(self.clone())
     }
-
-    /// Nothing is mounted in memory, and so nothing covered.
-    fn detour(&mut self, _: Vec<(PathBuf, OwnedFd)>) {}
 }
 
 struct Growing {

@@ -1,15 +1,14 @@
 //! The files of the running system as a [`Store`].
 
-use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
-use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
 use rustix::fs::OFlags;
-use rustix::io::Errno;
+
+use crate::host::view::{Directory, Last, View};
 
 use super::{Attributes, Entry, EntryKind, Operation, Partial, Result, Store, StoreError};
 
@@ -17,29 +16,26 @@ use super::{Attributes, Entry, EntryKind, Operation, Partial, Result, Store, Sto
 const CHUNK: usize = 256 << 10;
 
 /// The files of the running system.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Files {
-    /// The root of another system, without symbolic links.
-    root: Option<PathBuf>,
-    detours: Vec<(PathBuf, OwnedFd)>,
+    view: View<Directory>,
 }
 
-/// As many symbolic links as the kernel follows.
-const LINKS_MAX: usize = 40;
-
-/// What happens to a link that is the last part of a path.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Last {
-    /// What it leads to is meant.
-    Follow,
-    /// The link itself is meant.
-    Keep,
+impl Default for Files {
+    fn default() -> Self {
+        Self { view: View::of(Path::new("/")) }
+    }
 }
 
 impl Files {
-    /// The files as everyone sees them.
+    /// The files as every program sees them.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The files of a view.
+    pub fn of(view: View<Directory>) -> Self {
+        Self { view }
     }
 
     /// Where a path really is.
@@ -48,62 +44,43 @@ impl Files {
     }
 
     /// The path with its symbolic links followed, below the root of another system; elsewhere the kernel does
-    /// that. `..` is refused: it could lead out of a detour. What is not there is no link: whoever goes there
-    /// says so.
+    /// that. `..` is refused: it could lead out of a directory of the view. What does not exist is not a link.
     fn follow(&self, path: &Path, last: Last) -> Result<PathBuf> {
         if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
             let source = io::Error::new(io::ErrorKind::InvalidInput, "not an absolute path without ..");
             return Err(StoreError::new(path, Operation::Resolve, source));
         }
-        match self.root.as_deref().filter(|root| path.starts_with(root)) {
-            Some(root) => self.walk(path, last, root),
-            None => Ok(path.to_owned()),
+        match self.inside(path) {
+            Some(inside) if self.is_confined() => {
+                let resolved = self.view.resolve_missing(&inside, last);
+                Ok(self.outside(&resolved.map_err(StoreError::at(path, Operation::Resolve))?))
+            }
+            _ => Ok(path.to_owned()),
         }
     }
 
-    /// The path with its symbolic links followed; absolute ones begin at the root.
-    fn walk(&self, path: &Path, last: Last, root: &Path) -> Result<PathBuf> {
-        // Detours are found by the names they were given, and are directories themselves
-        let prefixes = self.detours.iter().map(|(prefix, _)| prefix.as_path());
-        let start = prefixes.chain([root]).find(|prefix| path.starts_with(prefix)).unwrap_or(root);
-        let mut resolved = start.to_owned();
-        let mut left = parts(path.strip_prefix(start).unwrap_or(path));
-        let mut links = 0;
-        while let Some(part) = left.pop() {
-            if part == ".." {
-                if resolved != root {
-                    resolved.pop();
-                }
-                continue;
-            }
-            resolved.push(part);
-            if left.is_empty() && last == Last::Keep {
-                break;
-            }
-            let Ok(target) = fs::read_link(self.through(&resolved)) else { continue };
-            links += 1;
-            if links > LINKS_MAX {
-                return Err(StoreError::new(path, Operation::Resolve, Errno::LOOP));
-            }
-            resolved.pop();
-            if target.is_absolute() {
-                root.clone_into(&mut resolved);
-            }
-            left.extend(parts(&target));
-        }
-        Ok(resolved)
+    /// Whether the root is that of another system.
+    fn is_confined(&self) -> bool {
+        self.view.root() != Path::new("/")
     }
 
-    /// The same path, behind the descriptor of a detour if it leads through one.
+    /// The path as the view has it, if it is below the root.
+    fn inside(&self, path: &Path) -> Option<PathBuf> {
+        Some(Path::new("/").join(path.strip_prefix(self.view.root()).ok()?))
+    }
+
+    /// A path of the view as the running system has it.
+    fn outside(&self, inside: &Path) -> PathBuf {
+        match inside.strip_prefix("/") {
+            Ok(rest) if rest.as_os_str().is_empty() => self.view.root().to_owned(),
+            Ok(rest) => self.view.root().join(rest),
+            Err(_) => inside.to_owned(),
+        }
+    }
+
+    /// The same path, by the directory of the view in which it is.
     fn through(&self, path: &Path) -> PathBuf {
-        for (prefix, directory) in &self.detours {
-            if let Ok(rest) = path.strip_prefix(prefix) {
-                // The dot keeps the link in /proc from being the last component, which might not be followed
-                let root = format!("/proc/self/fd/{}/.", directory.as_raw_fd());
-                return Path::new(&root).join(rest);
-            }
-        }
-        path.to_owned()
+        self.inside(path).map_or_else(|| path.to_owned(), |inside| self.view.locate(&inside))
     }
 
     /// Makes the names in the directory of a path durable.
@@ -178,11 +155,19 @@ impl Store for Files {
     }
 
     fn resolve(&self, path: &Path) -> Result<PathBuf> {
-        let path = self.follow(path, Last::Follow)?;
-        match self.root {
-            Some(_) => Ok(path),
-            None => self.walk(&path, Last::Follow, Path::new("/")),
+        let followed = self.follow(path, Last::Follow)?;
+        if self.is_confined() {
+            return Ok(followed);
         }
+        self.view.resolve_missing(path, Last::Follow).map_err(StoreError::at(path, Operation::Resolve))
+    }
+
+    fn resolve_target(&self, directory: &Path, target: &Path) -> Result<PathBuf> {
+        let Some(inside) = self.inside(&self.follow(directory, Last::Follow)?) else {
+            return Ok(directory.join(target));
+        };
+        let resolved = self.view.resolve_target(&inside, target);
+        Ok(self.outside(&resolved.map_err(StoreError::at(directory, Operation::Resolve))?))
     }
 
     fn free_space(&self, directory: &Path) -> Result<u64> {
@@ -279,26 +264,9 @@ impl Store for Files {
         }
     }
 
-    fn confine(&mut self, root: &Path) {
-        // Below the running system's root, the kernel follows links by itself
-        self.root = (root != Path::new("/")).then(|| root.to_owned());
+    fn within(&self, view: View<Directory>) -> Box<dyn Store> {
+        Box::new(Self::of(view))
     }
-
-    /// The longest prefix wins. Absolute symbolic links inside a detour lead where they always do.
-    fn detour(&mut self, mut detours: Vec<(PathBuf, OwnedFd)>) {
-        detours.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.components().count()));
-        self.detours = detours;
-    }
-}
-
-/// The parts of a path, last one first.
-fn parts(path: &Path) -> Vec<OsString> {
-    let parts = path.components().rev().filter_map(|part| match part {
-        Component::Normal(name) => Some(name.to_owned()),
-        Component::ParentDir => Some("..".into()),
-        Component::CurDir | Component::RootDir | Component::Prefix(_) => None,
-    });
-    parts.collect()
 }
 
 /// A file opened for appending.

@@ -109,12 +109,12 @@ fn agree_confined(store: &dyn Store, root: &Path) -> Vec<String> {
 fn links_of_another_root_lead_nowhere_else_on_either() {
     let scratch = tempfile::tempdir().unwrap();
     let root = scratch.path().canonicalize().unwrap().join("root");
-    let (mut fake, mut files) = (FakeStore::default(), Files::new());
-    for store in [&mut fake as &mut dyn Store, &mut files] {
+    let (fake, files) = (FakeStore::default(), Files::new());
+    for store in [&fake as &dyn Store, &files] {
         store.make_directory(&root).unwrap();
-        store.confine(&root);
     }
-    let (memory, disk) = (agree_confined(&fake, &root), agree_confined(&files, &root));
+    let (fake, files) = (fake.within(View::of(&root)), files.within(View::of(&root)));
+    let (memory, disk) = (agree_confined(&*fake, &root), agree_confined(&*files, &root));
     for (memory, disk) in memory.iter().zip(&disk) {
         assert_eq!(memory, disk);
     }

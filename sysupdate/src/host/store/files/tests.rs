@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 
@@ -159,8 +160,10 @@ fn a_path_below_a_detour_goes_through_its_descriptor() {
     let descriptor = |path: &Path| OwnedFd::from(File::open(path).unwrap());
     // The nested detour is named last and wins all the same
     let detours = vec![(covered.clone(), descriptor(&bare)), (covered.join("inner"), descriptor(&elsewhere))];
-    let mut files = Files::new();
-    files.detour(detours);
+    let view = detours.into_iter().fold(View::of(Path::new("/")), |view, (path, descriptor)| {
+        view.with(path, Directory::open(descriptor))
+    });
+    let files = Files::of(view);
 
     files.make_directory(&covered.join("images/x")).unwrap();
     files.save(&covered.join("images/x/state"), b"1").unwrap();
@@ -199,10 +202,10 @@ fn absolute_links_below_another_root_do_not_leave_it() {
     fs::write(outside.join("file"), "outside").unwrap();
     symlink(&outside, root.join("etc/sysupdate.d")).unwrap();
     symlink("/etc/motd", root.join("etc/link")).unwrap();
-    let mut files = Files::new();
+    let files = Files::new();
     let path = root.join("etc/sysupdate.d/file");
     assert_eq!(files.read(&path, 9).unwrap().as_deref(), Some(b"outside".as_slice()));
-    files.confine(&root);
+    let files = Files::of(View::of(&root));
     assert_eq!(files.read(&path, 9).unwrap(), None);
     assert_eq!(files.read(&outside.join("file"), 9).unwrap().as_deref(), Some(b"outside".as_slice()));
     files.make_directory(&root.join("etc/sysupdate.d")).unwrap();
@@ -223,9 +226,8 @@ fn a_detour_below_another_root_is_taken_by_links_as_well() {
     fs::create_dir_all(root.join("opt")).unwrap();
     symlink("/opt/images", root.join("current")).unwrap();
     symlink("/opt/images", bare.join("again")).unwrap();
-    let mut files = Files::new();
-    files.confine(&root);
-    files.detour(vec![(root.join("opt"), OwnedFd::from(File::open(&bare).unwrap()))]);
+    let beneath = Directory::open(OwnedFd::from(File::open(&bare).unwrap()));
+    let files = Files::of(View::of(&root).with("/opt".into(), beneath));
     files.save(&root.join("current/one"), b"1").unwrap();
     files.save(&root.join("opt/again/two"), b"2").unwrap();
     assert_eq!(names(&files, &root.join("opt/images")), ["one", "two"]);
