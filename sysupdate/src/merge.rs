@@ -5,29 +5,29 @@
 //! what systemd-sysext writes, so that both can go on from what the other one merged.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
 use crate::host::mounts::Mounts;
+use crate::host::view::{self, Tree, View};
 use crate::paths::Paths;
 
 pub mod admit;
-mod bare;
 mod discover;
 mod error;
 pub mod examine;
-mod facts;
 mod hierarchy;
+
 mod marker;
 pub mod quarantine;
 pub mod report;
 mod run;
 mod submounts;
 mod swap;
+mod system;
 
-use bare::Bare;
 pub use discover::extension_name;
 pub use error::MergeError;
 use hierarchy::{Hierarchy, State, inspect};
@@ -84,36 +84,55 @@ pub fn merge(mounts: &dyn Mounts, paths: &Paths, options: &Options) -> Result<Re
 /// Takes away what is merged.
 pub fn unmerge(mounts: &dyn Mounts, paths: &Paths) -> Result<Report, MergeError> {
     let mut run = Run::start(mounts, paths)?;
-    let bare = Bare::new(mounts, &run.root)?;
-    let outcome = run.remove_all(&bare)?;
+    let original = original(mounts, &run.root)?;
+    let outcome = run.remove_all(&original)?;
     Ok(run.report(outcome, &[], Vec::new(), Vec::new()))
 }
 
 /// What is merged. Changes nothing.
 pub fn status(mounts: &dyn Mounts, paths: &Paths) -> Result<Status, MergeError> {
-    let root = canonical_root(paths)?;
-    let hierarchies = inspect(mounts, &root)?;
-    let record =
-        hierarchies.iter().filter(|one| one.is_merged()).find_map(|one| marker::read_record(&one.path));
-    let hierarchies = hierarchies.iter().filter(|one| one.state != State::Missing).map(status_of);
-    Ok(Status {
-        hierarchies: hierarchies.collect::<Result<_, _>>()?,
-        quarantined: record.map(|record| record.quarantined).unwrap_or_default(),
-    })
-}
-
-fn status_of(hierarchy: &Hierarchy) -> Result<HierarchyStatus, MergeError> {
-    let shown = hierarchy.shown();
-    if !hierarchy.is_merged() {
-        return Ok(HierarchyStatus { hierarchy: shown, extensions: Vec::new(), since: None });
+    let root = canonical_root(mounts, paths)?;
+    let mut hierarchies = Vec::new();
+    let mut quarantined = None;
+    for hierarchy in inspect(mounts, &root)?.iter().filter(|one| one.state != State::Missing) {
+        let look = |source| MergeError::Look { path: hierarchy.path.clone(), source };
+        let merged = mounts.merged(&hierarchy.path).map_err(look)?;
+        let record = merged.as_ref().and_then(marker::read_record);
+        quarantined = quarantined.or(record.map(|record| record.quarantined));
+        hierarchies.push(status_of(hierarchy, merged.as_deref()).map_err(look)?);
     }
-    let look = |source| MergeError::Look { path: hierarchy.path.clone(), source };
-    let extensions = marker::read_extensions(&hierarchy.path).map_err(look)?;
-    let modified = fs::metadata(&hierarchy.path).and_then(|metadata| metadata.modified()).map_err(look)?;
-    Ok(HierarchyStatus { hierarchy: shown, extensions, since: Timestamp::try_from(modified).ok() })
+    Ok(Status { hierarchies, quarantined: quarantined.unwrap_or_default() })
 }
 
-fn canonical_root(paths: &Paths) -> Result<PathBuf, MergeError> {
+fn status_of(hierarchy: &Hierarchy, merged: Option<&dyn Tree>) -> io::Result<HierarchyStatus> {
+    let hierarchy = hierarchy.shown();
+    let Some(merged) = merged else {
+        return Ok(HierarchyStatus { hierarchy, extensions: Vec::new(), since: None });
+    };
+    let extensions = marker::read_extensions(merged)?;
+    let modified = merged.metadata(Path::new(""))?.modified;
+    Ok(HierarchyStatus { hierarchy, extensions, since: Timestamp::from_nanosecond(modified).ok() })
+}
+
+fn canonical_root(mounts: &dyn Mounts, paths: &Paths) -> Result<PathBuf, MergeError> {
     // The mount table knows no symbolic links.
-    paths.root.canonicalize().map_err(|source| MergeError::Look { path: paths.root.clone(), source })
+    mounts.canonical(&paths.root).map_err(|source| MergeError::Look { path: paths.root.clone(), source })
+}
+
+/// The files of the target system.
+type HostFiles = View<Box<dyn Tree>>;
+
+/// The files of the target system without what is merged: an image below `/opt` is found however `/opt` is
+/// covered. The root has no symbolic links.
+fn original(mounts: &dyn Mounts, root: &Path) -> Result<HostFiles, MergeError> {
+    let mut files = View::new(mounts.files(root));
+    for hierarchy in view::HIERARCHIES {
+        let look = |source| MergeError::Look { path: PathBuf::from(hierarchy), source };
+        let Ok(inside) = files.resolve(Path::new(hierarchy)) else { continue };
+        let (directory, rest) = files.place_seen(&inside);
+        if let Some(beneath) = mounts.beneath(&directory.path(rest)).map_err(look)? {
+            files = files.with(inside, mounts.files_in(beneath));
+        }
+    }
+    Ok(files)
 }

@@ -21,11 +21,11 @@ use sysupdate::host::http::{Http, Options, Proxies};
 use sysupdate::host::mounts::image::ImageError;
 use sysupdate::host::mounts::kernel::Kernel;
 use sysupdate::host::mounts::table::Table;
-use sysupdate::host::mounts::{Mounts, StageError, Staging};
+use sysupdate::host::mounts::{Mounts, Shown, StageError, Staging};
 use sysupdate::host::processes::{Ending, Processes, Program, Spawner};
 use sysupdate::host::store::{self, Attributes, Entry, Files, Partial, Store};
 use sysupdate::host::transport::{Body, Request, Response, RetryPolicy, Transport, TransportError};
-use sysupdate::host::view::{Directory, View};
+use sysupdate::host::view::{Directory, Tree, View};
 
 /// The environment variable with the number of the point to die at.
 pub const AT: &str = "INTERRUPT_AT";
@@ -287,6 +287,38 @@ impl Processes for Counted<Spawner> {
 impl Mounts for Counted<Kernel> {
     fn table(&self) -> io::Result<Table> {
         self.inner.table()
+    }
+
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
+        self.inner.canonical(path)
+    }
+
+    fn look(&self, path: &Path) -> io::Result<Shown> {
+        self.inner.look(path)
+    }
+
+    fn look_at(&self, mount: BorrowedFd<'_>) -> io::Result<Shown> {
+        self.inner.look_at(mount)
+    }
+
+    fn is_read_only(&self, path: &Path) -> io::Result<bool> {
+        self.inner.is_read_only(path)
+    }
+
+    fn files(&self, root: &Path) -> Box<dyn Tree> {
+        self.inner.files(root)
+    }
+
+    fn files_in(&self, directory: OwnedFd) -> Box<dyn Tree> {
+        self.inner.files_in(directory)
+    }
+
+    fn merged(&self, hierarchy: &Path) -> io::Result<Option<Box<dyn Tree>>> {
+        self.inner.merged(hierarchy)
+    }
+
+    fn hold(&self, path: &Path) -> io::Result<OwnedFd> {
+        self.inner.hold(path)
     }
 
     fn beneath(&self, hierarchy: &Path) -> io::Result<Option<OwnedFd>> {

@@ -7,15 +7,19 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+mod fd;
 pub mod image;
 pub mod kernel;
 mod private;
+mod shown;
 mod stage;
 pub mod table;
 
 use image::ImageError;
-pub use private::is_merged;
+pub use shown::{Part, Shown};
 use table::Table;
+
+use super::view::Tree;
 
 /// The directory in a merged `/usr` or `/opt` that says who merged what.
 pub const SYSEXT_MARKER: &str = ".systemd-sysext";
@@ -27,6 +31,30 @@ pub const CONFEXT_MARKER: &str = ".systemd-confext";
 pub trait Mounts {
     /// Every mount of the namespace.
     fn table(&self) -> io::Result<Table>;
+
+    /// A path without symbolic links, as the mount table has it.
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf>;
+
+    /// What a path shows, without mounting anything that waits to be.
+    fn look(&self, path: &Path) -> io::Result<Shown>;
+
+    /// What a file descriptor holds.
+    fn look_at(&self, mount: BorrowedFd<'_>) -> io::Result<Shown>;
+
+    /// Whether what a path shows is mounted read-only.
+    fn is_read_only(&self, path: &Path) -> io::Result<bool>;
+
+    /// The files below a path without symbolic links, as every program sees them.
+    fn files(&self, root: &Path) -> Box<dyn Tree>;
+
+    /// The files of a mount or directory that is open.
+    fn files_in(&self, directory: OwnedFd) -> Box<dyn Tree>;
+
+    /// The files of the merged overlay that a path shows, ours or systemd's; `None` where it shows something else.
+    fn merged(&self, hierarchy: &Path) -> io::Result<Option<Box<dyn Tree>>>;
+
+    /// Opens what a path shows, so that it can be found again once something covers it.
+    fn hold(&self, path: &Path) -> io::Result<OwnedFd>;
 
     /// The directory that lies under a merged overlay, to read and write through
     /// `/proc/self/fd/N/...` while it is merged; `None` where nothing is merged. Both our overlays

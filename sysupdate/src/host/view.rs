@@ -84,6 +84,12 @@ impl<T: Tree> View<T> {
         (&self.root, path.strip_prefix("/").unwrap_or(path))
     }
 
+    /// Where the running system finds a path.
+    pub fn path(&self, path: &Path) -> PathBuf {
+        let (directory, rest) = self.place(path);
+        directory.path(rest)
+    }
+
     /// What replaces the directory with this path, if something does.
     pub fn replacement(&self, path: &Path) -> Option<&T> {
         self.beneath.iter().find(|(replaced, _)| replaced == path).map(|(_, directory)| directory)
@@ -189,7 +195,7 @@ pub(super) fn beneath(
         };
         let seen = View::of(root);
         let resolved = seen.resolve_missing(Path::new(hierarchy), Last::Follow);
-        let merged = seen.locate(&resolved.map_err(failed(Path::new(hierarchy)))?);
+        let merged = seen.path(&resolved.map_err(failed(Path::new(hierarchy)))?);
         let Some(beneath) = mounts.beneath(&merged).map_err(failed(&merged))? else { continue };
         for path in wanted {
             let inside = path.strip_prefix(hierarchy).unwrap_or(path);

@@ -1,21 +1,20 @@
 //! What lies in the extension directories.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sysext_manifests::architecture::Architecture;
 use sysext_manifests::version::{self, Version};
 
-use super::bare::Bare;
+use super::HostFiles;
 use super::error::MergeError;
 use super::examine::FILES_MAX;
 use super::quarantine::{QuarantineReason, Unread};
 use super::report::{Hidden, Hiding};
+use crate::host::view::{Kind, Metadata, Tree};
 
 /// An extension that lies there, whatever state it is in.
 #[derive(Debug)]
@@ -69,7 +68,7 @@ impl Found {
 /// Everything that lies in the directories, strongest first, sorted by name as layers are; and what is hidden
 /// by a stronger one.
 pub(super) fn discover(
-    bare: &Bare,
+    files: &HostFiles,
     directories: &[PathBuf],
 ) -> Result<(Vec<Found>, Vec<Hidden>), MergeError> {
     let mut found: BTreeMap<Layered, Found> = BTreeMap::new();
@@ -79,8 +78,8 @@ pub(super) fn discover(
     for directory in directories {
         let mut here: BTreeMap<String, PathBuf> = BTreeMap::new();
         let mut masks = HashMap::new();
-        for entry in entries(bare, directory)? {
-            let Some((name, seen)) = look(bare, &entry) else { continue };
+        for entry in entries(files, directory)? {
+            let Some((name, seen)) = look(files, &entry) else { continue };
             if let Some(by) = decided.get(&name) {
                 if let Seen::Extension(source) = seen {
                     let path = source.map_or_else(|_| entry.clone(), |source| source.path);
@@ -139,26 +138,26 @@ enum Seen {
     Extension(Result<Source, QuarantineReason>),
 }
 
-fn entries(bare: &Bare, directory: &Path) -> Result<Vec<PathBuf>, MergeError> {
+fn entries(files: &HostFiles, directory: &Path) -> Result<Vec<PathBuf>, MergeError> {
     let look = |source| MergeError::Look { path: directory.to_owned(), source };
     let absent =
         |error: &io::Error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
-    let resolved = match bare.resolve(directory) {
+    let resolved = match files.resolve(directory) {
         Err(error) if absent(&error) => return Ok(Vec::new()),
         other => other.map_err(look)?,
     };
-    let listing = match fs::read_dir(bare.locate(&resolved)) {
+    let (tree, inside) = files.place_seen(&resolved);
+    let listing = match tree.list(inside) {
         Err(error) if absent(&error) => return Ok(Vec::new()),
         other => other.map_err(look)?,
     };
-    let names = listing.map(|entry| entry.map(|entry| resolved.join(entry.file_name())));
-    let mut entries = names.collect::<io::Result<Vec<_>>>().map_err(look)?;
+    let mut entries: Vec<_> = listing.into_iter().map(|(name, _)| resolved.join(name)).collect();
     entries.sort();
     Ok(entries)
 }
 
 /// What an entry is, under the name it gives an extension; nothing if it is none of ours.
-fn look(bare: &Bare, entry: &Path) -> Option<(String, Seen)> {
+fn look(files: &HostFiles, entry: &Path) -> Option<(String, Seen)> {
     // A name that is not UTF-8 cannot be the name of an extension-release file either.
     let file_name = entry.file_name()?.to_str()?;
     // What is under way has such a name: of ours, of systemd's.
@@ -167,11 +166,12 @@ fn look(bare: &Bare, entry: &Path) -> Option<(String, Seen)> {
     }
     let image_name = image_name(file_name);
     let plain = image_name.unwrap_or(file_name);
-    let target = fs::read_link(bare.locate(entry)).ok();
+    let (tree, inside) = files.place_seen(entry);
+    let target = tree.read_link(inside).ok();
     if target.as_deref() == Some(Path::new("/dev/null")) {
         return Some((plain.to_owned(), Seen::Mask));
     }
-    let (path, real, metadata) = match (resolve(bare, entry), target) {
+    let (source, metadata) = match (resolve(files, entry), target) {
         (Ok(resolved), _) => resolved,
         (Err(error), Some(target)) => {
             let reason = QuarantineReason::Dangling { target, error: error.to_string() };
@@ -181,32 +181,27 @@ fn look(bare: &Bare, entry: &Path) -> Option<(String, Seen)> {
         (Err(error), None) if error.kind() == io::ErrorKind::NotFound => return None,
         (Err(error), None) => return Some((plain.to_owned(), Seen::Extension(Err(unreadable(&error))))),
     };
-    let kind = metadata.file_type();
-    let (name, seen) = if kind.is_dir() {
-        match versioned_name(file_name) {
+    let (name, seen) = match metadata.kind {
+        Kind::Directory => match versioned_name(file_name) {
             Some(name) => (name, not_read_yet(Unread::VersionedDirectory)),
-            None => (file_name, look_at_directory(path, real, &metadata)),
-        }
-    } else if kind.is_file() {
+            None => (file_name, look_at_directory(files, source)),
+        },
         // Checksums, read-me files and the like are nothing to speak of.
-        let identity = Identity::of(&path, &metadata);
-        (image_name?, Seen::Extension(Ok(Source { path, real, kind: SourceKind::Image, identity })))
-    } else if kind.is_block_device() {
-        (plain, not_read_yet(Unread::BlockDevice))
-    } else {
-        (plain, not_read_yet(Unread::SpecialFile))
+        Kind::File => (image_name?, Seen::Extension(Ok(source))),
+        Kind::BlockDevice => (plain, not_read_yet(Unread::BlockDevice)),
+        Kind::Link | Kind::Other => (plain, not_read_yet(Unread::SpecialFile)),
     };
     Some((name.to_owned(), seen))
 }
 
-fn look_at_directory(path: PathBuf, real: PathBuf, metadata: &fs::Metadata) -> Seen {
-    let mut identity = Identity::of(&path, metadata);
-    match fingerprint(&real) {
+fn look_at_directory(files: &HostFiles, mut source: Source) -> Seen {
+    let (tree, inside) = files.place_seen(&source.path);
+    match fingerprint(tree, inside) {
         Err(error) => Seen::Extension(Err(unreadable(&error))),
         Ok(None) => Seen::Mask,
-        Ok(tree) => {
-            identity.tree = tree;
-            Seen::Extension(Ok(Source { path, real, kind: SourceKind::Directory, identity }))
+        Ok(fingerprint) => {
+            source.identity.tree = fingerprint;
+            Seen::Extension(Ok(Source { kind: SourceKind::Directory, ..source }))
         }
     }
 }
@@ -219,11 +214,13 @@ fn unreadable(error: &io::Error) -> QuarantineReason {
     QuarantineReason::Unreadable { error: error.to_string() }
 }
 
-fn resolve(bare: &Bare, entry: &Path) -> io::Result<(PathBuf, PathBuf, fs::Metadata)> {
-    let path = bare.resolve(entry)?;
-    let real = bare.locate(&path);
-    let metadata = fs::metadata(&real)?;
-    Ok((path, real, metadata))
+/// What an entry leads to, as if it was an image.
+fn resolve(files: &HostFiles, entry: &Path) -> io::Result<(Source, Metadata)> {
+    let path = files.resolve(entry)?;
+    let (tree, inside) = files.place_seen(&path);
+    let metadata = tree.metadata(inside)?;
+    let (real, identity) = (tree.path(inside), Identity::of(&path, &metadata));
+    Ok((Source { path, real, kind: SourceKind::Image, identity }, metadata))
 }
 
 /// The name under which an image in an extension directory is merged.
@@ -254,20 +251,15 @@ pub(super) fn version_of(name: &str, path: &Path) -> Option<Version> {
 }
 
 impl Identity {
-    pub(super) fn of(path: &Path, metadata: &fs::Metadata) -> Self {
-        let nanoseconds = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
-        let since_1970 = |time: std::time::SystemTime| match time.duration_since(std::time::UNIX_EPOCH) {
-            Ok(after) => i128::try_from(after.as_nanos()).unwrap_or(i128::MAX),
-            Err(before) => -i128::try_from(before.duration().as_nanos()).unwrap_or(i128::MAX),
-        };
+    pub(super) fn of(path: &Path, metadata: &Metadata) -> Self {
         Self {
             path: path.to_owned(),
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            created: metadata.created().ok().map(since_1970),
-            modified: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
-            changed: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+            device: metadata.device,
+            inode: metadata.inode,
+            size: metadata.size,
+            created: metadata.created,
+            modified: metadata.modified,
+            changed: metadata.changed,
             tree: None,
         }
     }
@@ -275,23 +267,23 @@ impl Identity {
 
 /// Over the names, kinds, sizes and times of everything below a directory, so that a change deep in
 /// it is noticed. Nothing for an empty directory.
-fn fingerprint(directory: &Path) -> io::Result<Option<u64>> {
+fn fingerprint(tree: &dyn Tree, directory: &Path) -> io::Result<Option<u64>> {
     let mut hasher = DefaultHasher::new();
     let mut left = vec![directory.to_owned()];
     let mut files = 0;
     while let Some(directory) = left.pop() {
-        let mut entries = fs::read_dir(&directory)?.collect::<io::Result<Vec<_>>>()?;
-        entries.sort_by_key(fs::DirEntry::file_name);
-        for entry in entries {
+        let mut entries = tree.list(&directory)?;
+        entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+        for (name, _) in entries {
             files += 1;
             if files > FILES_MAX {
                 return Err(io::Error::other(format!("more than {FILES_MAX} files")));
             }
-            let metadata = entry.metadata()?;
-            (entry.file_name(), metadata.mode(), metadata.ino(), metadata.size()).hash(&mut hasher);
-            (metadata.ctime(), metadata.ctime_nsec()).hash(&mut hasher);
-            if metadata.is_dir() {
-                left.push(entry.path());
+            let path = directory.join(&name);
+            let metadata = tree.metadata(&path)?;
+            (name, metadata.mode, metadata.inode, metadata.size, metadata.changed).hash(&mut hasher);
+            if metadata.kind == Kind::Directory {
+                left.push(path);
             }
         }
     }
@@ -300,7 +292,10 @@ fn fingerprint(directory: &Path) -> io::Result<Option<u64>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::host::view::{Directory, View};
 
     #[test]
     fn a_file_name_tells_name_and_version() {
@@ -339,9 +334,10 @@ mod tests {
         fs::write(at("run/notes.txt"), "").unwrap();
         symlink("../elsewhere.raw", at("run/gone.raw")).unwrap();
 
-        let bare = Bare::nothing_uncovered(root.path());
+        let tree = Directory::at(&root.path().canonicalize().unwrap());
+        let files = View::new(Box::new(tree) as Box<dyn Tree>);
         let directories = ["/etc", "/run", "/var"].map(PathBuf::from);
-        let (found, hidden) = discover(&bare, &directories).unwrap();
+        let (found, hidden) = discover(&files, &directories).unwrap();
         let shown = found
             .iter()
             .map(|found| (found.name.as_str(), found.entry.to_str().unwrap(), found.source.is_ok()));

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::host::mounts::StageError;
+use crate::node::release::UnknownArchitecture;
 use sysext_manifests::hint::Hint;
 
 /// Why the merge was left as it was.
@@ -50,11 +51,8 @@ pub enum MergeError {
         because: String,
     },
     /// A processor that systemd has no name for.
-    #[error("systemd has no name for the processor {machine}")]
-    Machine {
-        /// What `uname -m` prints.
-        machine: String,
-    },
+    #[error(transparent)]
+    Architecture(#[from] UnknownArchitecture),
     /// A directory is missing and cannot be made.
     #[error("cannot make {path}: {source}")]
     Directory {

@@ -1,15 +1,10 @@
 //! Looking into a mounted image.
 
-use std::fs;
 use std::io;
-use std::io::Read;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::io::Errno;
-
 use super::quarantine::QuarantineReason;
-use crate::host::mounts::kernel::through;
+use crate::host::view::{Kind, Tree};
 
 /// More files than this in one extension are not looked at: the largest known ones have 20,000.
 pub(super) const FILES_MAX: usize = 1_000_000;
@@ -81,21 +76,21 @@ impl Content {
 }
 
 /// Looks at everything in a mount.
-pub(super) fn examine(mount: &OwnedFd) -> Result<Content, QuarantineReason> {
-    let root = PathBuf::from(through(mount));
-    let mut walk = Walk { root: &root, entries: Vec::new() };
+pub(super) fn examine(mount: &dyn Tree) -> Result<Content, QuarantineReason> {
+    let mut walk = Walk { mount, entries: Vec::new() };
     for hierarchy in HIERARCHIES {
-        if is_directory(&root.join(hierarchy)).map_err(|error| unreadable(hierarchy.as_ref(), &error))? {
-            walk.entries.push(Entry { path: PathBuf::from(hierarchy), kind: EntryKind::Directory });
-            walk.descend(Path::new(hierarchy), 0)?;
+        let path = Path::new(hierarchy);
+        if mount.kind(path).map_err(|error| unreadable(path, &error))? == Some(Kind::Directory) {
+            walk.entries.push(Entry { path: path.to_owned(), kind: EntryKind::Directory });
+            walk.descend(path, 0)?;
         }
     }
-    let releases = read_releases(&root).map_err(|error| unreadable(RELEASES.as_ref(), &error))?;
+    let releases = read_releases(mount).map_err(|error| unreadable(RELEASES.as_ref(), &error))?;
     Ok(Content { releases, entries: walk.entries })
 }
 
 struct Walk<'a> {
-    root: &'a Path,
+    mount: &'a dyn Tree,
     entries: Vec<Entry>,
 }
 
@@ -104,14 +99,12 @@ impl Walk<'_> {
         if depth > DEPTH_MAX {
             return Err(QuarantineReason::TooLarge { limit: DEPTH_MAX });
         }
-        let failed = |error: io::Error| unreadable(directory, &error);
-        for entry in fs::read_dir(self.root.join(directory)).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
+        for (name, kind) in self.mount.list(directory).map_err(|error| unreadable(directory, &error))? {
             if self.entries.len() >= FILES_MAX {
                 return Err(QuarantineReason::TooLarge { limit: FILES_MAX });
             }
-            let path = directory.join(entry.file_name());
-            let is_directory = entry.file_type().map_err(failed)?.is_dir();
+            let path = directory.join(name);
+            let is_directory = kind == Kind::Directory;
             let kind = if is_directory { EntryKind::Directory } else { EntryKind::File };
             self.entries.push(Entry { path: path.clone(), kind });
             if is_directory {
@@ -122,48 +115,30 @@ impl Walk<'_> {
     }
 }
 
-/// Not through a symbolic link: it would lead out of the image.
-fn is_directory(path: &Path) -> io::Result<bool> {
-    match path.symlink_metadata() {
-        Ok(metadata) => Ok(metadata.is_dir()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-fn read_releases(root: &Path) -> io::Result<Vec<ReleaseFile>> {
-    let mut directory = root.to_owned();
-    for part in Path::new(RELEASES) {
-        directory.push(part);
-        if !is_directory(&directory)? {
-            return Ok(Vec::new());
-        }
+fn read_releases(mount: &dyn Tree) -> io::Result<Vec<ReleaseFile>> {
+    let directory = Path::new(RELEASES);
+    // Not through a symbolic link: it would lead out of the image.
+    if mount.kind(directory)? != Some(Kind::Directory) {
+        return Ok(Vec::new());
     }
     let mut releases = Vec::new();
-    for entry in fs::read_dir(&directory)? {
-        let entry = entry?;
-        let file_name = entry.file_name();
-        let name = file_name.to_str().and_then(|name| name.strip_prefix("extension-release."));
-        let (Some(name), true) = (name, entry.file_type()?.is_file()) else { continue };
-        let mut text = String::new();
-        fs::File::open(entry.path())?.take(RELEASE_MAX).read_to_string(&mut text)?;
-        releases.push(ReleaseFile { name: name.to_owned(), naming: naming(&entry.path())?, text });
+    for (file, kind) in mount.list(directory)? {
+        let name = file.to_str().and_then(|name| name.strip_prefix("extension-release."));
+        let (Some(name), Kind::File) = (name, kind) else { continue };
+        let path = directory.join(&file);
+        let text = String::from_utf8(mount.read(&path, RELEASE_MAX)?)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        releases.push(ReleaseFile { name: name.to_owned(), naming: naming(mount, &path)?, text });
     }
     releases.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(releases)
 }
 
-fn naming(path: &Path) -> io::Result<Naming> {
-    let mut value = [0; 16];
-    match rustix::fs::getxattr(path, STRICT, value.as_mut_slice()) {
-        Ok(length) => {
-            let value = String::from_utf8_lossy(&value[..length]).trim_end_matches('\0').to_ascii_lowercase();
-            let free = matches!(value.as_str(), "0" | "no" | "n" | "false" | "f" | "off");
-            Ok(if free { Naming::Free } else { Naming::Strict })
-        }
-        Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::RANGE) => Ok(Naming::Strict),
-        Err(errno) => Err(errno.into()),
-    }
+fn naming(mount: &dyn Tree, path: &Path) -> io::Result<Naming> {
+    let value = mount.attribute(path, STRICT)?.unwrap_or_default();
+    let value = String::from_utf8_lossy(&value).trim_end_matches('\0').to_ascii_lowercase();
+    let free = matches!(value.as_str(), "0" | "no" | "n" | "false" | "f" | "off");
+    Ok(if free { Naming::Free } else { Naming::Strict })
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> QuarantineReason {

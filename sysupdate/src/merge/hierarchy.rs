@@ -3,16 +3,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::StatxAttributes;
-
-use super::bare::Bare;
+use super::HostFiles;
 use super::error::MergeError;
 use super::examine::HIERARCHIES;
 use super::marker;
 use super::report::Warning;
-use super::submounts::look_at;
 use crate::host::mounts::table::{Mount, Table};
-use crate::host::mounts::{self, Mounts};
+use crate::host::mounts::{Mounts, Part};
+use crate::host::view::View;
 
 /// A directory that extensions are merged over.
 #[derive(Clone, Debug)]
@@ -50,29 +48,34 @@ impl Hierarchy {
 /// Looks at every hierarchy.
 pub(super) fn inspect(mounts: &dyn Mounts, root: &Path) -> Result<Vec<Hierarchy>, MergeError> {
     let table = mounts.table().map_err(MergeError::Table)?;
-    let seen = Bare::nothing_uncovered(root);
-    HIERARCHIES.into_iter().map(|name| inspect_one(&table, &seen, name)).collect()
+    let seen = View::new(mounts.files(root));
+    HIERARCHIES.into_iter().map(|name| inspect_one(mounts, &table, &seen, name)).collect()
 }
 
-fn inspect_one(table: &Table, seen: &Bare, name: &'static str) -> Result<Hierarchy, MergeError> {
+fn inspect_one(
+    mounts: &dyn Mounts,
+    table: &Table,
+    seen: &HostFiles,
+    name: &'static str,
+) -> Result<Hierarchy, MergeError> {
     let shown = Path::new("/").join(name);
     let look = |source| MergeError::Look { path: shown.clone(), source };
     let inside = match seen.resolve(&shown) {
         Ok(inside) => inside,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let path = seen.covered(&shown);
+            let path = seen.path(&shown);
             return Ok(Hierarchy { name, inside: shown, path, state: State::Missing });
         }
         Err(error) => return Err(look(error)),
     };
-    let path = seen.covered(&inside);
-    let found = look_at(&path).map_err(look)?;
-    let stack = match found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
-        true => table.stack(found.stx_mnt_id),
-        false => Vec::new(),
+    let path = seen.path(&inside);
+    let found = mounts.look(&path).map_err(look)?;
+    let stack = match found.part {
+        Part::Root => table.stack(found.mount),
+        Part::Inside => Vec::new(),
     };
     let overlays = stack.iter().filter(|mount| is_overlay(mount)).count();
-    let merged = !stack.is_empty() && mounts::is_merged(&path).map_err(look)?;
+    let merged = !stack.is_empty() && mounts.merged(&path).map_err(look)?.is_some();
     let state = match (merged, stack.first()) {
         (true, _) => State::Merged { overlays: overlays.max(1) },
         // To merge on top of that would hide what is mounted there, to take it away would be worse.
@@ -101,7 +104,7 @@ pub(super) fn settle(
     for hierarchy in &mut hierarchies {
         let State::Merged { overlays } = hierarchy.state else { continue };
         let look = |source| MergeError::Look { path: hierarchy.path.clone(), source };
-        if marker::is_mutable(&hierarchy.path).map_err(look)? {
+        if marker::is_mutable(mounts, &hierarchy.path).map_err(look)? {
             return Err(MergeError::Mutable { hierarchy: hierarchy.shown() });
         }
         for _ in 1..overlays {

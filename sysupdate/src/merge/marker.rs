@@ -1,18 +1,17 @@
 //! What the marker directory of a merged hierarchy says: to systemd, and to the next run of ours.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::StatVfsMountFlags;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::admit::Reload;
 use super::discover::{Found, Identity, Source};
 use super::quarantine::{QuarantineReason, Quarantined};
-use crate::host::mounts::SYSEXT_MARKER;
+use crate::host::mounts::{Mounts, SYSEXT_MARKER};
+use crate::host::view::Tree;
 
 /// Our own file beside systemd's.
 const RECORD: &str = "sysupdate";
@@ -99,28 +98,28 @@ fn origin(identity: &Identity) -> serde_json::Value {
 }
 
 /// What the last run of ours left there; nothing where it was not ours, or of another version.
-pub(super) fn read_record(hierarchy: &Path) -> Option<Record> {
-    serde_json::from_slice(&read(&hierarchy.join(SYSEXT_MARKER).join(RECORD)).ok()??).ok()
+pub(super) fn read_record(merged: impl Tree) -> Option<Record> {
+    serde_json::from_slice(&read(&merged, RECORD).ok()??).ok()
 }
 
 /// The extensions that are merged, whoever merged them.
-pub(super) fn read_extensions(hierarchy: &Path) -> io::Result<Vec<String>> {
-    let text = read(&hierarchy.join(SYSEXT_MARKER).join("extensions"))?.unwrap_or_default();
+pub(super) fn read_extensions(merged: &(impl Tree + ?Sized)) -> io::Result<Vec<String>> {
+    let text = read(merged, "extensions")?.unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     Ok(text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect())
 }
 
 /// Whether systemd merged it so that it can be written to.
-pub(super) fn is_mutable(hierarchy: &Path) -> io::Result<bool> {
+pub(super) fn is_mutable(mounts: &dyn Mounts, hierarchy: &Path) -> io::Result<bool> {
     // What is lost with the merge (`Mutable=ephemeral`) has no work directory of its own.
-    let read_only = rustix::fs::statvfs(hierarchy)?.f_flag.contains(StatVfsMountFlags::RDONLY);
-    Ok(!read_only || hierarchy.join(SYSEXT_MARKER).join("work_dir").symlink_metadata().is_ok())
+    let has_work_directory =
+        |merged: Box<dyn Tree>| merged.metadata(&Path::new(SYSEXT_MARKER).join("work_dir")).is_ok();
+    Ok(!mounts.is_read_only(hierarchy)? || mounts.merged(hierarchy)?.is_some_and(has_work_directory))
 }
 
-fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.len() <= FILE_MAX => fs::read(path).map(Some),
-        Ok(_) => Err(io::Error::other("the file is too large for a marker")),
+fn read(merged: &(impl Tree + ?Sized), file: &str) -> io::Result<Option<Vec<u8>>> {
+    match merged.read(&Path::new(SYSEXT_MARKER).join(file), FILE_MAX) {
+        Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
@@ -128,8 +127,12 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::super::discover::SourceKind;
     use super::*;
+    use crate::host::mounts::kernel::Kernel;
+    use crate::host::view::Directory;
 
     #[test]
     fn systemd_finds_names_and_origin_and_we_find_our_record_again() {
@@ -169,17 +172,18 @@ mod tests {
         assert_eq!(origin, json!({ "mutable": { "mode": "no" }, "extensions": { "a": extension } }));
 
         let hierarchy = tempfile::tempdir().unwrap();
-        assert_eq!(read_record(hierarchy.path()), None);
-        assert_eq!(read_extensions(hierarchy.path()).unwrap(), [""; 0]);
+        let tree = Directory::at(&hierarchy.path().canonicalize().unwrap());
+        assert_eq!(read_record(&tree), None);
+        assert_eq!(read_extensions(&tree).unwrap(), [""; 0]);
         let marker = hierarchy.path().join(SYSEXT_MARKER);
         fs::create_dir(&marker).unwrap();
         for (name, bytes) in files {
             fs::write(marker.join(name), bytes).unwrap();
         }
-        assert_eq!(read_record(hierarchy.path()), Some(record));
-        assert_eq!(read_extensions(hierarchy.path()).unwrap(), ["a"]);
-        assert!(is_mutable(hierarchy.path()).unwrap(), "a plain directory can be written to");
+        assert_eq!(read_record(&tree), Some(record));
+        assert_eq!(read_extensions(&tree).unwrap(), ["a"]);
+        assert!(is_mutable(&Kernel, hierarchy.path()).unwrap(), "a plain directory can be written to");
         fs::write(marker.join(RECORD), "{").unwrap();
-        assert_eq!(read_record(hierarchy.path()), None);
+        assert_eq!(read_record(&tree), None);
     }
 }

@@ -7,18 +7,17 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::admit::{Examined, Layer, Reload, admit};
-use super::bare::Bare;
 use super::discover::{self, Found, Source, SourceKind, discover};
 use super::error::MergeError;
 use super::examine;
-use super::facts::{Host, look_at_host};
 use super::hierarchy::{Hierarchy, State, settle};
 use super::marker::{self, Inputs, Record};
 use super::quarantine::{QuarantineReason, Quarantined, Unread};
 use super::report::{Hidden, Merged, Outcome, Report, Warning};
 use super::submounts;
 use super::swap::{self, Change, Removal};
-use super::{Options, Policy, When, canonical_root};
+use super::system::{self, System};
+use super::{HostFiles, Options, Policy, When, canonical_root, original};
 use crate::host::mounts::image::ImageError;
 use crate::host::mounts::{LayerMount, Mounts, Overlay, Staging};
 use crate::paths::Paths;
@@ -39,28 +38,29 @@ pub(super) struct Run<'a> {
 impl<'a> Run<'a> {
     pub(super) fn start(mounts: &'a dyn Mounts, paths: &'a Paths) -> Result<Self, MergeError> {
         let started = Instant::now();
-        let root = canonical_root(paths)?;
+        let root = canonical_root(mounts, paths)?;
         let mut warnings = Vec::new();
         let hierarchies = settle(mounts, &root, &mut warnings)?;
-        let merged = hierarchies.iter().filter(|one| one.is_merged());
-        let before =
-            merged.filter_map(|one| marker::read_record(&one.path)).flat_map(|record| record.extensions);
-        let reload = before.filter(|one| one.reload == Reload::Asked).map(|one| one.name).collect();
+        let mut reload = BTreeSet::new();
+        for record in records(mounts, &hierarchies)?.into_iter().flatten() {
+            let asking = record.extensions.into_iter().filter(|one| one.reload == Reload::Asked);
+            reload.extend(asking.map(|one| one.name));
+        }
         Ok(Self { mounts, paths, root, hierarchies, reload, hidden: Vec::new(), warnings, started })
     }
 
     pub(super) fn refresh(mut self, options: &Options) -> Result<Report, MergeError> {
-        let bare = Bare::new(self.mounts, &self.root)?;
+        let original = original(self.mounts, &self.root)?;
         let directories = self.paths.extensions.each_ref().map(|path| self.paths.as_seen_inside(path));
-        let (mut found, hidden) = discover(&bare, &directories)?;
+        let (mut found, hidden) = discover(&original, &directories)?;
         self.hidden = hidden;
         for found in &mut found {
             apply_policy(found, options);
         }
-        let host = Host::read(&bare, &self.root)?;
+        let host = System::read(&original, &self.root)?;
         let inputs = Inputs::new(host.identity.clone(), &format!("{:?}", host.scope), &found);
         if options.when == When::Changed
-            && let Some(record) = self.merged_from(&inputs)
+            && let Some(record) = self.merged_from(&inputs)?
         {
             let hierarchies =
                 self.hierarchies.iter().filter(|one| one.is_merged()).map(Hierarchy::shown).collect();
@@ -68,10 +68,10 @@ impl<'a> Run<'a> {
         }
 
         let (examined, mut opened) = self.examine(&found)?;
-        let facts = host.facts(look_at_host(&bare, &examined));
-        let (layers, quarantined) = admit(&examined, &facts);
+        let host = host.with_entries(system::look(&original, &examined));
+        let (layers, quarantined) = admit(&examined, &host);
         if layers.is_empty() {
-            let outcome = self.remove_all(&bare)?;
+            let outcome = self.remove_all(&original)?;
             return Ok(self.report(outcome, &[], Vec::new(), quarantined));
         }
 
@@ -100,19 +100,19 @@ impl<'a> Run<'a> {
         let mounted = layers.iter().filter_map(|layer| {
             Some(LayerMount { name: layer.name.clone(), mount: opened.remove(&layer.name)? })
         });
-        let outcome = self.swap(&bare, &layers, mounted.collect(), &record, &sources)?;
+        let outcome = self.swap(&original, &layers, mounted.collect(), &record, &sources)?;
         let hierarchies = record.hierarchies.iter().map(|name| Path::new("/").join(name)).collect();
         Ok(self.report(outcome, &record.extensions, hierarchies, record.quarantined))
     }
 
     /// What is merged, if it is what the inputs make, everywhere.
-    fn merged_from(&self, inputs: &Inputs) -> Option<Record> {
-        let merged = self.hierarchies.iter().filter(|one| one.is_merged());
-        let records: Vec<Option<Record>> = merged.clone().map(|one| marker::read_record(&one.path)).collect();
-        let first = records.first()?.clone()?;
+    fn merged_from(&self, inputs: &Inputs) -> Result<Option<Record>, MergeError> {
+        let records = records(self.mounts, &self.hierarchies)?;
+        let Some(Some(first)) = records.first().cloned() else { return Ok(None) };
         let everywhere = records.iter().all(|record| record.as_ref() == Some(&first));
+        let merged = self.hierarchies.iter().filter(|one| one.is_merged());
         let complete = merged.map(|one| one.name).eq(first.hierarchies.iter().map(String::as_str));
-        (everywhere && complete && first.inputs == *inputs).then_some(first)
+        Ok((everywhere && complete && first.inputs == *inputs).then_some(first))
     }
 
     /// Opens each image and looks into it.
@@ -124,11 +124,19 @@ impl<'a> Run<'a> {
                 Ok(source) => open(self.mounts, source)?,
                 Err(reason) => Err(reason.clone()),
             };
-            let outcome = mount.and_then(|mount| {
-                let content = examine::examine(&mount)?;
-                opened.insert(found.name.clone(), mount);
-                Ok(content)
-            });
+            let outcome = match mount {
+                Ok(mount) => {
+                    let copy = mount
+                        .try_clone()
+                        .map_err(|source| MergeError::Mount { path: found.path().to_owned(), source })?;
+                    let content = examine::examine(&*self.mounts.files_in(copy));
+                    if content.is_ok() {
+                        opened.insert(found.name.clone(), mount);
+                    }
+                    content
+                }
+                Err(reason) => Err(reason),
+            };
             examined.push(Examined { name: found.name.clone(), path: found.path().to_owned(), outcome });
         }
         Ok((examined, opened))
@@ -136,7 +144,7 @@ impl<'a> Run<'a> {
 
     fn swap(
         &mut self,
-        bare: &Bare,
+        original: &HostFiles,
         layers: &[Layer],
         mounted: Vec<LayerMount>,
         record: &Record,
@@ -147,7 +155,7 @@ impl<'a> Run<'a> {
         let workspace = self.paths.run.join("staging");
         self.make_directory(&workspace)?;
         let workspace =
-            workspace.canonicalize().map_err(|source| MergeError::Look { path: workspace, source })?;
+            mounts.canonical(&workspace).map_err(|source| MergeError::Look { path: workspace, source })?;
         let marker = marker::files(record, sources).map_err(|error| MergeError::Look {
             path: self.paths.run.clone(),
             source: io::Error::other(error),
@@ -163,9 +171,9 @@ impl<'a> Run<'a> {
         let mut seen = Vec::new();
         let mut covered = Vec::new();
         for hierarchy in &stay {
-            let below = submounts::seen_below(&table, &hierarchy.path)?;
+            let below = submounts::seen_below(mounts, &table, &hierarchy.path)?;
             if hierarchy.state == State::Bare {
-                covered.extend(submounts::hold(&hierarchy.path, &below)?);
+                covered.extend(submounts::hold(mounts, &hierarchy.path, &below)?);
             }
             let has = |layer: &Layer| layer.hierarchies.contains(&hierarchy.name);
             overlays.push(Overlay {
@@ -179,7 +187,7 @@ impl<'a> Run<'a> {
         }
         let mut changes = Vec::new();
         for hierarchy in go.into_iter().filter(|one| one.is_merged()) {
-            changes.push(Change::Remove(Removal::prepare(mounts, &table, bare, hierarchy)?));
+            changes.push(Change::Remove(Removal::prepare(mounts, &table, original, hierarchy)?));
         }
         let uncover =
             self.hierarchies.iter().filter(|one| one.is_merged()).map(|one| one.path.clone()).collect();
@@ -188,7 +196,7 @@ impl<'a> Run<'a> {
         // What was mounted since would be lost.
         let table = mounts.table().map_err(MergeError::Table)?;
         for (hierarchy, seen) in stay.iter().zip(&seen) {
-            if submounts::seen_below(&table, &hierarchy.path)? != *seen {
+            if submounts::seen_below(mounts, &table, &hierarchy.path)? != *seen {
                 return Err(MergeError::Changed { hierarchy: hierarchy.shown() });
             }
         }
@@ -211,13 +219,14 @@ impl<'a> Run<'a> {
 
     fn make_directory(&self, path: &Path) -> Result<(), MergeError> {
         let failed = |source| MergeError::Directory { path: path.to_owned(), source };
-        if path.is_dir() { Ok(()) } else { self.mounts.make_directory(path).map_err(failed) }
+        self.mounts.make_directory(path).map_err(failed)
     }
 
-    pub(super) fn remove_all(&mut self, bare: &Bare) -> Result<Outcome, MergeError> {
+    pub(super) fn remove_all(&mut self, original: &HostFiles) -> Result<Outcome, MergeError> {
         let table = self.mounts.table().map_err(MergeError::Table)?;
         let merged = self.hierarchies.iter().filter(|one| one.is_merged());
-        let changes = merged.map(|one| Removal::prepare(self.mounts, &table, bare, one).map(Change::Remove));
+        let changes =
+            merged.map(|one| Removal::prepare(self.mounts, &table, original, one).map(Change::Remove));
         let changes = changes.collect::<Result<Vec<_>, _>>()?;
         let outcome = if changes.is_empty() { Outcome::Unchanged } else { Outcome::Unmerged };
         swap::carry_out(self.mounts, changes, &mut self.warnings)?;
@@ -252,6 +261,16 @@ impl<'a> Run<'a> {
             took: self.started.elapsed(),
         }
     }
+}
+
+/// The record of each merged hierarchy, if this program made it.
+fn records(mounts: &dyn Mounts, hierarchies: &[Hierarchy]) -> Result<Vec<Option<Record>>, MergeError> {
+    let record = |hierarchy: &Hierarchy| {
+        let merged = mounts.merged(&hierarchy.path);
+        let merged = merged.map_err(|source| MergeError::Look { path: hierarchy.path.clone(), source })?;
+        Ok(merged.and_then(marker::read_record))
+    };
+    hierarchies.iter().filter(|one| one.is_merged()).map(record).collect()
 }
 
 fn apply_policy(found: &mut Found, options: &Options) {

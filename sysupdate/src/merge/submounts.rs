@@ -1,14 +1,12 @@
 //! Mounts below a hierarchy, which have to be there at every instant too.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
-
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, Statx, StatxAttributes, StatxFlags, open, statx};
 
 use super::error::MergeError;
 use crate::host::mounts::table::{Copying, Table};
-use crate::host::mounts::{Mounts, Submount};
+use crate::host::mounts::{Mounts, Part, Submount};
 
 /// A mount that is seen below a hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,18 +18,18 @@ pub(super) struct Seen {
 }
 
 /// What is mounted below a path and seen there. What other mounts hide is not seen, and stays hidden.
-pub(super) fn seen_below(table: &Table, path: &Path) -> Result<Vec<Seen>, MergeError> {
+pub(super) fn seen_below(mounts: &dyn Mounts, table: &Table, path: &Path) -> Result<Vec<Seen>, MergeError> {
     let look = |source| MergeError::Look { path: path.to_owned(), source };
-    let top = look_at(path).map_err(look)?.stx_mnt_id;
+    let top = mounts.look(path).map_err(look)?.mount;
     let mut seen = Vec::new();
     for mount in table.children(top) {
         let Some(inside) = mount.below(path) else { continue };
         // Another one may cover the mount point itself, or a directory above it.
-        let Ok(shown) = look_at(&mount.point) else { continue };
-        if table.stack(shown.stx_mnt_id).iter().all(|stacked| stacked.id != mount.id) {
+        let Ok(shown) = mounts.look(&mount.point) else { continue };
+        if table.stack(shown.mount).iter().all(|stacked| stacked.id != mount.id) {
             continue;
         }
-        let tree = table.tree(shown.stx_mnt_id);
+        let tree = table.tree(shown.mount);
         if let Some(refusing) = tree.iter().find(|mount| mount.copying == Copying::Refused) {
             let source = io::Error::other("it is unbindable, so that it cannot be copied");
             return Err(MergeError::Submount { path: refusing.point.clone(), source });
@@ -55,31 +53,25 @@ pub(super) fn copy(mounts: &dyn Mounts, path: &Path, seen: &[Seen]) -> Result<Ve
 }
 
 /// The mounts themselves, to be found again when they are covered.
-pub(super) fn hold(path: &Path, seen: &[Seen]) -> Result<Vec<(PathBuf, OwnedFd)>, MergeError> {
+pub(super) fn hold(
+    mounts: &dyn Mounts,
+    path: &Path,
+    seen: &[Seen],
+) -> Result<Vec<(PathBuf, OwnedFd)>, MergeError> {
     let hold = |seen: &Seen| {
         let point = path.join(&seen.inside);
-        match open(&point, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
+        match mounts.hold(&point) {
             Ok(fd) => Ok((point, fd)),
-            Err(errno) => Err(MergeError::Submount { path: point, source: errno.into() }),
+            Err(source) => Err(MergeError::Submount { path: point, source }),
         }
     };
     seen.iter().map(hold).collect()
 }
 
 /// Whether a path shows the same mounted file or directory as a copy does.
-pub(super) fn shows(path: &Path, copy: &OwnedFd) -> bool {
-    let (Ok(shown), Ok(copied)) = (look_at(path), statx(copy, "", AtFlags::EMPTY_PATH, wanted())) else {
+pub(super) fn shows(mounts: &dyn Mounts, path: &Path, copy: &OwnedFd) -> bool {
+    let (Ok(shown), Ok(copied)) = (mounts.look(path), mounts.look_at(copy.as_fd())) else {
         return false;
     };
-    let identity = |found: &Statx| (found.stx_dev_major, found.stx_dev_minor, found.stx_ino);
-    shown.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) && identity(&shown) == identity(&copied)
-}
-
-/// The number of the mount that a path shows, without mounting anything that waits to be.
-pub(super) fn look_at(path: &Path) -> io::Result<Statx> {
-    Ok(statx(CWD, path, AtFlags::NO_AUTOMOUNT, wanted())?)
-}
-
-fn wanted() -> StatxFlags {
-    StatxFlags::BASIC_STATS | StatxFlags::MNT_ID
+    shown.part == Part::Root && shown.file == copied.file
 }

@@ -3,13 +3,14 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::bare::Bare;
+use super::HostFiles;
 use super::error::MergeError;
 use super::hierarchy::Hierarchy;
 use super::report::Warning;
 use super::submounts::{self, Seen};
 use crate::host::mounts::table::Table;
 use crate::host::mounts::{Mounts, Submount};
+use crate::host::view::Tree as _;
 
 /// What is about to happen to one hierarchy.
 #[derive(Debug)]
@@ -34,13 +35,13 @@ impl<'a> Removal<'a> {
     pub(super) fn prepare(
         mounts: &dyn Mounts,
         table: &Table,
-        bare: &Bare,
+        original: &HostFiles,
         hierarchy: &'a Hierarchy,
     ) -> Result<Self, MergeError> {
-        let seen: Vec<Seen> = submounts::seen_below(table, &hierarchy.path)?;
+        let seen: Vec<Seen> = submounts::seen_below(mounts, table, &hierarchy.path)?;
         for seen in &seen {
-            let under = bare.uncovered(&hierarchy.inside).map(|under| under.join(&seen.inside));
-            if let Some(Err(source)) = under.map(|under| under.symlink_metadata()) {
+            let beneath = original.replacement(&hierarchy.inside);
+            if let Some(Err(source)) = beneath.map(|beneath| beneath.metadata(&seen.inside)) {
                 return Err(MergeError::Submount { path: hierarchy.path.join(&seen.inside), source });
             }
         }
@@ -54,7 +55,7 @@ impl<'a> Removal<'a> {
         detach(mounts, hierarchy)?;
         for Submount { inside, mount } in submounts {
             let path = hierarchy.path.join(inside);
-            if !submounts::shows(&path, &mount) {
+            if !submounts::shows(mounts, &path, &mount) {
                 mounts
                     .attach(mount.as_fd(), &path)
                     .map_err(|source| MergeError::Submount { path: path.clone(), source })?;

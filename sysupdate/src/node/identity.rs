@@ -2,26 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use sysext_manifests::architecture::Architecture;
 use sysext_manifests::os_release::{OsRelease, OsReleaseError};
 use sysext_manifests::specifier::Identity;
 
 use crate::host::store::{Store, StoreError};
+use crate::node::release::{self, Machine, UnknownArchitecture};
 use crate::paths::Paths;
 use sysext_manifests::hint::Hint;
-
-/// More than any of these files has, in bytes.
-const SIZE_LIMIT: u64 = 1 << 20;
 
 /// Why the node does not know who it is.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// A processor for which systemd has no name.
-    #[error("the architecture {machine:?} has no name in systemd")]
-    Architecture {
-        /// What the kernel calls it.
-        machine: String,
-    },
+    #[error(transparent)]
+    Architecture(#[from] UnknownArchitecture),
     /// A file cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -39,24 +33,21 @@ impl Hint for IdentityError {}
 
 /// Asks the kernel, and the files below the root.
 pub fn identify(store: &dyn Store, paths: &Paths) -> Result<Identity, IdentityError> {
-    let kernel = rustix::system::uname();
-    let machine = kernel.machine().to_string_lossy().into_owned();
-    let architecture = Architecture::of_machine(&machine).ok_or(IdentityError::Architecture { machine })?;
-    let os_release = [paths.root.join("etc/os-release"), paths.root.join("usr/lib/os-release")];
+    let Machine { architecture, hostname, kernel_release } = release::machine()?;
     Ok(Identity {
         architecture,
         machine_id: first_line(store, &paths.root.join("etc/machine-id"))?,
         boot_id: first_line(store, Path::new("/proc/sys/kernel/random/boot_id"))?,
-        hostname: kernel.nodename().to_string_lossy().into_owned(),
-        kernel_release: kernel.release().to_string_lossy().into_owned(),
-        os_release: first_os_release(store, &os_release)?,
+        hostname,
+        kernel_release,
+        os_release: os_release(store, paths)?,
         tmp: "/tmp".to_owned(),
         var_tmp: "/var/tmp".to_owned(),
     })
 }
 
 fn text(store: &dyn Store, path: &Path) -> Result<Option<String>, IdentityError> {
-    let bytes = store.read(path, SIZE_LIMIT)?;
+    let bytes = store.read(path, release::SIZE_LIMIT)?;
     Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
@@ -65,14 +56,11 @@ fn first_line(store: &dyn Store, path: &Path) -> Result<Option<String>, Identity
     Ok(line.filter(|line| !line.is_empty()))
 }
 
-/// The host's os-release; an empty one where there is none, as on a root that is being made.
-fn first_os_release(store: &dyn Store, candidates: &[PathBuf]) -> Result<OsRelease, IdentityError> {
-    for path in candidates {
-        if let Some(text) = text(store, path)? {
-            let (os_release, _warnings) = OsRelease::parse(&text)
-                .map_err(|source| IdentityError::OsRelease { path: path.clone(), source })?;
-            return Ok(os_release);
-        }
-    }
-    Ok(OsRelease::default())
+/// The host's os-release; an empty one where there is none, as on a root that is being created.
+fn os_release(store: &dyn Store, paths: &Paths) -> Result<OsRelease, IdentityError> {
+    let found = release::first(|path| text(store, &paths.below_root(path)))?;
+    let Some((path, text)) = found else { return Ok(OsRelease::default()) };
+    let (os_release, _warnings) = OsRelease::parse(&text)
+        .map_err(|source| IdentityError::OsRelease { path: paths.below_root(path), source })?;
+    Ok(os_release)
 }

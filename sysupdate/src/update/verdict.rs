@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
-use rustix::io::Errno;
 use sysext_manifests::transfer::{Activate, HealthCheck};
 
 use super::{Step, Update, Watch};
 use crate::health::{self, Subject, Verdict};
+use crate::host::view::{Kind, Tree as _};
 use crate::merge;
 use crate::plan::Activation;
 use crate::settings::Component;
@@ -91,13 +90,8 @@ impl Update<'_> {
     fn is_inside(&self, image: &Path, program: &str) -> std::io::Result<bool> {
         let Some(inside) = inside_hierarchies(Path::new(program)) else { return Ok(false) };
         let mount = self.host.mounts.open_image(image).map_err(std::io::Error::other)?;
-        // A link in the image could lead to a program of the host.
-        let (flags, resolve) = (OFlags::PATH | OFlags::CLOEXEC, ResolveFlags::NO_SYMLINKS);
-        match rustix::fs::openat2(&mount, inside, flags, Mode::empty(), resolve) {
-            Ok(found) => Ok(FileType::from_raw_mode(rustix::fs::fstat(&found)?.st_mode).is_file()),
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(false),
-            Err(errno) => Err(errno.into()),
-        }
+        // A link in the image could lead to a program of the host
+        Ok(self.host.mounts.files_in(mount).kind(inside)? == Some(Kind::File))
     }
 }
 

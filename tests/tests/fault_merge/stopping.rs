@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -11,7 +11,8 @@ use nix::unistd::Pid;
 use sysupdate::host::mounts::image::ImageError;
 use sysupdate::host::mounts::kernel::Kernel;
 use sysupdate::host::mounts::table::Table;
-use sysupdate::host::mounts::{Mounts, StageError, Staging};
+use sysupdate::host::mounts::{Mounts, Shown, StageError, Staging};
+use sysupdate::host::view::Tree;
 
 /// What happens when the step is reached.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +78,44 @@ impl Mounts for Stopping {
     fn table(&self) -> io::Result<Table> {
         self.step()?;
         Kernel.table()
+    }
+
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
+        self.step()?;
+        Kernel.canonical(path)
+    }
+
+    fn look(&self, path: &Path) -> io::Result<Shown> {
+        self.step()?;
+        Kernel.look(path)
+    }
+
+    fn look_at(&self, mount: BorrowedFd<'_>) -> io::Result<Shown> {
+        self.step()?;
+        Kernel.look_at(mount)
+    }
+
+    fn is_read_only(&self, path: &Path) -> io::Result<bool> {
+        self.step()?;
+        Kernel.is_read_only(path)
+    }
+
+    fn files(&self, root: &Path) -> Box<dyn Tree> {
+        Kernel.files(root)
+    }
+
+    fn files_in(&self, directory: OwnedFd) -> Box<dyn Tree> {
+        Kernel.files_in(directory)
+    }
+
+    fn merged(&self, hierarchy: &Path) -> io::Result<Option<Box<dyn Tree>>> {
+        self.step()?;
+        Kernel.merged(hierarchy)
+    }
+
+    fn hold(&self, path: &Path) -> io::Result<OwnedFd> {
+        self.step()?;
+        Kernel.hold(path)
     }
 
     fn beneath(&self, hierarchy: &Path) -> io::Result<Option<OwnedFd>> {

@@ -120,7 +120,7 @@ fn mount_source(filesystem: Filesystem, source: &Path) -> Result<OwnedFd, (Errno
         mount::fsconfig_set_string(&context, "source", source).map_err(said)?;
     } else {
         let held = File::open(source).map_err(|error| (Errno::IO, error.to_string()))?;
-        mount::fsconfig_set_string(&context, "source", super::kernel::through(&held)).map_err(said)?;
+        mount::fsconfig_set_string(&context, "source", super::fd::path_of(&held)).map_err(said)?;
         return finish(&context).map_err(said);
     }
     finish(&context).map_err(said)

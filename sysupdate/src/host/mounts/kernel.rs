@@ -1,17 +1,19 @@
 //! The mounts of the running kernel.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, open};
+use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags, open, statvfs};
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags, move_mount, open_tree, unmount};
 
+use super::fd::{copy_flags, path_of};
 use super::image::{self, ImageError};
 use super::table::Table;
-use super::{Mounts, StageError, Staging, private, stage};
+use super::{Mounts, Shown, StageError, Staging, private, shown, stage};
+use crate::host::view::{Directory, Tree};
 
 /// The running kernel.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,6 +24,38 @@ impl Mounts for Kernel {
         // Of the thread: `/proc/self` would be the namespace of whichever thread began the process.
         let text = std::fs::read("/proc/thread-self/mountinfo")?;
         Table::parse(&text).map_err(|line| io::Error::other(format!("mount table: not understood: {line}")))
+    }
+
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
+        path.canonicalize()
+    }
+
+    fn look(&self, path: &Path) -> io::Result<Shown> {
+        shown::at(path)
+    }
+
+    fn look_at(&self, mount: BorrowedFd<'_>) -> io::Result<Shown> {
+        shown::of(mount)
+    }
+
+    fn is_read_only(&self, path: &Path) -> io::Result<bool> {
+        Ok(statvfs(path)?.f_flag.contains(StatVfsMountFlags::RDONLY))
+    }
+
+    fn files(&self, root: &Path) -> Box<dyn Tree> {
+        Box::new(Directory::at(root))
+    }
+
+    fn files_in(&self, directory: OwnedFd) -> Box<dyn Tree> {
+        Box::new(Directory::open(directory))
+    }
+
+    fn merged(&self, hierarchy: &Path) -> io::Result<Option<Box<dyn Tree>>> {
+        Ok(private::is_merged(hierarchy)?.then(|| self.files(hierarchy)))
+    }
+
+    fn hold(&self, path: &Path) -> io::Result<OwnedFd> {
+        Ok(open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?)
     }
 
     fn beneath(&self, hierarchy: &Path) -> io::Result<Option<OwnedFd>> {
@@ -78,18 +112,6 @@ impl Mounts for Kernel {
 
     fn detach_hidden(&self, root: BorrowedFd<'_>) -> io::Result<()> {
         // The link leads to exactly that mount, whatever covers its mount point.
-        Ok(unmount(through(root), UnmountFlags::DETACH)?)
+        Ok(unmount(path_of(root), UnmountFlags::DETACH)?)
     }
-}
-
-/// A path to what a file descriptor of this process holds.
-pub fn through(fd: impl AsFd) -> String {
-    format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())
-}
-
-pub(super) fn copy_flags() -> OpenTreeFlags {
-    OpenTreeFlags::OPEN_TREE_CLONE
-        | OpenTreeFlags::OPEN_TREE_CLOEXEC
-        | OpenTreeFlags::AT_RECURSIVE
-        | OpenTreeFlags::AT_NO_AUTOMOUNT
 }

@@ -54,7 +54,7 @@ pub(super) fn uncover(path: &Path) -> io::Result<()> {
 /// Whether what a path shows is a merged overlay: a mount that carries the marker of itself.
 ///
 /// The device number in the marker tells it from a copy of a merged tree, which has another.
-pub fn is_merged(path: &Path) -> io::Result<bool> {
+pub(super) fn is_merged(path: &Path) -> io::Result<bool> {
     for marker in [SYSEXT_MARKER, CONFEXT_MARKER] {
         let noted = match std::fs::read_to_string(path.join(marker).join("dev")) {
             Ok(text) => text,

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, XattrFlags, open, openat};
 use rustix::mount::{MountFlags, MoveMountFlags, mount, move_mount, open_tree};
 
-use super::kernel::{copy_flags, through};
+use super::fd::{copy_flags, path_of};
 use super::private::uncover;
 use super::{Overlay, SYSEXT_MARKER, StageError, Staging};
 
@@ -74,7 +74,7 @@ fn layer_directory(number: usize, name: &str, naming: Naming) -> PathBuf {
 /// The path where the kernel's list can hold it, for the mount table to read well.
 fn host_layer(path: &Path, host: &OwnedFd) -> PathBuf {
     let plain = path.to_str().is_some_and(|text| text.chars().all(|c| c == '/' || is_plain(c)));
-    if plain { path.to_owned() } else { PathBuf::from(through(host)) }
+    if plain { path.to_owned() } else { PathBuf::from(path_of(host)) }
 }
 
 /// What neither separates nor escapes in a list of layers.
@@ -147,7 +147,7 @@ fn write_meta(overlay: &Overlay, host: &OwnedFd, meta: &Path, directories: &[Pat
     let marker = meta.join(SYSEXT_MARKER);
     make_directory(&marker, 0o755)?;
     fs::set_permissions(&marker, fs::Permissions::from_mode(0o755))?;
-    let host_path = PathBuf::from(through(host));
+    let host_path = PathBuf::from(path_of(host));
     let found = fs::metadata(&host_path)?;
     chown(meta, Some(found.uid()), Some(found.gid()))?;
     fs::set_permissions(meta, fs::Permissions::from_mode(found.mode() & 0o7777))?;

@@ -80,7 +80,7 @@ impl Files {
 
     /// The same path, by the directory of the view in which it is.
     fn through(&self, path: &Path) -> PathBuf {
-        self.inside(path).map_or_else(|| path.to_owned(), |inside| self.view.locate(&inside))
+        self.inside(path).map_or_else(|| path.to_owned(), |inside| self.view.path(&inside))
     }
 
     /// Makes the names in the directory of a path durable.

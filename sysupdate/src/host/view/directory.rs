@@ -63,12 +63,6 @@ impl View<Directory> {
     pub(in crate::host) fn root(&self) -> &Path {
         &self.root.path
     }
-
-    /// Where the running system finds a path of the view.
-    pub(in crate::host) fn locate(&self, path: &Path) -> PathBuf {
-        let (directory, rest) = self.place(path);
-        directory.real(rest)
-    }
 }
 
 impl Tree for Directory {

@@ -20,7 +20,7 @@ fn resolves_links_inside_the_root() {
     let view = View::of(&root);
     assert_eq!(view.resolve(Path::new("/var/escape")).unwrap(), Path::new("/var/images/a/a-1.raw"));
     assert_eq!(view.resolve(Path::new("/")).unwrap(), Path::new("/"));
-    assert_eq!(view.locate(Path::new("/")), root);
+    assert_eq!(view.path(Path::new("/")), root);
     for resolved in [view.resolve(Path::new("/loop")), view.resolve_missing(Path::new("/loop"), Last::Follow)]
     {
         assert_eq!(resolved.unwrap_err().raw_os_error(), Some(Errno::LOOP.raw_os_error()));

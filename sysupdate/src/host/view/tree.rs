@@ -91,3 +91,33 @@ impl<T: Tree + ?Sized> Tree for Box<T> {
         (**self).attribute(path, name)
     }
 }
+
+impl<T: Tree + ?Sized> Tree for &T {
+    fn path(&self, inside: &Path) -> PathBuf {
+        (**self).path(inside)
+    }
+
+    fn metadata(&self, path: &Path) -> io::Result<Metadata> {
+        (**self).metadata(path)
+    }
+
+    fn kind(&self, path: &Path) -> io::Result<Option<Kind>> {
+        (**self).kind(path)
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<(OsString, Kind)>> {
+        (**self).list(directory)
+    }
+
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        (**self).read(path, limit)
+    }
+
+    fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
+        (**self).read_link(path)
+    }
+
+    fn attribute(&self, path: &Path, name: &str) -> io::Result<Option<Vec<u8>>> {
+        (**self).attribute(path, name)
+    }
+}

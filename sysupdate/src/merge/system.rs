@@ -1,0 +1,92 @@
+//! What the host is, and what it has at the paths that images have.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sysext_manifests::architecture::Architecture;
+use sysext_manifests::extension_release::Scope;
+use sysext_manifests::os_release::OsRelease;
+
+use super::HostFiles;
+use super::admit::{Examined, HostFacts};
+use super::discover::Identity;
+use super::error::MergeError;
+use super::quarantine::HostKind;
+use crate::host::view::{Kind, Tree as _};
+use crate::node::release::{self, Machine};
+
+/// What the host is.
+pub(super) struct System {
+    os_release: OsRelease,
+    architecture: Architecture,
+    pub(super) scope: Scope,
+    /// Of the os-release file.
+    pub(super) identity: Identity,
+}
+
+impl System {
+    pub(super) fn read(files: &HostFiles, root: &Path) -> Result<Self, MergeError> {
+        let bad = |because: String| MergeError::NoOsRelease { root: root.to_owned(), because };
+        let read = |path: &Path| {
+            let Ok(path) = files.resolve(path) else { return Ok(None) };
+            let (tree, inside) = files.place_seen(&path);
+            let text = String::from_utf8(tree.read(inside, release::SIZE_LIMIT)?);
+            let text = text.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            Ok(Some((text, Identity::of(&path, &tree.metadata(inside)?))))
+        };
+        let found = release::first(read).map_err(|error: io::Error| bad(error.to_string()))?;
+        let (_, (text, identity)) = found.ok_or_else(|| bad("neither in /etc nor in /usr/lib".into()))?;
+        let (os_release, _) = OsRelease::parse(&text).map_err(|error| bad(error.to_string()))?;
+        let Machine { architecture, .. } = release::machine()?;
+        let scope = match files.resolve(Path::new("/etc/initrd-release")) {
+            Ok(_) => Scope::Initrd,
+            Err(_) => Scope::System,
+        };
+        Ok(Self { os_release, architecture, scope, identity })
+    }
+
+    pub(super) fn with_entries(self, entries: HashMap<PathBuf, HostKind>) -> HostFacts {
+        let Self { os_release, architecture, scope, identity: _ } = self;
+        HostFacts { os_release, architecture, scope, entries }
+    }
+}
+
+/// What the host has, without what is merged, where the images have something.
+pub(super) fn look(files: &HostFiles, examined: &[Examined]) -> HashMap<PathBuf, HostKind> {
+    let mut entries = HashMap::new();
+    let mut absent: BTreeSet<&Path> = BTreeSet::new();
+    let contents = examined.iter().filter_map(|image| image.outcome.as_ref().ok());
+    for entry in contents.flat_map(|content| &content.entries) {
+        let path = entry.path.as_path();
+        if entries.contains_key(path) || absent.contains(path) {
+            continue;
+        }
+        // Where there is no directory, or a link to one, there is nothing below.
+        let below_nothing = path.parent().is_some_and(|parent| {
+            absent.contains(parent) || entries.get(parent).is_some_and(|kind| *kind != HostKind::Directory)
+        });
+        let found = if below_nothing { None } else { look_at(files, path) };
+        let kind = match found {
+            None => {
+                absent.insert(path);
+                continue;
+            }
+            Some(Kind::Link) => HostKind::Link,
+            Some(Kind::Directory) => HostKind::Directory,
+            Some(Kind::File | Kind::BlockDevice | Kind::Other) => HostKind::File,
+        };
+        entries.insert(path.to_owned(), kind);
+    }
+    entries
+}
+
+/// What the host has at a path of a layer. The hierarchy itself may be a link (`/opt` to `/var/opt`):
+/// what counts is where it leads.
+fn look_at(files: &HostFiles, path: &Path) -> Option<Kind> {
+    let mut parts = path.components();
+    let hierarchy = files.resolve(&Path::new("/").join(parts.next()?)).ok()?;
+    let path = hierarchy.join(parts.as_path());
+    let (tree, inside) = files.place(&path);
+    Some(tree.metadata(inside).ok()?.kind)
+}
