@@ -16,7 +16,7 @@ mod reader;
 mod tests;
 mod writer;
 
-pub use reader::{FileReader, ReadError, Reader};
+pub use reader::{Checksum, FileReader, ReadError, Reader};
 pub use writer::{Options, WriteError, WriterId, Written, write};
 
-pub(crate) use format::{MAGIC, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE};
+pub(crate) use reader::{Superblock, SuperblockError};

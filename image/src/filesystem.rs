@@ -19,6 +19,7 @@ use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
+pub use crate::erofs::Checksum;
 pub use error::FilesystemError;
 pub use facts::{Facts, Feature};
 pub use limits::Limits;
@@ -28,7 +29,7 @@ pub use tree::ToTreeError;
 use crate::entry::{Entry, EntryKind, Layout, Xattrs};
 use crate::erofs;
 use crate::format::Format;
-use crate::probe::{self, Kind};
+use crate::probe::{ImageKind, probe};
 use crate::squashfs;
 
 /// How much of a file is read at a time, in bytes.
@@ -73,12 +74,12 @@ impl<R: Read + Seek + Send> Filesystem<R> {
     pub fn open_section(mut section: Section<R>) -> Result<Self, FilesystemError> {
         let length = section.length();
         let trace = section.trace();
-        let kind = probe::probe(&mut section).map_err(FilesystemError::Probe)?;
+        let kind = probe(&mut section).map_err(FilesystemError::Probe)?;
         let facts = match kind {
-            Kind::Erofs(superblock) => facts::erofs(&mut section, superblock)?,
-            Kind::Squashfs => facts::squashfs(&mut section)?,
-            Kind::Gpt { .. } => return Err(FilesystemError::Disk),
-            Kind::Unknown => return Err(FilesystemError::Unknown),
+            ImageKind::Filesystem(Format::Erofs) => facts::erofs(&mut section)?,
+            ImageKind::Filesystem(Format::Squashfs) => facts::squashfs(&mut section)?,
+            ImageKind::Disk => return Err(FilesystemError::Disk),
+            ImageKind::Unknown => return Err(FilesystemError::Unknown),
         };
         if facts.features.iter().any(|feature| feature.since.is_none()) {
             let what = "has features that are not known".to_owned();

@@ -32,6 +32,22 @@ impl Format {
         }
     }
 
+    /// Offset of the superblock in an image, in bytes. EROFS leaves the first KiB to boot loaders.
+    pub(crate) const fn superblock_offset(self) -> usize {
+        match self {
+            Self::Erofs => 1024,
+            Self::Squashfs => 0,
+        }
+    }
+
+    /// The first four bytes of the superblock, little-endian.
+    pub(crate) const fn magic(self) -> u32 {
+        match self {
+            Self::Erofs => 0xe0f5_e1e2,
+            Self::Squashfs => 0x7371_7368,
+        }
+    }
+
     /// What else unpacks such images.
     pub(crate) fn tool(self) -> &'static str {
         match self {

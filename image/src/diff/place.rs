@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use crate::dump::escape;
 use crate::entry::EntryKind;
-use crate::erofs::SUPERBLOCK_OFFSET;
 use crate::filesystem::{Filesystem, FilesystemError};
 use crate::format::Format;
 
@@ -102,7 +101,7 @@ impl Place {
     /// read to find out, up to the file that it belongs to.
     pub fn find<R: Read + Seek + Send>(image: &Filesystem<R>, offset: u64) -> Result<Self, FilesystemError> {
         let (start, end, fields) = match image.facts().format {
-            Format::Erofs => (SUPERBLOCK_OFFSET as u64, EROFS_FIELDS_END, EROFS_FIELDS),
+            Format::Erofs => (Format::Erofs.superblock_offset() as u64, EROFS_FIELDS_END, EROFS_FIELDS),
             Format::Squashfs => (0, SQUASHFS_FIELDS_END, SQUASHFS_FIELDS),
         };
         if let Some(within) = offset.checked_sub(start).filter(|within| *within < end) {

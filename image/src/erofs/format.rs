@@ -2,6 +2,8 @@
 //!
 //! Field names and values follow `fs/erofs/erofs_fs.h` of the kernel.
 
+use crate::format::Format;
+
 /// Size of a block, the unit of addresses. The only one that every kernel can mount.
 pub(crate) const BLOCK: u64 = 4096;
 
@@ -11,14 +13,14 @@ pub(crate) const BLOCK_USIZE: usize = 4096;
 /// log2 of the block size.
 pub(crate) const BLOCK_BITS: u8 = 12;
 
-/// Where the superblock lies: the first kibibyte is left to boot sectors.
-pub(crate) const SUPERBLOCK_OFFSET: usize = 1024;
+/// Offset of the superblock in an image, in bytes.
+pub(crate) const SUPERBLOCK_OFFSET: usize = Format::Erofs.superblock_offset();
 
 /// Size of the superblock.
 pub(crate) const SUPERBLOCK_SIZE: usize = 128;
 
 /// First four bytes of a superblock.
-pub(crate) const MAGIC: u32 = 0xe0f5_e1e2;
+pub(crate) const MAGIC: u32 = Format::Erofs.magic();
 
 /// Inodes start at multiples of this many bytes, and are numbered in it.
 pub(crate) const SLOT: u64 = 32;

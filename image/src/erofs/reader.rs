@@ -3,6 +3,7 @@
 
 mod error;
 mod fragments;
+mod superblock;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -21,6 +22,8 @@ use erofs_rs::types;
 use rustix::fs::FileType;
 
 pub use error::ReadError;
+pub use superblock::Checksum;
+pub(crate) use superblock::{Superblock, SuperblockError};
 
 use self::fragments::{Fragment, Pieces};
 use crate::entry::{Device, Entry, EntryKind, Layout, Special, TARGET_MAX, Xattrs, permissions};

@@ -2,13 +2,13 @@
 //!
 //! Where the fields lie is told in `fs/erofs/erofs_fs.h` and `fs/squashfs/squashfs_fs.h` of the kernel.
 
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek};
 
 use super::{FilesystemError, Section};
-use crate::erofs::{SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE};
+use crate::erofs::{self, Checksum, SuperblockError};
 use crate::format::Format;
 use crate::kernel::Kernel;
-use crate::probe::{self, Checksum};
+use crate::probe::ProbeError;
 
 /// What a superblock says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,20 +94,21 @@ const SQUASHFS_COMPRESSORS: [(u16, &str); 6] =
 /// Size of the superblock of squashfs in bytes.
 const SQUASHFS_SUPERBLOCK: usize = 96;
 
-pub(super) fn erofs<R: Read + Seek>(
-    image: &mut Section<R>,
-    superblock: probe::Superblock,
-) -> Result<Facts, FilesystemError> {
-    let offset = SUPERBLOCK_OFFSET as u64;
-    let bytes = read::<SUPERBLOCK_SIZE, _>(image, Format::Erofs, offset)?;
+pub(super) fn erofs<R: Read + Seek>(image: &mut Section<R>) -> Result<Facts, FilesystemError> {
+    let superblock = erofs::Superblock::read(image).map_err(|error| match error {
+        SuperblockError::Invalid { offset, defect } => {
+            FilesystemError::Superblock { format: Format::Erofs, offset, defect }
+        }
+        SuperblockError::Read { offset, source } => FilesystemError::Probe(ProbeError { offset, source }),
+    })?;
     let incompat = superblock.features;
-    let devices = u16::from_le_bytes([bytes[86], bytes[87]]);
+    let devices = superblock.devices;
     if incompat & HAS_DEVICES != 0 && devices != 0 {
         let what = format!("has its content in other files ({devices})");
         return Err(FilesystemError::Unsupported { format: Format::Erofs, what });
     }
     // One field: a distance of lz4 before, a list of algorithms since.
-    let listed = u32::from(u16::from_le_bytes([bytes[84], bytes[85]]));
+    let listed = u32::from(superblock.algorithms);
     let bits =
         if incompat & LISTS_ALGORITHMS != 0 { listed } else { u32::from(incompat & 1 != 0 || listed != 0) };
     let named = |rows: &[Row], bits: u32| -> Vec<Feature> {
@@ -129,10 +130,10 @@ pub(super) fn erofs<R: Read + Seek>(
         algorithms: algorithms.iter().map(|algorithm| algorithm.name).collect(),
         features,
         kernel,
-        first_inode: (word(&bytes, 40) & u64::from(u32::MAX)).checked_mul(superblock.block_size),
+        first_inode: u64::from(superblock.metadata_block).checked_mul(superblock.block_size),
         block_size: superblock.block_size,
         size: superblock.size,
-        inodes: word(&bytes, 16),
+        inodes: superblock.inodes,
         timestamp: superblock.timestamp,
         uuid: Some(superblock.uuid),
         checksum: superblock.checksum,
@@ -140,9 +141,13 @@ pub(super) fn erofs<R: Read + Seek>(
 }
 
 pub(super) fn squashfs<R: Read + Seek>(image: &mut Section<R>) -> Result<Facts, FilesystemError> {
-    let bytes = read::<SQUASHFS_SUPERBLOCK, _>(image, Format::Squashfs, 0)?;
-    let half = |offset: usize| u16::from_le_bytes([bytes[offset], bytes[offset + 1]]);
     let wrong = |offset, defect| FilesystemError::Superblock { format: Format::Squashfs, offset, defect };
+    let mut bytes = [0; SQUASHFS_SUPERBLOCK];
+    image.rewind().and_then(|()| image.read_exact(&mut bytes)).map_err(|source| match source.kind() {
+        io::ErrorKind::UnexpectedEof => wrong(0, "the image ends inside it"),
+        _ => FilesystemError::Probe(ProbeError { offset: 0, source }),
+    })?;
+    let half = |offset: usize| u16::from_le_bytes([bytes[offset], bytes[offset + 1]]);
     if (half(28), half(30)) != (4, 0) {
         return Err(wrong(28, "it is not of version 4.0"));
     }
@@ -171,19 +176,6 @@ pub(super) fn squashfs<R: Read + Seek>(image: &mut Section<R>) -> Result<Facts, 
         uuid: None,
         checksum: Checksum::Absent,
     })
-}
-
-/// The first bytes of a superblock.
-fn read<const LENGTH: usize, R: Read + Seek>(
-    image: &mut Section<R>,
-    format: Format,
-    offset: u64,
-) -> Result<[u8; LENGTH], FilesystemError> {
-    let mut bytes = [0; LENGTH];
-    let read = image.seek(SeekFrom::Start(offset)).and_then(|_| image.read_exact(&mut bytes));
-    let defect = "the image ends in it, or it cannot be read";
-    read.map_err(|_| FilesystemError::Superblock { format, offset, defect })?;
-    Ok(bytes)
 }
 
 /// Eight bytes, the lowest first.

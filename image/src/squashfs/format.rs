@@ -1,7 +1,9 @@
 //! The bytes of the format, little-endian throughout, as the kernel's `squashfs_fs.h` has them.
 
+use crate::format::Format;
+
 /// First bytes of an image.
-pub(super) const MAGIC: u32 = 0x7371_7368;
+pub(super) const MAGIC: u32 = Format::Squashfs.magic();
 
 /// Length of the superblock in bytes.
 pub(super) const SUPERBLOCK: usize = 96;

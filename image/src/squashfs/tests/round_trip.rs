@@ -8,7 +8,8 @@ use std::num::NonZero;
 use super::*;
 use crate::codec::CodecError;
 use crate::entry::{EntryKind, Layout};
-use crate::probe::{self, probe};
+use crate::format::Format;
+use crate::probe::{ImageKind, probe};
 use crate::tree::{Content, Kind};
 
 /// Sizes around those at which the layout of a file changes.
@@ -77,7 +78,7 @@ fn what_is_written_is_read_back() -> Result {
 
 fn is_read_back(tree: &Tree, codec: &str, block_size: u32) -> Result {
     let image = image_of_blocks(tree, codec, block_size)?;
-    assert_eq!(probe(&mut Cursor::new(&image))?, probe::Kind::Squashfs);
+    assert_eq!(probe(&mut Cursor::new(&image))?, ImageKind::Filesystem(Format::Squashfs));
     let reader = open(&image)?;
     let found = reader.entries()?;
     let expected: Vec<_> = tree.entries().collect();
