@@ -40,33 +40,14 @@ pub enum Codec {
 
 /// A codec that does not exist, or a level that it has not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum CodecError {
-    /// No such codec.
     #[error("no codec is called {name:?}")]
-    Unknown {
-        /// The name as written.
-        name: String,
-    },
-    /// A level of a codec that has none.
+    Unknown { name: String },
     #[error("{codec} has no levels")]
-    NoLevels {
-        /// The codec's name.
-        codec: &'static str,
-    },
-    /// A level that is no number or out of range.
+    NoLevels { codec: &'static str },
     #[error("{codec} has the levels {first} to {last} in {format} images, not {level:?}")]
-    Level {
-        /// The codec's name.
-        codec: &'static str,
-        /// What images it is for.
-        format: Format,
-        /// Lowest level.
-        first: u8,
-        /// Highest level.
-        last: u8,
-        /// The level as written.
-        level: String,
-    },
+    Level { codec: &'static str, format: Format, first: u8, last: u8, level: String },
 }
 
 impl Codec {

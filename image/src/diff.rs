@@ -77,11 +77,10 @@ pub struct Content {
 
 /// Why two images could not be compared.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum DiffError {
-    /// The first image cannot be read.
     #[error("the first image")]
     First(#[source] FilesystemError),
-    /// The second image cannot be read.
     #[error("the second image")]
     Second(#[source] FilesystemError),
 }

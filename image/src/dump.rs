@@ -13,11 +13,10 @@ use crate::filesystem::{Filesystem, FilesystemError};
 
 /// Why an image could not be written as text.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum DumpError {
-    /// The image cannot be read.
     #[error(transparent)]
     Image(#[from] FilesystemError),
-    /// The text cannot be written.
     #[error("cannot write the dump of the image")]
     Write(#[source] io::Error),
 }

@@ -16,19 +16,12 @@ pub struct Kernel {
 
 /// A text that says no kernel an image can be made for.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum KernelError {
-    /// It is no version, and no system either where that is taken.
     #[error("{text:?} is not a kernel version such as 5.15")]
-    Version {
-        /// The text.
-        text: String,
-    },
-    /// No codec of any format is for so old a kernel.
+    Version { text: String },
     #[error("images are made for kernel {} and later, not for {kernel}", Kernel::DEFAULT)]
-    TooOld {
-        /// The version.
-        kernel: Kernel,
-    },
+    TooOld { kernel: Kernel },
 }
 
 impl KernelError {

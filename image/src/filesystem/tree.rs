@@ -11,14 +11,12 @@ use crate::tree::{Content, Metadata, Rules, Specials, Tree, TreeError};
 
 /// Why an image was not turned into a tree.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum ToTreeError {
-    /// The image cannot be read.
     #[error(transparent)]
     Image(#[from] FilesystemError),
-    /// What it holds does not fit into a tree.
     #[error(transparent)]
     Tree(#[from] TreeError),
-    /// Content could not be set aside.
     #[error(transparent)]
     Spool(#[from] SpoolError),
 }

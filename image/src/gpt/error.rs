@@ -6,64 +6,34 @@ use super::format::{ENTRIES, NAME_UNITS};
 
 /// Why partitions cannot be laid out.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum LayoutError {
-    /// More than there are entries.
     #[error("{partitions} partitions are more than the {ENTRIES} of a partition table")]
-    TooMany {
-        /// How many.
-        partitions: usize,
-    },
-    /// No room for the label.
+    TooMany { partitions: usize },
     #[error("the partition label {name:?} is longer than {NAME_UNITS} units of UTF-16")]
-    Name {
-        /// The label.
-        name: String,
-    },
-    /// No whole number of sectors.
+    Name { name: String },
     #[error("the partition {name:?} has {size} bytes, which is no multiple of 4096, or none")]
     Size {
-        /// The label.
         name: String,
         /// Size in bytes.
         size: u64,
     },
-    /// No file is that large.
     #[error("the partitions are larger than any file")]
     TooLarge,
 }
 
 /// Why a partition table could not be read.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum ReadError {
-    /// The image could not be read.
     #[error("cannot read the image at offset {offset}")]
-    Read {
-        /// Where.
-        offset: u64,
-        /// Why not.
-        source: io::Error,
-    },
-    /// Neither size of sector has a header where it should be.
+    Read { offset: u64, source: io::Error },
     #[error("there is no partition table at offset 512 or 4096")]
     Absent,
-    /// The image ends before something the table speaks of.
     #[error("the image ends at offset {length}, before {what} at offset {offset}")]
-    TooShort {
-        /// How long it is.
-        length: u64,
-        /// What is missing.
-        what: &'static str,
-        /// Where that would be.
-        offset: u64,
-    },
-    /// Something is not as it has to be.
+    TooShort { length: u64, what: &'static str, offset: u64 },
     #[error("the partition table at offset {offset}: {reason}")]
-    Invalid {
-        /// Where.
-        offset: u64,
-        /// What is wrong.
-        reason: String,
-    },
+    Invalid { offset: u64, reason: String },
 }
 
 impl ReadError {

@@ -74,39 +74,14 @@ pub static PROFILES: [Profile; 3] = [
 
 /// A codec that a floor has not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum FloorError {
-    /// The kernel is too old for it.
     #[error("{codec} needs kernel {needed}, {}", said(.floor))]
-    TooOld {
-        /// The codec.
-        codec: String,
-        /// What it needs.
-        needed: Kernel,
-        /// What was asked for.
-        floor: Floor,
-        /// What to use instead.
-        instead: &'static str,
-    },
-    /// The kernel could have it, and was built without.
+    TooOld { codec: String, needed: Kernel, floor: Floor, instead: &'static str },
     #[error("the kernels of {profile} are built without {codec} for {format}")]
-    NotBuilt {
-        /// The codec.
-        codec: String,
-        /// The format.
-        format: Format,
-        /// The system.
-        profile: &'static str,
-        /// What to use instead.
-        instead: &'static str,
-    },
-    /// The format has no such codec.
+    NotBuilt { codec: String, format: Format, profile: &'static str, instead: &'static str },
     #[error("{format} images have no codec {codec}")]
-    NoSuchCodec {
-        /// The codec.
-        codec: String,
-        /// The format.
-        format: Format,
-    },
+    NoSuchCodec { codec: String, format: Format },
 }
 
 fn said(floor: &Floor) -> String {

@@ -5,35 +5,20 @@ use super::der::DerError;
 
 /// Why a private key cannot be used. What the key holds is in none of these.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum KeyError {
-    /// No block of PEM is one.
     #[error("there is no private key in PEM form")]
     Missing,
-    /// It needs a passphrase.
     #[error("the private key is encrypted, which is not supported")]
     Encrypted,
-    /// The block is damaged.
     #[error("the {label} is damaged: it is not base64")]
-    Base64 {
-        /// What it is said to be.
-        label: String,
-    },
-    /// It is not what it is said to be.
+    Base64 { label: String },
     #[error("the private key is damaged")]
     Der(#[from] DerError),
-    /// Another algorithm.
     #[error("private keys of the kind {kind} are not supported, only RSA and ECDSA with P-256 or P-384")]
-    Unsupported {
-        /// The object identifier.
-        kind: String,
-    },
-    /// Too short or too long.
+    Unsupported { kind: String },
     #[error("an RSA key of {bits} bits is not supported, only {} to {}", RSA_BITS.start(), RSA_BITS.end())]
-    Size {
-        /// Its size.
-        bits: usize,
-    },
-    /// Its numbers do not belong together.
+    Size { bits: usize },
     #[error("the numbers of the private key do not belong together")]
     Invalid,
 }
@@ -56,47 +41,32 @@ impl KeyError {
 
 /// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum CertificateError {
-    /// Neither PEM nor DER.
     #[error("there is no certificate in PEM or DER form")]
     Missing,
-    /// The block is damaged.
     #[error("the certificate is damaged: it is not base64")]
     Base64,
-    /// It is not what it is said to be.
     #[error("the certificate is damaged")]
     Der(#[from] DerError),
-    /// Another algorithm.
     #[error(
         "certificates with a key of the kind {kind} are not supported, only RSA and ECDSA with P-256 or P-384"
     )]
-    Unsupported {
-        /// The object identifier.
-        kind: String,
-    },
-    /// Too short or too long.
+    Unsupported { kind: String },
     #[error("an RSA key of {bits} bits is not supported, only {} to {}", RSA_BITS.start(), RSA_BITS.end())]
-    Size {
-        /// Its size.
-        bits: usize,
-    },
-    /// The key is none.
+    Size { bits: usize },
     #[error("the public key in the certificate is not valid")]
     Key,
 }
 
 /// Why nothing was signed.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum SignError {
-    /// They are not of one pair.
     #[error("the certificate is not that of the private key")]
     Mismatch,
-    /// The key refused.
     #[error("the private key cannot sign: {reason}")]
-    Key {
-        /// Why not.
-        reason: String,
-    },
+    Key { reason: String },
 }
 
 impl SignError {
@@ -113,23 +83,14 @@ impl SignError {
 
 /// Why a signature is not accepted.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum VerifyError {
-    /// It is no PKCS#7 signature.
     #[error("the PKCS#7 signature is damaged")]
     Der(#[from] DerError),
-    /// It is one that systemd and the kernel would not take either, or that nobody makes.
     #[error("the PKCS#7 signature has {what}, which is not supported")]
-    Unsupported {
-        /// What it has.
-        what: String,
-    },
-    /// The certificate of whoever signed is not among those that are trusted.
+    Unsupported { what: String },
     #[error("the signature is by none of the certificates that are trusted, of which there {}", told(*.certificates))]
-    Unknown {
-        /// How many they are.
-        certificates: usize,
-    },
-    /// It is not by that key, or not of that root hash.
+    Unknown { certificates: usize },
     #[error("the signature is not of this root hash by this key")]
     Wrong,
 }

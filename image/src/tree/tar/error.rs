@@ -11,70 +11,52 @@ use crate::tree::error::WHY_NO_SPECIALS;
 
 /// Why an archive was not read. Offsets are of the archive as it is unpacked, unless they say otherwise.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum TarError {
-    /// The archive cannot be read.
     #[error("cannot read the archive at offset {offset}")]
     Read {
         /// Where, in bytes, of the archive as it lies there.
         offset: u64,
-        /// Why not.
         source: io::Error,
     },
-    /// Something that is not read here.
     #[error("it is {foreign}")]
-    Foreign {
-        /// What it is.
-        foreign: Foreign,
-    },
-    /// It cannot be unpacked.
+    Foreign { foreign: Foreign },
     #[error("cannot unpack the {compression} data at offset {offset}: {defect}")]
     Unpack {
-        /// How it is compressed.
         compression: Compression,
         /// Where, in bytes of the compressed data.
         offset: u64,
-        /// What is wrong.
         defect: Defect,
     },
-    /// It ends within an entry.
     #[error("the archive ends at offset {offset}, in the middle of an entry")]
     Truncated {
         /// Where it ends, in bytes.
         offset: u64,
     },
-    /// It ends between entries, without saying that this is the end.
     #[error("the archive ends at offset {offset}, without the mark that ends an archive")]
     Unfinished {
         /// Where it ends, in bytes.
         offset: u64,
     },
-    /// What stands where a header should be is none.
     #[error("no tar header at offset {offset}: {defect}")]
     Header {
         /// Where, in bytes.
         offset: u64,
-        /// What is wrong.
         defect: &'static str,
     },
-    /// Something that no tree can hold.
     #[error("{path} in the archive, at offset {offset}, is {what}", path = .path.display())]
     Unsupported {
         /// Where its header is, in bytes.
         offset: u64,
-        /// Its name.
         path: PathBuf,
-        /// What it is.
         what: &'static str,
     },
-    /// A name, target or link that does not fit into a tree.
     #[error("the entry at offset {offset} of the archive")]
     Tree {
         /// Where its header is, in bytes.
         offset: u64,
-        /// What is wrong.
         source: TreeError,
     },
-    /// Content could not be set aside.
     #[error(transparent)]
     Spool(SpoolError),
 }
