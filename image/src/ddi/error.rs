@@ -10,15 +10,15 @@ use crate::{gpt, verity};
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the message says it")]
 pub enum WriteError {
-    #[error("the filesystem of the disk image")]
+    #[error("cannot hash the file system of the disk image")]
     Verity(#[source] verity::WriteError),
-    #[error("the partitions of the disk image")]
+    #[error("cannot lay out the partitions of the disk image")]
     Layout(#[source] gpt::LayoutError),
     #[error("cannot sign the root hash")]
     Sign(#[source] Box<dyn Error + Send + Sync>),
-    #[error("the signature of the root hash takes {size} bytes, and its partition has 16384")]
+    #[error("the signature of the root hash has {size} bytes, but its partition has 16384")]
     SignatureTooLong { size: u64 },
-    #[error("cannot read the filesystem at offset {offset}")]
+    #[error("cannot read the file system at offset {offset}")]
     Read { offset: u64, source: io::Error },
     #[error("cannot write the disk image at offset {offset}")]
     Output { offset: u64, source: io::Error },
@@ -30,33 +30,33 @@ pub enum WriteError {
 pub enum ReadError {
     #[error("cannot read the partitions of the disk image")]
     Table(#[from] gpt::ReadError),
-    #[error("none of the {partitions} partitions is a root or usr filesystem for x86-64, arm64 or riscv64")]
+    #[error("none of the {partitions} partitions is a root or usr file system for x86-64, arm64 or riscv64")]
     Absent { partitions: usize },
-    #[error("partitions {first} and {second} of the disk image both are {what}")]
+    #[error("partitions {first} and {second} of the disk image are both {what}")]
     Ambiguous { first: usize, second: usize, what: String },
     #[error("the disk image has no verity partition")]
     NoVerity,
     #[error("the disk image has no signature partition")]
     NoSignature,
-    #[error("the signature partition at offset {offset}: {reason}")]
+    #[error("the signature partition is invalid at offset {offset}: {reason}")]
     Signature { offset: u64, reason: String },
     #[error(
-        "the signature partition at offset {offset} is for the root hash {signed}, the image has {image}"
+        "the signature partition at offset {offset} is for the root hash {signed}, but the image has {image}"
     )]
     OtherRootHash { offset: u64, signed: verity::RootHash, image: verity::RootHash },
     #[error("the disk image is for {found}, not for {wanted}")]
     Architecture { found: Architecture, wanted: Architecture },
     #[error("cannot read the disk image at offset {offset}")]
     Read { offset: u64, source: io::Error },
-    #[error("the filesystem of the disk image, in the partition at offset {partition}")]
+    #[error("cannot verify the file system in the partition at offset {partition}")]
     Verity { partition: u64, source: verity::VerifyError },
     #[cfg(feature = "pkcs7")]
-    #[error("the signature of the disk image")]
+    #[error("cannot verify the signature of the disk image")]
     Untrusted(#[from] crate::pkcs7::VerifyError),
 }
 
 impl WriteError {
-    /// What the reader can do about it.
+    /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Verity(error) => error.hint(),
@@ -66,7 +66,7 @@ impl WriteError {
 }
 
 impl ReadError {
-    /// What the reader can do about it.
+    /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Table(error) => error.hint(),

@@ -1,4 +1,4 @@
-//! Images are written, read back and compared; and damaged, and must not bring the reader down.
+//! Tests that images are read back as written, and that damaged ones are errors.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -14,7 +14,7 @@ use crate::{Codec, Filesystem, dump};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
-/// Codecs, each for its oldest kernel or for the one that is named.
+/// Codecs, each for its oldest kernel or for the given one.
 const SETTINGS: [&str; 5] = ["none", "lz4", "lz4hc:3", "lz4hc:9@6.1", "zstd:3"];
 
 fn options(setting: &str, timestamp: u64) -> Result<Options> {
@@ -73,7 +73,7 @@ fn sample() -> Result<Tree> {
         tree.insert_bytes(format!("random/{size}"), random.bytes(size), file.clone())?;
         tree.insert_bytes(format!("zero/{size}"), vec![0; size], file.clone())?;
     }
-    // More than any cluster holds.
+    // More than fits into one cluster.
     tree.insert_bytes("zero/many", vec![0; 2_300_000], file.clone())?;
     // Runs that compress and runs that do not, at odd offsets, over more than a segment.
     let mut mixed = Vec::new();
@@ -117,7 +117,7 @@ fn image(tree: &Tree, codec: &str) -> Result<Vec<u8>> {
 }
 
 #[test]
-fn what_is_written_is_read_back() -> Result {
+fn written_images_are_read_back() -> Result {
     let tree = sample()?;
     for codec in SETTINGS {
         let image = image(&tree, codec)?;
@@ -170,7 +170,7 @@ fn what_is_written_is_read_back() -> Result {
 }
 
 #[test]
-fn files_are_laid_out_by_what_is_smallest() -> Result {
+fn files_use_the_smallest_layout() -> Result {
     let tree = sample()?;
     let layouts = |codec| -> Result<_> {
         let image = image(&tree, codec)?;
@@ -219,19 +219,19 @@ fn files_are_laid_out_by_what_is_smallest() -> Result {
 }
 
 #[test]
-fn ends_of_files_in_the_packed_inode_make_an_image_smaller() -> Result {
+fn tails_in_the_packed_inode_save_space() -> Result {
     const FILES: usize = 32;
     let mut random = Random(11);
     let mut tree = Tree::new();
     for number in 0..FILES {
-        // None is small enough to lie there as a whole.
+        // Too large to be completely in the packed inode.
         let length = 270_000 + random.below(200_000);
         tree.insert_bytes(format!("{number}"), random.text(length), Metadata::new(0o644))?;
     }
     for codec in ["lz4", "lz4hc:3"] {
         let [without, with] = ["6.0", "6.1"].map(|kernel| image(&tree, &format!("{codec}@{kernel}")));
         let (without, with) = (without?.len(), with?.len());
-        // Half a block at the end of each file, less what a second index of these ends takes.
+        // Half a block per file, less a second index for the tails.
         let saved = without.saturating_sub(with);
         assert!(saved > FILES * 256, "{codec}: {without} bytes without, {with} with");
     }
@@ -254,7 +254,7 @@ fn threads_do_not_change_the_image() -> Result {
 }
 
 #[test]
-fn a_codec_that_shrinks_nothing_leaves_no_trace_but_in_the_uuid() -> Result {
+fn an_unused_codec_affects_only_the_uuid() -> Result {
     let mut tree = Tree::new();
     tree.insert_bytes("a", Random(5).bytes(300_000), Metadata::new(0o644))?;
     let features = |codec| -> Result<_> {
@@ -314,7 +314,7 @@ fn errors_name_the_file_and_the_output() -> Result {
     fs::write(&path, "shorter")?;
     for codec in SETTINGS {
         let error = write(&tree, &options(codec, 0)?, io::sink()).unwrap_err();
-        assert_eq!(error.to_string(), "cannot put /usr/lib/library.so into the image");
+        assert_eq!(error.to_string(), "cannot add /usr/lib/library.so to the image");
         let source = error.source().unwrap().to_string();
         assert!(source.ends_with("it had 100000 bytes, now 7"), "{source}");
         assert!(error.hint().is_some());
@@ -330,7 +330,7 @@ fn errors_name_the_file_and_the_output() -> Result {
     Ok(())
 }
 
-/// Takes so many bytes and no more.
+/// Accepts this many bytes.
 struct FullDisk(usize);
 
 impl Write for FullDisk {
@@ -344,7 +344,7 @@ impl Write for FullDisk {
     }
 }
 
-/// A small image with a bit of everything, for damage.
+/// A small image with every kind of file, to be damaged.
 fn victim(codec: &str) -> Result<Vec<u8>> {
     let mut random = Random(11);
     let mut tree = Tree::new();
@@ -358,7 +358,7 @@ fn victim(codec: &str) -> Result<Vec<u8>> {
     image(&tree, codec)
 }
 
-/// Does all that can be done with an image, up to a bound, and counts the reads it takes.
+/// Reads everything in an image, up to a limit, and counts the reads.
 fn exercise(image: &[u8]) -> u64 {
     let mut counting = Counting { inner: Cursor::new(image), reads: 0 };
     drop(probe(&mut counting));
@@ -414,12 +414,12 @@ impl<R: Seek> Seek for Shared<'_, R> {
     }
 }
 
-/// More reads than any damaged image of this size may take: each of its files is short or ends
-/// after a mebibyte, and there are few.
+/// More reads than any damaged image of this size may take: it has few files, and each is short or read up to
+/// 1 MiB.
 const MOST_READS: u64 = 200_000;
 
 #[test]
-fn an_image_that_is_cut_short_is_an_error_at_most() -> Result {
+fn a_truncated_image_is_an_error_at_worst() -> Result {
     for codec in SETTINGS {
         let image = victim(codec)?;
         for length in (0..image.len()).step_by(512) {
@@ -435,13 +435,13 @@ fn an_image_that_is_cut_short_is_an_error_at_most() -> Result {
 }
 
 #[test]
-fn an_image_with_flipped_bits_is_an_error_at_most() -> Result {
+fn flipped_bits_are_an_error_at_worst() -> Result {
     let mut random = Random(13);
     for codec in SETTINGS {
         let image = victim(codec)?;
         for round in 0..600 {
             let mut damaged = image.clone();
-            // Mostly in the superblock and the metadata, where it hurts.
+            // Mostly in the superblock and the metadata.
             let end = if round % 3 == 0 { image.len() } else { 12_288 };
             for _ in 0..=random.below(4) {
                 let position = 1024 + random.below(end - 1024);

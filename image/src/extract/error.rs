@@ -11,22 +11,22 @@ use crate::filesystem::FilesystemError;
 pub enum ExtractError {
     #[error(transparent)]
     Image(#[from] FilesystemError),
-    #[error("the image has no /{path}", path = .path.display())]
+    #[error("no such path in the image: /{path}", path = .path.display())]
     NoSuchPath { path: PathBuf },
-    #[error("cannot extract into {path}", path = .path.display())]
+    #[error("cannot extract to {path}", path = .path.display())]
     Destination { path: PathBuf, source: io::Error },
-    #[error("{path} is not empty", path = .path.display())]
+    #[error("cannot extract to {path}: directory not empty", path = .path.display())]
     NotEmpty { path: PathBuf },
     #[error("cannot {action} {path}", path = .path.display())]
     Write { action: &'static str, path: PathBuf, source: io::Error },
 }
 
 impl ExtractError {
-    /// What the reader can do about it.
+    /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Image(error) => error.hint(),
-            Self::NotEmpty { .. } => Some("name a directory that is empty or does not exist yet".to_owned()),
+            Self::NotEmpty { .. } => Some("use a directory that is empty or does not exist".to_owned()),
             Self::NoSuchPath { .. } | Self::Destination { .. } | Self::Write { .. } => None,
         }
     }

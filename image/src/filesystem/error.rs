@@ -12,28 +12,26 @@ use crate::squashfs;
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the message says it")]
 pub enum FilesystemError {
-    #[error("cannot find the length of the image")]
+    #[error("cannot determine the length of the image")]
     Length(#[source] io::Error),
     #[error(transparent)]
     Probe(ProbeError),
-    #[error("this is no erofs or squashfs image, and no disk image")]
+    #[error("not an erofs, squashfs or disk image")]
     Unknown,
-    #[error("this is a disk image with partitions, not a file system")]
+    #[error("this is a disk image with partitions, not a file system image")]
     Disk,
-    #[error("the superblock of the {format} image is not valid at offset {offset}: {defect}")]
+    #[error("the superblock of the {format} image is invalid at offset {offset}: {defect}")]
     Superblock {
         format: Format,
         /// Where, in bytes.
         offset: u64,
         defect: &'static str,
     },
-    #[error("the {format} image {what}, which this program does not read")]
+    #[error("the {format} image {what}, which this program cannot read")]
     Unsupported { format: Format, what: String },
-    #[error("/{path} of the image is compressed with {algorithm}, which this program does not read", path = .path.display())]
+    #[error("/{path} in the image is compressed with {algorithm}, which this program cannot read", path = .path.display())]
     Compression { path: PathBuf, algorithm: String },
-    #[error(
-        "the image is incomplete: it ends at offset {found}, and by its superblock it has {expected} bytes"
-    )]
+    #[error("the image is truncated: {found} of {expected} bytes")]
     Incomplete {
         /// Its size in bytes by its own account.
         expected: u64,
@@ -52,16 +50,16 @@ pub enum FilesystemError {
         offset: u64,
         source: squashfs::ReadError,
     },
-    #[error("the image is not sound: /{path}: {defect}", path = .path.display())]
+    #[error("the image is invalid: /{path}: {defect}", path = .path.display())]
     Structure { path: PathBuf, defect: &'static str },
-    #[error("cannot read /{path} of the image, near its offset {offset}", path = .path.display())]
+    #[error("cannot read /{path} in the image near offset {offset}", path = .path.display())]
     Content {
         path: PathBuf,
         /// Where the image was read last, in bytes.
         offset: u64,
         source: io::Error,
     },
-    #[error("/{path} of the image has {found} bytes near offset {offset}, and should have {expected}", path = .path.display())]
+    #[error("/{path} in the image should have {expected} bytes, but has {found}, near offset {offset}", path = .path.display())]
     Size {
         path: PathBuf,
         /// Where the image was read last, in bytes.
@@ -71,20 +69,20 @@ pub enum FilesystemError {
         /// What could be read, in bytes.
         found: u64,
     },
-    #[error("the files of the image claim to have {claimed} bytes together, more than {limit}")]
+    #[error("the files in the image claim {claimed} bytes in total, more than the limit of {limit}")]
     TooMuch { claimed: u64, limit: u64 },
 }
 
 impl FilesystemError {
-    /// What the reader can do about it.
+    /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Incomplete { .. } => Some("fetch or make the image again".to_owned()),
+            Self::Incomplete { .. } => Some("download or rebuild the image".to_owned()),
             Self::TooMuch { claimed, .. } => Some(format!(
-                "if that is so, and there is room for it, allow it with --max-content {claimed}"
+                "if that is correct and there is enough space, allow it with --max-content {claimed}"
             )),
-            Self::Unsupported { format, .. } => Some(format!("mount it, or use {}", format.tool())),
-            Self::Compression { .. } => Some(format!("mount it, or use {}", Format::Erofs.tool())),
+            Self::Unsupported { format, .. } => Some(format!("mount it or use {}", format.tool())),
+            Self::Compression { .. } => Some(format!("mount it or use {}", Format::Erofs.tool())),
             _ => None,
         }
     }

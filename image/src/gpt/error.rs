@@ -8,17 +8,17 @@ use super::format::{ENTRIES, NAME_UNITS};
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the message says it")]
 pub enum LayoutError {
-    #[error("{partitions} partitions are more than the {ENTRIES} of a partition table")]
+    #[error("{partitions} partitions exceed the {ENTRIES} of a partition table")]
     TooMany { partitions: usize },
-    #[error("the partition label {name:?} is longer than {NAME_UNITS} units of UTF-16")]
+    #[error("the partition label {name:?} is longer than {NAME_UNITS} UTF-16 code units")]
     Name { name: String },
-    #[error("the partition {name:?} has {size} bytes, which is no multiple of 4096, or none")]
+    #[error("the partition {name:?} has {size} bytes, which is zero or not a multiple of 4096")]
     Size {
         name: String,
         /// Size in bytes.
         size: u64,
     },
-    #[error("the partitions are larger than any file")]
+    #[error("the partitions exceed the maximum size of a file")]
     TooLarge,
 }
 
@@ -28,7 +28,7 @@ pub enum LayoutError {
 pub enum ReadError {
     #[error("cannot read the image at offset {offset}")]
     Read { offset: u64, source: io::Error },
-    #[error("there is no partition table at offset 512 or 4096")]
+    #[error("no partition table at offset 512 or 4096")]
     Absent,
     #[error("the image ends at offset {length}, before {what} at offset {offset}")]
     TooShort { length: u64, what: &'static str, offset: u64 },
@@ -37,13 +37,11 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// What the reader can do about it.
+    /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Absent => {
-                Some("is this a disk image? Images without partitions are read as they are".into())
-            }
-            Self::TooShort { .. } => Some("the image is incomplete; get it again".into()),
+            Self::Absent => Some("is this a disk image? File system images have no partitions".into()),
+            Self::TooShort { .. } => Some("the image is truncated; download or rebuild it".into()),
             _ => None,
         }
     }

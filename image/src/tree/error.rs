@@ -7,15 +7,15 @@ use super::Device;
 
 /// Why extensions have neither device nodes nor pipes.
 pub(super) const WHY_NO_SPECIALS: &str =
-    "the host makes its devices and pipes itself, and a device node 0:0 would hide a file of the host";
+    "the host creates its own devices and pipes, and a device node 0:0 would hide a file of the host";
 
 /// Why a tree could not be read or changed.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the message says it")]
 pub enum TreeError {
-    #[error("{path}: is already there and is not a {wanted}", path = .path.display())]
+    #[error("{path} already exists and is not a {wanted}", path = .path.display())]
     Occupied { path: PathBuf, wanted: &'static str },
-    #[error("{path}: is not a path below the root of a tree: {reason}", path = .path.display())]
+    #[error("invalid path {path}: {reason}", path = .path.display())]
     Path { path: PathBuf, reason: &'static str },
     #[error("{path}: the last name has {length} bytes, more than 255", path = .path.display())]
     NameTooLong {
@@ -23,23 +23,23 @@ pub enum TreeError {
         /// Its length in bytes.
         length: usize,
     },
-    #[error("{path}: a symbolic link target has 1 to 4095 bytes, not {length}", path = .path.display())]
+    #[error("{path}: the target of a symbolic link has 1 to 4095 bytes, not {length}", path = .path.display())]
     Target {
         path: PathBuf,
         /// Length of its target in bytes.
         length: usize,
     },
-    #[error("{path}: is a {what}, which an image cannot hold", path = .path.display())]
+    #[error("{path} is a {what}, which an image cannot contain", path = .path.display())]
     Unsupported { path: PathBuf, what: &'static str },
-    #[error("{path}: is a {what}, which an extension must not hold", path = .path.display())]
+    #[error("{path} is a {what}, which an extension must not contain", path = .path.display())]
     Special { path: PathBuf, what: &'static str },
-    #[error("{path}: no device has the numbers {major}:{minor}", path = .path.display(), major = .device.major, minor = .device.minor)]
+    #[error("{path}: invalid device number {major}:{minor}", path = .path.display(), major = .device.major, minor = .device.minor)]
     Device { path: PathBuf, device: Device },
-    #[error("{path}: there is no file of this name to link to", path = .path.display())]
+    #[error("{path}: no such file to link to", path = .path.display())]
     NoSuchFile { path: PathBuf },
     #[error("cannot list the directory {path}", path = .path.display())]
     List { path: PathBuf, source: io::Error },
-    #[error("cannot look at {path}", path = .path.display())]
+    #[error("cannot access {path}", path = .path.display())]
     Look { path: PathBuf, source: io::Error },
     #[error("cannot read {path}", path = .path.display())]
     Read { path: PathBuf, source: io::Error },
@@ -50,14 +50,12 @@ pub enum TreeError {
 }
 
 impl TreeError {
-    /// What the reader can do about it.
+    /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Special { path, .. } => Some(format!("leave {} out: {WHY_NO_SPECIALS}", path.display())),
-            Self::Unsupported { path, .. } => {
-                Some(format!("remove {} or keep it out of the directory", path.display()))
-            }
-            Self::Path { .. } => Some("write it as usr/bin/name, without a leading slash".into()),
+            Self::Special { path, .. } => Some(format!("exclude {}: {WHY_NO_SPECIALS}", path.display())),
+            Self::Unsupported { path, .. } => Some(format!("remove or exclude {}", path.display())),
+            Self::Path { .. } => Some("use a relative path such as usr/bin/name".into()),
             _ => None,
         }
     }

@@ -8,7 +8,7 @@ use std::io;
 pub enum WriteError {
     #[error("an empty image cannot have verity hashes")]
     Empty,
-    #[error("the image has {size} bytes, and verity covers only whole blocks of 4096")]
+    #[error("the image has {size} bytes, but verity requires a multiple of 4096")]
     Partial {
         /// Its size in bytes.
         size: u64,
@@ -20,12 +20,12 @@ pub enum WriteError {
     },
     #[error("cannot read the image at offset {offset}")]
     Read { offset: u64, source: io::Error },
-    #[error("cannot write the verity hashes behind the image, at offset {offset}")]
+    #[error("cannot write the verity hashes after the image, at offset {offset}")]
     Append { offset: u64, source: io::Error },
 }
 
 impl WriteError {
-    /// What the reader can do about it.
+    /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Partial { size } => {
@@ -42,24 +42,24 @@ impl WriteError {
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the message says it")]
 pub enum VerifyError {
-    #[error("at offset {offset} of the verity data: {reason}")]
+    #[error("invalid verity data at offset {offset}: {reason}")]
     Superblock { offset: u64, reason: String },
-    #[error("the verity data ends at offset {length}, before the hashes end at offset {end}")]
+    #[error("the verity data is truncated: it ends at offset {length}, but the hashes end at {end}")]
     TooShort { length: u64, end: u64 },
-    #[error("the image has {length} bytes, and its verity hashes cover {covered}")]
+    #[error("the image has {length} bytes, but its verity hashes cover {covered}")]
     Length {
         /// Its size in bytes.
         length: u64,
         covered: u64,
     },
-    #[error("offset {offset} is behind the {covered} bytes that the verity hashes cover")]
+    #[error("offset {offset} is past the {covered} bytes that the verity hashes cover")]
     Range { offset: u64, covered: u64 },
-    #[error("the block at offset {offset} of the image is not what its hash says")]
+    #[error("the block at offset {offset} of the image does not match its hash")]
     Data { offset: u64 },
-    #[error("the hashes at offset {offset} of the verity data (level {level}) are not what {} says",
+    #[error("the hashes at offset {offset} of the verity data (level {level}) do not match {}",
         if *.is_top { "the root hash" } else { "the level above" })]
     Hash { level: usize, offset: u64, is_top: bool },
-    #[error("at offset {offset} of the verity data: something stands behind the last hash of level {level}")]
+    #[error("invalid verity data at offset {offset}: data after the last hash of level {level}")]
     Spare { level: usize, offset: u64 },
     #[error("cannot read the image at offset {offset}")]
     ReadData { offset: u64, source: io::Error },
@@ -68,17 +68,17 @@ pub enum VerifyError {
 }
 
 impl VerifyError {
-    /// What the reader can do about it.
+    /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Data { .. } | Self::TooShort { .. } => {
-                Some("the image is damaged or was changed; get it again".into())
+                Some("the image is damaged or was modified; download or rebuild it".into())
             }
-            Self::Hash { is_top: true, .. } => {
-                Some("is this the root hash of this image? If so, the image is damaged; get it again".into())
-            }
+            Self::Hash { is_top: true, .. } => Some(
+                "check that the root hash belongs to this image; if it does, the image is damaged".into(),
+            ),
             Self::Hash { .. } | Self::Spare { .. } => {
-                Some("the verity data is damaged or was changed; get it again".into())
+                Some("the verity data is damaged or was modified; download or rebuild it".into())
             }
             _ => None,
         }

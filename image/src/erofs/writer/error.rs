@@ -9,15 +9,15 @@ use crate::duplicates::Unreadable;
 use crate::spool::SpoolError;
 use crate::tree::ContentError;
 
-/// Why an image was not written. What reached the output by then is no image.
+/// Why an image was not written. The output then contains an incomplete image.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the message says it")]
 pub enum WriteError {
-    #[error("the codec of the image")]
-    Codec(#[source] CodecError),
+    #[error(transparent)]
+    Codec(CodecError),
     #[error("kernel {kernel} cannot read {codec}", codec = .codec.name())]
     Kernel { codec: Codec, kernel: Kernel },
-    #[error("cannot put /{path} into the image", path = .path.display())]
+    #[error("cannot add /{path} to the image", path = .path.display())]
     Content { path: PathBuf, source: ContentError },
     #[error("cannot compress /{path}", path = .path.display())]
     Compress { path: PathBuf, source: LibraryError },
@@ -38,16 +38,16 @@ impl From<Unreadable> for WriteError {
 }
 
 impl WriteError {
-    /// What the reader can do about it.
+    /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Codec(error) => error.hint(),
             Self::Kernel { codec, .. } => {
-                Some(format!("name kernel {} or a newer one, or use lz4hc", Kernel::from(codec.kernel())))
+                Some(format!("pass --kernel {} or use lz4hc", Kernel::from(codec.kernel())))
             }
             Self::Content {
                 source: ContentError::Changed { .. } | ContentError::Modified { .. }, ..
-            } => Some("something writes to the tree; make the image again when that has ended".into()),
+            } => Some("something is writing to the tree; retry when it has finished".into()),
             Self::Spool(error) => error.hint(),
             Self::Xattr { .. } => {
                 Some("only user., trusted., security. and POSIX ACL attributes can be stored".into())

@@ -11,21 +11,21 @@ use crate::squashfs::codec::DecodeError;
 pub enum ReadError {
     #[error("cannot open the squashfs image")]
     Open(#[source] Fault),
-    #[error("cannot find the length of the squashfs image")]
+    #[error("cannot determine the length of the squashfs image")]
     Length(#[source] io::Error),
-    #[error("cannot list /{path} of the squashfs image", path = .path.display())]
+    #[error("cannot list /{path} in the squashfs image", path = .path.display())]
     List { path: PathBuf, source: Fault },
-    #[error("cannot read /{path} of the squashfs image", path = .path.display())]
+    #[error("cannot read /{path} in the squashfs image", path = .path.display())]
     Read { path: PathBuf, source: Fault },
-    #[error("cannot read /{path} of the squashfs image", path = .path.display())]
+    #[error("cannot read /{path} in the squashfs image", path = .path.display())]
     Content { path: PathBuf, source: io::Error },
-    #[error("/{path} of the squashfs image is not a regular file", path = .path.display())]
+    #[error("/{path} in the squashfs image is not a regular file", path = .path.display())]
     NotAFile { path: PathBuf },
-    #[error("/{path} of the squashfs image is not a directory", path = .path.display())]
+    #[error("/{path} in the squashfs image is not a directory", path = .path.display())]
     NotADirectory { path: PathBuf },
-    #[error("/{path} of the squashfs image is a socket", path = .path.display())]
+    #[error("/{path} in the squashfs image is a socket", path = .path.display())]
     Unsupported { path: PathBuf },
-    #[error("/{path} of the squashfs image has {size} bytes, more than {limit}", path = .path.display())]
+    #[error("/{path} in the squashfs image has {size} bytes, more than {limit}", path = .path.display())]
     TooLong {
         path: PathBuf,
         /// Its size in bytes.
@@ -35,11 +35,11 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// What the reader can do about it.
+    /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Open(Fault::Compression { .. }) => {
-                Some("make the image again with gzip, lz4, xz or zstd".into())
+                Some("rebuild the image with gzip, lz4, xz or zstd".into())
             }
             Self::Open(_) => Some("is this a squashfs image, and is it complete?".into()),
             _ => None,
@@ -53,11 +53,11 @@ impl ReadError {
 pub enum Fault {
     #[error("there is no squashfs superblock at offset 0")]
     NotSquashfs,
-    #[error("it is of version {major}.{minor}, not 4.0")]
+    #[error("version {major}.{minor} is not supported, only 4.0")]
     Version { major: u16, minor: u16 },
     #[error("it is compressed with {name}, which is not supported")]
     Compression { name: String },
-    #[error("it is cut short: it should have {expected} bytes and has {found}")]
+    #[error("it is truncated: {found} of {expected} bytes")]
     Truncated {
         /// Length of the image by its own account, in bytes.
         expected: u64,
@@ -66,7 +66,7 @@ pub enum Fault {
     },
     #[error("damaged at offset {offset}: {what}")]
     Damaged { offset: u64, what: &'static str },
-    #[error("cannot unpack the {length} bytes at offset {offset}")]
+    #[error("cannot decompress {length} bytes at offset {offset}")]
     Decode {
         offset: u64,
         /// Its length in bytes.
@@ -75,14 +75,14 @@ pub enum Fault {
     },
     #[error("cannot read {length} bytes at offset {offset}")]
     Io { offset: u64, length: usize, source: io::Error },
-    #[error("the tables unpack to far more than an image of {length} bytes should hold")]
+    #[error("the tables decompress to far more than an image of {length} bytes should hold")]
     Exhausted {
         /// Length of the image in bytes.
         length: u64,
     },
     #[error(
-        "the fragment at offset {offset}, like others, was needed again and again: more was unpacked than an \
-         image of {length} bytes should need"
+        "fragments are needed again and again, such as the one at offset {offset}: that is more to decompress \
+         than an image of {length} bytes should need"
     )]
     Wasteful {
         offset: u64,

@@ -8,23 +8,23 @@ use crate::duplicates::Unreadable;
 use crate::spool::SpoolError;
 use crate::tree::ContentError;
 
-/// Why an image was not written. What reached the output by then is no image.
+/// Why an image was not written. The output then contains an incomplete image.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the message says it")]
 pub enum WriteError {
-    #[error("the codec of the image")]
-    Codec(#[source] CodecError),
-    #[error("squashfs has blocks of 4096 to 1048576 bytes, a power of two, not {size}")]
+    #[error(transparent)]
+    Codec(CodecError),
+    #[error("invalid block size {size}: squashfs takes powers of two from 4096 to 1048576")]
     BlockSize {
         /// The size in the options, in bytes.
         size: u32,
     },
-    #[error("squashfs has times up to the year 2106, in 32 bits, not {timestamp}")]
+    #[error("the timestamp {timestamp} is too large: squashfs stores 32 bits, up to the year 2106")]
     Timestamp {
         /// The time in the options, in seconds since 1970.
         timestamp: u64,
     },
-    #[error("cannot put /{path} into the image", path = .path.display())]
+    #[error("cannot add /{path} to the image", path = .path.display())]
     Content { path: PathBuf, source: ContentError },
     #[error("cannot compress /{path}", path = .path.display())]
     Compress { path: PathBuf, source: LibraryError },
@@ -47,15 +47,13 @@ impl From<Unreadable> for WriteError {
 }
 
 impl WriteError {
-    /// What the reader can do about it.
+    /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Codec(CodecError::Unknown { .. }) => {
-                Some("write none, gzip, lz4, lz4hc, xz or zstd, with a level as in zstd:15".into())
-            }
-            Self::Content { source: ContentError::Changed { .. }, .. } => {
-                Some("something writes to the tree; make the image again when that has ended".into())
-            }
+            Self::Codec(error) => error.hint(),
+            Self::Content {
+                source: ContentError::Changed { .. } | ContentError::Modified { .. }, ..
+            } => Some("something is writing to the tree; retry when it has finished".into()),
             Self::Spool(error) => error.hint(),
             Self::Xattr { .. } => {
                 Some("only user., trusted. and security. attributes can be stored in squashfs".into())
