@@ -343,9 +343,9 @@ mod tests {
             (format!("{LEAST}[image]\nkernel = '6'\n"), "recipe.toml:5:10: \"6\" is not a kernel version"),
             (
                 format!("{LEAST}[image]\nkernel = 'debian'\n"),
-                "(or write one of debian-12, debian-13, flatcar)",
+                "(use a version or one of debian-12, debian-13, flatcar)",
             ),
-            (format!("{LEAST}[image]\nformat = 'ext4'\n"), "no image format is called \"ext4\" (write erofs"),
+            (format!("{LEAST}[image]\nformat = 'ext4'\n"), "unknown image format \"ext4\" (write erofs"),
             ("name = 'x'\n".to_owned(), "missing field `version`"),
             ("name = \n".to_owned(), "recipe.toml:1:8: "),
         ];

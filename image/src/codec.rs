@@ -1,6 +1,6 @@
-//! How file content is compressed, with every parameter that shapes the bytes fixed here.
+//! The codecs of erofs images. Every parameter that affects the bytes is fixed here.
 //!
-//! A codec is named as it is written in a recipe: `none`, `lz4`, `lz4hc`, `lz4hc:9`, `zstd`, `zstd:15`.
+//! A codec is written as in a recipe: `none`, `lz4`, `lz4hc`, `lz4hc:9`, `zstd`, `zstd:15`.
 
 mod lz4;
 mod zstd;
@@ -13,64 +13,45 @@ use crate::format::Format;
 pub(crate) use lz4::Lz4;
 pub(crate) use zstd::{Described, END, WINDOW_LOG, Zstd};
 
-/// The level of plain `lz4hc`: the strongest, for images are written once and read often.
+/// The level of plain `lz4hc`: the strongest, because images are written once and read often.
 const LZ4HC_DEFAULT: u8 = 12;
 
-/// The level of plain `zstd`: where its size and CPU time are both modest.
+/// The level of plain `zstd`: a compromise between size and CPU time.
 const ZSTD_DEFAULT: u8 = 3;
 
 /// How file content is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Codec {
-    /// Not at all. Any kernel with erofs reads it.
+    /// No compression. Every kernel with erofs can read it.
     None,
-    /// LZ4 with the fast encoder, read by kernels from 5.15 on.
+    /// LZ4 with the fast encoder. Requires kernel 5.15.
     Lz4,
-    /// LZ4 with the strong encoder, read by kernels from 5.15 on.
+    /// LZ4 with the high-compression encoder. Requires kernel 5.15.
     Lz4hc {
         /// 3 to 12.
         level: u8,
     },
-    /// Zstandard, read by kernels from 6.10 on that were built with it.
+    /// Zstandard. Requires kernel 6.10, built with it.
     Zstd {
         /// 1 to 19.
         level: u8,
     },
 }
 
-/// A codec that does not exist, or a level that it has not.
+/// An unknown codec, or a level that it does not support.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum CodecError {
-    /// No such codec.
-    #[error("no codec is called {name:?}")]
-    Unknown {
-        /// The name as written.
-        name: String,
-    },
-    /// A level of a codec that has none.
-    #[error("{codec} has no levels")]
-    NoLevels {
-        /// The codec's name.
-        codec: &'static str,
-    },
-    /// A level that is no number or out of range.
-    #[error("{codec} has the levels {first} to {last} in {format} images, not {level:?}")]
-    Level {
-        /// The codec's name.
-        codec: &'static str,
-        /// What images it is for.
-        format: Format,
-        /// Lowest level.
-        first: u8,
-        /// Highest level.
-        last: u8,
-        /// The level as written.
-        level: String,
-    },
+    #[error("unknown codec {name:?}")]
+    Unknown { name: String },
+    #[error("{codec} takes no level")]
+    NoLevels { codec: &'static str },
+    #[error("invalid level {level:?} for {codec}: {format} images take {first} to {last}")]
+    Level { codec: &'static str, format: Format, first: u8, last: u8, level: String },
 }
 
 impl Codec {
-    /// The oldest kernel that reads an image with this codec, as its major and minor number.
+    /// The oldest kernel that can read an image with this codec, as major and minor number.
     pub fn kernel(self) -> (u16, u16) {
         match self {
             Self::None | Self::Lz4 | Self::Lz4hc { .. } => (5, 15),
@@ -78,7 +59,7 @@ impl Codec {
         }
     }
 
-    /// The name without the level, as it stands in a catalog.
+    /// The name without the level, as in a catalog.
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -88,7 +69,7 @@ impl Codec {
         }
     }
 
-    /// The same codec, if its level is one that it has. Levels from [`FromStr`] always are.
+    /// The same codec, if its level is valid. Levels from [`FromStr`] always are.
     pub fn checked(self) -> Result<Self, CodecError> {
         let (level, first, last) = match self {
             Self::None | Self::Lz4 => return Ok(self),
@@ -110,15 +91,15 @@ impl Default for Codec {
 }
 
 impl CodecError {
-    /// What the reader can do about it.
+    /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unknown { .. } => Some(
-                "write none, lz4, lz4hc or zstd, for squashfs also gzip or xz, with a level as in zstd:3"
+                "use none, lz4, lz4hc or zstd, for squashfs also gzip or xz, with a level as in zstd:3"
                     .into(),
             ),
-            Self::NoLevels { codec: "lz4" } => Some("write lz4, or lz4hc with a level from 3 to 12".into()),
-            Self::NoLevels { codec } => Some(format!("write {codec}")),
+            Self::NoLevels { codec: "lz4" } => Some("use lz4, or lz4hc with a level from 3 to 12".into()),
+            Self::NoLevels { codec } => Some(format!("use {codec}")),
             Self::Level { .. } => None,
         }
     }
@@ -169,20 +150,20 @@ fn parse_level(
     let Some(text) = level else { return Ok(default) };
     let format = Format::Erofs;
     let refuse = || CodecError::Level { codec, format, first, last, level: text.to_owned() };
-    // Digits only: `+3` and `03` would be second spellings of one codec.
+    // Digits only: `+3` and `03` would be other spellings of the same codec.
     if text.starts_with(['+', '0']) {
         return Err(refuse());
     }
     text.parse().ok().filter(|level| (first..=last).contains(level)).ok_or_else(refuse)
 }
 
-/// The library refused. With valid parameters and enough room none of them does.
+/// A compression library failed, which none does with valid parameters and enough memory.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{library} failed: {message}")]
 pub struct LibraryError {
-    /// Which library.
+    /// The name of the library.
     pub library: &'static str,
-    /// What it said.
+    /// Its error message.
     pub message: String,
 }
 
@@ -208,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn every_codec_reads_as_it_is_shown_and_no_other_level_does() {
+    fn every_codec_parses_from_its_display_and_invalid_levels_do_not() {
         let at = |level| [Codec::Lz4hc { level }, Codec::Zstd { level }];
         let (valid, invalid): (Vec<Codec>, Vec<Codec>) =
             (0..=u8::MAX).flat_map(at).partition(|codec| codec.checked().is_ok());
@@ -222,20 +203,20 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_exist_is_refused() {
+    fn unknown_codecs_and_levels_are_rejected() {
         for text in ["", "None", "none:1", "lz4:1", "xz", "zstd:", "zstd:0", "zstd:+3", "zstd:03", "zstd:20"]
         {
             assert!(text.parse::<Codec>().is_err(), "{text:?} was accepted");
         }
         let error = "lz4hc:13".parse::<Codec>().unwrap_err();
-        assert_eq!(error.to_string(), "lz4hc has the levels 3 to 12 in erofs images, not \"13\"");
+        assert_eq!(error.to_string(), "invalid level \"13\" for lz4hc: erofs images take 3 to 12");
         let error = "lz4:1".parse::<Codec>().unwrap_err();
-        assert_eq!(error.to_string(), "lz4 has no levels");
+        assert_eq!(error.to_string(), "lz4 takes no level");
         assert!(Codec::Zstd { level: 99 }.checked().is_err());
     }
 
     #[test]
-    fn the_vendored_libraries_are_those_that_the_goldens_were_made_with() {
+    fn vendored_libraries_have_the_versions_that_made_the_goldens() {
         assert_eq!(lzzzz::version_string(), "1.10.0");
         assert_eq!(zstd_safe::version_string(), "1.5.7");
     }

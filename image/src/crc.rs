@@ -1,4 +1,4 @@
-//! The two checksums of 32 bits that the formats here carry: the same division by two polynomials.
+//! CRC-32 and CRC-32C: the same division with two polynomials.
 
 /// CRC-32 as in Ethernet and zip: seeded with all ones and inverted at the end.
 pub(crate) fn crc32(bytes: &[u8]) -> u32 {
@@ -20,7 +20,7 @@ fn remainder(table: &[u32; 256], bytes: &[u8]) -> u32 {
     })
 }
 
-/// What each byte adds, for a polynomial whose bits are reversed.
+/// The remainder of each byte, for a polynomial with reversed bits.
 const fn table(polynomial: u32) -> [u32; 256] {
     let mut table = [0; 256];
     let mut byte = 0u32;

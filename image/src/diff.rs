@@ -77,17 +77,16 @@ pub struct Content {
 
 /// Why two images could not be compared.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum DiffError {
-    /// The first image cannot be read.
-    #[error("the first image")]
+    #[error("cannot read the first image")]
     First(#[source] FilesystemError),
-    /// The second image cannot be read.
-    #[error("the second image")]
+    #[error("cannot read the second image")]
     Second(#[source] FilesystemError),
 }
 
 impl DiffError {
-    /// What the reader can do about it.
+    /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::First(error) | Self::Second(error) => error.hint(),

@@ -1,4 +1,4 @@
-//! The stable text of what an image holds, for people and for tests.
+//! A stable text form of the content of an image, for people and for tests.
 //!
 //! One line per name: path, type, mode, owner, links, size, layout, time, digest of the content
 //! or target of the link, extended attributes.
@@ -11,19 +11,18 @@ use sha2::{Digest, Sha256};
 use crate::entry::{Entry, EntryKind, Layout, Special};
 use crate::filesystem::{Filesystem, FilesystemError};
 
-/// Why an image could not be written as text.
+/// Why an image was not dumped.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum DumpError {
-    /// The image cannot be read.
     #[error(transparent)]
     Image(#[from] FilesystemError),
-    /// The text cannot be written.
     #[error("cannot write the dump of the image")]
     Write(#[source] io::Error),
 }
 
-/// Writes what `image` holds as text, one line per name. It reads every file to the length that
-/// the image claims, so it is meant for images whose origin is known.
+/// Writes the content of `image` as text, one line per name. It reads every file to the length that
+/// the image claims, so use it only for trusted images.
 pub fn dump<R: Read + Seek + Send>(image: &Filesystem<R>, out: &mut impl Write) -> Result<(), DumpError> {
     for entry in image.entries()? {
         let line = line(image, &entry)?;
@@ -32,7 +31,7 @@ pub fn dump<R: Read + Seek + Send>(image: &Filesystem<R>, out: &mut impl Write) 
     Ok(())
 }
 
-/// One name and all there is to say of it.
+/// The line of one entry.
 pub fn line<R: Read + Seek + Send>(image: &Filesystem<R>, entry: &Entry) -> Result<String, FilesystemError> {
     let layout = match entry.layout {
         Layout::Plain => "plain",
@@ -79,7 +78,7 @@ pub fn digest<R: Read + Seek + Send>(
     Ok(digest.finalize().into())
 }
 
-/// Bytes as text without blanks, so that a line can be split again, and harmless on a terminal.
+/// Bytes as text without spaces or control characters: lines can be split and printed to a terminal.
 pub fn escape(bytes: &[u8]) -> String {
     let mut text = String::new();
     for byte in bytes {

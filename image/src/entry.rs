@@ -1,4 +1,4 @@
-//! What a filesystem image holds under one name, whatever its format.
+//! The entries of a file system image, independent of its format.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -16,15 +16,15 @@ pub(crate) const TARGET_MAX: usize = 4095;
 /// The permission bits of a mode, with setuid, setgid and sticky.
 pub(crate) const PERMISSIONS: u16 = 0o7777;
 
-/// Extended attributes by their full names.
+/// Extended attributes by full name.
 pub type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// What an image holds under one name.
+/// One name in an image, with the metadata of its inode.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// Path from the root, empty for the root itself.
     pub path: PathBuf,
-    /// What it is.
+    /// The file type, with the target of a symbolic link or the numbers of a device.
     pub kind: EntryKind,
     /// Permission bits, with setuid, setgid and sticky.
     pub mode: u16,
@@ -32,21 +32,21 @@ pub struct Entry {
     pub uid: u32,
     /// Owning group.
     pub gid: u32,
-    /// How many names the inode says that it has.
+    /// The link count of the inode.
     pub links: u32,
     /// Size in bytes.
     pub size: u64,
     /// Modification time in seconds since 1970.
     pub mtime: i64,
-    /// What the image knows the inode by. Names with the same number are hard links of each other.
+    /// The number of the inode. Entries with the same number are hard links of each other.
     pub inode: u64,
-    /// How its data is laid out.
+    /// How its data is stored.
     pub layout: Layout,
     /// Extended attributes.
     pub xattrs: Xattrs,
 }
 
-/// What an entry is.
+/// The type of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryKind {
     /// A directory.
@@ -59,27 +59,27 @@ pub enum EntryKind {
     Special(Special),
 }
 
-/// How the data of an entry is laid out in the image.
+/// How the data of an entry is stored in the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// Whole blocks, or nothing.
     Plain,
-    /// Whole blocks, and a tail behind the inode.
+    /// Whole blocks, and a tail after the inode.
     Inline,
     /// Compressed clusters.
     Compressed,
-    /// Chunks, which may lie on other devices.
+    /// Chunks, which may be on other devices.
     Chunks,
-    /// Blocks of which each is compressed by itself, and perhaps a tail in a fragment.
+    /// Blocks that are compressed one by one, with an optional tail in a fragment.
     Blocks,
-    /// A part of a fragment, which holds tails of several files and is compressed as a whole.
+    /// Part of a fragment, which contains the tails of several files and is compressed as a whole.
     Fragment,
 }
 
-/// What a filesystem only holds the name of: the kernel has the rest.
+/// A special file: the file system stores its name and numbers, the kernel provides the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Special {
-    /// A character device. Numbers 0 and 0 are what overlayfs takes as "removed".
+    /// A character device. Overlayfs treats the device number 0:0 as a whiteout.
     Character(Device),
     /// A block device.
     Block(Device),
@@ -90,17 +90,17 @@ pub enum Special {
 /// The numbers of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Device {
-    /// Which driver, at most [`Device::MAJOR_MAX`].
+    /// The driver, at most [`Device::MAJOR_MAX`].
     pub major: u32,
-    /// Which of its devices, at most [`Device::MINOR_MAX`].
+    /// The device of that driver, at most [`Device::MINOR_MAX`].
     pub minor: u32,
 }
 
 impl Device {
-    /// The largest major number: Linux has 12 bits for it.
+    /// The largest major number: Linux uses 12 bits.
     pub const MAJOR_MAX: u32 = (1 << 12) - 1;
 
-    /// The largest minor number: Linux has 20 bits for it.
+    /// The largest minor number: Linux uses 20 bits.
     pub const MINOR_MAX: u32 = (1 << 20) - 1;
 
     /// Both numbers in 32 bits, as Linux writes them to disk; `None` if they need more.
@@ -116,7 +116,7 @@ impl Device {
     }
 }
 
-/// The permission bits of a mode as the system has it.
+/// The permission bits of a mode, as `stat` returns it.
 pub(crate) fn permissions(mode: u32) -> u16 {
     u16::try_from(mode & u32::from(PERMISSIONS)).expect("the mask leaves twelve bits")
 }

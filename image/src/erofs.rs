@@ -1,7 +1,7 @@
-//! EROFS images: written by us, read back by `erofs-rs`.
+//! Writes EROFS images, and reads them through `erofs-rs` without mounting.
 //!
-//! [`write()`] is the writer, [`Reader`] the reader. Images use only what the oldest kernel they
-//! are meant for knows, at least Linux 5.15.
+//! [`write()`] is the writer, [`Reader`] the reader. Images use only what the oldest kernel in the options
+//! supports, which is at least Linux 5.15.
 //!
 //! ```text
 //! block 0            superblock at byte 1024, then the codec's parameters
@@ -16,7 +16,7 @@ mod reader;
 mod tests;
 mod writer;
 
-pub use reader::{FileReader, ReadError, Reader};
+pub use reader::{Checksum, FileReader, ReadError, Reader};
 pub use writer::{Options, WriteError, WriterId, Written, write};
 
-pub(crate) use format::{MAGIC, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE};
+pub(crate) use reader::{Superblock, SuperblockError};

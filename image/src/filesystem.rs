@@ -1,9 +1,7 @@
-//! A file system image that somebody else may have made, whatever its format: what it holds, and
-//! what it needs.
+//! Reads file system images of all formats, which may be damaged or hostile.
 //!
-//! [`Filesystem`] is one type over the readers of all formats. What an image claims is not
-//! believed: what is read is bounded by [`Limits`], and an error says near which offset of the
-//! image it arose.
+//! [`Filesystem`] is one type for the readers of all formats. The claims of an image are not trusted:
+//! [`Limits`] bound what is read, and an error reports the offset of the image near which it occurred.
 
 mod error;
 mod facts;
@@ -19,6 +17,7 @@ use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
+pub use crate::erofs::Checksum;
 pub use error::FilesystemError;
 pub use facts::{Facts, Feature};
 pub use limits::Limits;
@@ -28,7 +27,7 @@ pub use tree::ToTreeError;
 use crate::entry::{Entry, EntryKind, Layout, Xattrs};
 use crate::erofs;
 use crate::format::Format;
-use crate::probe::{self, Kind};
+use crate::probe::{ImageKind, probe};
 use crate::squashfs;
 
 /// How much of a file is read at a time, in bytes.
@@ -48,12 +47,12 @@ enum Reader<R: Read + Seek + Send> {
     Squashfs(squashfs::Reader<Section<R>>),
 }
 
-/// The content of a file in an image, which is as long as its entry says, or an error.
+/// Reads the content of a file. It is exactly as long as its entry claims, or reading fails.
 pub struct FileReader<'a, R: Read + Seek + Send> {
     inner: InnerReader<'a, R>,
     entry: &'a Entry,
     image: &'a Filesystem<R>,
-    /// How many bytes there were so far.
+    /// Bytes read so far.
     found: u64,
 }
 
@@ -63,25 +62,25 @@ enum InnerReader<'a, R: Read + Seek + Send> {
 }
 
 impl<R: Read + Seek + Send> Filesystem<R> {
-    /// Opens the image that `source` holds from its beginning to its end.
+    /// Opens the image in all of `source`.
     pub fn open(mut source: R) -> Result<Self, FilesystemError> {
         let length = source.seek(SeekFrom::End(0)).map_err(FilesystemError::Length)?;
         Self::open_section(Section::new(source, 0, length))
     }
 
-    /// Opens the image in a part of a file, as in a partition of a disk.
+    /// Opens the image in a part of a file, such as a partition of a disk.
     pub fn open_section(mut section: Section<R>) -> Result<Self, FilesystemError> {
         let length = section.length();
         let trace = section.trace();
-        let kind = probe::probe(&mut section).map_err(FilesystemError::Probe)?;
+        let kind = probe(&mut section).map_err(FilesystemError::Probe)?;
         let facts = match kind {
-            Kind::Erofs(superblock) => facts::erofs(&mut section, superblock)?,
-            Kind::Squashfs => facts::squashfs(&mut section)?,
-            Kind::Gpt { .. } => return Err(FilesystemError::Disk),
-            Kind::Unknown => return Err(FilesystemError::Unknown),
+            ImageKind::Filesystem(Format::Erofs) => facts::erofs(&mut section)?,
+            ImageKind::Filesystem(Format::Squashfs) => facts::squashfs(&mut section)?,
+            ImageKind::Disk => return Err(FilesystemError::Disk),
+            ImageKind::Unknown => return Err(FilesystemError::Unknown),
         };
         if facts.features.iter().any(|feature| feature.since.is_none()) {
-            let what = "has features that are not known".to_owned();
+            let what = "has unknown features".to_owned();
             return Err(FilesystemError::Unsupported { format: facts.format, what });
         }
         if facts.size > length {
@@ -100,23 +99,23 @@ impl<R: Read + Seek + Send> Filesystem<R> {
         Ok(Self { reader, facts, length, trace })
     }
 
-    /// What the superblock says.
+    /// The properties of the image from its superblock.
     pub fn facts(&self) -> &Facts {
         &self.facts
     }
 
-    /// Tells where the image is read, for whoever looks for what lies at an offset.
+    /// The trace of reads, with which one can find the use of an offset.
     pub fn trace(&self) -> &Trace {
         &self.trace
     }
 
-    /// Length of the image in bytes, as it lies there.
+    /// Length of the file or partition with the image, in bytes.
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// Every name in the image, the root first, a directory before what is in it, and siblings in
-    /// the order of their names' bytes. Names are found to be names, each directory to have one.
+    /// Every name in the image, the root first, a directory before its entries, and siblings in the order of
+    /// their bytes. All names are valid file names, and every directory has exactly one.
     pub fn entries(&self) -> Result<Vec<Entry>, FilesystemError> {
         let mut entries = match &self.reader {
             Reader::Erofs(reader) => reader.entries().map_err(|source| self.erofs(source))?,
@@ -127,7 +126,7 @@ impl<R: Read + Seek + Send> Filesystem<R> {
         entries.sort_by(|a, b| a.path.iter().cmp(b.path.iter()));
         if let Some(pair) = entries.windows(2).find(|pair| pair[0].path == pair[1].path) {
             let path = pair[1].path.clone();
-            return Err(FilesystemError::Structure { path, defect: "its directory has the name twice" });
+            return Err(FilesystemError::Structure { path, defect: "its directory contains the name twice" });
         }
         Ok(entries)
     }
@@ -150,8 +149,8 @@ impl<R: Read + Seek + Send> Filesystem<R> {
         Ok(FileReader { inner, entry, image: self, found: 0 })
     }
 
-    /// Passes on the content of a regular file that [`entries`](Self::entries) listed, in pieces.
-    /// It is as long as the entry says, or an error.
+    /// Passes the content of a regular file that [`entries`](Self::entries) listed to `take`, in pieces.
+    /// It is exactly as long as the entry claims, or an error is returned.
     pub fn content<E: From<FilesystemError>>(
         &self,
         entry: &Entry,
@@ -167,8 +166,8 @@ impl<R: Read + Seek + Send> Filesystem<R> {
         }
     }
 
-    /// The whole content of the regular file at `path`, if it has no more than `limit` bytes;
-    /// `None` if the image has no such path. Links are not followed.
+    /// The content of the regular file at `path`, which may have at most `limit` bytes; `None` if the image
+    /// has no such path. Links are not followed.
     pub fn read(&self, path: impl AsRef<Path>, limit: u64) -> Result<Option<Vec<u8>>, FilesystemError> {
         match &self.reader {
             Reader::Erofs(reader) => reader.read(path, limit).map_err(|source| self.erofs(source)),
@@ -184,8 +183,8 @@ impl<R: Read + Seek + Send> Filesystem<R> {
         }
     }
 
-    /// The extended attributes of what is at `path`, by full name; `None` if the image has no
-    /// such path. Links are not followed.
+    /// The extended attributes at `path`, by full name; `None` if the image has no such path. Links are not
+    /// followed.
     pub fn xattrs(&self, path: impl AsRef<Path>) -> Result<Option<Xattrs>, FilesystemError> {
         match &self.reader {
             Reader::Erofs(reader) => reader.xattrs(path).map_err(|source| self.erofs(source)),
@@ -216,7 +215,7 @@ impl<R: Read + Seek + Send> Filesystem<R> {
 }
 
 impl<R: Read + Seek + Send> FileReader<'_, R> {
-    /// The next bytes, at least one; none at the end, for a buffer that is not empty.
+    /// Reads the next bytes. Returns 0 only at the end or for an empty buffer.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, FilesystemError> {
         let read = loop {
             let read = match &mut self.inner {
@@ -261,13 +260,13 @@ impl<R: Read + Seek + Send> fmt::Debug for Filesystem<R> {
     }
 }
 
-/// Sound, and of no use in an image.
+/// The error for a socket, which is valid but useless in an image.
 fn socket(format: Format, path: &Path) -> FilesystemError {
-    FilesystemError::Unsupported { format, what: format!("has a socket, /{}", path.display()) }
+    FilesystemError::Unsupported { format, what: format!("contains a socket, /{}", path.display()) }
 }
 
-/// A name that leads elsewhere would be followed by whoever joins it to a directory. A directory
-/// with two names is a loop, or would be written out as often as it is named.
+/// Rejects names that would leave a directory they are joined to, and directories with two names, which are
+/// loops or would be extracted once for each name.
 fn check_names(entries: &[Entry]) -> Result<(), FilesystemError> {
     let mut directories = std::collections::HashSet::new();
     for entry in entries {
@@ -276,7 +275,7 @@ fn check_names(entries: &[Entry]) -> Result<(), FilesystemError> {
             return refuse(defect);
         }
         if entry.kind == EntryKind::Directory && !directories.insert(entry.inode) {
-            return refuse("the directory has another name too");
+            return refuse("the directory has more than one name");
         }
     }
     Ok(())

@@ -1,9 +1,9 @@
-//! The file system formats of images.
+//! The file system formats of images, with the magic numbers that identify them.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A file system format that images have.
+/// A file system format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Format {
     /// EROFS.
@@ -13,18 +13,18 @@ pub enum Format {
     Squashfs,
 }
 
-/// A text that names no format.
+/// The name of an unknown format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no image format is called {name:?}")]
+#[error("unknown image format {name:?}")]
 pub struct UnknownFormat {
     name: String,
 }
 
 impl Format {
-    /// All of them.
+    /// All formats.
     pub const ALL: [Self; 2] = [Self::Erofs, Self::Squashfs];
 
-    /// Its name, as it stands in a catalog.
+    /// Its name, as in a catalog.
     pub fn name(self) -> &'static str {
         match self {
             Self::Erofs => "erofs",
@@ -32,7 +32,23 @@ impl Format {
         }
     }
 
-    /// What else unpacks such images.
+    /// Offset of the superblock in an image, in bytes. EROFS leaves the first KiB to boot loaders.
+    pub(crate) const fn superblock_offset(self) -> usize {
+        match self {
+            Self::Erofs => 1024,
+            Self::Squashfs => 0,
+        }
+    }
+
+    /// The first four bytes of the superblock, little-endian.
+    pub(crate) const fn magic(self) -> u32 {
+        match self {
+            Self::Erofs => 0xe0f5_e1e2,
+            Self::Squashfs => 0x7371_7368,
+        }
+    }
+
+    /// Another program that can extract such images.
     pub(crate) fn tool(self) -> &'static str {
         match self {
             Self::Erofs => "fsck.erofs --extract",
@@ -42,9 +58,9 @@ impl Format {
 }
 
 impl UnknownFormat {
-    /// What the reader can do about it.
+    /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
-        Some(format!("write {}", Format::ALL.map(Format::name).join(" or ")))
+        Some(format!("use {}", Format::ALL.map(Format::name).join(" or ")))
     }
 }
 
@@ -68,12 +84,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn formats_read_as_they_are_shown() {
+    fn formats_parse_from_their_display() {
         for format in Format::ALL {
             assert_eq!(format.to_string().parse(), Ok(format));
         }
         let error = "ext4".parse::<Format>().unwrap_err();
-        assert_eq!(error.to_string(), "no image format is called \"ext4\"");
-        assert_eq!(error.hint().unwrap(), "write erofs or squashfs");
+        assert_eq!(error.to_string(), "unknown image format \"ext4\"");
+        assert_eq!(error.hint().unwrap(), "use erofs or squashfs");
     }
 }

@@ -46,4 +46,5 @@ pub use guid::{Guid, InvalidGuid};
 pub use table::{Partition, Sector, Table};
 pub use writer::{Layout, New};
 
+pub(crate) use format::MAGIC;
 pub(crate) use writer::first_place;

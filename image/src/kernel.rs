@@ -1,4 +1,4 @@
-//! The oldest kernel an image is meant for.
+//! The oldest kernel that an image must support.
 
 mod floor;
 
@@ -7,45 +7,39 @@ use std::str::FromStr;
 
 pub use floor::{Floor, FloorError, PROFILES, Profile};
 
-/// A kernel version as a floor: major and minor number.
+/// A kernel version: major and minor number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Kernel {
     major: u16,
     minor: u16,
 }
 
-/// A text that says no kernel an image can be made for.
+/// Not a kernel version, or one that images do not support.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum KernelError {
-    /// It is no version, and no system either where that is taken.
     #[error("{text:?} is not a kernel version such as 5.15")]
-    Version {
-        /// The text.
-        text: String,
-    },
-    /// No codec of any format is for so old a kernel.
-    #[error("images are made for kernel {} and later, not for {kernel}", Kernel::DEFAULT)]
-    TooOld {
-        /// The version.
-        kernel: Kernel,
-    },
+    Version { text: String },
+    #[error("kernel {kernel} is not supported: images require kernel {} or later", Kernel::DEFAULT)]
+    TooOld { kernel: Kernel },
 }
 
 impl KernelError {
-    /// What the reader can do about it.
+    /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         let names: Vec<_> = PROFILES.iter().map(|profile| profile.name).collect();
         Some(match self {
-            Self::Version { .. } => format!("or write one of {}", names.join(", ")),
+            Self::Version { .. } => format!("use a version or one of {}", names.join(", ")),
             Self::TooOld { .. } => {
-                "name that one or a later one: older kernels lack what images and nodes need".to_owned()
+                "use that version or a later one: older kernels lack features that images and nodes need"
+                    .to_owned()
             }
         })
     }
 }
 
 impl Kernel {
-    /// What images are meant for unless told otherwise.
+    /// The oldest kernel that images support by default.
     pub const DEFAULT: Self = Self { major: 5, minor: 15 };
 }
 
@@ -65,13 +59,13 @@ impl FromStr for Kernel {
         };
         let version = || {
             let (major, rest) = text.split_once('.')?;
-            // `uname -r` goes on with a patch level, and with what a distribution adds: 6.12.48+deb13-amd64
+            // `uname -r` may have a patch level and a suffix of the distribution: 6.12.48+deb13-amd64
             let end = rest.find(['.', '-', '+']).unwrap_or(rest.len());
             let (minor, rest) = rest.split_at(end);
-            let goes_on =
+            let is_complete =
                 rest.strip_prefix('.').is_none_or(|patch| patch.starts_with(|c: char| c.is_ascii_digit()));
             let version = (number(major)?, number(minor)?);
-            goes_on.then_some(version)
+            is_complete.then_some(version)
         };
         version().map(Self::from).ok_or_else(|| KernelError::Version { text: text.to_owned() })
     }
@@ -88,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn floors_compare_as_numbers() {
+    fn versions_compare_as_numbers() {
         let kernel = |text: &str| text.parse::<Kernel>().unwrap();
         assert!(kernel("5.15") < kernel("6.1"));
         assert!(kernel("6.1") < kernel("6.10"));
@@ -97,14 +91,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_floor_is_refused() {
+    fn invalid_versions_are_rejected() {
         for text in ["", "6", "6.", ".1", "6.1.", "6.1.x", "6.1x", "6..1", "+6.1", "6.x", "70000.1"] {
             assert!(text.parse::<Kernel>().is_err(), "{text:?}");
         }
     }
 
     #[test]
-    fn what_uname_says_is_a_floor() {
+    fn the_output_of_uname_is_accepted() {
         for (text, shown) in [
             ("6.12.3", "6.12"),
             ("6.1.0-56-cloud-amd64", "6.1"),

@@ -1,7 +1,7 @@
-//! The bytes of an image: the tree that goes in, the codecs, and the formats that come out.
+//! Reads and writes image files: file trees, codecs, file systems, partition tables, verity and signatures.
 //!
-//! The same tree gives the same bytes on any machine, with any number of threads. Nothing here
-//! calls an external program, and no parser of outside bytes opens a file by itself.
+//! The same tree gives the same bytes on any machine, with any number of threads. Nothing here runs an
+//! external program, and no parser of untrusted bytes opens a file.
 
 pub mod codec;
 mod crc;

@@ -1,5 +1,5 @@
-//! Runs jobs on several threads and hands over their results in the order of the jobs, with a
-//! bounded number of results waiting.
+//! Runs jobs on several threads and returns their results in the order of the jobs, with a bounded number
+//! of results waiting.
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
@@ -9,8 +9,8 @@ use std::thread;
 /// How many results per thread may wait for an earlier one. Bounds memory.
 const WAITING_PER_THREAD: usize = 2;
 
-/// Does `work` for each of `jobs`, each thread with a state of its own from `state`, and calls
-/// `take` with the results in the order of `jobs`. The first error, in that order, ends it.
+/// Does `work` for each of `jobs`, with one `state` per thread, and calls `take` with the results in the
+/// order of `jobs`. Stops at the first error in that order.
 pub(super) fn ordered<J: Sync, R: Send, S, E: Send>(
     jobs: &[J],
     threads: NonZero<usize>,
@@ -32,7 +32,7 @@ pub(super) fn ordered<J: Sync, R: Send, S, E: Send>(
             });
         }
         let result = jobs.iter().enumerate().try_for_each(|(position, job)| {
-            // Nothing comes only after a thread panicked, and then the scope panics too.
+            // A result is missing only after a thread panicked, and then the scope panics, too.
             shared.result(position).map_or(Ok(()), |result| take(job, result?))
         });
         shared.stop();
@@ -46,9 +46,9 @@ struct Shared<R> {
 }
 
 struct Queue<R> {
-    /// The next job that no thread has.
+    /// The next job that no thread has taken.
     next: usize,
-    /// How many results were handed over.
+    /// How many results were taken.
     taken: usize,
     done: BTreeMap<usize, R>,
     stopped: bool,
@@ -61,7 +61,7 @@ impl<R> Queue<R> {
 }
 
 impl<R> Shared<R> {
-    /// The next job to do, once few enough results wait.
+    /// The next job, as soon as few enough results wait.
     fn claim(&self, jobs: usize, window: usize) -> Option<usize> {
         let mut queue = self.lock();
         loop {
@@ -81,7 +81,7 @@ impl<R> Shared<R> {
         self.changed.notify_all();
     }
 
-    /// The result of one job, once it is there.
+    /// Waits for the result of one job.
     fn result(&self, position: usize) -> Option<R> {
         let mut queue = self.lock();
         loop {
@@ -111,7 +111,7 @@ impl<R> Shared<R> {
     }
 }
 
-/// Wakes the others when a thread panics, who would wait for its result forever.
+/// Wakes the other threads when one panics, which would wait forever for its result.
 struct StopOnPanic<'a, R>(&'a Shared<R>);
 
 impl<R> Drop for StopOnPanic<'_, R> {
@@ -157,14 +157,14 @@ mod tests {
     }
 
     #[test]
-    fn the_first_error_ends_it_after_what_came_before() {
+    fn the_first_error_stops_after_the_results_before_it() {
         let (taken, result) = run(4, Some(50));
         assert_eq!((taken.len(), result), (50, Err(50)));
     }
 
     #[test]
     #[should_panic(expected = "a scoped thread panicked")]
-    fn a_panic_in_a_thread_is_a_panic_and_no_deadlock() {
+    fn a_panic_in_a_thread_does_not_deadlock() {
         let jobs = [1, 2, 3, 4, 5, 6, 7, 8];
         let work =
             |(): &mut (), job: &u32| if *job == 2 { panic!("on purpose") } else { Ok::<u32, ()>(*job) };

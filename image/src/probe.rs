@@ -1,159 +1,129 @@
-//! What kind of image is this? Looks at a few fixed places and nothing else.
+//! Finds out which kind of image a file holds, from magic numbers at a few fixed offsets. Whether the rest
+//! of it is valid is for the readers of each kind to check.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use crate::crc::crc32c;
-use crate::erofs::{MAGIC, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE};
+use crate::format::Format;
+use crate::gpt;
 
-/// Where an EROFS superblock lies.
-const SUPERBLOCK: u64 = SUPERBLOCK_OFFSET as u64;
-
-/// The first bytes of a squashfs image.
-const SQUASHFS_MAGIC: &[u8] = b"hsqs";
-
-/// The first bytes of the second sector of a partitioned disk, whose size may be either.
-const GPT_MAGIC: &[u8] = b"EFI PART";
-
-/// Sizes of a sector that disks with a partition table have.
-const SECTORS: [u64; 2] = [512, 4096];
-
-/// The largest block an EROFS image may claim, as a power of two: 64 KiB.
-const LARGEST_BLOCK_BITS: u8 = 16;
-
-/// Set in an EROFS superblock that carries a checksum.
-const HAS_CHECKSUM: u32 = 1;
+/// How much of an image is looked at, in bytes: a partition table with sectors of 4096 bytes needs the most.
+const HEAD: usize = 4096 + gpt::MAGIC.len();
 
 /// What an image is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// An EROFS filesystem.
-    Erofs(Superblock),
-    /// A squashfs filesystem.
-    Squashfs,
+pub enum ImageKind {
+    /// A file system.
+    Filesystem(Format),
     /// A disk with a GUID partition table.
-    Gpt {
-        /// Size of its sectors in bytes.
-        sector: u64,
-    },
+    Disk,
     /// None of these.
     Unknown,
 }
 
-/// What the superblock of an EROFS image says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Superblock {
-    /// Size of a block in bytes.
-    pub block_size: u64,
-    /// Size of the image in bytes by its own account. A file that is shorter is incomplete.
-    pub size: u64,
-    /// Modification time of what has none of its own, in seconds since 1970.
-    pub timestamp: u64,
-    /// The filesystem's UUID.
-    pub uuid: [u8; 16],
-    /// Features that a kernel must know to mount it.
-    pub features: u32,
-    /// What the checksum says.
-    pub checksum: Checksum,
-}
-
-/// What the checksum of a superblock says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Checksum {
-    /// There is none.
-    Absent,
-    /// It is right.
-    Valid,
-    /// It is wrong, or the block it covers is cut short.
-    Wrong,
-}
-
-/// Why an image could not be looked at.
+/// The start of an image could not be read.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read the image at offset {offset}")]
 pub struct ProbeError {
-    /// Where it was to be read.
+    /// Where the read began, in bytes.
     pub offset: u64,
-    /// Why not.
+    /// What the system reported.
     pub source: io::Error,
 }
 
-/// Finds out what `image` is. Whatever it holds, the answer costs a few reads.
-pub fn probe(image: &mut (impl Read + Seek)) -> Result<Kind, ProbeError> {
-    if read(image, 0, SQUASHFS_MAGIC.len())? == SQUASHFS_MAGIC {
-        return Ok(Kind::Squashfs);
+/// Tells what `image` holds, from its first few KiB. Leaves the position anywhere. An open file can be probed
+/// as `&mut &file`.
+pub fn probe(image: &mut (impl Read + Seek)) -> Result<ImageKind, ProbeError> {
+    let mut head = Vec::with_capacity(HEAD);
+    image
+        .seek(SeekFrom::Start(0))
+        .and_then(|_| image.take(HEAD as u64).read_to_end(&mut head))
+        .map_err(|source| ProbeError { offset: 0, source })?;
+    Ok(identify(&head))
+}
+
+/// The kind of an image that begins with `head`. A partition table counts more than a file system in the space
+/// before the first partition or around the table, so that all programs see the same image.
+fn identify(head: &[u8]) -> ImageKind {
+    let has = |offset: usize, magic: &[u8]| head.get(offset..).is_some_and(|rest| rest.starts_with(magic));
+    let is_disk = gpt::Sector::ALL
+        .iter()
+        .any(|sector| has(usize::try_from(sector.size()).expect("at most 4096 bytes"), gpt::MAGIC));
+    let is_format = |format: &Format| has(format.superblock_offset(), &format.magic().to_le_bytes());
+    match Format::ALL.into_iter().find(is_format) {
+        _ if is_disk => ImageKind::Disk,
+        Some(format) => ImageKind::Filesystem(format),
+        None => ImageKind::Unknown,
     }
-    let superblock = read(image, SUPERBLOCK, SUPERBLOCK_SIZE)?;
-    if let Some(kind) = erofs(image, &superblock)? {
-        return Ok(Kind::Erofs(kind));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    fn image(magics: &[(usize, &[u8])]) -> Vec<u8> {
+        let mut image = vec![0; 8192];
+        for (offset, magic) in magics {
+            image[*offset..offset + magic.len()].copy_from_slice(magic);
+        }
+        image
     }
-    for sector in SECTORS {
-        if read(image, sector, GPT_MAGIC.len())? == GPT_MAGIC {
-            return Ok(Kind::Gpt { sector });
+
+    #[test]
+    fn each_kind_is_recognised_by_its_magic_number() {
+        const EROFS: &[u8] = &[0xe2, 0xe1, 0xf5, 0xe0];
+        let (erofs, squashfs) =
+            (ImageKind::Filesystem(Format::Erofs), ImageKind::Filesystem(Format::Squashfs));
+        for (magics, kind) in [
+            (&[(1024, EROFS)][..], erofs),
+            (&[(0, b"hsqs")], squashfs),
+            (&[(512, b"EFI PART")], ImageKind::Disk),
+            (&[(4096, b"EFI PART")], ImageKind::Disk),
+            (&[(512, b"EFI PART"), (1024, EROFS)], ImageKind::Disk),
+            (&[(0, b"hsqs"), (4096, b"EFI PART")], ImageKind::Disk),
+            (&[(0, b"hsqs"), (1024, EROFS)], erofs),
+            (&[(1, b"hsqs")], ImageKind::Unknown),
+            (&[(1020, EROFS)], ImageKind::Unknown),
+            (&[], ImageKind::Unknown),
+        ] {
+            assert_eq!(probe(&mut Cursor::new(image(magics))).unwrap(), kind, "{magics:?}");
         }
     }
-    Ok(Kind::Unknown)
-}
 
-fn erofs(image: &mut (impl Read + Seek), bytes: &[u8]) -> Result<Option<Superblock>, ProbeError> {
-    let field = Field(bytes);
-    if bytes.len() < SUPERBLOCK_SIZE || field.u32(0) != MAGIC {
-        return Ok(None);
-    }
-    let block_bits = bytes[12];
-    if !(9..=LARGEST_BLOCK_BITS).contains(&block_bits) {
-        return Ok(None);
-    }
-    let block_size = 1 << block_bits;
-    let mut uuid = [0; 16];
-    uuid.copy_from_slice(&bytes[48..64]);
-    let checksum = if field.u32(8) & HAS_CHECKSUM == 0 {
-        Checksum::Absent
-    } else {
-        checksum(image, block_size, field.u32(4))?
-    };
-    Ok(Some(Superblock {
-        block_size,
-        size: u64::from(field.u32(36)) * block_size,
-        timestamp: field.u64(24),
-        uuid,
-        features: field.u32(80),
-        checksum,
-    }))
-}
-
-/// The checksum covers the block from the superblock on, with zeros in its own place.
-fn checksum(image: &mut (impl Read + Seek), block: u64, expected: u32) -> Result<Checksum, ProbeError> {
-    let length = if block > SUPERBLOCK { block - SUPERBLOCK } else { block };
-    let length = usize::try_from(length).expect("the caller has checked the size of a block");
-    let mut bytes = read(image, SUPERBLOCK, length)?;
-    if bytes.len() < length {
-        return Ok(Checksum::Wrong);
-    }
-    bytes[4..8].fill(0);
-    Ok(if crc32c(&bytes) == expected { Checksum::Valid } else { Checksum::Wrong })
-}
-
-/// Up to `length` bytes from `offset` on; fewer at the end.
-fn read(image: &mut (impl Read + Seek), offset: u64, length: usize) -> Result<Vec<u8>, ProbeError> {
-    let mut bytes = Vec::with_capacity(length);
-    image
-        .seek(SeekFrom::Start(offset))
-        .and_then(|_| image.take(length as u64).read_to_end(&mut bytes))
-        .map_err(|source| ProbeError { offset, source })?;
-    Ok(bytes)
-}
-
-/// Little-endian fields of bytes that are known to be long enough.
-struct Field<'a>(&'a [u8]);
-
-impl Field<'_> {
-    fn u32(&self, offset: usize) -> u32 {
-        let mut bytes = [0; 4];
-        bytes.copy_from_slice(&self.0[offset..offset + 4]);
-        u32::from_le_bytes(bytes)
+    #[test]
+    fn a_short_image_is_unknown() {
+        for length in [0, 1, 3, 512, 1026] {
+            let mut image = image(&[(1024, &[0xe2, 0xe1, 0xf5, 0xe0])]);
+            image.truncate(length);
+            assert_eq!(probe(&mut Cursor::new(image)).unwrap(), ImageKind::Unknown, "{length}");
+        }
     }
 
-    fn u64(&self, offset: usize) -> u64 {
-        u64::from(self.u32(offset)) | u64::from(self.u32(offset + 4)) << 32
+    #[test]
+    fn an_unreadable_image_is_an_error() {
+        /// A disk that cannot be read.
+        struct Broken;
+
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::PermissionDenied.into())
+            }
+        }
+
+        impl Seek for Broken {
+            fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
+                Ok(0)
+            }
+        }
+
+        assert_eq!(probe(&mut Broken).unwrap_err().to_string(), "cannot read the image at offset 0");
+    }
+
+    #[test]
+    fn an_open_file_can_be_probed_and_is_left_open() {
+        let file = tempfile::tempfile().unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, b"hsqs", 0).unwrap();
+        assert_eq!(probe(&mut &file).unwrap(), ImageKind::Filesystem(Format::Squashfs));
     }
 }

@@ -1,73 +1,73 @@
-//! How far the making of an image has come, for another thread to look at.
+//! Progress of writing an image, which another thread can poll.
 //!
-//! Readers of archives and writers of images count what they have done; counting costs nothing worth measuring and waits for nobody.
+//! Readers of archives and writers of images count the bytes they have processed. Counting is cheap and never
+//! blocks.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What is done at the moment. An image goes through them in this order, and may leave some out.
+/// A stage of writing an image. Stages follow in this order, and some may be skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
-    /// Reading a compressed archive, which is counted as it lies there.
+    /// Reading a compressed archive; compressed bytes are counted.
     Reading,
-    /// Looking for files that are equal.
+    /// Looking for files with the same content.
     Comparing,
     /// Compressing content.
     Compressing,
-    /// Compressing small files and the ends of files, in one.
+    /// Compressing small files and the ends of files together.
     Packing,
-    /// Going through the image before it is written, to name it.
+    /// Computing the UUID of the image before it is written.
     Measuring,
     /// Writing the image.
     Writing,
 }
 
-/// Where it is.
+/// The current stage and how much of it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// What is done.
+    /// The current stage.
     pub stage: Stage,
-    /// How many bytes of this stage are done.
+    /// Bytes done in this stage.
     pub done: u64,
-    /// How many bytes there are to do in this stage.
+    /// All bytes of this stage.
     pub total: u64,
 }
 
-/// A counter that a writer and whoever watches it share: clones count together.
+/// A counter shared by a writer and a display: clones count together.
 #[derive(Clone, Debug, Default)]
 pub struct Progress(Arc<Counter>);
 
 #[derive(Debug, Default)]
 struct Counter {
-    /// The stage, and how many bytes it has.
+    /// The stage and its total number of bytes.
     stage: Mutex<Option<(Stage, u64)>>,
     done: AtomicU64,
 }
 
 impl Progress {
-    /// Where it is; `None` before anything has begun.
+    /// The current position; `None` before the first stage.
     pub fn position(&self) -> Option<Position> {
         let stage = self.stage();
-        // Read while the stage is held, so that it is this stage's.
+        // Read while the stage is locked, so that both belong together.
         let done = self.0.done.load(Ordering::Relaxed);
         stage.map(|(stage, total)| Position { stage, done, total })
     }
 
-    /// Begins a stage that has `total` bytes to do.
+    /// Begins a stage of `total` bytes.
     pub(crate) fn begin(&self, stage: Stage, total: u64) {
         let mut current = self.stage();
         let done = self.0.done.load(Ordering::Relaxed);
-        // A writer that failed leaves a stage unfinished, and the next one begins anew. A file that is read may
-        // have grown.
+        // A writer that failed leaves a stage unfinished. A file that is being read may have grown.
         debug_assert!(
             current.is_none_or(|(last, total)| stage <= last || last == Stage::Reading || done == total),
-            "{current:?} ends with {done} bytes"
+            "{current:?} ended with {done} bytes"
         );
         *current = Some((stage, total));
         self.0.done.store(0, Ordering::Relaxed);
     }
 
-    /// So many bytes more are done.
+    /// Counts `bytes` more as done.
     pub(crate) fn add(&self, bytes: u64) {
         self.0.done.fetch_add(bytes, Ordering::Relaxed);
     }
@@ -86,11 +86,11 @@ mod tests {
     use crate::tree::{Metadata, Tree};
     use crate::{erofs, squashfs};
 
-    /// Looks at the counter whenever something is written.
+    /// Records the position at each write.
     #[derive(Default)]
-    struct Looking(Progress, Vec<Position>);
+    struct Recorder(Progress, Vec<Position>);
 
-    impl Write for Looking {
+    impl Write for Recorder {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.1.extend(self.0.position());
             Ok(bytes.len())
@@ -101,7 +101,7 @@ mod tests {
         }
     }
 
-    /// Large files, equal ones, small ones, and content that does not shrink.
+    /// Large, equal and small files, and incompressible content.
     fn tree() -> Tree {
         let mut tree = Tree::new();
         let file = || Metadata::new(0o644);
@@ -124,11 +124,11 @@ mod tests {
         tree
     }
 
-    /// That every other stage comes to its end is asserted where the next one begins.
+    /// `begin` asserts that every earlier stage was finished.
     #[test]
-    fn what_is_counted_is_the_image_in_the_end() {
+    fn the_last_stage_counts_the_size_of_the_image() {
         let tree = tree();
-        let check = |out: &Looking, size: u64| {
+        let check = |out: &Recorder, size: u64| {
             let end = Position { stage: Stage::Writing, done: size, total: size };
             assert_eq!(out.0.position(), Some(end));
             assert!(out.1.iter().all(|seen| seen.stage == Stage::Writing && seen.done < size));
@@ -136,7 +136,7 @@ mod tests {
         };
         let threads = NonZero::new(2);
         for (codec, kernel) in [("none", "5.15"), ("lz4", "5.15"), ("zstd:3", "6.12")] {
-            let mut out = Looking::default();
+            let mut out = Recorder::default();
             let (kernel, progress) = (kernel.parse().unwrap(), out.0.clone());
             let options = erofs::Options::new(codec.parse().unwrap(), 0);
             let options = erofs::Options { kernel, threads, progress, ..options };
@@ -145,7 +145,7 @@ mod tests {
             check(&out, size);
         }
         for codec in ["none", "zstd:3"] {
-            let mut out = Looking::default();
+            let mut out = Recorder::default();
             let options = squashfs::Options::new(codec.parse().unwrap(), 0);
             let options = squashfs::Options { threads, progress: out.0.clone(), ..options };
             let size = squashfs::write(&tree, &options, &mut out).unwrap().size;

@@ -33,7 +33,7 @@
 //! let mut broken = image;
 //! broken[5 * 4096 + 17] ^= 1;
 //! let error = verifier.verify(&mut Cursor::new(&broken)).unwrap_err();
-//! assert_eq!(error.to_string(), "the block at offset 20480 of the image is not what its hash says");
+//! assert_eq!(error.to_string(), "the block at offset 20480 of the image does not match its hash");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

@@ -96,7 +96,7 @@ fn file_changes() -> Result<()> {
             let tree = Tree::from_directory(directory.path(), &Rules::default())?;
             change(&path)?;
             let error = refused(erofs::write(&tree, &sample::options(setting, 0)?, io::sink()))?;
-            let said = "cannot put /usr/lib/library.so into the image";
+            let said = "cannot add /usr/lib/library.so to the image";
             ensure!(error.to_string() == said, "{setting}, {size} bytes: {error}");
             let source = error.source().context("a cause")?.to_string();
             ensure!(source.contains(&path.display().to_string()), "{setting}, {size} bytes: {source}");

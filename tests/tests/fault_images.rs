@@ -105,8 +105,8 @@ fn codec() -> Result<()> {
         (
             "6.9",
             "zstd",
-            "error: zstd needs kernel 6.10, this is baked for 6.9 and later\n\
-             hint: say that kernel 6.10 is the oldest one, or use lz4hc\n",
+            "error: zstd needs kernel 6.10 or later, but the target is 6.9\n\
+             hint: pass --kernel 6.10 or use lz4hc\n",
         ),
     ];
     for (kernel, codec, expected) in cases {
@@ -137,8 +137,8 @@ fn socket() -> Result<()> {
     let path = path.display();
     ensure!(
         told == format!(
-            "error: cannot stage the files: {path}: is a socket, which an image cannot hold\n\
-             hint: remove {path} or keep it out of the directory\n"
+            "error: cannot stage the files: {path} is a socket, which an image cannot contain\n\
+             hint: remove or exclude {path}\n"
         ),
         "{told}"
     );
@@ -169,11 +169,11 @@ fn archive() -> Result<()> {
     let whole = tar("usr/share/x", b"content");
     for (name, bytes, words) in [
         ("absolute", tar("/etc/passwd", b""), "/etc/passwd: is not a path below the root of a tree"),
-        ("above", tar("usr/../../x", b""), "it has a .. in it"),
+        ("above", tar("usr/../../x", b""), "it contains .."),
         ("short", whole[..whole.len() - 1200].to_vec(), "the archive ends at offset "),
         ("text", b"no archive at all".to_vec(), "the archive ends at offset 17, in the middle of an entry"),
         ("zeros", vec![7; 5000], "no tar header at offset 0: "),
-        ("cut", vec![0x1f, 0x8b, 8, 0], "cannot unpack the gzip data at offset 4: they end too early"),
+        ("cut", vec![0x1f, 0x8b, 8, 0], "cannot decompress the gzip data at offset 4: unexpected end"),
         ("packed", b"BZh91AY&SY".to_vec(), "it is compressed with bzip2"),
     ] {
         desk.write(name, &bytes)?;
@@ -207,9 +207,9 @@ fn changing() -> Result<()> {
     })?;
     ensure!(
         told == format!(
-            "error: cannot write the image x.raw: cannot put /usr/share/changing into the image: {} changed \
+            "error: cannot write the image x.raw: cannot add /usr/share/changing to the image: {} changed \
              while it was read: something wrote to it\n\
-             hint: something writes to the tree; make the image again when that has ended\n",
+             hint: something is writing to the tree; retry when it has finished\n",
             path.display()
         ),
         "{told}"

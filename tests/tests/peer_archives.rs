@@ -143,19 +143,19 @@ fn cut(tool: &str, script: &str) -> Result<()> {
     for length in places {
         fs::write(desk.path("cut"), &whole[..length])?;
         let told = desk.refused("cut")?;
-        let words = format!("cannot unpack the {tool} data at offset {length}: they end too early\nhint: ");
+        let words = format!("cannot decompress the {tool} data at offset {length}: unexpected end\nhint: ");
         ensure!(told.contains(&words), "cut to {length}: {told}");
     }
     fs::write(desk.path("more"), [&whole[..], b"\n"].concat())?;
     let told = desk.refused("more")?;
-    let words = format!("the {tool} data at offset {}: something else follows them\n", whole.len());
+    let words = format!("the {tool} data at offset {}: trailing data\n", whole.len());
     ensure!(told.contains(&words), "{told}");
     for at in [whole.len() / 3, whole.len() / 2, last - 40] {
         let mut damaged = whole.clone();
         damaged[at] ^= 0x10;
         fs::write(desk.path("damaged"), damaged)?;
         let told = desk.refused("damaged")?;
-        ensure!(told.contains(&format!("cannot unpack the {tool} data at offset ")), "{at}: {told}");
+        ensure!(told.contains(&format!("cannot decompress the {tool} data at offset ")), "{at}: {told}");
     }
     Ok(())
 }
@@ -164,7 +164,7 @@ fn foreign(tool: &str, script: &str) -> Result<()> {
     let desk = Desk::new()?;
     desk.shell(&format!("{script} >archive"))?;
     let told = desk.refused("archive")?;
-    ensure!(told.contains(tool) && told.contains("hint: unpack it first, with "), "{told}");
+    ensure!(told.contains(tool) && told.contains("hint: decompress it first with "), "{told}");
     Ok(())
 }
 
@@ -172,7 +172,7 @@ fn memory() -> Result<()> {
     let desk = Desk::new()?;
     desk.shell("xz --lzma2=preset=6,dict=256MiB -c a.tar >archive")?;
     let told = desk.refused("archive")?;
-    ensure!(told.contains("more than 80 MiB of memory\nhint: unpack it first, with xz -dc"), "{told}");
+    ensure!(told.contains("more than 80 MiB of memory\nhint: decompress it first with xz -dc"), "{told}");
     // And so it is.
     desk.shell(&format!(
         "xz -dc archive | {} bake --name x --version 1 --arch x86-64 --tree - -o piped.raw 2>said",

@@ -289,7 +289,7 @@ fn judged() -> Result<()> {
         }
         for (command, options, what) in [
             ("smime", &["-nocerts"][..], "signed attributes"),
-            ("smime", &["-noattr", "-nodetach"], "its content inside"),
+            ("smime", &["-noattr", "-nodetach"], "its content attached"),
             ("cms", &["-noattr", "-keyid"], "a signer without issuer and serial number"),
             ("smime", &["-noattr", "-signer", "certificate", "-inkey", "key"], "several signers"),
         ] {

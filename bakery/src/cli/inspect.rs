@@ -9,8 +9,8 @@ use serde::Serialize;
 use sysext_image::ddi;
 use sysext_image::dump::escape;
 use sysext_image::entry::{Entry, EntryKind};
+use sysext_image::filesystem::Checksum;
 use sysext_image::filesystem::Facts;
-use sysext_image::probe::Checksum;
 use sysext_manifests::digest::Sha256;
 
 use crate::inspect::extension_release::{self, Release};

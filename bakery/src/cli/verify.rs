@@ -7,9 +7,9 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use sysext_image::dump::escape;
 use sysext_image::entry::{Entry, EntryKind};
+use sysext_image::filesystem::Checksum;
 use sysext_image::filesystem::{FilesystemError, Limits};
 use sysext_image::pkcs7::Certificate;
-use sysext_image::probe::Checksum;
 
 use super::progress::Progress;
 use crate::inspect::extension_release;

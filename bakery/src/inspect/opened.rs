@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sysext_image::Filesystem;
 use sysext_image::ddi;
 use sysext_image::filesystem::FilesystemError;
-use sysext_image::probe::{self, Kind, ProbeError};
+use sysext_image::probe::{ImageKind, ProbeError, probe};
 
 /// Where the bytes of a file system come from: a file, or a partition in it.
 pub(crate) trait Source: Read + Seek + Send {}
@@ -62,15 +62,14 @@ impl Opened {
             return Err(OpenError::NotAFile { path: path.to_owned() });
         }
         let mut file = File::open(path).map_err(failed)?;
-        let kind =
-            probe::probe(&mut file).map_err(|source| OpenError::Probe { path: path.to_owned(), source })?;
+        let kind = probe(&mut file).map_err(|source| OpenError::Probe { path: path.to_owned(), source })?;
         let (source, disk): (Box<dyn Source>, _) = match kind {
-            Kind::Gpt { .. } => {
+            ImageKind::Disk => {
                 let disk = ddi::Reader::open(file)
                     .map_err(|source| OpenError::Disk { path: path.to_owned(), source })?;
                 (Box::new(disk.filesystem()), Some(disk))
             }
-            Kind::Erofs(_) | Kind::Squashfs | Kind::Unknown => (Box::new(file), None),
+            ImageKind::Filesystem(_) | ImageKind::Unknown => (Box::new(file), None),
         };
         let filesystem = Filesystem::open(source)
             .map_err(|source| OpenError::Filesystem { path: path.to_owned(), source })?;

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use sysext_image::filesystem::{FilesystemError, Limits, ToTreeError};
-use sysext_image::probe::{self, Kind, ProbeError};
+use sysext_image::probe::{ImageKind, ProbeError, probe};
 use sysext_image::tree::{Rules, TarError, TreeError};
 use sysext_image::{Progress, Tree};
 
@@ -72,9 +72,8 @@ pub(super) fn read(path: &Path, progress: &Progress) -> Result<Tree, SourceError
         return Err(SourceError::Neither { path: path.to_owned() });
     }
     let mut file = File::open(path).map_err(failed)?;
-    let kind =
-        probe::probe(&mut file).map_err(|source| SourceError::Probe { path: path.to_owned(), source })?;
-    if kind == Kind::Unknown {
+    let kind = probe(&mut file).map_err(|source| SourceError::Probe { path: path.to_owned(), source })?;
+    if kind == ImageKind::Unknown {
         return Tree::from_tar_file(file, path, &rules, &scratch, progress).map_err(tar);
     }
     let image = Opened::open(path).map_err(SourceError::Image)?;

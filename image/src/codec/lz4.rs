@@ -1,28 +1,27 @@
-//! LZ4, fast or strong. Either encoder can fill an output of fixed size.
+//! The two LZ4 encoders. Both can fill an output of fixed size.
 
 use lzzzz::{lz4, lz4_hc};
 
 use super::LibraryError;
 
-/// The lowest level of the strong encoder; below it the library switches to another one.
+/// The lowest level of the high-compression encoder; below it the library uses another one.
 pub(super) const FIRST: u8 = 3;
 
-/// The highest level, with the optimal parser.
+/// The highest level, which uses the optimal parser.
 pub(super) const LAST: u8 = 12;
 
-/// An encoder.
+/// An LZ4 encoder.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Lz4 {
-    /// The fast one.
+    /// The fast encoder.
     Fast,
-    /// The strong one, with a level.
+    /// The high-compression encoder, with its level.
     Strong(u8),
 }
 
 impl Lz4 {
-    /// Fills `output` with as much of `input` as goes in. Returns how many bytes were read and
-    /// how many written. Both are above zero for an input that is not empty and an output of at
-    /// least one block.
+    /// Compresses as much of `input` as fits into `output`. Returns the number of bytes read and written.
+    /// Both are above zero if `input` is not empty and `output` has at least one block.
     pub(crate) fn fill(self, input: &[u8], output: &mut [u8]) -> Result<(usize, usize), LibraryError> {
         match self {
             Self::Fast => lz4::compress_fill(input, output),

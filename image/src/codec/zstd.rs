@@ -1,5 +1,5 @@
-//! Zstandard with an own table of parameters, so that a new version of the library, which tunes
-//! its levels now and then, does not change what a level means here.
+//! Zstandard with our own table of parameters, so that a new version of the library, which may tune its
+//! levels, does not change the meaning of a level here.
 
 use std::fmt;
 
@@ -11,14 +11,14 @@ use super::LibraryError;
 /// The lowest level.
 pub(super) const FIRST: u8 = 1;
 
-/// The highest level; higher ones of the library only help with inputs larger than a cluster.
+/// The highest level. Higher levels of the library only help with inputs larger than a cluster.
 pub(super) const LAST: u8 = 19;
 
-/// log2 of the window in bytes. Clusters hold little more input than this window, and the kernel
-/// allocates a window per stream when it mounts.
+/// log2 of the window in bytes. Clusters contain little more input than this window, and the kernel
+/// allocates a window per stream at mount time.
 pub(crate) const WINDOW_LOG: u8 = 18;
 
-/// Every parameter of the compressor that a level stands for.
+/// All parameters of the compressor for one level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Parameters {
     chain_log: u32,
@@ -75,7 +75,7 @@ impl Parameters {
     }
 }
 
-/// A level, shown with all it stands for.
+/// Displays a level with all its parameters.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Described(pub(crate) u8);
 
@@ -118,7 +118,7 @@ impl Zstd {
         Ok(Self { context })
     }
 
-    /// Compresses all of `input` into one frame; `None` when it does not fit into `output`.
+    /// Compresses all of `input` into one frame. `None` if it does not fit into `output`.
     pub(crate) fn compress(
         &mut self,
         input: &[u8],
@@ -134,13 +134,13 @@ impl Zstd {
         }
     }
 
-    /// Starts a frame. What was started before is forgotten.
+    /// Starts a frame and drops an unfinished one.
     pub(crate) fn begin(&mut self) -> Result<(), LibraryError> {
         self.context.reset(ResetDirective::SessionOnly).map(drop).map_err(failed)
     }
 
-    /// Compresses all of `input` into blocks of the frame that was started; `None` when they do
-    /// not fit into `output`, and then nothing can follow them. [`END`] ends the frame.
+    /// Compresses all of `input` into blocks of the current frame. `None` if they do not fit into `output`:
+    /// then nothing can follow them. [`END`] ends the frame.
     pub(crate) fn extend(&mut self, input: &[u8], output: &mut [u8]) -> Result<Option<usize>, LibraryError> {
         let mut input = InBuffer::around(input);
         let mut output = OutBuffer::around(output);
@@ -150,10 +150,10 @@ impl Zstd {
     }
 }
 
-/// Ends a frame: a last block, with nothing in it.
+/// Ends a frame: an empty last block.
 pub(crate) const END: [u8; 3] = [1, 0, 0];
 
-/// What the library says when the output is full, its only name for the condition in this API.
+/// The message of the library for a full output. This API has no other name for the condition.
 const TOO_SMALL: &str = "Destination buffer is too small";
 
 fn failed(code: usize) -> LibraryError {
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn an_output_that_is_too_small_is_no_error_and_the_next_call_works() {
+    fn a_full_output_is_not_an_error_and_the_next_call_works() {
         let input: Vec<u8> = (0..50_000u32).map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[2]).collect();
         let mut zstd = Zstd::new(3).unwrap();
         assert_eq!(zstd.compress(&input, &mut [0; 100]).unwrap(), None);

@@ -29,7 +29,7 @@ pub enum Architecture {
 
 /// What no image can be for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there are no partition types for the architecture {0:?}, only for x86-64, arm64 and riscv64")]
+#[error("unsupported architecture {0:?}: disk images are only for x86-64, arm64 and riscv64")]
 pub struct UnknownArchitecture(String);
 
 /// Which filesystem a partition belongs to.

@@ -142,7 +142,7 @@ fn find(table: &Table, is_wanted: impl Fn(Kind) -> bool) -> Result<Option<(Parti
         let Some(kind) = Kind::of(partition.kind).filter(|kind| is_wanted(*kind)) else { continue };
         if let Some((first, ..)) = found {
             let what = match kind.role {
-                Role::Data => "filesystems".to_owned(),
+                Role::Data => "file systems".to_owned(),
                 Role::Verity | Role::Signature => kind.to_string(),
             };
             return Err(ReadError::Ambiguous { first: first + 1, second: number + 1, what });
@@ -159,8 +159,7 @@ fn read_signature<R: Read + Seek>(
 ) -> Result<Signature, ReadError> {
     let offset = partition.offset;
     if partition.size > PARTITION_SIZE_MAX {
-        let reason =
-            format!("{} bytes are more than the {PARTITION_SIZE_MAX} that systemd reads", partition.size);
+        let reason = format!("{} bytes exceed the {PARTITION_SIZE_MAX} that systemd reads", partition.size);
         return Err(ReadError::Signature { offset, reason });
     }
     let mut bytes = Vec::new();

@@ -64,10 +64,10 @@ impl Signature {
         let invalid = |at: usize, reason: String| ReadError::Signature { offset: offset + at as u64, reason };
         let end = partition.iter().position(|byte| *byte == 0).unwrap_or(partition.len());
         if let Some(other) = partition[end..].iter().position(|byte| *byte != 0) {
-            return Err(invalid(end + other, "something follows the end of the text".into()));
+            return Err(invalid(end + other, "trailing data after the text".into()));
         }
         let object: Object = serde_json::from_slice(&partition[..end])
-            .map_err(|error| invalid(0, format!("it is not the JSON object that it should be: {error}")))?;
+            .map_err(|error| invalid(0, format!("not the expected JSON object: {error}")))?;
         let hash = |text: &str| text.parse::<RootHash>().map_err(|error| invalid(0, error.to_string()));
         let pkcs7 = STANDARD.decode(&object.signature);
         Ok(Self {

@@ -156,9 +156,9 @@ fn signatures_that_do_not_fit_are_refused() {
         format!("{error}: {:?}", std::error::Error::source(&error).map(ToString::to_string))
     };
     let long = finish(|hash| Signature { root_hash: *hash, fingerprint: None, pkcs7: vec![0; 12300] });
-    assert!(long.starts_with("the signature of the root hash takes 16494 bytes"), "{long}");
+    assert!(long.starts_with("the signature of the root hash has 16494 bytes"), "{long}");
     let other = finish(|_| Signature { root_hash: RootHash([0; 32]), fingerprint: None, pkcs7: Vec::new() });
-    assert!(other.contains("the signature is of another root hash"), "{other}");
+    assert!(other.contains("the signature is for another root hash"), "{other}");
 }
 
 #[test]
@@ -210,20 +210,20 @@ fn partitions_that_do_not_fit_together_are_refused() {
         open(&custom(partitions, 4096, content.as_bytes())).unwrap_err().to_string()
     };
     let none = error(&[(verity, [1; 16])], "");
-    assert_eq!(none, "none of the 1 partitions is a root or usr filesystem for x86-64, arm64 or riscv64");
+    assert_eq!(none, "none of the 1 partitions is a root or usr file system for x86-64, arm64 or riscv64");
     let two = error(&[(data, [1; 16]), (verity, [2; 16]), (data, [3; 16])], "");
-    assert_eq!(two, "partitions 1 and 3 of the disk image both are filesystems");
+    assert_eq!(two, "partitions 1 and 3 of the disk image are both file systems");
     let two = error(&[(data, [1; 16]), (verity, [2; 16]), (verity, [3; 16])], "");
-    assert_eq!(two, "partitions 2 and 3 of the disk image both are root-x86-64-verity");
+    assert_eq!(two, "partitions 2 and 3 of the disk image are both root-x86-64-verity");
 
     let all = [(data, [0x11; 16]), (verity, [0x22; 16]), (signature, [0x33; 16])];
     let object = |hash: &str| format!(r#"{{"rootHash":"{hash}","signature":"AQID","other":[1]}}"#);
     let right = ["11".repeat(16), "22".repeat(16)].concat();
     for (text, reason) in [
-        (String::new(), "at offset 28672: it is not the JSON object that it should be"),
+        (String::new(), "at offset 28672: not the expected JSON object"),
         ("{}".into(), "missing field `rootHash`"),
-        (format!("{}\0x", object(&right)), "at offset 28783: something follows the end of the text"),
-        (object("55"), "at offset 28672: \"55\" is no root hash"),
+        (format!("{}\0x", object(&right)), "at offset 28783: trailing data after the text"),
+        (object("55"), "at offset 28672: invalid root hash \"55\""),
         (object(&right).replace("AQID", "!"), "at offset 28672: the signature is not base64"),
         (object(&"55".repeat(32)), "at offset 28672 is for the root hash 5555"),
     ] {
@@ -238,7 +238,7 @@ fn partitions_that_do_not_fit_together_are_refused() {
     assert!(matches!(reader.verify(), Err(ReadError::Verity { source: VerifyError::Superblock { .. }, .. })));
 
     let large = open(&custom(&all, (4 << 20) + 4096, b"")).unwrap_err().to_string();
-    assert!(large.contains("4198400 bytes are more than the 4194304 that systemd reads"), "{large}");
+    assert!(large.contains("4198400 bytes exceed the 4194304 that systemd reads"), "{large}");
     let lonely = error(&[(data, [1; 16]), (signature, [2; 16])], &object(&right));
     assert_eq!(lonely, "the disk image has no verity partition");
 }

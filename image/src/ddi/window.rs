@@ -57,7 +57,8 @@ impl<R> Seek for Window<R> {
             SeekFrom::End(offset) => self.size().checked_add_signed(offset),
             SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
         };
-        let outside = || io::Error::new(io::ErrorKind::InvalidInput, "a position before the partition");
+        let outside =
+            || io::Error::new(io::ErrorKind::InvalidInput, "seek before the start of the partition");
         self.position = position.ok_or_else(outside)?;
         Ok(self.position)
     }

@@ -124,7 +124,7 @@ impl<W: Write + Seek> Writer<W> {
         let (written, signature) = self.end(|root_hash| {
             let signature = sign(root_hash).map_err(|error| WriteError::Sign(error.into()))?;
             if signature.root_hash != *root_hash {
-                return Err(WriteError::Sign("the signature is of another root hash".into()));
+                return Err(WriteError::Sign("the signature is for another root hash".into()));
             }
             Ok(Some(signature))
         })?;

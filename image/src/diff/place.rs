@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use crate::dump::escape;
 use crate::entry::EntryKind;
-use crate::erofs::SUPERBLOCK_OFFSET;
 use crate::filesystem::{Filesystem, FilesystemError};
 use crate::format::Format;
 
@@ -38,11 +37,11 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |path: &PathBuf| format!("/{}", escape(path.as_os_str().as_encoded_bytes()));
         match self {
-            Self::Superblock(field) => write!(f, "the superblock: {field}"),
-            Self::Inode(path) => write!(f, "the inode of {} or what follows it", shown(path)),
-            Self::Content(path) => write!(f, "the content of {}", shown(path)),
+            Self::Superblock(field) => write!(f, "superblock {field}"),
+            Self::Inode(path) => write!(f, "inode of {} or what follows it", shown(path)),
+            Self::Content(path) => write!(f, "content of {}", shown(path)),
             Self::Metadata => f.write_str("directories, inodes or attributes"),
-            Self::Unused => f.write_str("nothing that is read"),
+            Self::Unused => f.write_str("unused space"),
         }
     }
 }
@@ -53,18 +52,18 @@ type Fields = &'static [(u64, &'static str)];
 const EROFS_FIELDS: Fields = &[
     (0, "magic"),
     (4, "checksum"),
-    (8, "features that need not be known"),
+    (8, "compatible features"),
     (12, "block size"),
-    (13, "length of the superblock"),
+    (13, "length"),
     (14, "root directory"),
     (16, "number of inodes"),
     (24, "time"),
     (36, "number of blocks"),
-    (40, "where inodes begin"),
-    (44, "where shared attributes begin"),
+    (40, "address of the inodes"),
+    (44, "address of the shared attributes"),
     (48, "UUID"),
     (64, "label"),
-    (80, "features that must be known"),
+    (80, "incompatible features"),
     (84, "algorithms"),
     (86, "devices, fragments and prefixes"),
 ];
@@ -90,8 +89,8 @@ const SQUASHFS_FIELDS: Fields = &[
     (26, "number of owners"),
     (28, "version"),
     (32, "root directory"),
-    (40, "number of bytes"),
-    (48, "where tables begin"),
+    (40, "length of the image"),
+    (48, "addresses of the tables"),
 ];
 
 /// Size of the superblock of squashfs in bytes.
@@ -102,7 +101,7 @@ impl Place {
     /// read to find out, up to the file that it belongs to.
     pub fn find<R: Read + Seek + Send>(image: &Filesystem<R>, offset: u64) -> Result<Self, FilesystemError> {
         let (start, end, fields) = match image.facts().format {
-            Format::Erofs => (SUPERBLOCK_OFFSET as u64, EROFS_FIELDS_END, EROFS_FIELDS),
+            Format::Erofs => (Format::Erofs.superblock_offset() as u64, EROFS_FIELDS_END, EROFS_FIELDS),
             Format::Squashfs => (0, SQUASHFS_FIELDS_END, SQUASHFS_FIELDS),
         };
         if let Some(within) = offset.checked_sub(start).filter(|within| *within < end) {

@@ -106,7 +106,7 @@ fn the_first_byte_that_differs_is_placed() {
     let image = opened(&whole);
     let place = |offset| Place::find(&image, offset).unwrap();
     assert_eq!(place(1024 + 30), Place::Superblock("time"));
-    assert_eq!(place(1024 + 50).to_string(), "the superblock: UUID");
+    assert_eq!(place(1024 + 50).to_string(), "superblock UUID");
     assert_eq!(place(0), Place::Unused);
     let compressed = bytes(&tree(), "zstd", 7);
     let parameters = Place::find(&opened(&compressed), 1024 + 128).unwrap();
@@ -115,7 +115,7 @@ fn the_first_byte_that_differs_is_placed() {
     assert_eq!(place(at + 9000), Place::Content("a".into()));
     let root = image.facts().first_inode.unwrap() + image.entries().unwrap()[0].inode * 32;
     assert_eq!(place(root + 8), Place::Inode(PathBuf::new()));
-    assert_eq!(place(root + 8).to_string(), "the inode of / or what follows it");
+    assert_eq!(place(root + 8).to_string(), "inode of / or what follows it");
     let inode = image.entries().unwrap().iter().find(|entry| entry.path.ends_with("c")).unwrap().inode;
     assert_eq!(place(image.facts().first_inode.unwrap() + inode * 32), Place::Inode("d/c".into()));
 

@@ -1,26 +1,28 @@
-//! The structures of EROFS on disk, as writers of little-endian bytes. No logic.
+//! The structures of EROFS on disk, and their encoding as little-endian bytes. No logic.
 //!
 //! Field names and values follow `fs/erofs/erofs_fs.h` of the kernel.
 
-/// Size of a block, the unit of addresses. The only one that every kernel can mount.
+use crate::format::Format;
+
+/// Size of a block, the unit of addresses. The only size that every kernel can mount.
 pub(crate) const BLOCK: u64 = 4096;
 
-/// The same for sizes in memory.
+/// [`BLOCK`] in memory.
 pub(crate) const BLOCK_USIZE: usize = 4096;
 
 /// log2 of the block size.
 pub(crate) const BLOCK_BITS: u8 = 12;
 
-/// Where the superblock lies: the first kibibyte is left to boot sectors.
-pub(crate) const SUPERBLOCK_OFFSET: usize = 1024;
+/// Offset of the superblock in an image, in bytes.
+pub(crate) const SUPERBLOCK_OFFSET: usize = Format::Erofs.superblock_offset();
 
 /// Size of the superblock.
 pub(crate) const SUPERBLOCK_SIZE: usize = 128;
 
 /// First four bytes of a superblock.
-pub(crate) const MAGIC: u32 = 0xe0f5_e1e2;
+pub(crate) const MAGIC: u32 = Format::Erofs.magic();
 
-/// Inodes start at multiples of this many bytes, and are numbered in it.
+/// Inodes start at multiples of this many bytes. Their number counts these slots.
 pub(crate) const SLOT: u64 = 32;
 
 /// `feature_compat`: the superblock carries a CRC-32C.
@@ -31,10 +33,10 @@ pub(crate) const COMPAT_MTIME: u32 = 0x2;
 pub(crate) const INCOMPAT_ZERO_PADDING: u32 = 0x1;
 /// `feature_incompat`: codec parameters follow the superblock, and clusters may have many blocks.
 pub(crate) const INCOMPAT_BIG_CLUSTERS: u32 = 0x2;
-/// `feature_incompat`: a packed inode holds fragments of others.
+/// `feature_incompat`: a packed inode contains fragments of other inodes.
 pub(crate) const INCOMPAT_FRAGMENTS: u32 = 0x20;
 
-/// Where the checksum lies within the superblock.
+/// Offset of the checksum in the superblock.
 pub(crate) const CHECKSUM_OFFSET: usize = 4;
 
 /// The superblock, without its checksum.
@@ -46,12 +48,12 @@ pub(crate) struct Superblock {
     pub(crate) inodes: u64,
     pub(crate) build_time: u64,
     pub(crate) blocks: u32,
-    /// From where the places of shared extended attributes are counted.
+    /// The block from which places of shared extended attributes are counted.
     pub(crate) xattr_block: u32,
     pub(crate) uuid: [u8; 16],
     /// One bit per algorithm in use.
     pub(crate) algorithms: u16,
-    /// The inode with the fragments, if there is one.
+    /// The inode with the fragments; zero without.
     pub(crate) packed_nid: u64,
 }
 
@@ -91,22 +93,22 @@ pub(crate) fn zstd_parameters(window_log_above_10: u8) -> Vec<u8> {
     out.finish::<8>().to_vec()
 }
 
-/// How the data of an inode is found.
+/// How the data of an inode is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub(crate) enum DataLayout {
     /// Consecutive blocks.
     FlatPlain = 0,
-    /// Consecutive blocks, and what does not fill a block behind the inode.
+    /// Consecutive blocks, and an incomplete last block after the inode.
     FlatInline = 2,
     /// Clusters, found through an index of two or four bytes per block.
     CompressedCompact = 3,
 }
 
-/// Size of an inode of the compact form, which has no time and 16 bits for owner and links.
+/// Size of an inode in the compact form, which has no time and 16 bits for owner and links.
 pub(crate) const INODE_COMPACT: usize = 32;
 
-/// Size of an inode of the extended form.
+/// Size of an inode in the extended form.
 pub(crate) const INODE_EXTENDED: usize = 64;
 
 /// An inode in either form.
@@ -114,13 +116,13 @@ pub(crate) const INODE_EXTENDED: usize = 64;
 pub(crate) struct Inode {
     pub(crate) layout: DataLayout,
     pub(crate) xattr_count: u16,
-    /// With the file type.
+    /// Permissions and file type.
     pub(crate) mode: u16,
     pub(crate) links: u32,
     pub(crate) size: u64,
-    /// First block, or number of blocks of a compressed file, or numbers of a device.
+    /// First block, or number of blocks of a compressed file, or device number.
     pub(crate) blocks: u32,
-    /// The number of the inode that 32-bit programs see.
+    /// The inode number for 32-bit programs.
     pub(crate) number: u32,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
@@ -151,7 +153,7 @@ impl Inode {
 /// Size of a directory entry without its name.
 pub(crate) const DIRENT: usize = 12;
 
-/// Type of what a directory entry names.
+/// File type in a directory entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum FileType {
@@ -177,50 +179,49 @@ impl FileType {
     }
 }
 
-/// A directory entry, whose name lies at `name_offset` in the same block.
+/// A directory entry, whose name is at `name_offset` in the same block.
 pub(crate) fn dirent(nid: u64, name_offset: u16, file_type: FileType) -> [u8; DIRENT] {
     let mut out = Fields::new();
     out.u64(nid).u16(name_offset).u8(file_type as u8);
     out.finish()
 }
 
-/// Size of what precedes the inline extended attributes of an inode.
+/// Size of the header of the inline extended attributes of an inode.
 pub(crate) const XATTR_HEADER: usize = 12;
 
 /// Extended attributes are counted in units of this many bytes.
 pub(crate) const XATTR_UNIT: usize = 4;
 
-/// What precedes the inline extended attributes of an inode, of which so many are shared.
+/// The header of the inline extended attributes of an inode with `shared` shared attributes.
 pub(crate) fn xattr_header(shared: u8) -> [u8; XATTR_HEADER] {
     let mut out = Fields::new();
     out.u32(0).u8(shared);
     out.finish()
 }
 
-/// An extended attribute's name and value follow this.
+/// The header of an extended attribute, before its name and value.
 pub(crate) fn xattr_entry(name_length: u8, name_index: u8, value_length: u16) -> [u8; 4] {
     let mut out = Fields::new();
     out.u8(name_length).u8(name_index).u16(value_length);
     out.finish()
 }
 
-/// Size of what precedes the index of a compressed file.
+/// Size of the header of the index of a compressed file.
 pub(crate) const MAP_HEADER: usize = 8;
 
-/// It starts at a multiple of this many bytes.
+/// The header starts at a multiple of this many bytes.
 pub(crate) const MAP_HEADER_ALIGNMENT: u64 = 8;
 
 /// `h_advise`: the index has entries of two bytes.
 pub(crate) const ADVISE_COMPACT_2B: u16 = 0x1;
-/// `h_advise`: clusters of both kinds may have many blocks. Kernels want the two bits together
-/// in a compact index.
+/// `h_advise`: clusters of both kinds may have many blocks. Kernels require both bits together in a compact
+/// index.
 pub(crate) const ADVISE_BIG_CLUSTERS: u16 = 0x2 | 0x4;
 
-/// `h_advise`: the last extent lies in the packed inode.
+/// `h_advise`: the last extent is in the packed inode.
 pub(crate) const ADVISE_FRAGMENT: u16 = 0x20;
 
-/// What precedes the index of a compressed file, whose last extent lies in the packed inode at
-/// `tail`, if that is given.
+/// The header of the index of a compressed file. With `tail`, its last extent is there in the packed inode.
 pub(crate) fn map_header(algorithm: Algorithm, tail: Option<u32>) -> [u8; MAP_HEADER] {
     let mut advise = ADVISE_COMPACT_2B | ADVISE_BIG_CLUSTERS;
     if tail.is_some() {
@@ -231,27 +232,27 @@ pub(crate) fn map_header(algorithm: Algorithm, tail: Option<u32>) -> [u8; MAP_HE
     out.finish()
 }
 
-/// The same for a file that lies in the packed inode at `offset` as a whole, and has no index.
+/// The header of a file that is completely in the packed inode, at `offset`, and has no index.
 pub(crate) fn fragment_header(offset: u64) -> [u8; MAP_HEADER] {
     (offset | 1 << 63).to_le_bytes()
 }
 
-/// What an entry of the index says about its block of the file.
+/// The type of an index entry, which describes one block of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum BlockKind {
-    /// A stored extent starts in it.
+    /// An uncompressed extent starts in the block.
     Plain = 0,
-    /// A compressed extent starts in it.
+    /// A compressed extent starts in the block.
     Head = 1,
-    /// It lies within an extent.
+    /// The block is inside an extent.
     NonHead = 2,
 }
 
-/// Marks the second block of an extent, whose entry counts the blocks of the cluster.
+/// Set in the entry of the second block of an extent, which contains the number of blocks of the cluster.
 pub(crate) const CLUSTER_BLOCKS: u32 = 1 << 11;
 
-/// Writes fields one after the other, little-endian.
+/// Encodes fields in sequence, little-endian.
 struct Fields(Vec<u8>);
 
 impl Fields {
@@ -280,7 +281,7 @@ impl Fields {
         self
     }
 
-    /// The fields so far, filled up with zeros.
+    /// The fields so far, padded with zeros.
     fn finish<const SIZE: usize>(&self) -> [u8; SIZE] {
         let mut out = [0; SIZE];
         out[..self.0.len()].copy_from_slice(&self.0);

@@ -1,8 +1,9 @@
-//! Reads an image without mounting it, through `erofs-rs` and a backend of our own: its memory
-//! map dies with the process when the file is cut short under it.
+//! Reads an image without mounting it, through `erofs-rs` with our own backend: its memory map would crash the
+//! process if the file is truncated meanwhile.
 
 mod error;
 mod fragments;
+mod superblock;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -21,25 +22,27 @@ use erofs_rs::types;
 use rustix::fs::FileType;
 
 pub use error::ReadError;
+pub use superblock::Checksum;
+pub(crate) use superblock::{Superblock, SuperblockError};
 
 use self::fragments::{Fragment, Pieces};
 use crate::entry::{Device, Entry, EntryKind, Layout, Special, TARGET_MAX, Xattrs, permissions};
 
-/// The smallest room that a name takes in an image: its entry and one byte. Bounds how many an
-/// image of a given size can have, unless directories share blocks, which no writer makes them do.
+/// The minimum size of a name in an image: its entry and one byte. Bounds the number of names in an image of a
+/// given size, unless directories share blocks, which no writer does.
 const SMALLEST_NAME: u64 = 13;
 
-/// How many bytes the paths and attributes of all names of any image may have together.
+/// How many bytes the paths and attributes of all names may have in total, in the smallest image.
 const METADATA_LEAST: u64 = 16 << 20;
 
-/// The same for each byte of the image. Paths repeat the names of their directories, and attributes may
-/// be shared; an image that lives on nothing else would otherwise fill the memory.
+/// How many more bytes per byte of the image. Paths repeat the names of their directories, and attributes may
+/// be shared, so a hostile image could fill the memory with them.
 const METADATA_FACTOR: u64 = 4;
 
 /// An image that is open for reading.
 pub struct Reader<R: Read + Seek + Send> {
     filesystem: EroFS<Backend<R>>,
-    /// What the library reads as well.
+    /// The same backend that the library reads from.
     backend: Backend<R>,
     pieces: Mutex<Pieces>,
     length: u64,
@@ -60,11 +63,11 @@ impl<R: Read + Seek + Send> Reader<R> {
     pub fn open(mut source: R) -> Result<Self, ReadError> {
         let length = source.seek(SeekFrom::End(0)).map_err(ReadError::Length)?;
         let backend = Backend { source: Arc::new(Mutex::new(source)), length };
-        let filesystem = wait(EroFS::new(backend.clone())).map_err(ReadError::Open)?;
+        let filesystem = block_on(EroFS::new(backend.clone())).map_err(ReadError::Open)?;
         Ok(Self { filesystem, backend, pieces: Mutex::default(), length })
     }
 
-    /// Every name in the image, the root first, a directory before what is in it.
+    /// Every name in the image, the root first, a directory before its entries.
     pub fn entries(&self) -> Result<Vec<Entry>, ReadError> {
         let limit = self.length / SMALLEST_NAME;
         let at = |path: &Path| {
@@ -73,12 +76,12 @@ impl<R: Read + Seek + Send> Reader<R> {
         };
         let mut last = PathBuf::new();
         let root = self.filesystem.super_block().root_inode_id();
-        let root = wait(self.filesystem.get_inode(root)).map_err(at(&last))?;
+        let root = block_on(self.filesystem.get_inode(root)).map_err(at(&last))?;
         let mut entries = vec![self.entry(PathBuf::new(), root)?];
         let most = self.length.saturating_mul(METADATA_FACTOR).max(METADATA_LEAST);
         let mut metadata = 0;
-        let mut walk = wait(self.filesystem.walk_dir("/")).map_err(at(&last))?;
-        while let Some(found) = wait(walk.next_entry()) {
+        let mut walk = block_on(self.filesystem.walk_dir("/")).map_err(at(&last))?;
+        while let Some(found) = block_on(walk.next_entry()) {
             let found = found.map_err(at(&last))?;
             if entries.len() as u64 > limit {
                 return Err(ReadError::TooMany { limit });
@@ -100,7 +103,7 @@ impl<R: Read + Seek + Send> Reader<R> {
     /// The content of a regular file that [`entries`](Self::entries) listed.
     pub fn file(&self, entry: &Entry) -> Result<FileReader<'_, R>, ReadError> {
         let failed = |source| ReadError::Read { path: entry.path.clone(), source };
-        let inode = wait(self.filesystem.get_inode(entry.inode)).map_err(failed)?;
+        let inode = block_on(self.filesystem.get_inode(entry.inode)).map_err(failed)?;
         let file = self.filesystem.open_inode_file(inode).map_err(failed)?;
         Ok(FileReader {
             file: match self.fragment(&inode).map_err(failed)? {
@@ -110,12 +113,12 @@ impl<R: Read + Seek + Send> Reader<R> {
         })
     }
 
-    /// The whole content of the regular file at `path`, if it has no more than `limit` bytes;
-    /// `None` if the image has no such path. Links are not followed.
+    /// The content of the regular file at `path`, which may have at most `limit` bytes; `None` if the image
+    /// has no such path. Links are not followed.
     pub fn read(&self, path: impl AsRef<Path>, limit: u64) -> Result<Option<Vec<u8>>, ReadError> {
         let path = path.as_ref();
         let failed = |source| ReadError::Read { path: path.to_owned(), source };
-        let file = match wait(self.filesystem.open(path.as_os_str().as_encoded_bytes())) {
+        let file = match block_on(self.filesystem.open(path.as_os_str().as_encoded_bytes())) {
             Ok(file) => file,
             Err(erofs_rs::Error::PathNotFound(_)) => return Ok(None),
             Err(source) => return Err(failed(source)),
@@ -126,16 +129,16 @@ impl<R: Read + Seek + Send> Reader<R> {
         }
         let mut content = Vec::new();
         let mut reader = FileReader { file: Source::File(file) };
-        // An image may claim a size and hold less; what is read grows with what is there.
+        // Do not allocate the size that the image claims: it may contain less.
         reader.by_ref().take(limit).read_to_end(&mut content).map_err(|error| failed(error.into()))?;
         Ok(Some(content))
     }
 
-    /// The extended attributes of what is at `path`, by full name; `None` if the image has no
-    /// such path. Links are not followed.
+    /// The extended attributes at `path`, by full name; `None` if the image has no such path. Links are not
+    /// followed.
     pub fn xattrs(&self, path: impl AsRef<Path>) -> Result<Option<Xattrs>, ReadError> {
         let path = path.as_ref();
-        match wait(self.filesystem.xattrs(path.as_os_str().as_encoded_bytes())) {
+        match block_on(self.filesystem.xattrs(path.as_os_str().as_encoded_bytes())) {
             Ok(xattrs) => Ok(Some(xattrs)),
             Err(erofs_rs::Error::PathNotFound(_)) => Ok(None),
             Err(source) => Err(ReadError::Read { path: path.to_owned(), source }),
@@ -147,13 +150,13 @@ impl<R: Read + Seek + Send> Reader<R> {
         let path = path.as_ref();
         let failed = |source| ReadError::List { path: path.to_owned(), source };
         let limit = self.length / SMALLEST_NAME;
-        let mut walk = match wait(self.filesystem.read_dir(path.as_os_str().as_encoded_bytes())) {
+        let mut walk = match block_on(self.filesystem.read_dir(path.as_os_str().as_encoded_bytes())) {
             Ok(walk) => walk,
             Err(erofs_rs::Error::PathNotFound(_)) => return Ok(None),
             Err(source) => return Err(failed(source)),
         };
         let mut names = Vec::new();
-        while let Some(found) = wait(walk.next_entry()) {
+        while let Some(found) = block_on(walk.next_entry()) {
             let found = found.map_err(failed)?;
             if names.len() as u64 > limit {
                 return Err(ReadError::TooMany { limit });
@@ -173,13 +176,13 @@ impl<R: Read + Seek + Send> Reader<R> {
             if inode.data_size() > TARGET_MAX as u64 {
                 return Err(ReadError::Target { length: inode.data_size(), path });
             }
-            let target = wait(self.filesystem.read_link_inode(inode)).map_err(failed)?;
+            let target = block_on(self.filesystem.read_link_inode(inode)).map_err(failed)?;
             EntryKind::Symlink(OsString::from_vec(target.into_vec()))
         } else {
             let special = special(&inode).ok_or_else(|| ReadError::Unsupported { path: path.clone() })?;
             EntryKind::Special(special)
         };
-        let xattrs = wait(self.filesystem.xattrs_inode(inode)).map_err(failed)?;
+        let xattrs = block_on(self.filesystem.xattrs_inode(inode)).map_err(failed)?;
         let layout = match inode.layout() {
             Some(types::Layout::FlatPlain) | None => Layout::Plain,
             Some(types::Layout::FlatInline) => Layout::Inline,
@@ -232,7 +235,7 @@ impl<R: Read + Seek + Send> fmt::Debug for FileReader<'_, R> {
 impl<R: Read + Seek + Send> Read for FileReader<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = match &mut self.file {
-            Source::File(file) => wait(file.read(buffer)),
+            Source::File(file) => block_on(file.read(buffer)),
             Source::Packed(reader, fragment) => reader.read_fragment(fragment, buffer),
         };
         read.map_err(|error| match error {
@@ -243,7 +246,7 @@ impl<R: Read + Seek + Send> Read for FileReader<'_, R> {
     }
 }
 
-/// Positioned reads from anything that can seek.
+/// Positioned reads from any seekable source.
 struct Backend<R> {
     source: Arc<Mutex<R>>,
     length: u64,
@@ -283,7 +286,7 @@ impl<R: Read + Seek> Backend<R> {
 }
 
 /// Drives a future of `erofs-rs` over our backend, which is always ready.
-fn wait<F: Future>(future: F) -> F::Output {
+fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {

@@ -38,7 +38,7 @@ use crate::progress::{Progress, Stage};
 use crate::spool::Spool;
 use crate::tree::Tree;
 
-/// How to write an image. Only `codec`, `kernel` and `timestamp` shape its bytes.
+/// How to write an image. Only `codec`, `kernel` and `timestamp` affect its bytes.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// How files are compressed.
@@ -47,17 +47,16 @@ pub struct Options {
     pub kernel: Kernel,
     /// Modification time of everything, in seconds since 1970.
     pub timestamp: u64,
-    /// How many threads compress; as many as there are processors if not given.
+    /// The number of threads that compress; by default one per processor.
     pub threads: Option<NonZero<usize>>,
-    /// The directory for a temporary file of the size of the image, needed with a codec; that of
-    /// the environment (`TMPDIR`) if not given.
+    /// The directory for a temporary file of the size of the image, which codecs need; by default `$TMPDIR`.
     pub scratch: Option<PathBuf>,
-    /// Counts what is done, for another thread to look at.
+    /// Counts the bytes done, for display by another thread.
     pub progress: Progress,
 }
 
 impl Options {
-    /// With this codec, for every kernel that has it, and this time for everything.
+    /// Options with this codec, for every kernel that supports it, and this time for all files.
     pub fn new(codec: Codec, timestamp: u64) -> Self {
         Self {
             codec,
@@ -79,24 +78,24 @@ impl Options {
     }
 }
 
-/// What was written.
+/// Describes the written image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written {
     /// Size of the image in bytes, a multiple of 4096.
     pub size: u64,
     /// SHA-256 of the image.
     pub sha256: [u8; 32],
-    /// What wrote it.
+    /// The id of the writer.
     pub writer: WriterId,
 }
 
 /// Writes `tree` to `out` as an EROFS image.
 ///
-/// The same tree and options give the same bytes, with any number of threads. The UUID is made from
-/// all that the image holds and from the writer id.
+/// The same tree and options give the same bytes, with any number of threads. The UUID is derived from the
+/// content of the image and the writer id.
 ///
-/// `out` is written from front to back. After an error it holds the beginning of an image, which
-/// the caller must discard: write to a temporary file and rename it when this has succeeded.
+/// `out` is written from front to back. After an error it contains the start of an image, which the caller
+/// must discard: write to a temporary file and rename it after success.
 pub fn write(tree: &Tree, options: &Options, out: impl Write) -> Result<Written, WriteError> {
     let codec = options.codec.checked().map_err(WriteError::Codec)?;
     if options.kernel < codec.kernel().into() {
@@ -119,7 +118,7 @@ pub fn write(tree: &Tree, options: &Options, out: impl Write) -> Result<Written,
         }
     };
     let algorithm = algorithm(&items, codec);
-    let places = layout::place(&mut items, &area, behind_superblock(algorithm.as_ref()))?;
+    let places = layout::place(&mut items, &area, superblock_end(algorithm.as_ref()))?;
     let packed = items.iter().rposition(|item| std::ptr::eq(item.node, &raw const node));
     let timestamp = options.timestamp;
     let plan = Plan { items, packed, area, places, algorithm, timestamp, spool };
@@ -143,7 +142,7 @@ pub fn write(tree: &Tree, options: &Options, out: impl Write) -> Result<Written,
     Ok(Written { size, sha256, writer })
 }
 
-/// An image before it is written.
+/// The plan of an image.
 struct Plan<'a> {
     items: Vec<Item<'a>>,
     /// Position of the packed inode.
@@ -169,8 +168,7 @@ impl Plan<'_> {
         let superblock = Superblock {
             compat: COMPAT_CHECKSUM | COMPAT_MTIME,
             incompat,
-            root_nid: u16::try_from(self.items[0].nid())
-                .expect("the root lies in one of the first two blocks"),
+            root_nid: u16::try_from(self.items[0].nid()).expect("the root is in one of the first two blocks"),
             inodes: self.items.len() as u64,
             build_time: self.timestamp,
             blocks: self.places.blocks,
@@ -233,7 +231,7 @@ impl Plan<'_> {
 
     fn emit_inode(&self, position: usize, out: &mut impl Output) -> Result<(), WriteError> {
         let item = &self.items[position];
-        // Only 32-bit programs see it, and they live with duplicates.
+        // The number is for 32-bit programs, which tolerate duplicates.
         let inode = item.inode(u32::try_from(position + 1).unwrap_or(u32::MAX), self.timestamp);
         match inode.compact() {
             Some(bytes) => out.bytes(&bytes)?,
@@ -285,7 +283,7 @@ impl Plan<'_> {
         out.pad()
     }
 
-    /// The block where the shared attributes start, and how many units of theirs after its start.
+    /// The start of the shared attributes: block, and offset in their units.
     fn area_start(&self) -> (u32, u32) {
         let part = |value: u64| u32::try_from(value).expect("a part of an address that fits");
         let Places { area, .. } = self.places;
@@ -297,15 +295,14 @@ impl Plan<'_> {
     }
 }
 
-/// How the clusters are compressed. An image in which nothing shrank needs no kernel that knows the
-/// codec.
+/// How the clusters are compressed. An image without compressed files does not require support of the codec.
 fn algorithm(items: &[Item<'_>], codec: Codec) -> Option<(Algorithm, Vec<u8>)> {
     let is_clustered = |item: &Item<'_>| matches!(item.data, Data::Clustered(_));
     clusters::algorithm(codec).filter(|_| items.iter().any(is_clustered))
 }
 
-/// Where the superblock and the codec's parameters end.
-fn behind_superblock(algorithm: Option<&(Algorithm, Vec<u8>)>) -> u64 {
+/// The end of the superblock and the codec's parameters.
+fn superblock_end(algorithm: Option<&(Algorithm, Vec<u8>)>) -> u64 {
     let parameters = algorithm.map_or(0, |(_, parameters)| parameters.len());
     (SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE + parameters) as u64
 }
@@ -314,7 +311,7 @@ fn in_memory(tail: u64) -> usize {
     usize::try_from(tail).expect("a tail is shorter than a block")
 }
 
-/// A UUID of the kind whose bits are free to choose (version 8) from a digest.
+/// A UUID with custom bits (version 8) from a digest.
 fn uuid(digest: [u8; 32]) -> [u8; 16] {
     let mut uuid = [0; 16];
     uuid.copy_from_slice(&digest[..16]);

@@ -79,14 +79,14 @@ impl Destination {
     pub(super) fn directory(&mut self, entry: &Entry) -> Result<(), ExtractError> {
         let (parent, name, at) = self.place(&entry.path)?;
         rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(CLOSED))
-            .map_err(|error| at.failed("make the directory", error))
+            .map_err(|error| at.failed("create the directory", error))
     }
 
     pub(super) fn symlink(&mut self, entry: &Entry, target: &OsStr) -> Result<(), ExtractError> {
         let owners = self.owners;
         let (parent, name, at) = self.place(&entry.path)?;
         rustix::fs::symlinkat(target, parent, name)
-            .map_err(|error| at.failed("make the symbolic link", error))?;
+            .map_err(|error| at.failed("create the symbolic link", error))?;
         let is_owned = set_owner_at(owners, parent, name, entry)
             .map_err(|error| at.failed("set the owner of", error))?;
         rustix::fs::utimensat(parent, name, &times(entry), AtFlags::SYMLINK_NOFOLLOW)
@@ -113,7 +113,7 @@ impl Destination {
                 self.left_out.devices.push(entry.path.clone());
                 return Ok(false);
             }
-            Err(error) => return Err(at.failed("make the device or pipe", error)),
+            Err(error) => return Err(at.failed("create the device or pipe", error)),
         }
         // Whoever else may write into the destination can put something else there, such as a link. What
         // was opened is looked at, and then no name is followed any more.
@@ -123,7 +123,7 @@ impl Destination {
             .map_err(|error| at.failed("open", error))?;
         let (made, found) = made;
         if FileType::from_raw_mode(found.st_mode) != kind || found.st_rdev != number || found.st_nlink > 1 {
-            return Err(at.failed("find what was made as", Errno::NOENT));
+            return Err(at.failed("find the new device or pipe", Errno::NOENT));
         }
         let is_owned = set_owner_at(owners, made.as_fd(), OsStr::new(""), entry)
             .map_err(|error| at.failed("set the owner of", error))?;
@@ -145,7 +145,7 @@ impl Destination {
         let (parent, name, at) = self.place(&entry.path)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o600))
-            .map_err(|error| at.failed("make the file", error))?;
+            .map_err(|error| at.failed("create the file", error))?;
         let mut writing = Writing { file, at };
         if let Err(error) = fill(&mut writing) {
             // The first error is the one to tell; what is left of the file has the caller's mode.
@@ -170,7 +170,7 @@ impl Destination {
         let (parent, name, at) = self.place(path)?;
         old_parent
             .and_then(|old_parent| rustix::fs::linkat(old_parent, &old_name, parent, name, AtFlags::empty()))
-            .map_err(|error| at.failed("make the hard link", error))?;
+            .map_err(|error| at.failed("create the hard link", error))?;
         Ok(true)
     }
 

@@ -7,48 +7,26 @@ use crate::filesystem::FilesystemError;
 
 /// Why an image was not extracted, or not all of it.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum ExtractError {
-    /// The image cannot be read.
     #[error(transparent)]
     Image(#[from] FilesystemError),
-    /// The image has no such path.
-    #[error("the image has no /{path}", path = .path.display())]
-    NoSuchPath {
-        /// The path that was asked for.
-        path: PathBuf,
-    },
-    /// The destination cannot be made or opened.
-    #[error("cannot extract into {path}", path = .path.display())]
-    Destination {
-        /// The directory.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The destination has something in it.
-    #[error("{path} is not empty", path = .path.display())]
-    NotEmpty {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// Something could not be made or changed.
+    #[error("no such path in the image: /{path}", path = .path.display())]
+    NoSuchPath { path: PathBuf },
+    #[error("cannot extract to {path}", path = .path.display())]
+    Destination { path: PathBuf, source: io::Error },
+    #[error("cannot extract to {path}: directory not empty", path = .path.display())]
+    NotEmpty { path: PathBuf },
     #[error("cannot {action} {path}", path = .path.display())]
-    Write {
-        /// What was to be done.
-        action: &'static str,
-        /// Where, on disk.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    Write { action: &'static str, path: PathBuf, source: io::Error },
 }
 
 impl ExtractError {
-    /// What the reader can do about it.
+    /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Image(error) => error.hint(),
-            Self::NotEmpty { .. } => Some("name a directory that is empty or does not exist yet".to_owned()),
+            Self::NotEmpty { .. } => Some("use a directory that is empty or does not exist".to_owned()),
             Self::NoSuchPath { .. } | Self::Destination { .. } | Self::Write { .. } => None,
         }
     }

@@ -1,66 +1,66 @@
-//! What a superblock says of an image: its codecs and features, and which kernel reads them.
+//! The properties of an image from its superblock: codecs, features and the kernel that supports them.
 //!
-//! Where the fields lie is told in `fs/erofs/erofs_fs.h` and `fs/squashfs/squashfs_fs.h` of the kernel.
+//! The offsets of the fields are from `fs/erofs/erofs_fs.h` and `fs/squashfs/squashfs_fs.h` of the kernel.
 
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek};
 
 use super::{FilesystemError, Section};
-use crate::erofs::{SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE};
+use crate::erofs::{self, Checksum, SuperblockError};
 use crate::format::Format;
 use crate::kernel::Kernel;
-use crate::probe::{self, Checksum};
+use crate::probe::ProbeError;
 
-/// What a superblock says.
+/// The properties of an image from its superblock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// The format.
+    /// The file system format.
     pub format: Format,
-    /// How files are compressed, by the names of the algorithms on disk; none if they are not.
+    /// The compression algorithms in use, by their names on disk; empty without compression.
     pub algorithms: Vec<&'static str>,
-    /// What a kernel must know to mount it, beside the algorithms.
+    /// The features that a kernel must support to mount it, apart from the algorithms.
     pub features: Vec<Feature>,
-    /// The oldest kernel that knows all of this, if there is one that we know of.
+    /// The oldest kernel that supports all of them, if all are known.
     pub kernel: Option<Kernel>,
-    /// Where inodes begin that are numbered by their place, in bytes from the start of the image.
+    /// The offset in bytes of inode 0, if inodes are numbered by their place.
     pub first_inode: Option<u64>,
     /// Size of a block in bytes.
     pub block_size: u64,
-    /// Size of the image in bytes by its own account.
+    /// Size of the image in bytes, from its superblock.
     pub size: u64,
-    /// How many inodes it has by its own account.
+    /// The number of inodes, from its superblock.
     pub inodes: u64,
-    /// When it was made, in seconds since 1970.
+    /// The time of the image, in seconds since 1970.
     pub timestamp: u64,
     /// The UUID of the file system, where the format has one.
     pub uuid: Option<[u8; 16]>,
-    /// What the checksum of the superblock says, where the format has one.
+    /// Whether the checksum of the superblock is correct, where the format has one.
     pub checksum: Checksum,
 }
 
-/// Algorithms that are read here.
+/// Algorithms that the readers here support.
 const READABLE: [&str; 4] = ["gzip", "lz4", "xz", "zstd"];
 
 impl Facts {
-    /// Those of its algorithms that nothing here reads.
+    /// The algorithms that the readers here do not support.
     pub(super) fn unreadable(&self) -> Vec<&'static str> {
         self.algorithms.iter().copied().filter(|name| !READABLE.contains(name)).collect()
     }
 }
 
-/// Something a kernel must know.
+/// A feature that a kernel must support.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Feature {
-    /// As the tools call it.
+    /// Its name in the tools of the format.
     pub name: &'static str,
-    /// The kernel that learnt it; `None` if nobody here has heard of it.
+    /// The first kernel that supports it; `None` if it is unknown.
     pub since: Option<Kernel>,
 }
 
-/// A bit, what it means, and the kernel that learnt it.
+/// A bit, its name, and the first kernel that supports it.
 type Row = (u32, &'static str, (u16, u16));
 
-/// Bits of `feature_incompat`. Two of them say one thing with compressed data, another without; the older
-/// kernel is told, which is the right one for what our writer and mkfs.erofs make by default.
+/// Bits of `feature_incompat`. Two of them have another meaning without compressed data. The older kernel is
+/// listed, which is correct for what our writer and mkfs.erofs write by default.
 const EROFS_FEATURES: [Row; 9] = [
     (0x1, "lz4-0padding", (5, 4)),
     (0x2, "big-pcluster", (5, 13)),
@@ -81,10 +81,10 @@ const EROFS_ALGORITHMS: [Row; 4] = [
     (1 << 3, "zstd", (6, 10)),
 ];
 
-/// In an erofs image with this feature content may lie in other files.
+/// With this feature of erofs, content may be on other devices.
 const HAS_DEVICES: u32 = 0x8;
 
-/// In an erofs image with this feature the algorithms are listed; before, there was only lz4.
+/// With this feature of erofs, the algorithms are listed; without it there is only lz4.
 const LISTS_ALGORITHMS: u32 = 0x2;
 
 /// Compressors of squashfs by their number. The newest, zstd, came with 4.14.
@@ -94,20 +94,21 @@ const SQUASHFS_COMPRESSORS: [(u16, &str); 6] =
 /// Size of the superblock of squashfs in bytes.
 const SQUASHFS_SUPERBLOCK: usize = 96;
 
-pub(super) fn erofs<R: Read + Seek>(
-    image: &mut Section<R>,
-    superblock: probe::Superblock,
-) -> Result<Facts, FilesystemError> {
-    let offset = SUPERBLOCK_OFFSET as u64;
-    let bytes = read::<SUPERBLOCK_SIZE, _>(image, Format::Erofs, offset)?;
+pub(super) fn erofs<R: Read + Seek>(image: &mut Section<R>) -> Result<Facts, FilesystemError> {
+    let superblock = erofs::Superblock::read(image).map_err(|error| match error {
+        SuperblockError::Invalid { offset, defect } => {
+            FilesystemError::Superblock { format: Format::Erofs, offset, defect }
+        }
+        SuperblockError::Read { offset, source } => FilesystemError::Probe(ProbeError { offset, source }),
+    })?;
     let incompat = superblock.features;
-    let devices = u16::from_le_bytes([bytes[86], bytes[87]]);
+    let devices = superblock.devices;
     if incompat & HAS_DEVICES != 0 && devices != 0 {
-        let what = format!("has its content in other files ({devices})");
+        let what = format!("has content on other devices ({devices})");
         return Err(FilesystemError::Unsupported { format: Format::Erofs, what });
     }
-    // One field: a distance of lz4 before, a list of algorithms since.
-    let listed = u32::from(u16::from_le_bytes([bytes[84], bytes[85]]));
+    // The field is a list of algorithms with the feature, and the distance of lz4 without it.
+    let listed = u32::from(superblock.algorithms);
     let bits =
         if incompat & LISTS_ALGORITHMS != 0 { listed } else { u32::from(incompat & 1 != 0 || listed != 0) };
     let named = |rows: &[Row], bits: u32| -> Vec<Feature> {
@@ -129,10 +130,10 @@ pub(super) fn erofs<R: Read + Seek>(
         algorithms: algorithms.iter().map(|algorithm| algorithm.name).collect(),
         features,
         kernel,
-        first_inode: (word(&bytes, 40) & u64::from(u32::MAX)).checked_mul(superblock.block_size),
+        first_inode: u64::from(superblock.metadata_block).checked_mul(superblock.block_size),
         block_size: superblock.block_size,
         size: superblock.size,
-        inodes: word(&bytes, 16),
+        inodes: superblock.inodes,
         timestamp: superblock.timestamp,
         uuid: Some(superblock.uuid),
         checksum: superblock.checksum,
@@ -140,22 +141,26 @@ pub(super) fn erofs<R: Read + Seek>(
 }
 
 pub(super) fn squashfs<R: Read + Seek>(image: &mut Section<R>) -> Result<Facts, FilesystemError> {
-    let bytes = read::<SQUASHFS_SUPERBLOCK, _>(image, Format::Squashfs, 0)?;
-    let half = |offset: usize| u16::from_le_bytes([bytes[offset], bytes[offset + 1]]);
     let wrong = |offset, defect| FilesystemError::Superblock { format: Format::Squashfs, offset, defect };
+    let mut bytes = [0; SQUASHFS_SUPERBLOCK];
+    image.rewind().and_then(|()| image.read_exact(&mut bytes)).map_err(|source| match source.kind() {
+        io::ErrorKind::UnexpectedEof => wrong(0, "the image ends inside it"),
+        _ => FilesystemError::Probe(ProbeError { offset: 0, source }),
+    })?;
+    let half = |offset: usize| u16::from_le_bytes([bytes[offset], bytes[offset + 1]]);
     if (half(28), half(30)) != (4, 0) {
-        return Err(wrong(28, "it is not of version 4.0"));
+        return Err(wrong(28, "its version is not 4.0"));
     }
     let number = half(20);
     let compressor = SQUASHFS_COMPRESSORS.iter().find(|known| known.0 == number);
-    let (_, algorithm) = compressor.ok_or_else(|| wrong(20, "nobody knows its compressor"))?;
+    let (_, algorithm) = compressor.ok_or_else(|| wrong(20, "its compressor is unknown"))?;
     if !READABLE.contains(algorithm) {
         let what = format!("is compressed with {algorithm}");
         return Err(FilesystemError::Unsupported { format: Format::Squashfs, what });
     }
     let block_size = word(&bytes, 12) & u64::from(u32::MAX);
     if !(4096..=1 << 20).contains(&block_size) || !block_size.is_power_of_two() {
-        return Err(wrong(12, "the size of its blocks is no power of two from 4096 to 1048576"));
+        return Err(wrong(12, "its block size is not a power of two from 4096 to 1048576"));
     }
     let size = word(&bytes, 40);
     Ok(Facts {
@@ -173,20 +178,7 @@ pub(super) fn squashfs<R: Read + Seek>(image: &mut Section<R>) -> Result<Facts, 
     })
 }
 
-/// The first bytes of a superblock.
-fn read<const LENGTH: usize, R: Read + Seek>(
-    image: &mut Section<R>,
-    format: Format,
-    offset: u64,
-) -> Result<[u8; LENGTH], FilesystemError> {
-    let mut bytes = [0; LENGTH];
-    let read = image.seek(SeekFrom::Start(offset)).and_then(|_| image.read_exact(&mut bytes));
-    let defect = "the image ends in it, or it cannot be read";
-    read.map_err(|_| FilesystemError::Superblock { format, offset, defect })?;
-    Ok(bytes)
-}
-
-/// Eight bytes, the lowest first.
+/// Eight bytes, little-endian.
 fn word(bytes: &[u8], offset: usize) -> u64 {
     let mut word = [0; 8];
     word.copy_from_slice(&bytes[offset..offset + 8]);

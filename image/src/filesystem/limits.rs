@@ -1,31 +1,31 @@
-//! How much is read of what an image claims to hold.
+//! Limits for the content that an image claims.
 
 use std::collections::HashSet;
 
 use super::FilesystemError;
 use crate::entry::{Entry, EntryKind};
 
-/// How many bytes an image may claim for each byte that it has. The strongest codecs reach this
-/// on nothing but zeros.
+/// How many bytes of content an image may claim per byte of its own. The strongest codecs reach this factor
+/// only with zeros.
 const FACTOR: u64 = 64;
 
-/// What any image may claim, in bytes.
+/// What every image may claim, in bytes.
 const LEAST: u64 = 1 << 30;
 
-/// How much the files of an image may have together.
+/// Limits for the files of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// In bytes.
+    /// The total size of all files, in bytes.
     pub content: u64,
 }
 
 impl Limits {
-    /// What an image of this length in bytes may sanely hold: 64 times that, and 1 GiB at least.
+    /// The default for an image of this length in bytes: 64 times the length, and at least 1 GiB.
     pub fn of_image(length: u64) -> Self {
         Self { content: length.saturating_mul(FACTOR).max(LEAST) }
     }
 
-    /// Refuses an image whose files claim more. Names of one file count once.
+    /// Returns the total size of all files, or an error if it exceeds the limit. Hard links count once.
     pub fn check(&self, entries: &[Entry]) -> Result<u64, FilesystemError> {
         let claimed = content(entries);
         if claimed > self.content {
@@ -35,7 +35,7 @@ impl Limits {
     }
 }
 
-/// How many bytes the files have together; names of one file count once.
+/// The total size of all files; hard links count once.
 fn content(entries: &[Entry]) -> u64 {
     let mut seen = HashSet::new();
     entries

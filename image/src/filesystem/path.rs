@@ -5,19 +5,19 @@ use std::path::{Component, Path};
 
 use crate::entry::{NAME_MAX, PATH_MAX};
 
-/// Why a path from an image is none that leads downwards from its root, if it is not.
+/// Why a path from an image does not lead downwards from the root; `None` if it does.
 pub(super) fn defect(path: &Path) -> Option<&'static str> {
     let bytes = path.as_os_str().as_bytes();
     if bytes.is_empty() {
         return None;
     }
     if bytes.len() > PATH_MAX {
-        return Some("the path is longer than Linux opens");
+        return Some("the path is longer than 4095 bytes");
     }
-    // By its bytes: what takes paths apart passes over empty names and dots.
+    // By its bytes, because `components` skips empty names and dots.
     let mut names = bytes.split(|byte| *byte == b'/');
     if names.any(|name| name.is_empty() || name == b"." || name == b".." || name.contains(&0)) {
-        return Some("a name in it is empty, a dot, two dots, or has a slash or NUL in it");
+        return Some("a name in it is empty, a dot or two dots, or contains a slash or NUL");
     }
     let mut parts = path.components();
     if parts.any(|part| !matches!(part, Component::Normal(name) if name.len() <= NAME_MAX)) {
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_paths_that_lead_downwards_are_taken() {
+    fn only_paths_that_lead_downwards_are_accepted() {
         for path in ["", "a", "a/b", "..a/b..", "a b"] {
             assert_eq!(defect(Path::new(path)), None, "{path:?}");
         }

@@ -1,10 +1,10 @@
-//! A part of a file that is read as if it were all of it, and that remembers where it was read.
+//! A part of a file that is read like a file of its own, and that records where it was read.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// A part of something that can be read anywhere.
+/// A part of a file or another seekable source.
 #[derive(Debug)]
 pub struct Section<R> {
     source: R,
@@ -14,7 +14,7 @@ pub struct Section<R> {
     trace: Trace,
 }
 
-/// Where a section was read last, for errors that have to say it; and whether a byte was among it.
+/// Records where a section was read last, for error messages, and whether a certain byte was read.
 #[derive(Clone, Debug, Default)]
 pub struct Trace(Arc<Traced>);
 
@@ -31,7 +31,7 @@ impl Trace {
         self.0.last.load(Ordering::Relaxed)
     }
 
-    /// From now on, looks out for reads of the byte at this offset from the start of the file.
+    /// Starts to watch for reads of the byte at this offset from the start of the file.
     pub fn watch(&self, offset: u64) {
         self.0.watched.store(offset, Ordering::Relaxed);
         self.0.is_seen.store(false, Ordering::Relaxed);
@@ -52,7 +52,7 @@ impl Trace {
 }
 
 impl<R> Section<R> {
-    /// The `length` bytes of `source` from `start` on. The source may end before.
+    /// The `length` bytes of `source` from `start` on. The source may be shorter.
     pub fn new(source: R, start: u64, length: u64) -> Self {
         let length = length.min(u64::MAX - start);
         Self { source, start, length, position: 0, trace: Trace::default() }
@@ -63,12 +63,12 @@ impl<R> Section<R> {
         self.length
     }
 
-    /// Tells where it was read last, also later, when the section is in other hands.
+    /// The trace of this section, which stays valid after the section is moved.
     pub fn trace(&self) -> Trace {
         self.trace.clone()
     }
 
-    /// What it is a part of.
+    /// The source.
     pub fn into_inner(self) -> R {
         self.source
     }
@@ -81,7 +81,7 @@ impl<R: Read + Seek> Read for Section<R> {
         if wanted == 0 {
             return Ok(0);
         }
-        // Below u64::MAX: the position is within the length, and start and length together are.
+        // Cannot overflow: the position is below the length, and `start + length` fits.
         let offset = self.start + self.position;
         self.trace.read(offset, wanted as u64);
         self.source.seek(SeekFrom::Start(offset))?;
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_section_ends_where_it_ends_and_tells_where_it_was_read() {
+    fn a_section_is_bounded_and_traces_reads() {
         let mut section = Section::new(Cursor::new(b"0123456789".to_vec()), 2, 5);
         let trace = section.trace();
         let mut text = String::new();
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_section_beyond_its_source_is_short_and_no_overflow() {
+    fn a_section_beyond_its_source_does_not_overflow() {
         let mut section = Section::new(Cursor::new(b"0123".to_vec()), u64::MAX - 1, u64::MAX);
         assert_eq!(section.length(), 1);
         assert_eq!(section.read(&mut [0; 4]).unwrap(), 0);

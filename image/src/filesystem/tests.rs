@@ -1,11 +1,10 @@
-//! Images of all formats through one door.
+//! Tests images of all formats through `Filesystem`.
 
 use std::io::Cursor;
 
 use super::*;
 use crate::entry::Layout;
 use crate::kernel::Kernel;
-use crate::probe::Checksum;
 use crate::tree::{Metadata, Special, Tree};
 
 fn tree() -> Tree {
@@ -38,7 +37,7 @@ fn opened(image: Vec<u8>) -> Result<Filesystem<Cursor<Vec<u8>>>, FilesystemError
 }
 
 #[test]
-fn facts_say_what_an_image_needs() {
+fn facts_report_what_an_image_requires() {
     for (codec, algorithms, features, kernel) in [
         ("none", &[][..], &[][..], "5.15"),
         ("lz4hc", &["lz4"], &["lz4-0padding", "big-pcluster"], "5.15"),
@@ -60,12 +59,10 @@ fn facts_say_what_an_image_needs() {
         assert_eq!((facts.kernel, facts.block_size), (Some(Kernel::DEFAULT), 128 << 10));
         assert_eq!((facts.inodes, facts.timestamp), (7, 1_700_000_000));
     }
-    // A feature of which nobody has heard: no kernel can be named
+    // With an unknown feature, no kernel can be named
     let mut future = image("none");
     future[1024 + 80 + 2] = 0x80;
-    let mut section = Section::new(Cursor::new(future), 0, u64::MAX);
-    let Kind::Erofs(superblock) = probe::probe(&mut section).unwrap() else { panic!("it is erofs") };
-    let facts = facts::erofs(&mut section, superblock).unwrap();
+    let facts = facts::erofs(&mut Section::new(Cursor::new(future), 0, u64::MAX)).unwrap();
     assert_eq!((facts.kernel, facts.features), (None, vec![Feature { name: "unknown", since: None }]));
     assert_eq!(Kernel::DEFAULT.to_string(), "5.15");
 }
@@ -95,7 +92,7 @@ fn entries_come_in_the_order_of_a_tree_and_content_in_pieces() {
 }
 
 #[test]
-fn an_image_in_the_middle_of_a_file_is_read_and_errors_name_offsets_of_the_file() {
+fn errors_in_a_section_name_offsets_of_the_file() {
     let image = image("none");
     let length = image.len() as u64;
     let mut disk = vec![7; 10_000];
@@ -112,7 +109,7 @@ fn an_image_in_the_middle_of_a_file_is_read_and_errors_name_offsets_of_the_file(
 }
 
 #[test]
-fn what_is_no_image_is_told_apart() {
+fn other_files_are_rejected() {
     assert!(matches!(opened(vec![0; 5000]), Err(FilesystemError::Unknown)));
     let mut disk = vec![0; 5000];
     disk[512..520].copy_from_slice(b"EFI PART");
@@ -136,22 +133,22 @@ fn entry(path: &str, kind: EntryKind, inode: u64, size: u64) -> Entry {
 }
 
 #[test]
-fn names_that_lead_elsewhere_and_directories_with_two_names_are_refused() {
+fn names_that_escape_and_directories_with_two_names_are_rejected() {
     let names = |entries: &[Entry]| check_names(entries).map_err(|error| error.to_string());
     let directory = |path, inode| entry(path, EntryKind::Directory, inode, 0);
     assert_eq!(names(&[directory("", 1), directory("a", 2), directory("b", 3)]), Ok(()));
     assert_eq!(
         names(&[directory("", 1), directory("a", 2), directory("a/b", 2)]).unwrap_err(),
-        "the image is not sound: /a/b: the directory has another name too"
+        "the image is invalid: /a/b: the directory has more than one name"
     );
     for path in ["..", "a/../b", "/etc", "a//b", "a/./b"] {
         let error = names(&[entry(path, EntryKind::File, 2, 0)]).unwrap_err();
-        assert!(error.starts_with("the image is not sound: /"), "{error}");
+        assert!(error.starts_with("the image is invalid: /"), "{error}");
     }
 }
 
 #[test]
-fn what_files_claim_is_bounded_by_the_image() {
+fn claimed_sizes_are_bounded_by_the_image() {
     let limits = Limits::of_image(4096);
     assert_eq!(limits, Limits { content: 1 << 30 });
     assert_eq!(Limits::of_image(1 << 30), Limits { content: 1 << 36 });
@@ -161,18 +158,18 @@ fn what_files_claim_is_bounded_by_the_image() {
     assert_eq!(limits.check(&entries).unwrap(), 1 << 30);
     entries.push(entry("b", EntryKind::File, 4, u64::MAX));
     let error = limits.check(&entries).unwrap_err();
-    assert!(error.to_string().ends_with("bytes together, more than 1073741824"), "{error}");
+    assert!(error.to_string().ends_with("bytes in total, more than the limit of 1073741824"), "{error}");
     assert!(error.hint().unwrap().contains("--max-content"));
 }
 
 #[test]
-fn what_is_not_supported_is_named_and_not_called_damaged() {
+fn unsupported_images_are_named_and_not_reported_as_damaged() {
     let hint = |error: &FilesystemError| error.hint().unwrap();
     for (codec, at, value, words) in [
-        ("none", 1024 + 80, 0x8, ""), // a bit that alone says nothing
-        ("none", 1024 + 80, 0x200, "the erofs image has features that are not known,"),
-        ("squashfs", 20, 3, "the squashfs image is compressed with lzo, which this program does not read"),
-        ("squashfs", 20, 2, "the squashfs image is compressed with lzma, which this program does not read"),
+        ("none", 1024 + 80, 0x8, ""), // valid without other devices
+        ("none", 1024 + 80, 0x200, "the erofs image has unknown features,"),
+        ("squashfs", 20, 3, "the squashfs image is compressed with lzo, which this program cannot read"),
+        ("squashfs", 20, 2, "the squashfs image is compressed with lzma, which this program cannot read"),
     ] {
         let mut image = if codec == "squashfs" { squashed("gzip") } else { image(codec) };
         let old = u16::from_le_bytes([image[at], image[at + 1]]);
@@ -182,7 +179,7 @@ fn what_is_not_supported_is_named_and_not_called_damaged() {
             Ok(_) => assert_eq!(words, ""),
             Err(error) => {
                 assert!(!words.is_empty() && error.to_string().starts_with(words), "{error}");
-                assert!(hint(&error).starts_with("mount it, or use "), "{error}");
+                assert!(hint(&error).starts_with("mount it or use "), "{error}");
             }
         }
     }
@@ -190,7 +187,7 @@ fn what_is_not_supported_is_named_and_not_called_damaged() {
     devices[1024 + 80] |= 0x8;
     devices[1024 + 86] = 2;
     let error = opened(devices).unwrap_err();
-    let words = "the erofs image has its content in other files (2), which this program does not read";
+    let words = "the erofs image has content on other devices (2), which this program cannot read";
     assert_eq!(error.to_string(), words);
 
     // The pipe becomes a socket by the mode in its inode
@@ -199,10 +196,10 @@ fn what_is_not_supported_is_named_and_not_called_damaged() {
     let at = sockets.windows(2).position(|bytes| bytes == mode(0o010_000)).unwrap();
     sockets[at..at + 2].copy_from_slice(&mode(0o140_000));
     let error = opened(sockets).unwrap().entries().unwrap_err();
-    let words = "the erofs image has a socket, /usr/pipe, which this program does not read";
+    let words = "the erofs image contains a socket, /usr/pipe, which this program cannot read";
     assert_eq!(error.to_string(), words);
 
-    // With MicroLZMA and DEFLATE instead of zstd: names can be read, and content not
+    // With MicroLZMA and DEFLATE instead of zstd, names can be read, but content cannot
     for (bits, name) in [(0b010, "microlzma"), (0b100, "deflate"), (0b110, "microlzma or deflate")] {
         let mut image = image("zstd");
         image[1024 + 84] = bits;
@@ -210,9 +207,9 @@ fn what_is_not_supported_is_named_and_not_called_damaged() {
         let entries = image.entries().unwrap();
         let entry = entries.iter().find(|entry| entry.layout == Layout::Compressed).unwrap();
         let error = image.content(entry, |_| Ok::<_, FilesystemError>(())).unwrap_err();
-        let told =
-            format!("/usr/a/file of the image is compressed with {name}, which this program does not read");
-        assert_eq!(error.to_string(), told);
-        assert_eq!(hint(&error), "mount it, or use fsck.erofs --extract");
+        let message =
+            format!("/usr/a/file in the image is compressed with {name}, which this program cannot read");
+        assert_eq!(error.to_string(), message);
+        assert_eq!(hint(&error), "mount it or use fsck.erofs --extract");
     }
 }

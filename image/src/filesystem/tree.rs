@@ -11,20 +11,18 @@ use crate::tree::{Content, Metadata, Rules, Specials, Tree, TreeError};
 
 /// Why an image was not turned into a tree.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum ToTreeError {
-    /// The image cannot be read.
     #[error(transparent)]
     Image(#[from] FilesystemError),
-    /// What it holds does not fit into a tree.
     #[error(transparent)]
     Tree(#[from] TreeError),
-    /// Content could not be set aside.
     #[error(transparent)]
     Spool(#[from] SpoolError),
 }
 
 impl ToTreeError {
-    /// What the reader can do about it.
+    /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Image(error) => error.hint(),
@@ -116,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_from_an_image_makes_the_image_again() {
+    fn a_tree_from_an_image_reproduces_the_image() {
         let mut keep =
             Rules { owner: Owner::Keep, modes: Modes::Keep, specials: Specials::Keep, ..Rules::default() };
         keep.xattrs.insert("user.x".to_owned());
@@ -126,16 +124,19 @@ mod tests {
             assert!(write(&again, codec) == image, "{codec}");
         }
         let refused = read(write(&tree(), "none"), &Rules::default(), 1 << 20).unwrap_err();
-        assert_eq!(refused.to_string(), "usr/c: is a device node or fifo, which an extension must not hold");
+        assert_eq!(
+            refused.to_string(),
+            "usr/c is a device node or fifo, which an extension must not contain"
+        );
     }
 
     #[test]
-    fn rules_and_limits_hold_for_images_too() {
+    fn rules_and_limits_apply_to_images() {
         let mut plain = tree();
         plain.insert_bytes("usr/c", "", Metadata::new(0)).unwrap();
         let found = read(write(&plain, "none"), &Rules::default(), 1 << 20).unwrap();
         assert_eq!(found.get("usr/a").unwrap().metadata, Metadata::new(0o644));
         let error = read(write(&plain, "none"), &Rules::default(), 199_999).unwrap_err();
-        assert!(error.to_string().contains("claim to have 200000 bytes together"), "{error}");
+        assert!(error.to_string().contains("claim 200000 bytes in total"), "{error}");
     }
 }

@@ -6,74 +6,42 @@ use super::format::{ENTRIES, NAME_UNITS};
 
 /// Why partitions cannot be laid out.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum LayoutError {
-    /// More than there are entries.
-    #[error("{partitions} partitions are more than the {ENTRIES} of a partition table")]
-    TooMany {
-        /// How many.
-        partitions: usize,
-    },
-    /// No room for the label.
-    #[error("the partition label {name:?} is longer than {NAME_UNITS} units of UTF-16")]
-    Name {
-        /// The label.
-        name: String,
-    },
-    /// No whole number of sectors.
-    #[error("the partition {name:?} has {size} bytes, which is no multiple of 4096, or none")]
+    #[error("{partitions} partitions exceed the {ENTRIES} of a partition table")]
+    TooMany { partitions: usize },
+    #[error("the partition label {name:?} is longer than {NAME_UNITS} UTF-16 code units")]
+    Name { name: String },
+    #[error("the partition {name:?} has {size} bytes, which is zero or not a multiple of 4096")]
     Size {
-        /// The label.
         name: String,
         /// Size in bytes.
         size: u64,
     },
-    /// No file is that large.
-    #[error("the partitions are larger than any file")]
+    #[error("the partitions exceed the maximum size of a file")]
     TooLarge,
 }
 
 /// Why a partition table could not be read.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum ReadError {
-    /// The image could not be read.
     #[error("cannot read the image at offset {offset}")]
-    Read {
-        /// Where.
-        offset: u64,
-        /// Why not.
-        source: io::Error,
-    },
-    /// Neither size of sector has a header where it should be.
-    #[error("there is no partition table at offset 512 or 4096")]
+    Read { offset: u64, source: io::Error },
+    #[error("no partition table at offset 512 or 4096")]
     Absent,
-    /// The image ends before something the table speaks of.
     #[error("the image ends at offset {length}, before {what} at offset {offset}")]
-    TooShort {
-        /// How long it is.
-        length: u64,
-        /// What is missing.
-        what: &'static str,
-        /// Where that would be.
-        offset: u64,
-    },
-    /// Something is not as it has to be.
+    TooShort { length: u64, what: &'static str, offset: u64 },
     #[error("the partition table at offset {offset}: {reason}")]
-    Invalid {
-        /// Where.
-        offset: u64,
-        /// What is wrong.
-        reason: String,
-    },
+    Invalid { offset: u64, reason: String },
 }
 
 impl ReadError {
-    /// What the reader can do about it.
+    /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Absent => {
-                Some("is this a disk image? Images without partitions are read as they are".into())
-            }
-            Self::TooShort { .. } => Some("the image is incomplete; get it again".into()),
+            Self::Absent => Some("is this a disk image? File system images have no partitions".into()),
+            Self::TooShort { .. } => Some("the image is truncated; download or rebuild it".into()),
             _ => None,
         }
     }

@@ -21,7 +21,7 @@ use super::guid::Guid;
 use crate::crc::crc32;
 
 /// What a header begins with.
-pub(super) const MAGIC: &[u8; 8] = b"EFI PART";
+pub(crate) const MAGIC: &[u8; 8] = b"EFI PART";
 
 /// Revision 1.0, the only one there is.
 pub(super) const REVISION: u32 = 0x0001_0000;

@@ -11,7 +11,7 @@ pub struct Guid(pub [u8; 16]);
 
 /// What is no GUID.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no GUID, which looks like 4f68bce3-e8cd-4db1-96e7-fbcaf984b709")]
+#[error("invalid GUID {0:?}, expected one such as 4f68bce3-e8cd-4db1-96e7-fbcaf984b709")]
 pub struct InvalidGuid(String);
 
 /// Where a group of digits begins that has a hyphen before it, in bytes.

@@ -20,13 +20,16 @@ impl Table {
         let sector = image.sector()?;
         let mbr: [u8; 512] = image.bytes(0, "the MBR")?;
         if !is_protective(&mbr) {
-            return Err(invalid(0, "there is no protective MBR before it"));
+            return Err(invalid(0, "there is no protective MBR"));
         }
         let primary = image.header(sector, 1)?;
         let backup = image.header(sector, primary.other)?;
         let expected = Header { this: primary.other, other: 1, entries: backup.entries, ..primary };
         if backup != expected {
-            return Err(invalid(primary.other * sector.size(), "the backup is not that of the primary"));
+            return Err(invalid(
+                primary.other * sector.size(),
+                "the backup header does not match the primary",
+            ));
         }
         let entries = image.entries(sector, &primary)?;
         // Their checksums are the same, so what was checked for the one holds for the other
@@ -72,7 +75,7 @@ impl<R: Read + Seek> Image<'_, R> {
             return Err(invalid(offset, format!("{what} is missing")));
         }
         if u32_at(8) != REVISION {
-            return Err(invalid(offset + 8, format!("revision {:#x} is not known", u32_at(8))));
+            return Err(invalid(offset + 8, format!("revision {:#x} is unknown", u32_at(8))));
         }
         if u32_at(12) as usize != HEADER_SIZE {
             let reason = format!("a header of {} bytes is not supported, only {HEADER_SIZE}", u32_at(12));
@@ -83,7 +86,7 @@ impl<R: Read + Seek> Image<'_, R> {
         }
         let header = Header::parse(&bytes);
         if header.this != number {
-            return Err(invalid(offset + 24, format!("{what} says that it is in sector {}", header.this)));
+            return Err(invalid(offset + 24, format!("{what} claims to be in sector {}", header.this)));
         }
         if header.count == 0 || header.count > ENTRIES {
             let reason = format!("{} entries are not supported, only 1 to {ENTRIES}", header.count);
@@ -152,7 +155,7 @@ fn partitions(sector: Sector, header: &Header, entries: &[u8]) -> Result<Vec<Par
         if first > last || first < header.first_usable || last > header.last_usable {
             let (from, to) = (header.first_usable, header.last_usable);
             let reason = format!(
-                "partition {} has sectors {first} to {last}, which are not in {from} to {to}",
+                "partition {} has sectors {first} to {last}, which are outside {from} to {to}",
                 number + 1
             );
             return Err(invalid(offset_of(number) + 32, reason));

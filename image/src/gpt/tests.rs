@@ -60,10 +60,10 @@ fn an_image_may_be_longer_than_its_table() {
 #[test]
 fn what_cannot_be_laid_out_is_refused() {
     let lay_out = |new: Vec<New>| Layout::new(Sector::Bytes512, Guid::ZERO, new).unwrap_err().to_string();
-    assert!(lay_out((0..129).map(|n| new(n, 4096)).collect()).starts_with("129 partitions are more"));
-    assert!(lay_out(vec![new(1, 0)]).contains("no multiple of 4096"));
-    assert!(lay_out(vec![new(1, 4097)]).contains("no multiple of 4096"));
-    assert!(lay_out(vec![new(1, 1 << 62), new(2, 1 << 62)]).contains("larger than any file"));
+    assert!(lay_out((0..129).map(|n| new(n, 4096)).collect()).starts_with("129 partitions exceed"));
+    assert!(lay_out(vec![new(1, 0)]).contains("not a multiple of 4096"));
+    assert!(lay_out(vec![new(1, 4097)]).contains("not a multiple of 4096"));
+    assert!(lay_out(vec![new(1, 1 << 62), new(2, 1 << 62)]).contains("exceed the maximum size of a file"));
     assert!(lay_out(vec![New { name: "ü".repeat(37), ..new(1, 4096) }]).contains("longer than 36"));
 }
 
@@ -99,15 +99,15 @@ fn short_images_are_refused() {
 fn hostile_headers_are_refused_where_they_are_wrong() {
     let good = image(&layout(Sector::Bytes512));
     for (at, bytes, reason) in [
-        (8, &[2][..], "at offset 520: revision 0x10002 is not known"),
+        (8, &[2][..], "at offset 520: revision 0x10002 is unknown"),
         (12, &[93], "at offset 524: a header of 93 bytes is not supported, only 92"),
-        (24, &[2], "at offset 536: the primary header says that it is in sector 2"),
+        (24, &[2], "at offset 536: the primary header claims to be in sector 2"),
         (32, &[0xff; 8], "ends at offset 53248, before the backup header at offset 18446744073709551615"),
         (32, &[1, 0], "at offset 536: the primary header, entries and partitions overlap"),
         (32, &[0xff, 0x7f], "ends at offset 53248, before the backup header at offset 16776704"),
         (40, &[33], "at offset 536: the primary header, entries and partitions overlap"),
         (48, &[0xff; 8], "at offset 536: the primary header, entries and partitions overlap"),
-        (56, &[0], "at offset 52736: the backup is not that of the primary"),
+        (56, &[0], "at offset 52736: the backup header does not match the primary"),
         (72, &[1], "at offset 536: the primary header, entries and partitions overlap"),
         (72, &[0xff; 8], "at offset 536: the primary header, entries and partitions overlap"),
         (80, &[0], "at offset 592: 0 entries are not supported, only 1 to 128"),
@@ -134,9 +134,9 @@ fn hostile_headers_are_refused_where_they_are_wrong() {
 fn hostile_entries_are_refused_where_they_are_wrong() {
     let good = image(&layout(Sector::Bytes512));
     for (first, last, reason) in [
-        (57u64, 56u64, "at offset 1184: partition 2 has sectors 57 to 56, which are not in 34 to 70"),
-        (33, 40, "at offset 1184: partition 2 has sectors 33 to 40, which are not in 34 to 70"),
-        (56, 71, "at offset 1184: partition 2 has sectors 56 to 71, which are not in 34 to 70"),
+        (57u64, 56u64, "at offset 1184: partition 2 has sectors 57 to 56, which are outside 34 to 70"),
+        (33, 40, "at offset 1184: partition 2 has sectors 33 to 40, which are outside 34 to 70"),
+        (56, 71, "at offset 1184: partition 2 has sectors 56 to 71, which are outside 34 to 70"),
         (0, u64::MAX, "partition 2 has sectors 0 to 18446744073709551615"),
         (55, 63, "at offset 1184: partitions 1 and 2 overlap"),
         (34, 40, "at offset 1184: partitions 2 and 1 overlap"),

@@ -1,7 +1,7 @@
-//! What an image is meant for: a kernel version, or a system whose kernel is known, and with either the
-//! codecs that may be used.
+//! The target of an image: a minimum kernel version, or a system whose kernels are known. Either determines
+//! which codecs an image may use.
 //!
-//! A version says what a kernel can have learnt, not what it was built with; a profile says both.
+//! A version only tells what a kernel may support; a profile also tells what it was built with.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,30 +9,30 @@ use std::str::FromStr;
 use super::{Kernel, KernelError};
 use crate::format::Format;
 
-/// The oldest kernel that an image is meant for, or the system.
+/// The oldest kernel that must read an image, or the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Floor {
-    /// Any kernel of this version or later, built with what the format's default codec needs.
+    /// Any kernel of this version or later, built with the format's default codec.
     Kernel(Kernel),
     /// The kernels of a system.
     Profile(&'static Profile),
 }
 
-/// A system and what its kernels read.
+/// A system and what its kernels support.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Profile {
-    /// As it is written on a command line and in a recipe.
+    /// The name on the command line and in recipes.
     pub name: &'static str,
-    /// The oldest kernel that it has.
+    /// Its oldest kernel.
     pub kernel: (u16, u16),
-    /// The codecs for erofs that it was built with, the one to use first.
+    /// The erofs codecs that it was built with, the preferred one first.
     pub erofs: &'static [&'static str],
-    /// The same for squashfs.
+    /// The squashfs codecs that it was built with, the preferred one first.
     pub squashfs: &'static [&'static str],
 }
 
-/// Every codec that may be written, and the oldest kernel that can have it. What is not listed here is
-/// never used: microlzma is for transport, a node would read it at a tenth of the speed.
+/// Every codec that may be written, and the oldest kernel that supports it. Other codecs are never used:
+/// microlzma is for transport, a node would read it at a tenth of the speed.
 const CODECS: [(Format, &str, (u16, u16)); 10] = [
     (Format::Erofs, "lz4hc", (5, 15)),
     (Format::Erofs, "zstd", (6, 10)),
@@ -46,11 +46,11 @@ const CODECS: [(Format, &str, (u16, u16)); 10] = [
     (Format::Squashfs, "none", (5, 15)),
 ];
 
-/// What Debian builds for squashfs, from 12 on.
+/// The squashfs codecs of Debian 12 and later.
 const DEBIAN_SQUASHFS: &[&str] = &["zstd", "xz", "gzip", "lz4hc", "lz4", "none"];
 
-/// From `/boot/config-*` of Debian's kernel packages, and from the kernel configurations of Flatcar, whose
-/// oldest channel that is still updated (LTS, 4081) has 6.6. None has a codec that its kernel only could have.
+/// From `/boot/config-*` of Debian's kernel packages and from the kernel configurations of Flatcar, whose
+/// oldest supported channel (LTS, 4081) has 6.6.
 pub static PROFILES: [Profile; 3] = [
     Profile {
         name: "debian-12",
@@ -72,61 +72,36 @@ pub static PROFILES: [Profile; 3] = [
     },
 ];
 
-/// A codec that a floor has not.
+/// A codec that the target does not support.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum FloorError {
-    /// The kernel is too old for it.
-    #[error("{codec} needs kernel {needed}, {}", said(.floor))]
-    TooOld {
-        /// The codec.
-        codec: String,
-        /// What it needs.
-        needed: Kernel,
-        /// What was asked for.
-        floor: Floor,
-        /// What to use instead.
-        instead: &'static str,
-    },
-    /// The kernel could have it, and was built without.
+    #[error("{codec} needs kernel {needed} or later, but {}", target(.floor))]
+    TooOld { codec: String, needed: Kernel, floor: Floor, instead: &'static str },
     #[error("the kernels of {profile} are built without {codec} for {format}")]
-    NotBuilt {
-        /// The codec.
-        codec: String,
-        /// The format.
-        format: Format,
-        /// The system.
-        profile: &'static str,
-        /// What to use instead.
-        instead: &'static str,
-    },
-    /// The format has no such codec.
-    #[error("{format} images have no codec {codec}")]
-    NoSuchCodec {
-        /// The codec.
-        codec: String,
-        /// The format.
-        format: Format,
-    },
+    NotBuilt { codec: String, format: Format, profile: &'static str, instead: &'static str },
+    #[error("{format} images do not support the codec {codec}")]
+    NoSuchCodec { codec: String, format: Format },
 }
 
-fn said(floor: &Floor) -> String {
+fn target(floor: &Floor) -> String {
     match floor {
-        Floor::Kernel(kernel) => format!("this is baked for {kernel} and later"),
+        Floor::Kernel(kernel) => format!("the target is {kernel}"),
         Floor::Profile(profile) => format!("{} has {}", profile.name, floor.kernel()),
     }
 }
 
 impl FloorError {
-    /// What the reader can do about it.
+    /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::TooOld { needed, floor: Floor::Kernel(_), instead, .. } => {
-                format!("say that kernel {needed} is the oldest one, or use {instead}")
+                format!("pass --kernel {needed} or use {instead}")
             }
             Self::TooOld { instead, .. } | Self::NotBuilt { instead, .. } => format!("use {instead}"),
             Self::NoSuchCodec { format, .. } => {
                 let names: Vec<_> = rows(*format).map(|(name, _)| name).collect();
-                format!("write one of {}", names.join(", "))
+                format!("use one of {}", names.join(", "))
             }
         })
     }
@@ -138,7 +113,7 @@ fn rows(format: Format) -> impl Iterator<Item = (&'static str, Kernel)> {
 }
 
 impl Floor {
-    /// The oldest kernel, as it stands in a catalog.
+    /// The oldest kernel, as in a catalog.
     pub fn kernel(&self) -> Kernel {
         match self {
             Self::Kernel(kernel) => *kernel,
@@ -146,7 +121,7 @@ impl Floor {
         }
     }
 
-    /// The codecs that may be used, the one to use first.
+    /// The codecs that may be used, the preferred one first.
     pub fn codecs(&self, format: Format) -> Vec<&'static str> {
         match self {
             Self::Profile(profile) => match format {
@@ -159,13 +134,13 @@ impl Floor {
         }
     }
 
-    /// The codec to use if nobody asks for one: of a profile the best that it was built with, of a
-    /// version the one that every build has.
+    /// The default codec: for a profile the best that it was built with, for a version the one that every
+    /// build has.
     pub fn codec(&self, format: Format) -> &'static str {
         self.codecs(format).first().copied().unwrap_or("none")
     }
 
-    /// Whether the floor reads images of a format with the codec of this name, which has no level.
+    /// Checks that the target can read images of a format with the codec `name`, given without a level.
     pub fn check(&self, format: Format, name: &str) -> Result<(), FloorError> {
         let readable = self.codecs(format);
         if readable.contains(&name) {
@@ -229,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn floors_read_as_they_are_shown() {
+    fn floors_parse_from_their_display() {
         for profile in &PROFILES {
             assert_eq!(floor(profile.name).to_string(), profile.name);
             assert_eq!(floor(profile.name).kernel(), profile.kernel.into());
@@ -239,13 +214,13 @@ mod tests {
         assert_eq!(Floor::default().kernel(), Kernel::DEFAULT);
         let error = "debian-11".parse::<Floor>().unwrap_err();
         assert_eq!(error.to_string(), "\"debian-11\" is not a kernel version such as 5.15");
-        assert_eq!(error.hint().unwrap(), "or write one of debian-12, debian-13, flatcar");
+        assert_eq!(error.hint().unwrap(), "use a version or one of debian-12, debian-13, flatcar");
         let error = "5.10.0-30-amd64".parse::<Floor>().unwrap_err();
-        assert_eq!(error.to_string(), "images are made for kernel 5.15 and later, not for 5.10");
+        assert_eq!(error.to_string(), "kernel 5.10 is not supported: images require kernel 5.15 or later");
     }
 
     #[test]
-    fn what_a_floor_reads_and_picks() {
+    fn supported_and_default_codecs() {
         let cases: [(&str, Format, &[&str]); 8] = [
             ("5.15", Format::Erofs, &["lz4hc", "lz4", "none"]),
             ("6.9", Format::Erofs, &["lz4hc", "lz4", "none"]),
@@ -269,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn no_floor_has_a_codec_that_its_kernel_has_not() {
+    fn no_profile_has_a_codec_newer_than_its_kernel() {
         for profile in &PROFILES {
             let plain = Floor::Kernel(profile.kernel.into());
             for format in Format::ALL {
@@ -282,17 +257,16 @@ mod tests {
     }
 
     #[test]
-    fn a_codec_that_a_floor_has_not_is_refused_with_another() {
+    fn an_unsupported_codec_is_rejected_with_an_alternative() {
         let zstd = "zstd";
-        let told = |text: &str| {
+        let refusal = |text: &str| {
             let error = floor(text).check(Format::Erofs, zstd).unwrap_err();
             format!("{error}: {}", error.hint().unwrap())
         };
-        assert_eq!(told("debian-12"), "zstd needs kernel 6.10, debian-12 has 6.1: use lz4hc");
+        assert_eq!(refusal("debian-12"), "zstd needs kernel 6.10 or later, but debian-12 has 6.1: use lz4hc");
         assert_eq!(
-            told("5.15"),
-            "zstd needs kernel 6.10, this is baked for 5.15 and later: say that kernel 6.10 is the oldest \
-             one, or use lz4hc"
+            refusal("5.15"),
+            "zstd needs kernel 6.10 or later, but the target is 5.15: pass --kernel 6.10 or use lz4hc"
         );
         static BARE: Profile =
             Profile { name: "bare", kernel: (6, 12), erofs: &["none"], squashfs: &["gzip"] };
@@ -301,7 +275,7 @@ mod tests {
         assert_eq!(error.hint().unwrap(), "use none");
         assert!(floor("debian-13").check(Format::Erofs, zstd).is_ok());
         let error = Floor::default().check(Format::Erofs, "xz").unwrap_err();
-        assert_eq!(error.to_string(), "erofs images have no codec xz");
-        assert_eq!(error.hint().unwrap(), "write one of lz4hc, zstd, lz4, none");
+        assert_eq!(error.to_string(), "erofs images do not support the codec xz");
+        assert_eq!(error.hint().unwrap(), "use one of lz4hc, zstd, lz4, none");
     }
 }

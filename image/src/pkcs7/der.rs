@@ -67,10 +67,10 @@ impl<'a> Reader<'a> {
 
     /// The next element, of whatever tag.
     pub(super) fn any(&mut self) -> Result<Element<'a>, DerError> {
-        let cut = self.error("it ends too early");
+        let cut = self.error("unexpected end");
         let (&tag, rest) = self.bytes.split_first().ok_or_else(|| cut.clone())?;
         if tag & 0x1f == 0x1f {
-            return Err(self.error("a tag of several bytes"));
+            return Err(self.error("multi-byte tags are not supported"));
         }
         let (&first, rest) = rest.split_first().ok_or_else(|| cut.clone())?;
         let (length, rest) = match first {
@@ -80,11 +80,11 @@ impl<'a> Reader<'a> {
                 let (bytes, rest) = rest.split_at_checked(count).ok_or_else(|| cut.clone())?;
                 let length = bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
                 if length < 0x80 || bytes[0] == 0 {
-                    return Err(self.error("a length with more bytes than it needs"));
+                    return Err(self.error("a length is not in its shortest form"));
                 }
                 (length, rest)
             }
-            0x80 => return Err(self.error("a length that is left open (BER, not DER)")),
+            0x80 => return Err(self.error("an indefinite length (BER, not DER)")),
             _ => return Err(self.error("a length of more than four bytes")),
         };
         let header = self.bytes.len() - rest.len();
@@ -114,7 +114,7 @@ impl<'a> Reader<'a> {
 
     /// Nothing may follow.
     pub(super) fn end(&self) -> Result<(), DerError> {
-        if self.bytes.is_empty() { Ok(()) } else { Err(self.error("something follows the end")) }
+        if self.bytes.is_empty() { Ok(()) } else { Err(self.error("trailing data")) }
     }
 
     /// The next element, a positive number, without the zero that shows that it is positive.

@@ -28,7 +28,7 @@ impl Signature {
         let mut whole = Reader::new(der);
         let mut info = whole.inside(SEQUENCE, "no PKCS#7 signature")?;
         if whole.bytes().iter().any(|byte| *byte != 0) {
-            return Err(whole.error("something follows the end").into());
+            return Err(whole.error("trailing data").into());
         }
         if info.inside(OID, "no type")?.bytes() != oid::SIGNED_DATA {
             return Err(info.error("it is PKCS#7, but no signature").into());
@@ -41,10 +41,10 @@ impl Signature {
         let digests = data.inside(SET, "no digest algorithms")?;
         let mut content = data.inside(SEQUENCE, "no content type")?;
         if content.inside(OID, "no content type")?.bytes() != oid::DATA {
-            return Err(unsupported("content that is no data"));
+            return Err(unsupported("content that is not data"));
         }
         if content.end().is_err() {
-            return Err(unsupported("its content inside"));
+            return Err(unsupported("its content attached"));
         }
         // Certificates and revocations: nobody believes them, for they come with the image
         data.optional(context(0))?;
@@ -65,7 +65,7 @@ impl Signature {
         match names.iter().find(|name| ![oid::SHA256, oid::SHA384, oid::SHA512].contains(name)) {
             Some(other) => Err(unsupported(&format!("the digest {}", oid::dotted(other)))),
             None if names.contains(&signature.digest.as_slice()) => Ok(signature),
-            None => Err(digests.error("the signer's digest is not among these").into()),
+            None => Err(digests.error("the signer's digest is not listed").into()),
         }
     }
 

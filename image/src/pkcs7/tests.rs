@@ -88,7 +88,7 @@ fn damaged_signatures_are_refused_and_nothing_else_happens() {
     }
     let error = Signature::parse(&[RSA_SIGNATURE, b"x"].concat()).unwrap_err();
     let VerifyError::Der(error) = error else { panic!("{error}") };
-    assert_eq!(error.to_string(), format!("at byte {}: something follows the end", RSA_SIGNATURE.len()));
+    assert_eq!(error.to_string(), format!("at byte {}: trailing data", RSA_SIGNATURE.len()));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn damaged_certificates_and_keys_are_refused_and_nothing_else_happens() {
 #[test]
 fn what_cannot_be_used_says_why() {
     let text = |result: Result<PrivateKey, KeyError>| result.unwrap_err().to_string();
-    assert_eq!(text(PrivateKey::from_pem(RSA[1])), "there is no private key in PEM form");
+    assert_eq!(text(PrivateKey::from_pem(RSA[1])), "no PEM private key found");
     let encrypted = RSA[0].replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
     assert_eq!(
         text(PrivateKey::from_pem(&encrypted)),
@@ -123,20 +123,20 @@ fn what_cannot_be_used_says_why() {
     assert!(matches!(PrivateKey::from_pem(old), Err(KeyError::Encrypted)));
     assert_eq!(
         text(PrivateKey::from_pem(&RSA[0].replace('M', "!"))),
-        "the PRIVATE KEY is damaged: it is not base64"
+        "the PRIVATE KEY is damaged: invalid base64"
     );
     // What `openssl genpkey -algorithm ed25519` writes
     let ed25519 = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\n-----END PRIVATE KEY-----\n";
     let error = PrivateKey::from_pem(ed25519).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "private keys of the kind 1.3.101.112 are not supported, only RSA and ECDSA with P-256 or P-384"
+        "private keys of type 1.3.101.112 are not supported, only RSA and ECDSA with P-256 or P-384"
     );
     assert!(matches!(Certificate::parse(RSA[0].as_bytes()), Err(CertificateError::Missing)));
     assert!(matches!(Certificate::parse(b"\xff"), Err(CertificateError::Missing)));
     let certificate = Certificate::parse(P256[1].as_bytes()).unwrap();
     let error = Signer::new(PrivateKey::from_pem(RSA[0]).unwrap(), certificate).unwrap_err();
-    assert_eq!(error.to_string(), "the certificate is not that of the private key");
+    assert_eq!(error.to_string(), "the certificate does not belong to the private key");
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn lengths_are_as_short_as_they_can_be() {
 fn the_digest_of_the_signer_must_be_listed() {
     let at = RSA_SIGNATURE.windows(oid::SHA256.len()).position(|window| window == oid::SHA256).unwrap();
     for (last, words) in
-        [(oid::SHA512[8], "the signer's digest is not among these"), (0x7f, "has the digest 2.16.840.")]
+        [(oid::SHA512[8], "the signer's digest is not listed"), (0x7f, "has the digest 2.16.840.")]
     {
         let mut wrong = RSA_SIGNATURE.to_vec();
         wrong[at + 8] = last;

@@ -1,6 +1,6 @@
-//! How the blocks of an image are compressed, with every parameter that shapes the bytes.
+//! The codecs of squashfs images, with every parameter that affects the bytes.
 //!
-//! A codec is named as it is written in a recipe: `none`, `gzip:9`, `lz4`, `lz4hc:12`, `xz:6`,
+//! A codec is written as in a recipe: `none`, `gzip:9`, `lz4`, `lz4hc:12`, `xz:6`,
 //! `zstd:15`.
 
 mod decoder;
@@ -22,26 +22,26 @@ use crate::format::Format;
 /// How the blocks of an image are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Codec {
-    /// Not at all, not even the tables.
+    /// No compression, not even of the tables.
     None,
-    /// Deflate in a zlib stream. Every kernel with squashfs reads it.
+    /// Deflate in a zlib stream. Every kernel with squashfs can read it.
     Gzip {
-        /// 1 to 12, as libdeflate has them.
+        /// 1 to 12, the levels of libdeflate.
         level: u8,
     },
-    /// LZ4 with the quick encoder, read by kernels from 3.19 on.
+    /// LZ4 with the fast encoder. Requires kernel 3.19.
     Lz4,
-    /// LZ4 with the strong encoder. It is read as quickly as the other.
+    /// LZ4 with the high-compression encoder. It is read as fast as the other.
     Lz4hc {
         /// 3 to 12.
         level: u8,
     },
-    /// LZMA2 in an xz stream, for hosts before zstd. It is the slowest to read.
+    /// LZMA2 in an xz stream, for hosts without zstd. It is the slowest to read.
     Xz {
         /// 0 to 9.
         level: u8,
     },
-    /// Zstandard, read by kernels from 4.14 on.
+    /// Zstandard. Requires kernel 4.14.
     Zstd {
         /// 1 to 22.
         level: u8,
@@ -49,8 +49,8 @@ pub enum Codec {
 }
 
 impl Codec {
-    /// The oldest kernel that reads an image with this codec, as its major and minor number, if
-    /// it was built with the decompressor.
+    /// The oldest kernel that can read an image with this codec, as major and minor number, if it was built
+    /// with the decompressor.
     pub fn kernel(self) -> (u16, u16) {
         match self {
             Self::None | Self::Gzip { .. } | Self::Xz { .. } => (2, 6),
@@ -59,7 +59,7 @@ impl Codec {
         }
     }
 
-    /// The name without the level, as it stands in a catalog.
+    /// The name without the level, as in a catalog.
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -71,11 +71,11 @@ impl Codec {
         }
     }
 
-    /// The same codec, if its level is one that it has. Levels from [`FromStr`] always are.
+    /// The same codec, if its level is valid. Levels from [`FromStr`] always are.
     pub fn checked(self) -> Result<Self, CodecError> {
         match (self.level(), levels(self.name())) {
             (Some(level), Some(levels)) if !(levels.first..=levels.last).contains(&level) => {
-                Err(levels.refuse(self.name(), &level.to_string()))
+                Err(levels.invalid(self.name(), &level.to_string()))
             }
             _ => Ok(self),
         }
@@ -83,7 +83,7 @@ impl Codec {
 
     pub(super) fn compression(self) -> Compression {
         match self {
-            // A number must stand there, and this is the one that every kernel has.
+            // The field must have a value, and every kernel supports this one.
             Self::None | Self::Gzip { .. } => Compression::Gzip,
             Self::Lz4 | Self::Lz4hc { .. } => Compression::Lz4,
             Self::Xz { .. } => Compression::Xz,
@@ -91,21 +91,21 @@ impl Codec {
         }
     }
 
-    /// What an image says of the compressor; nothing where the readers' defaults hold.
+    /// The parameters that an image stores; empty if they are the readers' defaults.
     pub(super) fn parameters(self) -> Vec<u8> {
-        /// What readers of gzip take for granted.
+        /// The default of readers for gzip.
         const GZIP_LEVEL: u8 = 9;
-        /// What readers of zstd take for granted.
+        /// The default of readers for zstd.
         const ZSTD_LEVEL: u8 = 15;
         /// The block format of LZ4, the only one there is.
         const LZ4_VERSION: u32 = 1;
         /// zlib's window of 32 KiB, as a power of two.
         const GZIP_WINDOW: u16 = 15;
-        /// Strategies of zlib, which libdeflate has not.
+        /// Strategies of zlib, which libdeflate does not have.
         const GZIP_STRATEGIES: u16 = 0;
 
         match self {
-            // zlib has no levels above 9, and readers refuse to hear of them.
+            // zlib has no levels above 9, and readers reject them.
             Self::Gzip { level } if level < GZIP_LEVEL => [
                 &u32::from(level).to_le_bytes()[..],
                 &GZIP_WINDOW.to_le_bytes(),
@@ -148,19 +148,19 @@ fn levels(name: &str) -> Option<Levels> {
 }
 
 impl Levels {
-    fn refuse(&self, codec: &'static str, level: &str) -> CodecError {
+    fn invalid(&self, codec: &'static str, level: &str) -> CodecError {
         let format = Format::Squashfs;
         CodecError::Level { codec, format, first: self.first, last: self.last, level: level.to_owned() }
     }
 
     fn parse(&self, codec: &'static str, text: Option<&str>) -> Result<u8, CodecError> {
         let Some(text) = text else { return Ok(self.default) };
-        // Digits only: `+3` and `03` would be second spellings of one codec.
+        // Digits only: `+3` and `03` would be other spellings of the same codec.
         let one_spelling = text == "0" || !text.starts_with(['+', '0']);
         text.parse()
             .ok()
             .filter(|level| one_spelling && (self.first..=self.last).contains(level))
-            .ok_or_else(|| self.refuse(codec, text))
+            .ok_or_else(|| self.invalid(codec, text))
     }
 }
 
@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_codec_reads_as_it_is_shown_and_no_other_level_does() {
+    fn every_codec_parses_from_its_display_and_invalid_levels_do_not() {
         let at = |level| {
             [Codec::Gzip { level }, Codec::Lz4hc { level }, Codec::Xz { level }, Codec::Zstd { level }]
         };
@@ -218,18 +218,18 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_exist_is_refused() {
+    fn unknown_codecs_and_levels_are_rejected() {
         for text in ["", "None", "none:1", "lz4:1", "lzo", "xz:00", "xz:", "zstd:0", "zstd:+3", "gzip:13"] {
             assert!(text.parse::<Codec>().is_err(), "{text:?} was accepted");
         }
         assert_eq!("xz:0".parse(), Ok(Codec::Xz { level: 0 }));
         assert_eq!("zstd".parse(), Ok(Codec::default()));
         let error = "lz4hc:13".parse::<Codec>().unwrap_err();
-        assert_eq!(error.to_string(), "lz4hc has the levels 3 to 12 in squashfs images, not \"13\"");
+        assert_eq!(error.to_string(), "invalid level \"13\" for lz4hc: squashfs images take 3 to 12");
     }
 
     #[test]
-    fn an_image_tells_the_parameters_that_readers_cannot_know() {
+    fn an_image_stores_parameters_that_differ_from_the_defaults() {
         for (text, length) in [
             ("none", 0),
             ("gzip", 0),

@@ -1,12 +1,14 @@
-//! The bytes of the format, little-endian throughout, as the kernel's `squashfs_fs.h` has them.
+//! The structures of squashfs on disk, all little-endian, from the kernel's `squashfs_fs.h`.
+
+use crate::format::Format;
 
 /// First bytes of an image.
-pub(super) const MAGIC: u32 = 0x7371_7368;
+pub(super) const MAGIC: u32 = Format::Squashfs.magic();
 
 /// Length of the superblock in bytes.
 pub(super) const SUPERBLOCK: usize = 96;
 
-/// What a metadata block holds before it is compressed, in bytes.
+/// Size of a metadata block before it is compressed, in bytes.
 pub(super) const METADATA: usize = 8192;
 
 /// Smallest block of a file in bytes, as a power of two: 4 KiB.
@@ -15,32 +17,32 @@ pub(super) const BLOCK_LOG_MIN: u8 = 12;
 /// Largest block of a file in bytes, as a power of two: 1 MiB.
 pub(super) const BLOCK_LOG_MAX: u8 = 20;
 
-/// Set in the length of a metadata block that is stored as it is.
+/// Set in the length of a metadata block that is not compressed.
 pub(super) const METADATA_STORED: u16 = 1 << 15;
 
-/// Set in the length of a block or fragment that is stored as it is.
+/// Set in the length of a block or fragment that is not compressed.
 pub(super) const BLOCK_STORED: u32 = 1 << 24;
 
-/// Stands for "no such table", and for "no tail" and "no attributes" in 32 bits.
+/// The position of a table that does not exist.
 pub(super) const NONE: u64 = u64::MAX;
 
-/// Stands for "no tail in a fragment" and "no extended attributes".
+/// The number for "no tail in a fragment" and "no extended attributes".
 pub(super) const NONE_32: u32 = u32::MAX;
 
-/// Most names behind one header in a directory.
+/// The maximum number of names after one header in a directory.
 pub(super) const DIRECTORY_RUN: usize = 256;
 
-/// Length of what stands before a run of names in a directory, in bytes.
+/// Length of the header before a run of names in a directory, in bytes.
 pub(super) const DIRECTORY_HEADER: usize = 12;
 
-/// Length of what stands before a name in a directory, in bytes.
+/// Length of a directory entry without its name, in bytes.
 pub(super) const DIRECTORY_ENTRY: usize = 8;
 
-/// What the size of a directory counts beyond its bytes: `.` and `..`, in the kernel's eyes.
+/// The size of a directory exceeds the length of its listing by this: the kernel counts `.` and `..`.
 pub(super) const DIRECTORY_EXTRA: u32 = 3;
 
-/// Set in the type of an extended attribute whose value stands elsewhere.
-pub(super) const XATTR_ELSEWHERE: u16 = 1 << 8;
+/// Set in the type of an extended attribute whose value is stored out of line.
+pub(super) const XATTR_OUT_OF_LINE: u16 = 1 << 8;
 
 /// The prefixes that extended attributes can have, in the order of their numbers.
 pub(super) const XATTR_PREFIXES: [&str; 3] = ["user.", "trusted.", "security."];
@@ -59,7 +61,7 @@ pub(super) mod flags {
     pub(in crate::squashfs) const PARAMETERS: u16 = 1 << 10;
 }
 
-/// How blocks are compressed. There are also 2, an LZMA that no kernel reads, and 3, LZO.
+/// How blocks are compressed. There are also 2, an LZMA that no kernel supports, and 3, LZO.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compression {
     Gzip = 1,
@@ -68,7 +70,7 @@ pub(super) enum Compression {
     Zstd = 6,
 }
 
-/// What an inode is.
+/// The type of an inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum InodeType {
     Directory = 1,
@@ -80,10 +82,10 @@ pub(super) enum InodeType {
     Socket = 7,
 }
 
-/// What the number of an inode's type grows by in the extended form.
+/// Added to the number of an inode's type in the extended form.
 pub(super) const EXTENDED: u16 = 7;
 
-/// A place in a table: the position of a compressed block, and the offset in what it holds.
+/// A place in a table: the position of a compressed block, and the offset in the decompressed block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Place {
     /// From the beginning of the table.
@@ -101,7 +103,7 @@ pub(super) struct Tail {
     pub(super) offset: u32,
 }
 
-/// The first bytes of an image.
+/// The superblock, at the start of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Superblock {
     pub(super) inodes: u32,
@@ -112,7 +114,7 @@ pub(super) struct Superblock {
     pub(super) flags: u16,
     pub(super) ids: u16,
     pub(super) root: Place,
-    /// Length of the image without what it is padded with.
+    /// Length of the image without padding.
     pub(super) length: u64,
     pub(super) id_table: u64,
     pub(super) xattr_table: u64,

@@ -1,5 +1,5 @@
-//! Reads an image without mounting it. Whatever its bytes are, every length and offset is checked
-//! before it is used, and what one call unpacks and keeps is bounded by the size of the image.
+//! Reads an image without mounting it. Every length and offset is checked before it is used, and the size of
+//! the image bounds how much one call decompresses and keeps.
 
 mod attributes;
 mod blocks;
@@ -58,7 +58,7 @@ impl<R: Read + Seek + Send> Reader<R> {
         superblock::parse(&bytes, length)
     }
 
-    /// Every name in the image, the root first, a directory before what is in it.
+    /// Every name in the image, the root first, a directory before its entries.
     pub fn entries(&self) -> Result<Vec<Entry>, ReadError> {
         let mut blocks = self.start();
         let mut path = PathBuf::new();
@@ -80,13 +80,13 @@ impl<R: Read + Seek + Send> Reader<R> {
             let inode = self.named(&mut blocks, &name).map_err(list(&below))?;
             let offset = self.superblock.inode_table + name.inode.block;
             if below.as_os_str().len() > PATH_MAX {
-                let what = "a path is longer than any that Linux knows";
+                let what = "a path is longer than 4095 bytes";
                 return Err(list(&path)(Fault::Damaged { offset, what }));
             }
             let directory = matches!(inode.kind, Kind::Directory { .. });
             if directory {
                 if !seen.insert(name.inode) {
-                    let what = "a directory has two names, or is inside itself";
+                    let what = "a directory has two names or contains itself";
                     return Err(list(&below)(Fault::Damaged { offset, what }));
                 }
                 open.push(self.names(&mut blocks, &inode).map_err(list(&below))?.into_iter());
@@ -110,8 +110,8 @@ impl<R: Read + Seek + Send> Reader<R> {
         }
     }
 
-    /// The whole content of the regular file at `path`, if it has no more than `limit` bytes;
-    /// `None` if the image has no such path. Links are not followed.
+    /// The content of the regular file at `path`, which may have at most `limit` bytes; `None` if the image
+    /// has no such path. Links are not followed.
     pub fn read(&self, path: impl AsRef<Path>, limit: u64) -> Result<Option<Vec<u8>>, ReadError> {
         let path = path.as_ref();
         let found = self
@@ -127,15 +127,15 @@ impl<R: Read + Seek + Send> Reader<R> {
             return Err(ReadError::TooLong { path: path.to_owned(), size, limit });
         }
         let mut content = Vec::new();
-        // An image may claim a size and hold less; what is read grows with what is there.
+        // Do not allocate the size that the image claims: it may contain less.
         FileReader::new(self, file)
             .read_to_end(&mut content)
             .map_err(|source| ReadError::Content { path: path.to_owned(), source })?;
         Ok(Some(content))
     }
 
-    /// The extended attributes of what is at `path`, by full name; `None` if the image has no
-    /// such path. Links are not followed.
+    /// The extended attributes at `path`, by full name; `None` if the image has no such path. Links are not
+    /// followed.
     pub fn xattrs(&self, path: impl AsRef<Path>) -> Result<Option<Xattrs>, ReadError> {
         let path = path.as_ref();
         let mut blocks = self.start();
@@ -157,10 +157,10 @@ impl<R: Read + Seek + Send> Reader<R> {
         Ok(Some(names.into_iter().map(|name| OsString::from_vec(name.name)).collect()))
     }
 
-    /// The metadata and data of the image, with a fresh allowance for one call.
+    /// The blocks of the image, with the limits reset for one call.
     fn start(&self) -> MutexGuard<'_, Blocks<R>> {
         let mut blocks = self.lock();
-        blocks.allow();
+        blocks.begin_call();
         blocks
     }
 
@@ -168,7 +168,7 @@ impl<R: Read + Seek + Send> Reader<R> {
         self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is at `path`, which leads downwards from the root.
+    /// The inode at `path`, which must lead downwards from the root.
     fn find(&self, blocks: &mut Blocks<R>, path: &Path) -> Result<Option<Inode>, Fault> {
         let mut inode = self.inode(blocks, self.superblock.root)?;
         for component in path.components() {
@@ -189,14 +189,14 @@ impl<R: Read + Seek + Send> Reader<R> {
         Ok(Some(inode))
     }
 
-    /// The inode that a name stands for, which must be of the type that the directory says.
+    /// The inode of a directory entry, which must have the type from the entry.
     fn named(&self, blocks: &mut Blocks<R>, name: &Name) -> Result<Inode, Fault> {
         let inode = self.inode(blocks, name.inode)?;
         if inode.kind.inode_type() == name.inode_type {
             return Ok(inode);
         }
         let offset = self.superblock.inode_table + name.inode.block;
-        Err(Fault::Damaged { offset, what: "an inode is not of the type that its directory says" })
+        Err(Fault::Damaged { offset, what: "the type of an inode differs from that in its directory" })
     }
 
     fn entry(
@@ -251,9 +251,9 @@ impl<R: Read + Seek + Send> Reader<R> {
     }
 }
 
-/// About how much memory an entry takes, in bytes.
+/// The approximate memory of an entry, in bytes.
 fn weight(entry: &Entry) -> usize {
-    /// What the map and the vectors of an attribute take beyond its bytes.
+    /// Overhead of the map and the vectors per attribute.
     const ATTRIBUTE: usize = 128;
     let target = match &entry.kind {
         EntryKind::Symlink(target) => target.len(),

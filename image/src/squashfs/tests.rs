@@ -1,4 +1,4 @@
-//! Images are written, read back and compared; and damaged, and must not bring the reader down.
+//! Tests that images are read back as written, and that damaged ones are errors.
 
 mod hostile;
 mod round_trip;
@@ -58,7 +58,7 @@ fn image_of_blocks(tree: &Tree, codec: &str, block_size: u32) -> Result<Vec<u8>>
     Ok(image)
 }
 
-/// A small image with a bit of everything, for damage.
+/// A small image with every kind of entry, to be damaged.
 fn victim(codec: &str) -> Result<Vec<u8>> {
     let mut random = Random(11);
     let mut tree = Tree::new();

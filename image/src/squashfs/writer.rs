@@ -1,5 +1,4 @@
-//! Writes a tree as an image: find what is equal, compress, make the tables, then write front to
-//! back.
+//! Writes a tree as an image: find duplicates, compress, build the tables, then write front to back.
 
 mod directory;
 mod error;
@@ -31,10 +30,10 @@ use crate::progress::{Progress, Stage};
 use crate::spool::Spool;
 use crate::tree::Tree;
 
-/// The size of blocks in bytes unless told otherwise: what the kernel and everyone else use.
+/// The default block size in bytes, which mksquashfs uses, too.
 const BLOCK_SIZE: u32 = 128 * 1024;
 
-/// How to write an image. Only `codec`, `block_size` and `timestamp` shape its bytes.
+/// How to write an image. Only `codec`, `block_size` and `timestamp` affect its bytes.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// How blocks are compressed.
@@ -43,17 +42,16 @@ pub struct Options {
     pub block_size: u32,
     /// Modification time of everything, in seconds since 1970.
     pub timestamp: u64,
-    /// How many threads compress; as many as there are processors if not given.
+    /// The number of threads that compress; by default one per processor.
     pub threads: Option<NonZero<usize>>,
-    /// The directory for a temporary file of the size of the image; that of the environment
-    /// (`TMPDIR`) if not given.
+    /// The directory for a temporary file of the size of the image; by default `$TMPDIR`.
     pub scratch: Option<PathBuf>,
-    /// Counts what is done, for another thread to look at.
+    /// Counts the bytes done, for display by another thread.
     pub progress: Progress,
 }
 
 impl Options {
-    /// With this codec, this time for everything, and blocks of 128 KiB.
+    /// Options with this codec, this time for all files, and blocks of 128 KiB.
     pub fn new(codec: Codec, timestamp: u64) -> Self {
         Self {
             codec,
@@ -72,23 +70,23 @@ impl Options {
     }
 }
 
-/// What was written.
+/// Describes the written image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written {
     /// Size of the image in bytes, a multiple of 4096.
     pub size: u64,
     /// SHA-256 of the image.
     pub sha256: [u8; 32],
-    /// What wrote it.
+    /// The id of the writer.
     pub writer: WriterId,
 }
 
 /// Writes `tree` to `out` as a squashfs image.
 ///
-/// The same tree, codec, size of blocks and timestamp give the same bytes.
+/// The same tree, codec, block size and timestamp give the same bytes.
 ///
-/// `out` is written from front to back. After an error it holds the beginning of an image, which
-/// the caller must discard: write to a temporary file and rename it when this has succeeded.
+/// `out` is written from front to back. After an error it contains the start of an image, which the caller
+/// must discard: write to a temporary file and rename it after success.
 pub fn write(tree: &Tree, options: &Options, out: impl Write) -> Result<Written, WriteError> {
     let codec = options.codec.checked().map_err(WriteError::Codec)?;
     let block_log = options.block_log()?;
@@ -118,7 +116,7 @@ pub fn write(tree: &Tree, options: &Options, out: impl Write) -> Result<Written,
     Ok(Written { size, sha256, writer: WriterId::new(codec, block_log) })
 }
 
-/// The codec's parameters as a metadata block, if there is something to say.
+/// The codec's parameters as a metadata block; empty if they are the defaults.
 fn parameters(codec: Codec) -> Vec<u8> {
     let parameters = codec.parameters();
     if parameters.is_empty() {
@@ -162,36 +160,36 @@ fn superblock(
     }
 }
 
-/// What compressing needs to know.
+/// Compresses the content of all files.
 struct Packing<'a> {
     items: &'a [Item<'a>],
     codec: Codec,
     block_log: u8,
-    /// Where the first block lies in the image.
+    /// Offset of the first block in the image.
     start: u64,
     progress: &'a Progress,
 }
 
-/// What was compressed.
+/// The compressed content.
 struct Packed {
     stored: Vec<Stored>,
     fragments: Vec<Fragment>,
     spool: Spool,
 }
 
-/// What one thread compresses with.
+/// The state of a thread.
 struct Worker {
     encoder: Result<Encoder, LibraryError>,
     input: Vec<u8>,
 }
 
-/// What became of one job.
+/// The result of one job.
 #[derive(Default)]
 struct Blocks {
     data: Vec<u8>,
-    /// Length of each block, with the flag of those that are stored as they are; zero for zeros.
+    /// Length of each block, with the flag of uncompressed ones; zero for blocks of zeros.
     lengths: Vec<u32>,
-    /// How many bytes are zeros without a block.
+    /// Bytes of zeros that have no block.
     sparse: u64,
 }
 
@@ -244,7 +242,7 @@ impl Packing<'_> {
         let failed = |source| WriteError::Compress { path: path(), source };
         let encoder = worker.encoder.as_mut().map_err(|error| failed(error.clone()))?;
         for block in worker.input.chunks(1 << self.block_log) {
-            // A fragment of zeros is none: files refer to it.
+            // Not for fragments: files refer to them.
             if matches!(job, Job::Blocks(_)) && block.iter().all(|byte| *byte == 0) {
                 blocks.sparse += block.len() as u64;
                 blocks.lengths.push(0);

@@ -65,37 +65,16 @@ pub enum Opened<'a> {
 
 /// Why the content of a file could not be read.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum ContentError {
-    /// It has another size than when the tree was made.
     #[error("{path} changed while it was read: it had {expected} bytes, now {found}", path = .path.display())]
-    Changed {
-        /// Where, on disk.
-        path: PathBuf,
-        /// Size when the tree was made.
-        expected: u64,
-        /// Size now.
-        found: u64,
-    },
-    /// It has the same size, and was written to.
+    Changed { path: PathBuf, expected: u64, found: u64 },
     #[error("{path} changed while it was read: something wrote to it", path = .path.display())]
-    Modified {
-        /// Where, on disk.
-        path: PathBuf,
-    },
-    /// It is no regular file any more.
+    Modified { path: PathBuf },
     #[error("{path} is not a regular file", path = .path.display())]
-    NotAFile {
-        /// Where, on disk.
-        path: PathBuf,
-    },
-    /// It could not be read.
+    NotAFile { path: PathBuf },
     #[error("cannot read {path}", path = .path.display())]
-    Read {
-        /// Where, on disk.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
 }
 
 impl Content {

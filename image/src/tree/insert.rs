@@ -178,7 +178,7 @@ impl Tree {
 pub(super) fn names(path: &Path) -> Result<Vec<&OsStr>, TreeError> {
     let refuse = |reason| TreeError::Path { path: path.to_owned(), reason };
     if path.as_os_str().as_bytes().contains(&0) {
-        return Err(refuse("it has a NUL in it"));
+        return Err(refuse("it contains a NUL"));
     }
     path.components()
         .filter(|component| *component != Component::CurDir)
@@ -187,7 +187,7 @@ pub(super) fn names(path: &Path) -> Result<Vec<&OsStr>, TreeError> {
                 Err(TreeError::NameTooLong { path: path.to_owned(), length: name.len() })
             }
             Component::Normal(name) => Ok(name),
-            Component::ParentDir => Err(refuse("it has a .. in it")),
+            Component::ParentDir => Err(refuse("it contains ..")),
             _ => Err(refuse("it is not relative")),
         })
         .collect()
@@ -199,7 +199,7 @@ pub(super) fn checked_target(path: &Path, target: &OsStr) -> Result<OsString, Tr
         return Err(TreeError::Target { path: path.to_owned(), length: target.len() });
     }
     if target.as_bytes().contains(&0) {
-        return Err(TreeError::Path { path: path.to_owned(), reason: "its target has a NUL in it" });
+        return Err(TreeError::Path { path: path.to_owned(), reason: "its target contains a NUL" });
     }
     Ok(target.to_owned())
 }

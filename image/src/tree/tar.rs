@@ -139,16 +139,16 @@ impl<'a> Reading<'a> {
         let path = PathBuf::from(OsString::from_vec(bytes));
         let wrong = |source| TarError::Tree { offset, source };
         if path.as_os_str().len() > PATH_MAX {
-            return Err(wrong(TreeError::Path { path, reason: "it is longer than Linux opens" }));
+            return Err(wrong(TreeError::Path { path, reason: "it is longer than 4095 bytes" }));
         }
         let refuse = |what| TarError::Unsupported { offset, path: path.clone(), what };
         if records.is_sparse || header.kind == HeaderKind::Sparse {
-            return Err(refuse("stored with holes (sparse)"));
+            return Err(refuse("a sparse file, which is not supported"));
         }
         let size = records.size.unwrap_or(header.size);
         let is_file = header.kind == HeaderKind::File && !is_directory;
         if size != 0 && !is_file {
-            return Err(refuse("no file and has content"));
+            return Err(refuse("not a regular file, but has content"));
         }
         let mut metadata = Metadata::new(header.mode);
         metadata.uid = records.uid.unwrap_or(header.uid);
@@ -168,10 +168,10 @@ impl<'a> Reading<'a> {
             HeaderKind::Link => self.tree.insert_link(&path, &target),
             HeaderKind::Symlink => self.tree.insert_symlink(&path, &target, metadata),
             HeaderKind::Special(_) if self.rules.specials == Specials::Refuse => {
-                return Err(refuse("a device node or fifo, which an extension must not hold"));
+                return Err(refuse("a device node or fifo, which an extension must not contain"));
             }
             HeaderKind::Special(special) => self.tree.insert_special(&path, special, metadata),
-            _ => return Err(refuse("of a kind that nobody here knows")),
+            _ => return Err(refuse("of an unknown type")),
         };
         inserted.map_err(wrong)
     }
@@ -202,7 +202,7 @@ impl<'a> Reading<'a> {
 fn extension(input: &mut Input<'_>, header: &Header) -> Result<Vec<u8>, TarError> {
     let (offset, size) = (header.offset, header.size);
     if size > EXTENSION_MAX {
-        return Err(TarError::Header { offset, defect: "a name or record of more than 1 MiB" });
+        return Err(TarError::Header { offset, defect: "a name or record is longer than 1 MiB" });
     }
     let mut bytes = input.bytes(size)?;
     if matches!(header.kind, HeaderKind::LongName | HeaderKind::LongLink) {

@@ -69,7 +69,7 @@ impl<D: Read + Seek, H: Read + Seek> Seek for Checked<D, H> {
             SeekFrom::End(offset) => self.size().checked_add_signed(offset),
             SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
         };
-        let outside = || io::Error::new(io::ErrorKind::InvalidInput, "a position before the image");
+        let outside = || io::Error::new(io::ErrorKind::InvalidInput, "seek before the start of the image");
         self.position = position.ok_or_else(outside)?;
         Ok(self.position)
     }

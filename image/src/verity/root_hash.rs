@@ -11,7 +11,7 @@ pub struct RootHash(pub [u8; DIGEST]);
 
 /// What is no root hash.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no root hash, which has 64 hexadecimal digits")]
+#[error("invalid root hash {0:?}, expected 64 hexadecimal digits")]
 pub struct InvalidRootHash(String);
 
 impl RootHash {

@@ -79,10 +79,10 @@ impl Superblock {
         let field = Field(bytes);
         let refuse = |at: u64, reason: String| VerifyError::Superblock { offset: offset + at, reason };
         if !bytes.starts_with(MAGIC) {
-            return Err(refuse(0, "there is no verity superblock".into()));
+            return Err(refuse(0, "no verity superblock".into()));
         }
         if field.u32(8) != VERSION {
-            return Err(refuse(8, format!("version {} of verity is not known", field.u32(8))));
+            return Err(refuse(8, format!("unknown verity version {}", field.u32(8))));
         }
         if field.u32(12) != HASH_TYPE {
             return Err(refuse(12, format!("verity hash type {} is not supported, only 1", field.u32(12))));
@@ -94,13 +94,13 @@ impl Superblock {
         for (at, what) in [(64, "data"), (68, "hash")] {
             let size = field.u32(at);
             if !size.is_power_of_two() || !BLOCK_SIZES.contains(&size) {
-                let reason = format!("a {what} block of {size} bytes is no power of two from 512 to 524288");
+                let reason = format!("the {what} block size {size} is not a power of two from 512 to 524288");
                 return Err(refuse(at as u64, reason));
             }
         }
         let (data_block, data_blocks) = (field.u32(64), field.u64(72));
         if data_blocks == 0 || data_blocks.checked_mul(data_block.into()).is_none() {
-            return Err(refuse(72, format!("an image cannot have {data_blocks} blocks")));
+            return Err(refuse(72, format!("invalid number of blocks {data_blocks}")));
         }
         let salt_size = usize::from(field.u16(80));
         let Some(salt) = bytes[88..88 + SALT_MAX].get(..salt_size) else {

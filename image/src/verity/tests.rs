@@ -1,4 +1,4 @@
-//! Trees of every shape, and what is said of wrong ones.
+//! Tests trees of every shape, and the errors for invalid ones.
 
 use std::io::{Cursor, Read as _, Seek as _, SeekFrom};
 use std::num::NonZero;
@@ -40,7 +40,7 @@ fn every_shape_verifies() {
 }
 
 #[test]
-fn any_number_of_threads_makes_the_same_tree() {
+fn the_number_of_threads_does_not_change_the_tree() {
     let image = image(1500); // several batches and a rest
     let expected = file(&tree(&image, 1));
     for threads in [2, 3, 40] {
@@ -49,7 +49,7 @@ fn any_number_of_threads_makes_the_same_tree() {
 }
 
 #[test]
-fn nothing_and_half_blocks_are_refused() {
+fn empty_images_and_partial_blocks_are_rejected() {
     let finish = |size: usize| {
         let mut builder = Builder::new(Parameters::from_seed(&SEED), None);
         builder.update(&vec![1; size]);
@@ -57,13 +57,13 @@ fn nothing_and_half_blocks_are_refused() {
     };
     assert_eq!(finish(0).to_string(), "an empty image cannot have verity hashes");
     let error = finish(4097);
-    assert_eq!(error.to_string(), "the image has 4097 bytes, and verity covers only whole blocks of 4096");
+    assert_eq!(error.to_string(), "the image has 4097 bytes, but verity requires a multiple of 4096");
     assert_eq!(error.hint().unwrap(), "pad the image with zeros to 8192 bytes");
     assert!(Parameters::new(&[0; 256], [0; 16]).is_ok() && Parameters::new(&[0; 257], [0; 16]).is_err());
 }
 
 #[test]
-fn the_first_wrong_block_is_named() {
+fn the_first_wrong_block_is_reported() {
     let image = image(300);
     let tree = tree(&image, 1);
     let file = file(&tree);
@@ -84,7 +84,7 @@ fn the_first_wrong_block_is_named() {
     let error = verify(&image, &file, RootHash([0; 32])).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the hashes at offset 4096 of the verity data (level 2) are not what the root hash says"
+        "the hashes at offset 4096 of the verity data (level 2) do not match the root hash"
     );
 }
 
@@ -105,12 +105,12 @@ fn ranges_read_only_what_they_need() {
         assert!(matches!(error, VerifyError::Data { offset } if offset == block(140)), "{error}");
     }
     let error = check(0..block(300) + 1).unwrap_err();
-    assert_eq!(error.to_string(), "offset 1228801 is behind the 1228800 bytes that the verity hashes cover");
+    assert_eq!(error.to_string(), "offset 1228801 is past the 1228800 bytes that the verity hashes cover");
 }
 
-/// Under the same root hash the superblock may not tell of another length, nor the image have one.
+/// With the same root hash, neither the superblock nor the image may have another length.
 #[test]
-fn the_length_is_vouched_for_too() {
+fn the_length_is_verified() {
     let image = image(300);
     let tree = tree(&image, 1);
     let file = file(&tree);
@@ -126,42 +126,42 @@ fn the_length_is_vouched_for_too() {
         }
     }
     let error = verify(&image[..image.len() - 4096], &file, tree.root_hash()).unwrap_err();
-    assert_eq!(error.to_string(), "the image has 1224704 bytes, and its verity hashes cover 1228800");
+    assert_eq!(error.to_string(), "the image has 1224704 bytes, but its verity hashes cover 1228800");
 }
 
 #[test]
-fn hostile_superblocks_are_refused_where_they_are_wrong() {
+fn invalid_superblocks_are_rejected_with_the_offset() {
     let image = image(2);
     let tree = tree(&image, 1);
     let good = file(&tree);
     for (at, bytes, reason) in [
-        (0, &b"V"[..], "offset 4096 of the verity data: there is no verity superblock"),
-        (8, &[2], "offset 4104 of the verity data: version 2 of verity is not known"),
-        (12, &[0], "offset 4108 of the verity data: verity hash type 0 is not supported, only 1"),
+        (0, &b"V"[..], "invalid verity data at offset 4096: no verity superblock"),
+        (8, &[2], "invalid verity data at offset 4104: unknown verity version 2"),
+        (12, &[0], "invalid verity data at offset 4108: verity hash type 0 is not supported, only 1"),
         (
             32,
             b"sha512",
-            "offset 4128 of the verity data: the hash algorithm \"sha512\" is not supported, only sha256",
+            "invalid verity data at offset 4128: the hash algorithm \"sha512\" is not supported, only sha256",
         ),
         (
             64,
             &[0, 0],
-            "offset 4160 of the verity data: a data block of 0 bytes is no power of two from 512 to 524288",
+            "invalid verity data at offset 4160: the data block size 0 is not a power of two from 512 to 524288",
         ),
         (
             70,
             &[0x10],
-            "offset 4164 of the verity data: a hash block of 1052672 bytes is no power of two from 512 to 524288",
+            "invalid verity data at offset 4164: the hash block size 1052672 is not a power of two from 512 to 524288",
         ),
         (
             71,
             &[0x80],
-            "offset 4164 of the verity data: a hash block of 2147487744 bytes is no power of two from 512 to 524288",
+            "invalid verity data at offset 4164: the hash block size 2147487744 is not a power of two from 512 to 524288",
         ),
-        (72, &[0], "offset 4168 of the verity data: an image cannot have 0 blocks"),
-        (79, &[1], "offset 4168 of the verity data: an image cannot have 72057594037927938 blocks"),
-        (78, &[1], "the verity data ends at offset 12288, before the hashes end at offset 9078122083553280"),
-        (81, &[1], "offset 4176 of the verity data: a salt of 288 bytes is longer than 256"),
+        (72, &[0], "invalid verity data at offset 4168: invalid number of blocks 0"),
+        (79, &[1], "invalid verity data at offset 4168: invalid number of blocks 72057594037927938"),
+        (78, &[1], "it ends at offset 12288, but the hashes end at 9078122083553280"),
+        (81, &[1], "invalid verity data at offset 4176: a salt of 288 bytes is longer than 256"),
     ] {
         let mut file = [vec![0; 4096], good.clone()].concat();
         file[4096 + at..][..bytes.len()].copy_from_slice(bytes);
@@ -171,20 +171,26 @@ fn hostile_superblocks_are_refused_where_they_are_wrong() {
 }
 
 #[test]
-fn short_files_are_refused() {
+fn truncated_files_are_rejected() {
     let tree = tree(&image(129), 1);
     let file = file(&tree);
     let open = |length: usize, offset: u64| {
         Verifier::open(Cursor::new(&file[..length]), offset, tree.root_hash()).unwrap_err().to_string()
     };
-    assert_eq!(open(0, 0), "the verity data ends at offset 0, before the hashes end at offset 512");
-    assert_eq!(open(511, 0), "the verity data ends at offset 511, before the hashes end at offset 512");
-    assert_eq!(open(16383, 0), "the verity data ends at offset 16383, before the hashes end at offset 16384");
-    assert!(open(16384, u64::MAX - 8).contains("before the hashes end at offset 18446744073709551615"));
+    assert_eq!(open(0, 0), "the verity data is truncated: it ends at offset 0, but the hashes end at 512");
+    assert_eq!(
+        open(511, 0),
+        "the verity data is truncated: it ends at offset 511, but the hashes end at 512"
+    );
+    assert_eq!(
+        open(16383, 0),
+        "the verity data is truncated: it ends at offset 16383, but the hashes end at 16384"
+    );
+    assert!(open(16384, u64::MAX - 8).contains("but the hashes end at 18446744073709551615"));
 }
 
 #[test]
-fn an_image_is_checked_while_it_is_read() {
+fn an_image_is_verified_while_it_is_read() {
     let mut data = image(300);
     let tree = tree(&data, 1);
     let hashes = file(&tree);
@@ -205,7 +211,7 @@ fn an_image_is_checked_while_it_is_read() {
 }
 
 #[test]
-fn a_tree_behind_its_image_is_found() {
+fn an_appended_tree_is_found() {
     let image = image(129);
     let mut both = Cursor::new(image.clone());
     let appended = append(&mut both, Parameters::from_seed(&SEED), None).unwrap();
@@ -216,7 +222,7 @@ fn a_tree_behind_its_image_is_found() {
 }
 
 #[test]
-fn root_hashes_are_read_as_they_are_written() {
+fn root_hashes_parse_from_their_display() {
     let hash = tree(&image(1), 1).root_hash();
     assert_eq!(format!("{hash}\n").parse(), Ok(hash));
     assert_eq!(hash.to_string().to_uppercase().parse(), Ok(hash));

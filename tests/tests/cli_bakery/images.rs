@@ -143,7 +143,7 @@ fn cli_bakery_extracts_and_compares_images() -> Result<()> {
     assert_eq!(
         desk.run(&["extract", one, "out"])?.fails()?,
         format!(
-            "error: {one}: out is not empty\nhint: name a directory that is empty or does not exist yet\n"
+            "error: {one}: cannot extract to out: directory not empty\nhint: use a directory that is empty or does not exist\n"
         )
     );
     assert_eq!(

@@ -56,8 +56,8 @@ fn cli_bakery_holds_the_floor_under_a_codec() -> Result<()> {
     let desk = Desk::with_keys()?;
     assert_eq!(
         desk.bake("1.0", &["--codec", "zstd"])?.fails()?,
-        "error: zstd needs kernel 6.10, this is baked for 5.15 and later\n\
-         hint: say that kernel 6.10 is the oldest one, or use lz4hc\n"
+        "error: zstd needs kernel 6.10 or later, but the target is 5.15\n\
+         hint: pass --kernel 6.10 or use lz4hc\n"
     );
     assert!(!desk.path("store").exists());
     desk.bake("1.0", &["--codec", "zstd", "--kernel", "6.10"])?.succeeds()?;
@@ -96,22 +96,22 @@ fn cli_bakery_leaves_nothing_half_written() -> Result<()> {
 #[test]
 fn cli_bakery_names_what_an_option_takes() -> Result<()> {
     let desk = Desk::with_keys()?;
-    let systems = "or write one of debian-12, debian-13, flatcar";
-    let codecs = "write none, lz4, lz4hc or zstd, for squashfs also gzip or xz, with a level as in zstd:3";
+    let systems = "use a version or one of debian-12, debian-13, flatcar";
+    let codecs = "use none, lz4, lz4hc or zstd, for squashfs also gzip or xz, with a level as in zstd:3";
     for (arguments, error, hint) in [
         (["--kernel", "nonsense"], "\"nonsense\" is not a kernel version such as 5.15", systems),
         (["--kernel", "ubuntu-24.04"], "\"ubuntu-24.04\" is not a kernel version such as 5.15", systems),
         (
             ["--kernel", "5.10"],
-            "images are made for kernel 5.15 and later, not for 5.10",
-            "name that one or a later one: older kernels lack what images and nodes need",
+            "kernel 5.10 is not supported: images require kernel 5.15 or later",
+            "use that version or a later one: older kernels lack features that images and nodes need",
         ),
         (["--codec", "lzo"], "no codec is called \"lzo\"", codecs),
-        (["--codec", "lz4:1"], "lz4 has no levels", "write lz4, or lz4hc with a level from 3 to 12"),
+        (["--codec", "lz4:1"], "lz4 takes no level", "use lz4, or lz4hc with a level from 3 to 12"),
         (["--codec", "none:3"], "none has no levels", "write none"),
         (["--codec", "zstd:22"], "zstd has the levels 1 to 19 in erofs images, not \"22\"", ""),
-        (["--codec", "xz"], "erofs images have no codec xz", "write one of lz4hc, zstd, lz4, none"),
-        (["--format", "ext4"], "no image format is called \"ext4\"", "write erofs or squashfs"),
+        (["--codec", "xz"], "erofs images do not support the codec xz", "use one of lz4hc, zstd, lz4, none"),
+        (["--format", "ext4"], "unknown image format \"ext4\"", "use erofs or squashfs"),
         (["--arch", "amd64"], "unknown architecture \"amd64\"", "systemd calls it x86-64"),
         (["--arch", "aarch64"], "unknown architecture \"aarch64\"", "systemd calls it arm64"),
     ] {
@@ -132,7 +132,7 @@ fn cli_bakery_names_what_an_option_takes() -> Result<()> {
 fn cli_bakery_says_what_an_extension_must_not_hold() -> Result<()> {
     let desk = Desk::with_keys()?;
     let why =
-        "the host makes its devices and pipes itself, and a device node 0:0 would hide a file of the host";
+        "the host creates its own devices and pipes, and a device node 0:0 would hide a file of the host";
     let tool = |line: &str| -> Result<()> {
         let status = desk.command(Path::new("/bin/sh")).args(["-c", line]).status()?;
         ensure!(status.success(), "{line}: {status}");
@@ -147,17 +147,17 @@ fn cli_bakery_says_what_an_extension_must_not_hold() -> Result<()> {
     assert_eq!(
         bake("tree")?,
         format!(
-            "error: cannot stage the files: {pipe}: is a fifo, which an extension must not hold\n\
-             hint: leave {pipe} out: {why}\n"
+            "error: cannot stage the files: {pipe} is a fifo, which an extension must not contain\n\
+             hint: exclude {pipe}: {why}\n"
         )
     );
     let told = bake("pipe.tar")?;
-    assert!(told.contains("is a device node or fifo, which an extension must not hold\n"), "{told}");
+    assert!(told.contains("is a device node or fifo, which an extension must not contain\n"), "{told}");
     assert!(told.ends_with(&format!("pipe out: {why}\n")), "{told}");
 
     tool("rm tree/usr/pipe && truncate -s 1M tree/usr/holes && tar -C tree -Scf sparse.tar .")?;
     let told = bake("sparse.tar")?;
-    assert!(told.contains("is stored with holes (sparse)\n"), "{told}");
+    assert!(told.contains("is a sparse file, which is not supported\n"), "{told}");
     assert!(told.ends_with("without --sparse (-S), or unpack it and bake the directory\n"), "{told}");
     Ok(())
 }

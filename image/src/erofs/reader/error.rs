@@ -5,61 +5,31 @@ use std::path::PathBuf;
 
 /// Why an image could not be read.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum ReadError {
-    /// No EROFS image, or one that this reader does not understand.
     #[error("cannot open the erofs image")]
     Open(#[source] erofs_rs::Error),
-    /// How long the image is cannot be found out.
-    #[error("cannot find the length of the erofs image")]
+    #[error("cannot determine the length of the erofs image")]
     Length(#[source] io::Error),
-    /// A directory could not be read.
-    #[error("cannot list /{path} of the erofs image", path = .path.display())]
-    List {
-        /// The directory, or the last entry that could be read.
-        path: PathBuf,
-        /// Why not.
-        source: erofs_rs::Error,
-    },
-    /// An inode, its attributes or its link target could not be read.
-    #[error("cannot read /{path} of the erofs image", path = .path.display())]
-    Read {
-        /// Where, in the image.
-        path: PathBuf,
-        /// Why not.
-        source: erofs_rs::Error,
-    },
-    /// Neither directory nor file nor symbolic link.
-    #[error("/{path} of the erofs image is a special file", path = .path.display())]
-    Unsupported {
-        /// Where, in the image.
-        path: PathBuf,
-    },
-    /// A directory has more names than the image has room for, so that it must be a loop.
-    #[error("the erofs image names more than {limit} files, more than it has room for")]
-    TooMany {
-        /// How many names an image of its size can have.
-        limit: u64,
-    },
-    /// A file is longer than the caller takes.
-    #[error("/{path} of the erofs image has {size} bytes, more than {limit}", path = .path.display())]
+    #[error("cannot list /{path} in the erofs image", path = .path.display())]
+    List { path: PathBuf, source: erofs_rs::Error },
+    #[error("cannot read /{path} in the erofs image", path = .path.display())]
+    Read { path: PathBuf, source: erofs_rs::Error },
+    #[error("/{path} in the erofs image is a special file", path = .path.display())]
+    Unsupported { path: PathBuf },
+    #[error("the erofs image contains more than {limit} names, more than it has room for")]
+    TooMany { limit: u64 },
+    #[error("/{path} in the erofs image has {size} bytes, more than {limit}", path = .path.display())]
     TooLong {
-        /// Where, in the image.
         path: PathBuf,
         /// Its size in bytes.
         size: u64,
-        /// What the caller takes.
         limit: u64,
     },
-    /// Paths and attributes of all names have more bytes than any image has use for.
-    #[error("the names and attributes of the erofs image have more than {limit} bytes")]
-    TooMuch {
-        /// How many bytes an image of its size can have.
-        limit: u64,
-    },
-    /// A symbolic link is longer than Linux has them.
-    #[error("/{path} of the erofs image is a symbolic link of {length} bytes, more than 4095", path = .path.display())]
+    #[error("the names and attributes of the erofs image exceed {limit} bytes")]
+    TooMuch { limit: u64 },
+    #[error("/{path} in the erofs image is a symbolic link of {length} bytes, more than 4095", path = .path.display())]
     Target {
-        /// Where, in the image.
         path: PathBuf,
         /// Length of its target in bytes.
         length: u64,
@@ -67,7 +37,7 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// What the reader can do about it.
+    /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Open(_) => Some("is this an erofs image, and is it complete?".into()),

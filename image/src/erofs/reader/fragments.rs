@@ -1,13 +1,13 @@
-//! Files that are nothing but a part of the packed inode, which holds small files and ends of files and is
-//! compressed as a whole.
+//! Reads files that are completely in the packed inode, which contains small files and ends of files and is
+//! compressed as one.
 //!
-//! The library would unpack all that was compressed together with a file to read that file, and again for
-//! the next one. Here the packed inode is read in pieces, of which the last few are kept.
+//! For each such file, the library would decompress everything that was compressed together with it. Here the
+//! packed inode is read in pieces, and the most recent ones are cached.
 //!
 //! ```text
 //! inode      32 or 64 bytes, by the lowest bit of its first; then its extended attributes
-//! header      8 bytes, aligned to 8; the highest bit says that all of the file is in the packed inode
-//!             from the offset on that the other 63 bits are
+//! header      8 bytes, aligned to 8; if the highest bit is set, the file is in the packed inode, at the
+//!             offset in the other 63 bits
 //! ```
 
 use std::collections::VecDeque;
@@ -16,39 +16,39 @@ use std::sync::{Arc, PoisonError};
 
 use erofs_rs::types::{Inode, Layout};
 
-use super::{Reader, wait};
+use super::{Reader, block_on};
 
 /// Set in a superblock whose image has a packed inode.
 const FRAGMENTS: u32 = 0x20;
 
-/// Set in the number of an inode that is itself compressed, in another place than all others.
-const ELSEWHERE: u64 = 1 << 63;
+/// Set in the number of an inode in the metabox, a compressed area of inodes.
+const METABOX: u64 = 1 << 63;
 
-/// Set in a header if all of the file is in the packed inode.
+/// Set in a header if the file is completely in the packed inode.
 const WHOLE: u64 = 1 << 63;
 
 /// How much of the packed inode is read at a time, in bytes.
 const PIECE: u64 = 256 << 10;
 
-/// How many pieces are kept: 8 MiB.
+/// How many pieces are cached: 8 MiB.
 const KEPT: usize = 32;
 
-/// The last pieces of the packed inode that were read, by their number.
+/// The most recent pieces of the packed inode, by their number.
 pub(super) type Pieces = VecDeque<(u64, Arc<Vec<u8>>)>;
 
-/// What is left to read of a file that is in the packed inode.
+/// The rest of a file in the packed inode.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fragment {
     packed: Inode,
-    /// Where it begins, in the packed inode.
+    /// Its offset in the packed inode.
     offset: u64,
     /// Its length in bytes.
     length: u64,
 }
 
 impl<R: Read + Seek + Send> Reader<R> {
-    /// Where a file is in the packed inode, if all of it is there. What does not look so is left for the
-    /// library to judge.
+    /// The place of a file in the packed inode, if it is completely there. All other files, also invalid ones,
+    /// are left to the library.
     pub(super) fn fragment(&self, inode: &Inode) -> erofs_rs::Result<Option<Fragment>> {
         let superblock = self.filesystem.super_block();
         let (number, packed) = (inode.id(), superblock.packed_nid);
@@ -56,7 +56,7 @@ impl<R: Read + Seek + Send> Reader<R> {
             matches!(inode.layout(), Some(Layout::CompressedFull | Layout::CompressedCompact));
         if superblock.feature_incompat & FRAGMENTS == 0
             || !is_compressed
-            || (number | packed) & ELSEWHERE != 0
+            || (number | packed) & METABOX != 0
             || packed == 0
             || packed == number
         {
@@ -76,14 +76,14 @@ impl<R: Read + Seek + Send> Reader<R> {
         if header & WHOLE == 0 {
             return Ok(None);
         }
-        let packed = wait(self.filesystem.get_inode(packed))?;
+        let packed = block_on(self.filesystem.get_inode(packed))?;
         let fragment = Fragment { packed, offset: header & !WHOLE, length: inode.data_size() };
         let end = fragment.offset.checked_add(fragment.length);
         let is_inside = end.is_some_and(|end| end <= packed.data_size());
         Ok((packed.is_file() && is_inside).then_some(fragment))
     }
 
-    /// The next bytes of a file that is in the packed inode.
+    /// Reads the next bytes of a file in the packed inode.
     pub(super) fn read_fragment(
         &self,
         fragment: &mut Fragment,
@@ -111,13 +111,12 @@ impl<R: Read + Seek + Send> Reader<R> {
             return Ok(found.1);
         }
         let start = number * PIECE;
-        let length =
-            usize::try_from((packed.data_size() - start).min(PIECE)).expect("it is no more than a piece");
+        let length = usize::try_from((packed.data_size() - start).min(PIECE)).expect("at most a piece");
         let mut piece = vec![0; length];
         let file = self.filesystem.open_inode_file(packed)?;
         let mut filled = 0;
         while filled < length {
-            match wait(file.read_at(&mut piece[filled..], start + filled as u64))? {
+            match block_on(file.read_at(&mut piece[filled..], start + filled as u64))? {
                 0 => return Err(erofs_rs::Error::CorruptedData("the packed inode is too short".into())),
                 count => filled += count,
             }
@@ -139,7 +138,7 @@ mod tests {
     use crate::erofs::{Options, write};
     use crate::tree::{Metadata, Tree};
 
-    /// An image that counts the bytes that are read of it.
+    /// An image that counts the bytes read.
     struct Counted(Cursor<Vec<u8>>, Arc<AtomicU64>);
 
     impl Read for Counted {
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn small_files_that_are_packed_together_are_unpacked_together() {
+    fn packed_files_are_decompressed_once() {
         let mut tree = Tree::new();
         let text =
             |number: u64| format!("file {number}\n").repeat(5 + usize::try_from(number % 300).unwrap());
@@ -178,7 +177,7 @@ mod tests {
             let mut found = String::new();
             reader.file(entry).unwrap().read_to_string(&mut found).unwrap();
             assert_eq!(found, text(number), "{}", entry.path.display());
-            let inode = wait(reader.filesystem.get_inode(entry.inode)).unwrap();
+            let inode = block_on(reader.filesystem.get_inode(entry.inode)).unwrap();
             packed += u64::from(reader.fragment(&inode).unwrap().is_some());
         }
         assert!(packed > 1000, "only {packed} are packed");

@@ -1,51 +1,49 @@
-//! Cuts a stretch of a file into extents, each of which is compressed into a cluster of whole
-//! blocks or stored as it is, one block at a time.
+//! Splits a segment of a file into extents, each of which is compressed into a cluster of whole blocks or
+//! stored uncompressed, one block at a time.
 //!
 //! LZ4 can fill an output of fixed size, so its clusters are 64 KiB and full. Zstandard cannot:
-//! there an input of fixed size is compressed and flushed, and then a few small steps more are
-//! added to the same frame, such that the last block of the cluster is nearly full. That costs
-//! one pass; a search for the input that fills an output costs ten.
+//! an input of fixed size is compressed and flushed, and then a few small steps are added to the same frame,
+//! so that the last block of the cluster is nearly full. That costs one pass; a search for the input that
+//! fills an output costs ten.
 
 use crate::codec::{Codec, END, LibraryError, Lz4, WINDOW_LOG, Zstd};
 use crate::erofs::format::{Algorithm, BLOCK_USIZE, lz4_parameters, zstd_parameters};
 
-/// Compressed size of a full LZ4 cluster. Larger ones hardly get smaller in sum, and cost more
-/// for every random read.
+/// Compressed size of a full LZ4 cluster. Larger clusters save little, and cost more for every random read.
 pub(super) const LZ4_CLUSTER: usize = LZ4_CLUSTER_BLOCKS as usize * BLOCK_USIZE;
 
-/// The same in blocks.
+/// [`LZ4_CLUSTER`] in blocks.
 const LZ4_CLUSTER_BLOCKS: u16 = 16;
 
 /// The input that a Zstandard cluster is first tried with: one window.
 pub(super) const ZSTD_CHUNK: usize = 256 * 1024;
 
-/// Room in the last block of a Zstandard cluster that is not worth another step.
+/// Free space in the last block of a Zstandard cluster that is not worth another step.
 const ZSTD_SLACK: usize = 128;
 
-/// The steps in which the last block of a Zstandard cluster is filled.
+/// The number of steps that fill the last block of a Zstandard cluster.
 const ZSTD_STEPS: usize = 3;
 
-/// The most that one LZ4 cluster decompresses to: as many zeros as fit into two blocks. A reader
-/// decompresses all that precedes what it wants, and distances in the index must stay below 2048
-/// blocks.
+/// The maximum size of a decompressed LZ4 cluster: as many zeros as fit into two blocks. A reader decompresses
+/// everything before the bytes it wants, and distances in the index must be below 2048 blocks.
 const LZ4_EXTENT: usize = 508 * BLOCK_USIZE;
 
 /// The same for Zstandard, which is slower to read: a fifth of a segment, in whole blocks.
 const ZSTD_EXTENT: usize = 205 * BLOCK_USIZE;
 
-/// Files are compressed in stretches, independently of each other, so that threads can share the
-/// work. For LZ4 they are long, for at the end of each there is a cluster that is not full.
+/// Files are compressed in segments, independently of each other, so that threads can share the work. For LZ4
+/// they are long, because the last cluster of each is not full.
 const LZ4_SEGMENT: usize = 16 * 1024 * 1024;
 
-/// The same for Zstandard. Changing either changes images, as does every constant above.
+/// The same for Zstandard. Changing either changes images, as for every constant above.
 const ZSTD_SEGMENT: usize = 4 * 1024 * 1024;
 
-/// Where fragments may be used, files of at most this size lie in the packed inode as a whole,
-/// and what remains of larger ones from here on.
+/// If fragments may be used, files of at most this size are completely in the packed inode, and so are the
+/// ends of larger ones that have at most this size.
 pub(super) const TAIL: usize = 256 * 1024;
 
-/// The lowest level of Zstandard for the packed inode. Small files are mostly text, of which a
-/// level below makes much more and costs little less.
+/// The lowest level of Zstandard for the packed inode. Small files are mostly text: a lower level would save
+/// little time and need much more space.
 const ZSTD_PACKED: u8 = 6;
 
 /// How the packed inode of an image with this codec is compressed.
@@ -56,7 +54,7 @@ pub(super) fn for_packed(codec: Codec) -> Codec {
     }
 }
 
-/// The length of the stretches in which files are compressed.
+/// The length of the segments in which files are compressed.
 pub(super) fn segment(codec: Codec) -> usize {
     match codec {
         Codec::Zstd { .. } => ZSTD_SEGMENT,
@@ -74,24 +72,24 @@ pub(super) struct Extent {
     pub(super) form: Form,
 }
 
-/// How an extent lies in its blocks.
+/// How an extent is stored in its blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// As it is, at most one block.
+    /// Uncompressed, at most one block.
     Stored,
     /// Compressed, at the end of its blocks.
     Compressed,
 }
 
-/// A segment of a file, cut and compressed.
+/// A compressed segment of a file.
 #[derive(Debug, Default)]
 pub(super) struct Clusters {
     pub(super) extents: Vec<Extent>,
-    /// The blocks of all extents, one after the other.
+    /// The blocks of all extents.
     pub(super) data: Vec<u8>,
-    /// SHA-256 of `data`, for whoever sets it.
+    /// SHA-256 of `data`, set by the caller.
     pub(super) digest: [u8; 32],
-    /// How many bytes at the end of the input were left.
+    /// How many bytes at the end of the input are left to the packed inode.
     pub(super) left: usize,
 }
 
@@ -106,17 +104,17 @@ enum Method {
     Zstd(Zstd),
 }
 
-/// What an attempt at a cluster came to.
+/// The result of an attempt at a cluster.
 #[derive(Debug, PartialEq, Eq)]
 enum Attempt {
-    /// So much input became so much output, which lies in `best`.
+    /// This much input was compressed to this much output, in `best`.
     Smaller { read: usize, written: usize },
-    /// So much input takes as many blocks compressed as stored.
+    /// This much input takes as many blocks compressed as uncompressed.
     NotSmaller { read: usize },
 }
 
 impl Encoder {
-    /// The compressor of a codec, if it has one.
+    /// The compressor of a codec; `None` without compression.
     pub(super) fn new(codec: Codec) -> Result<Option<Self>, LibraryError> {
         let (method, room) = match codec {
             Codec::None => return Ok(None),
@@ -127,7 +125,7 @@ impl Encoder {
         Ok(Some(Self { method, best: vec![0; room] }))
     }
 
-    /// Cuts and compresses `input`, and leaves what remains below [`TAIL`] if it may.
+    /// Splits and compresses `input`. With `leaves_tail`, it leaves the last bytes, at most [`TAIL`].
     pub(super) fn encode(&mut self, input: &[u8], leaves_tail: bool) -> Result<Clusters, LibraryError> {
         let mut clusters = Clusters::default();
         let mut rest = input;
@@ -145,8 +143,8 @@ impl Encoder {
                     rest = &rest[read..];
                 }
                 Attempt::NotSmaller { read } => {
-                    // Whole blocks only, so that the next extent starts at the same offset in
-                    // its block; two extents cannot start in one block of the file.
+                    // Whole blocks only, so that the next extent starts at the same offset in its block: two
+                    // extents cannot start in one block of the file.
                     let whole = (read / BLOCK_USIZE).max(1) * BLOCK_USIZE;
                     let (stored, after) = rest.split_at(whole.min(rest.len()));
                     stored.chunks(BLOCK_USIZE).for_each(|block| clusters.stored(block));
@@ -175,8 +173,8 @@ impl Encoder {
     }
 }
 
-/// Compresses a chunk of `input`, and then as much more as the last block of its cluster has
-/// room for, in steps: how well what follows compresses is only known afterwards.
+/// Compresses a chunk of `input`, and then as much more as fits into the last block of its cluster. It does so
+/// in steps, because the ratio of the next bytes is not known in advance.
 fn fill(zstd: &mut Zstd, input: &[u8], output: &mut [u8]) -> Result<Attempt, LibraryError> {
     let mut read = input.len().min(ZSTD_CHUNK);
     let room = (read.div_ceil(BLOCK_USIZE) - 1) * BLOCK_USIZE;
@@ -190,7 +188,7 @@ fn fill(zstd: &mut Zstd, input: &[u8], output: &mut [u8]) -> Result<Attempt, Lib
     };
     let room = (written + END.len()).next_multiple_of(BLOCK_USIZE) - END.len();
     for _ in 0..ZSTD_STEPS {
-        // As much as fits at the ratio so far, less a quarter for bad luck.
+        // As much as fits at the ratio so far, less a quarter as a margin.
         let more = (room - written) * read / written / 4 * 3;
         let end = (read + more).min(input.len()).min(ZSTD_EXTENT);
         if room - written < ZSTD_SLACK || end == read {
@@ -212,15 +210,15 @@ impl Clusters {
 
     fn compressed(&mut self, length: usize, bytes: &[u8]) {
         let size = bytes.len().next_multiple_of(BLOCK_USIZE);
-        // Readers skip the zeros in front; neither codec starts with a zero byte.
+        // Readers skip leading zeros; no codec starts with a zero byte.
         self.data.resize(self.data.len() + size - bytes.len(), 0);
         self.data.extend_from_slice(bytes);
         self.extent(length, size / BLOCK_USIZE, Form::Compressed);
     }
 
     fn extent(&mut self, length: usize, blocks: usize, form: Form) {
-        let length = u32::try_from(length).expect("an extent is bounded");
-        let blocks = u16::try_from(blocks).expect("an extent is bounded");
+        let length = u32::try_from(length).expect("the size of an extent is bounded");
+        let blocks = u16::try_from(blocks).expect("the size of an extent is bounded");
         self.extents.push(Extent { length, blocks, form });
     }
 }
@@ -230,7 +228,7 @@ pub(super) fn algorithm(codec: Codec) -> Option<(Algorithm, Vec<u8>)> {
     match codec {
         Codec::None => None,
         Codec::Lz4 | Codec::Lz4hc { .. } => {
-            // The distance is the largest that the format has.
+            // The largest distance of the format.
             Some((Algorithm::Lz4, lz4_parameters(u16::MAX, LZ4_CLUSTER_BLOCKS)))
         }
         Codec::Zstd { .. } => Some((Algorithm::Zstd, zstd_parameters(WINDOW_LOG - 10))),
@@ -265,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn extents_cover_their_input_and_each_saves_a_block_or_is_stored() {
+    fn extents_cover_their_input_and_save_blocks_or_are_uncompressed() {
         let mut state = 1u32;
         let mut noise = || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -285,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_zeros_as_an_extent_may_hold_take_a_block_or_two() {
+    fn the_largest_extent_of_zeros_takes_one_or_two_blocks() {
         for (codec, length, blocks) in
             [("lz4", LZ4_EXTENT, 2), ("lz4hc", LZ4_EXTENT, 2), ("zstd", ZSTD_EXTENT, 1)]
         {

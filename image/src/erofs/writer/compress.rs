@@ -1,7 +1,7 @@
 //! Compresses the files of a tree into the spool, and decides how each of them is stored.
 //!
-//! Files are cut into segments, which threads compress independently of each other; results are
-//! taken in the order of the files, so that threads do not change the image.
+//! Files are split into segments, which threads compress independently of each other. The results are used in
+//! the order of the files, so that the number of threads does not change the image.
 
 use std::num::NonZero;
 
@@ -19,21 +19,21 @@ use crate::progress::{Progress, Stage};
 use crate::spool::Spool;
 use crate::tree::{Content, Node};
 
-/// How many files may leave their end to the packed inode, so that all those ends begin below
-/// 4 GiB: there is no room for larger offsets beside a compact index.
+/// How many files may have their tail in the packed inode, so that all tails begin below 4 GiB: a compact
+/// index has no room for larger offsets.
 const TAILS: u64 = (1 << 32) / TAIL as u64;
 
-/// The least content in bytes of all small files for which there is a packed inode.
+/// The minimum total size of all small files for which there is a packed inode, in bytes.
 const LEAST_SMALL: u64 = 64 * 1024;
 
-/// A part of a file, for one thread at a time.
+/// A part of a file, which one thread compresses.
 struct Segment<'a> {
     /// Position of the file's item.
     item: usize,
     content: &'a Content,
     offset: u64,
     length: u64,
-    /// Whether its end goes to the packed inode.
+    /// Whether its tail goes to the packed inode.
     leaves_tail: bool,
 }
 
@@ -51,15 +51,15 @@ struct Work<'a> {
     progress: &'a Progress,
 }
 
-/// What became of a segment.
+/// The result of a segment.
 struct Outcome {
     clusters: Clusters,
-    /// Length and digest of the end that was left.
+    /// Length and digest of the tail that was left.
     tail: Option<(u64, [u8; 32])>,
 }
 
-/// Compresses every file that gets smaller, and returns a digest of all clusters. `node` stands
-/// for the packed inode, which becomes the last item if there is need for one.
+/// Compresses every file that gets smaller, and returns a digest of all clusters. `node` is the node of the
+/// packed inode, which becomes the last item if it is needed.
 pub(super) fn compress<'a>(
     items: &mut Vec<Item<'a>>,
     node: &'a Node,
@@ -161,14 +161,14 @@ fn compress_files<'a>(
     Ok(())
 }
 
-/// The segments of all files that are compressed on their own, which those in `packed` are not.
+/// The segments of all files that are compressed separately, not in the packed inode as those in `packed`.
 fn segments<'a>(items: &[Item<'a>], codec: Codec, features: Features, packed: &[usize]) -> Vec<Segment<'a>> {
     let step = clusters::segment(codec);
     let mut segments = Vec::new();
     let mut tails = 0;
     for (item, content) in files(items) {
         let size = content.size();
-        // What fits into a block cannot take fewer.
+        // What fits into one block cannot get smaller.
         if size <= BLOCK_USIZE as u64 || packed.binary_search(&item).is_ok() {
             continue;
         }
@@ -183,7 +183,7 @@ fn segments<'a>(items: &[Item<'a>], codec: Codec, features: Features, packed: &[
     segments
 }
 
-/// The files that no earlier one equals, with their positions.
+/// The files without an equal earlier one, with their positions.
 fn files<'i, 'a>(items: &'i [Item<'a>]) -> impl Iterator<Item = (usize, &'a Content)> + 'i {
     items.iter().enumerate().filter_map(|(position, item)| match item.data {
         Data::Flat(content) if item.same_as.is_none() => Some((position, content)),
@@ -191,9 +191,9 @@ fn files<'i, 'a>(items: &'i [Item<'a>]) -> impl Iterator<Item = (usize, &'a Cont
     })
 }
 
-/// Positions of the files that go to the packed inode as a whole; none if they have too little
-/// content together. They stay in the order of the tree: another one, by kind of name, made
-/// images no smaller and reads of a directory slower.
+/// Positions of the files that go completely to the packed inode; empty if their total size is too small.
+/// They stay in the order of the tree: sorting by suffix made images no smaller, and reads of a directory
+/// slower.
 fn small_files(items: &[Item<'_>]) -> Vec<usize> {
     let is_small = |(position, content): &(usize, &Content)| {
         content.size() <= TAIL as u64 && !items[*position].is_best_inline()
@@ -205,7 +205,7 @@ fn small_files(items: &[Item<'_>]) -> Vec<usize> {
     files(items).filter(is_small).map(|(position, _)| position).collect()
 }
 
-/// Compresses the packed inode, which is kept in clusters even where those are not smaller.
+/// Compresses the packed inode, which is stored in clusters even if they are not smaller.
 fn pack<'a>(
     packed: &Packed<'_>,
     items: &[Item<'_>],

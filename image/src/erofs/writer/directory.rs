@@ -1,8 +1,8 @@
-//! The content of a directory: blocks of entries, sorted by name across all of them.
+//! Encodes directories: blocks of entries, sorted by name across all blocks.
 
 use crate::erofs::format::{BLOCK, BLOCK_USIZE, DIRENT, FileType, dirent};
 
-/// A name, and what it names.
+/// A directory entry.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Name<'a, T> {
     pub(super) name: &'a [u8],
@@ -10,7 +10,7 @@ pub(super) struct Name<'a, T> {
     pub(super) file_type: FileType,
 }
 
-/// How many bytes a directory with these names has. Its last block is not filled up.
+/// The size in bytes of a directory with these names. Its last block is not padded.
 pub(super) fn size<T>(names: &[Name<'_, T>]) -> u64 {
     let blocks = split(names);
     let last = blocks.last().map_or(0, |block| used(block));
@@ -18,7 +18,7 @@ pub(super) fn size<T>(names: &[Name<'_, T>]) -> u64 {
     (blocks.len() as u64).saturating_sub(1) * BLOCK + last as u64
 }
 
-/// The bytes of a directory with these names, which are sorted. `nid` numbers a target.
+/// The bytes of a directory with these sorted names. `nid` returns the inode number of a target.
 pub(super) fn encode<T: Copy>(names: &[Name<'_, T>], nid: impl Fn(T) -> u64) -> Vec<u8> {
     let mut out = Vec::new();
     for block in split(names) {
@@ -36,7 +36,7 @@ pub(super) fn encode<T: Copy>(names: &[Name<'_, T>], nid: impl Fn(T) -> u64) -> 
     out
 }
 
-/// Fills blocks one after the other.
+/// Distributes names to blocks.
 fn split<'n, 'a, T>(names: &'n [Name<'a, T>]) -> Vec<&'n [Name<'a, T>]> {
     let mut blocks = Vec::new();
     let (mut start, mut filled) = (0, 0);
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_directory_is_as_long_as_its_entries() {
+    fn a_small_directory_has_the_size_of_its_entries() {
         let list = ["..".to_owned(), "a".to_owned()];
         let bytes = encode(&names(&list), |target| target + 7);
         assert_eq!(bytes.len() as u64, size(&names(&list)));
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_are_filled_and_never_crossed() {
+    fn names_do_not_cross_blocks() {
         let list: Vec<String> = (0..5000).map(|n| format!("{n:05}-{}", "x".repeat(n % 240))).collect();
         let bytes = encode(&names(&list), |target| target);
         assert_eq!(bytes.len() as u64, size(&names(&list)));
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_that_is_exactly_full() {
+    fn a_block_can_be_exactly_full() {
         let list: Vec<String> = (0..16).map(|n| format!("{n:02}{}", "y".repeat(242))).collect();
         assert_eq!(size(&names(&list)), BLOCK);
         assert_eq!(encode(&names(&list), |target| target).len(), BLOCK_USIZE);

@@ -9,63 +9,26 @@ use crate::duplicates::Unreadable;
 use crate::spool::SpoolError;
 use crate::tree::ContentError;
 
-/// Why an image was not written. What reached the output by then is no image.
+/// Why an image was not written. The output then contains an incomplete image.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum WriteError {
-    /// The options name a level that the codec has not.
-    #[error("the codec of the image")]
-    Codec(#[source] CodecError),
-    /// The oldest kernel that the image is meant for has no such codec.
+    #[error(transparent)]
+    Codec(CodecError),
     #[error("kernel {kernel} cannot read {codec}", codec = .codec.name())]
-    Kernel {
-        /// The codec.
-        codec: Codec,
-        /// The oldest kernel.
-        kernel: Kernel,
-    },
-    /// The content of a file could not be read, or is not what it was.
-    #[error("cannot put /{path} into the image", path = .path.display())]
-    Content {
-        /// Where, in the tree.
-        path: PathBuf,
-        /// Why not.
-        source: ContentError,
-    },
-    /// The compressor failed.
+    Kernel { codec: Codec, kernel: Kernel },
+    #[error("cannot add /{path} to the image", path = .path.display())]
+    Content { path: PathBuf, source: ContentError },
     #[error("cannot compress /{path}", path = .path.display())]
-    Compress {
-        /// Where, in the tree.
-        path: PathBuf,
-        /// Why not.
-        source: LibraryError,
-    },
-    /// An extended attribute that EROFS has no room or no name for.
+    Compress { path: PathBuf, source: LibraryError },
     #[error("/{path}: cannot store the extended attribute {name}: {reason}", path = .path.display())]
-    Xattr {
-        /// Where, in the tree.
-        path: PathBuf,
-        /// Full name of the attribute.
-        name: String,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// More than block addresses of 32 bits reach.
+    Xattr { path: PathBuf, name: String, reason: &'static str },
     #[error("the image would have {blocks} blocks of 4096 bytes, more than an erofs image can have")]
-    TooLarge {
-        /// How many it would have.
-        blocks: u64,
-    },
-    /// Compressed data could not be stored until it is written.
+    TooLarge { blocks: u64 },
     #[error(transparent)]
     Spool(#[from] SpoolError),
-    /// The output refused bytes.
     #[error("cannot write the image at offset {offset}")]
-    Output {
-        /// How many bytes it had taken.
-        offset: u64,
-        /// Why not.
-        source: io::Error,
-    },
+    Output { offset: u64, source: io::Error },
 }
 
 impl From<Unreadable> for WriteError {
@@ -75,16 +38,16 @@ impl From<Unreadable> for WriteError {
 }
 
 impl WriteError {
-    /// What the reader can do about it.
+    /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Codec(error) => error.hint(),
             Self::Kernel { codec, .. } => {
-                Some(format!("name kernel {} or a newer one, or use lz4hc", Kernel::from(codec.kernel())))
+                Some(format!("pass --kernel {} or use lz4hc", Kernel::from(codec.kernel())))
             }
             Self::Content {
                 source: ContentError::Changed { .. } | ContentError::Modified { .. }, ..
-            } => Some("something writes to the tree; make the image again when that has ended".into()),
+            } => Some("something is writing to the tree; retry when it has finished".into()),
             Self::Spool(error) => error.hint(),
             Self::Xattr { .. } => {
                 Some("only user., trusted., security. and POSIX ACL attributes can be stored".into())

@@ -1,4 +1,4 @@
-//! The name of what produced an image.
+//! The id of the writer of an image.
 
 use std::fmt;
 
@@ -7,17 +7,17 @@ use super::features::Features;
 use crate::Kernel;
 use crate::codec::{Codec, Described};
 
-/// Version of this writer. It stands for every constant that shapes an image and is not named
-/// in the id: how inodes are placed, how files are cut, how often a cluster is tried. Change one
-/// and this must change, with the old behaviour kept for whoever rebuilds an old image.
+/// Version of this writer. It covers every constant that affects an image and is not in the id: how inodes are
+/// placed, how files are split, how often a cluster is tried. A change of one requires a new version, with the
+/// old behaviour kept for rebuilding old images.
 const VERSION: u32 = 1;
 
-/// Names exactly what produced the bytes of an image: format and version of the writer, codec
-/// with every parameter, and version of the compressor. Two images of the same tree with the
-/// same options and writer id are the same bytes.
+/// Identifies exactly what produced the bytes of an image: format and version of the writer, codec with every
+/// parameter, and version of the compressor. Two images of the same tree with the same options and writer id
+/// are identical.
 ///
-/// It reads like `erofs-1/lz4hc-12-c64k/lz4-1.10.0`, or with `-f256k` where small files and ends
-/// of files lie in the packed inode.
+/// Example: `erofs-1/lz4hc-12-c64k/lz4-1.10.0`, with `-f256k` if small files and ends of files are in the
+/// packed inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WriterId {
     codec: Codec,
@@ -25,7 +25,7 @@ pub struct WriterId {
 }
 
 impl WriterId {
-    /// The id of what [`write`](super::write()) makes with this codec for this oldest kernel.
+    /// The id of [`write`](super::write()) with this codec and oldest kernel.
     pub fn new(codec: Codec, kernel: Kernel) -> Self {
         Self { codec, features: Features::new(kernel, codec) }
     }

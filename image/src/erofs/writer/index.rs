@@ -1,12 +1,12 @@
-//! The compact index of a compressed file: for each block of the file, where its extent starts.
+//! Encodes the compact index of a compressed file: for each block of the file, the start of its extent.
 //!
 //! Entries come in packs that share one block address: 16 entries of 14 bits in 32 bytes, and,
 //! before and after those, 2 entries of 16 bits in 8 bytes. The wide packs must lie at multiples
 //! of 32 bytes, so the address of the index decides how many narrow ones come first.
 //!
-//! The format also has indexes of eight bytes per block. Nothing here needs them: they say more only
-//! of ends of files beyond 4 GiB of the packed inode, of clusters that several files use in part,
-//! and of extents of more than 2047 blocks, none of which this writer makes.
+//! The format also has indexes of eight bytes per block. They are needed only for tails beyond 4 GiB of the
+//! packed inode, for clusters that several files share, and for extents of more than 2047 blocks, which this
+//! writer never creates.
 
 use super::clusters::{Extent, Form};
 use crate::erofs::format::{BLOCK, BLOCK_BITS, BlockKind, CLUSTER_BLOCKS};
@@ -19,7 +19,7 @@ const NARROW_ENTRIES: u64 = 2;
 const WIDE: u64 = 32;
 /// Entries in it.
 const WIDE_ENTRIES: u64 = 16;
-/// Bytes of the block address at the end of every pack.
+/// Size of the block address at the end of every pack, in bytes.
 const ADDRESS: u64 = 4;
 
 /// The packs of an index, in their order.
@@ -45,14 +45,14 @@ impl Packs {
     }
 }
 
-/// How many bytes the index of a file takes.
+/// The size of the index of a file, in bytes.
 pub(super) fn size(file: u64, offset: u64) -> u64 {
     let packs = Packs::new(file, offset);
     (packs.narrow_before + packs.narrow_after) * NARROW + packs.wide * WIDE
 }
 
-/// The index of a file whose extents lie from `first_block` on, to be written at `offset`. What
-/// the extents leave of the file lies elsewhere.
+/// The index of a file whose extents start at `first_block`, to be written at `offset`. If the extents do not
+/// cover the file, its tail is in the packed inode.
 pub(super) fn encode(extents: &[Extent], file: u64, first_block: u32, offset: u64) -> Vec<u8> {
     let entries = entries(extents, file, first_block);
     let packs = Packs::new(file, offset);
@@ -73,10 +73,10 @@ pub(super) fn encode(extents: &[Extent], file: u64, first_block: u32, offset: u6
     out
 }
 
-/// What the index says about one block of the file.
+/// The index entry of one block of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Entry {
-    /// An extent starts here, at this offset in the block of the file.
+    /// An extent starts in this block of the file, at this offset.
     Start { kind: BlockKind, offset: u32, address: u32 },
     /// The block after a start, with the number of blocks of the cluster.
     Second { blocks: u32, to_next: u32 },
@@ -89,7 +89,7 @@ fn entries(extents: &[Extent], file: u64, first_block: u32) -> Vec<Entry> {
     let mut start = 0;
     let mut address = first_block;
     let clustered: u64 = extents.iter().map(|extent| u64::from(extent.length)).sum();
-    let tail = u32::try_from(file - clustered).expect("an end elsewhere is at most TAIL");
+    let tail = u32::try_from(file - clustered).expect("a tail in the packed inode is at most TAIL");
     let tail = (tail > 0).then_some(Extent { length: tail, blocks: 0, form: Form::Compressed });
     for extent in extents.iter().copied().chain(tail) {
         let kind = match extent.form {
@@ -111,7 +111,7 @@ fn entries(extents: &[Extent], file: u64, first_block: u32) -> Vec<Entry> {
         start = end;
         address += u32::from(extent.blocks);
     }
-    // The end of the file ends its last extent, if that reaches into a block where none starts.
+    // A last entry ends the last extent if it ends in a block where no extent starts.
     if (entries.len() as u64) < file.div_ceil(BLOCK) {
         entries.push(Entry::Start { kind: BlockKind::Plain, offset: in_block(file), address });
     }
@@ -128,7 +128,7 @@ fn write_pack(out: &mut Vec<u8>, pack: &[Entry], bytes: u64, capacity: u64) {
     let mut pending = 0;
     let end = out.len() + usize::try_from(bytes - ADDRESS).expect("a pack has at most 32 bytes");
     for (position, entry) in pack.iter().enumerate() {
-        // The last entry of a pack looks ahead, so that readers need not load the next.
+        // The last entry of a pack has the distance to the next start, so that readers need not load the next.
         let is_last = position as u64 + 1 == capacity;
         bits |= u64::from(value(*entry, is_last)) << pending;
         pending += width;
@@ -153,8 +153,8 @@ fn value(entry: Entry, is_last: bool) -> u32 {
     (kind as u32) << BLOCK_BITS | low
 }
 
-/// The address from which readers count the clusters of a pack: that of the first cluster
-/// that starts in it, less the blocks of one whose count stands before.
+/// The address from which readers count the clusters of a pack: that of the first cluster that starts in it,
+/// less the blocks of an earlier cluster whose count is in the first entry.
 fn base(pack: &[Entry]) -> u32 {
     let before = match pack.first() {
         Some(Entry::Second { blocks, .. }) => *blocks,
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_is_as_long_as_it_says() {
+    fn an_index_has_the_computed_size() {
         for blocks in 1..100u16 {
             for offset in (0..64).step_by(8) {
                 let stored = Extent { length: 4096, blocks: 1, form: Form::Stored };
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_of_many_blocks_is_counted_in_its_second_block() {
+    fn the_second_block_counts_the_blocks_of_the_cluster() {
         let list = entries(&[compressed(20_000, 2), compressed(5_000, 1)], 25_000, 100);
         assert_eq!(
             list,
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_tail_within_a_block_has_no_terminator() {
+    fn an_uncompressed_tail_within_a_block_has_no_terminator() {
         let tail = Extent { length: 100, blocks: 1, form: Form::Stored };
         let list = entries(&[compressed(8_192, 1), tail], 8_292, 1);
         assert_eq!(list.len(), 3);

@@ -1,5 +1,5 @@
-//! Where everything lies in an image: which inodes there are, and the address of each of them
-//! and of its data. Pure arithmetic over a tree and the extents of its compressed files.
+//! Lays out an image: its inodes, and the addresses of each inode and its data. Pure arithmetic over a tree and
+//! the extents of its compressed files.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
@@ -20,7 +20,7 @@ use crate::erofs::format::{
 use crate::progress::{Progress, Stage};
 use crate::tree::{Content, Kind, Node, NodeId, Special, Tree};
 
-/// One inode to be, with the data it stands for.
+/// A future inode with its data.
 #[derive(Debug)]
 pub(super) struct Item<'a> {
     /// Its first name.
@@ -31,7 +31,7 @@ pub(super) struct Item<'a> {
     pub(super) data: Data<'a>,
     /// Byte offset of the inode.
     pub(super) address: u64,
-    /// First block of its data; meaningless without.
+    /// First block of its data, if it has any.
     pub(super) first_block: u32,
     /// The position of an earlier file with the same content.
     pub(super) same_as: Option<usize>,
@@ -39,35 +39,35 @@ pub(super) struct Item<'a> {
     pub(super) shares_blocks: bool,
 }
 
-/// What an inode stands for.
+/// The data of an inode.
 #[derive(Clone, Debug)]
 pub(super) enum Data<'a> {
-    /// Names, each with the position of its item; `.` and `..` are among them.
+    /// Names with the positions of their items, including `.` and `..`.
     Directory(Vec<Name<'a, usize>>),
     Link(&'a OsStr),
     Special(Special),
-    /// A file stored as it is.
+    /// An uncompressed file.
     Flat(&'a Content),
     /// A file in clusters.
     Clustered(Clustered),
-    /// A file that lies in the packed inode as a whole.
+    /// A file that is completely in the packed inode.
     Fragment {
         size: u64,
         offset: u64,
     },
 }
 
-/// A file in clusters, which lie in the spool.
+/// A file in clusters, which are in the spool.
 #[derive(Clone, Debug)]
 pub(super) struct Clustered {
     /// Length of the file in bytes.
     pub(super) size: u64,
     pub(super) extents: Arc<[Extent]>,
-    /// Where the clusters start in the spool.
+    /// Offset of the clusters in the spool.
     pub(super) spooled: u64,
-    /// How many blocks they have.
+    /// Their number of blocks.
     pub(super) blocks: u32,
-    /// Where the end of the file lies in the packed inode, if it is there.
+    /// Offset of the tail in the packed inode, if it is there.
     pub(super) tail: Option<u32>,
 }
 
@@ -106,7 +106,7 @@ pub(super) fn items(tree: &Tree) -> Result<(Vec<Item<'_>>, Area), WriteError> {
             Name { name: name.as_bytes(), target, file_type: file_type(&items[target].data) }
         }));
         names.sort_by_key(|name| name.name);
-        // Its own `.` and the `..` of each directory in it are links too.
+        // Its own `.` and the `..` of each subdirectory are links, too.
         let is_directory = |name: &Name<'_, usize>| u32::from(name.file_type == FileType::Directory);
         items[position].links = names.iter().map(is_directory).sum();
         items[position].data = Data::Directory(names);
@@ -140,25 +140,24 @@ pub(super) fn find_duplicates(
     Ok(())
 }
 
-/// Where the parts of an image lie that are no inodes.
+/// The places of the parts of an image that are not inodes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Places {
     /// Byte offset of the shared attributes.
     pub(super) area: u64,
-    /// How many blocks the superblock and the metadata take.
+    /// The number of blocks of superblock and metadata.
     pub(super) metadata: u64,
-    /// How many the image.
+    /// The number of blocks of the image.
     pub(super) blocks: u32,
 }
 
-/// Gives every item its addresses, from `start` on, which lies in the first block. The root is the
-/// first.
+/// Assigns addresses to all items, from `start` on, which is in the first block. The root is the first item.
 pub(super) fn place(items: &mut [Item<'_>], area: &Area, start: u64) -> Result<Places, WriteError> {
     let mut space = Space::new(start);
     let mut shared = 0;
     for (position, item) in items.iter_mut().enumerate() {
         item.address = space.allocate(item.metadata_size());
-        // Behind the root, whose number must be small.
+        // After the root, whose number must be small.
         if position == 0 && !area.bytes().is_empty() {
             shared = space.allocate(area.bytes().len() as u64);
         }
@@ -172,7 +171,7 @@ pub(super) fn place(items: &mut [Item<'_>], area: &Area, start: u64) -> Result<P
             if is_directory(&items[position]) != directories || count == 0 {
                 continue;
             }
-            // One with its end behind its inode lacks a block that one with more attributes needs.
+            // A file with an inline tail lacks a block that a file with more attributes needs.
             let same = items[position].same_as.map(|first| &items[first]);
             if let Some(first) = same.filter(|first| first.data_blocks() >= count) {
                 items[position].first_block = first.first_block;
@@ -199,11 +198,11 @@ fn file_type(data: &Data<'_>) -> FileType {
     }
 }
 
-/// What the place of the first block holds instead in an inode without data.
+/// The device number, which an inode without data has in the field for its first block.
 fn device_number(special: Special) -> u32 {
     match special {
         Special::Character(device) | Special::Block(device) => {
-            device.encode().expect("a tree holds only numbers that can be encoded")
+            device.encode().expect("a tree contains only valid numbers")
         }
         Special::Fifo => 0,
     }
@@ -238,12 +237,12 @@ impl Item<'_> {
         }
     }
 
-    /// The number other inodes know it by.
+    /// The number of the inode.
     pub(super) fn nid(&self) -> u64 {
         self.address / SLOT
     }
 
-    /// How its data is found.
+    /// How its data is stored.
     pub(super) fn layout(&self) -> DataLayout {
         match self.data {
             Data::Clustered(_) | Data::Fragment { .. } => DataLayout::CompressedCompact,
@@ -252,7 +251,7 @@ impl Item<'_> {
         }
     }
 
-    /// How many bytes of its data lie behind the inode, in the same block.
+    /// How many bytes of its data are inline, after the inode in the same block.
     pub(super) fn tail(&self) -> u64 {
         let tail = self.size() % BLOCK;
         match self.data {
@@ -262,7 +261,7 @@ impl Item<'_> {
         }
     }
 
-    /// How many blocks its data takes elsewhere.
+    /// The number of its data blocks.
     pub(super) fn data_blocks(&self) -> u64 {
         match self.data {
             Data::Clustered(Clustered { blocks, .. }) => u64::from(blocks),
@@ -271,7 +270,7 @@ impl Item<'_> {
         }
     }
 
-    /// The inode.
+    /// The inode on disk.
     pub(super) fn inode(&self, number: u32, mtime: u64) -> Inode {
         self.inode_with(self.layout(), number, mtime)
     }
@@ -297,14 +296,14 @@ impl Item<'_> {
         }
     }
 
-    /// Offset of its index behind its inode; only compressed files have one.
+    /// Offset of its index from the start of the inode; only compressed files have one.
     pub(super) fn index_offset(&self) -> u64 {
         self.head().next_multiple_of(MAP_HEADER_ALIGNMENT) + MAP_HEADER as u64
     }
 
     /// Length of the inode and its extended attributes.
     fn head(&self) -> u64 {
-        // Whether the compact form does is not a matter of the layout, which depends on it.
+        // The layout depends on this, but does not affect whether the compact form fits.
         let inode = match self.inode_with(DataLayout::FlatPlain, 0, 0).compact() {
             Some(_) => INODE_COMPACT,
             None => INODE_EXTENDED,
@@ -320,38 +319,38 @@ impl Item<'_> {
         }
     }
 
-    /// Whether clusters of this many blocks and an end of that many bytes elsewhere take less of
-    /// the image than storing it as it is.
+    /// Whether clusters with this many blocks, and a tail with this many bytes in the packed inode, take less
+    /// space than the uncompressed file.
     pub(super) fn is_smaller_in(&self, blocks: u64, tail: u64) -> bool {
         let index = self.index_offset() - self.head() + index::size(self.size(), self.index_offset());
         blocks * BLOCK + index + tail < self.data_blocks() * BLOCK + self.tail()
     }
 
-    /// Whether all its data takes no more room behind the inode than what would say where it is.
+    /// Whether its inline data takes no more space than a reference to the packed inode.
     pub(super) fn is_best_inline(&self) -> bool {
         let inline = self.head() + self.size();
         inline.next_multiple_of(SLOT) <= self.index_offset().next_multiple_of(SLOT)
     }
 }
 
-/// The blocks of metadata that have been given out.
+/// Allocates space in the blocks of metadata.
 struct Space {
-    /// The first block that has not.
+    /// The first unused block.
     next: u64,
-    /// Bytes that are left at the end of blocks, with their block.
+    /// Free bytes at the end of blocks, with the block.
     partial: BTreeSet<(u64, u64)>,
 }
 
 impl Space {
-    /// From `start` on, which lies in the first block.
+    /// The space from `start` on, which is in the first block.
     fn new(start: u64) -> Self {
         let mut space = Self { next: 1, partial: BTreeSet::new() };
         space.keep(BLOCK - start.next_multiple_of(SLOT), 0);
         space
     }
 
-    /// Room for `size` bytes: at the end of the block where least remains, or from a new block
-    /// on. What fits into a block does not cross one.
+    /// Allocates `size` bytes: in the block with the smallest sufficient gap, or in new blocks. What fits into a
+    /// block does not cross one.
     fn allocate(&mut self, size: u64) -> u64 {
         let size = size.next_multiple_of(SLOT);
         if let Some((left, block)) = self.partial.range((size, 0)..).next().copied() {
@@ -377,7 +376,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn space_fills_gaps_and_what_fits_a_block_stays_in_one() {
+    fn space_fills_gaps_and_does_not_cross_blocks() {
         let mut space = Space::new(1170);
         assert_eq!(space.allocate(3000), 4096);
         assert_eq!(space.allocate(2900), 1184);

@@ -1,5 +1,4 @@
-//! Where the bytes of an image go. They are produced twice: once to measure and to name the
-//! image, once to write it.
+//! The outputs of an image. Its bytes are produced twice: once to compute the UUID, once to write them.
 
 use std::io::{Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -16,18 +15,18 @@ use crate::tree::Content;
 /// How much of a file is in memory at once while it is copied.
 const COPY: usize = 256 * 1024;
 
-/// Takes the bytes of an image, in order.
+/// Receives the bytes of an image, in order.
 pub(super) trait Output: Sized {
-    /// How many bytes there were so far.
+    /// The number of bytes so far.
     fn position(&self) -> u64;
 
-    /// What content is copied through.
+    /// A buffer for copying content.
     fn buffer(&mut self) -> &mut Vec<u8>;
 
-    /// Takes bytes that are at hand.
+    /// Writes bytes.
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), WriteError>;
 
-    /// Takes a range of the content of the file `path`.
+    /// Writes a range of the content of the file `path`.
     fn content(&mut self, path: &Path, content: &Content, range: Range<u64>) -> Result<(), WriteError> {
         let failed = |source| WriteError::Content { path: path.to_owned(), source };
         let mut opened = content.open().map_err(failed)?;
@@ -37,12 +36,12 @@ pub(super) trait Output: Sized {
         if end == content.size() { content.at_end(&mut opened).map_err(failed) } else { Ok(()) }
     }
 
-    /// Takes a range of what was compressed before.
+    /// Writes a range of the spool.
     fn spooled(&mut self, spool: &Spool, range: Range<u64>) -> Result<(), WriteError> {
         self.copy(range, |offset, part| Ok(spool.read(offset, part)?))
     }
 
-    /// Copies `range` through the buffer, which `fill` fills with what lies at an offset.
+    /// Copies `range` through the buffer, which `fill` fills with the bytes at an offset.
     fn copy(
         &mut self,
         range: Range<u64>,
@@ -61,7 +60,7 @@ pub(super) trait Output: Sized {
         result
     }
 
-    /// Takes zeros up to `position`.
+    /// Writes zeros up to `position`.
     fn pad_to(&mut self, position: u64) -> Result<(), WriteError> {
         const ZEROS: [u8; BLOCK_USIZE] = [0; BLOCK_USIZE];
         while self.position() < position {
@@ -71,13 +70,13 @@ pub(super) trait Output: Sized {
         Ok(())
     }
 
-    /// Takes zeros up to the end of the block.
+    /// Writes zeros up to the end of the block.
     fn pad(&mut self) -> Result<(), WriteError> {
         self.pad_to(self.position().next_multiple_of(BLOCK))
     }
 }
 
-/// Counts bytes, and hashes all but those that were compressed, whose digest is known by then.
+/// Counts bytes, and hashes all except compressed ones, whose digest is already known.
 pub(super) struct Measure<'a> {
     progress: &'a Progress,
     position: u64,
@@ -91,12 +90,12 @@ impl<'a> Measure<'a> {
         Self { progress, position, digest: Sha256::new(), buffer: vec![0; COPY] }
     }
 
-    /// Hashes bytes that are no part of the image.
+    /// Hashes bytes that are not part of the image.
     pub(super) fn salt(&mut self, bytes: &[u8]) {
         self.digest.update(bytes);
     }
 
-    /// The digest of all that was hashed.
+    /// The digest of all hashed bytes.
     pub(super) fn digest(self) -> [u8; 32] {
         self.digest.finalize().into()
     }
@@ -125,7 +124,7 @@ impl Output for Measure<'_> {
     }
 }
 
-/// Keeps the bytes of the first block.
+/// Collects the bytes of the first block.
 #[derive(Default)]
 pub(super) struct Head {
     pub(super) bytes: Vec<u8>,

@@ -1,5 +1,5 @@
-//! The packed inode: small files and ends of files, one after the other, compressed as if they
-//! were one file without a name. Their inodes hold offsets into it.
+//! The packed inode: small files and ends of files, which are compressed like one unnamed file. Their inodes
+//! contain offsets into it.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -8,19 +8,19 @@ use super::error::WriteError;
 use super::layout::Item;
 use crate::tree::{Content, Kind, Metadata, Node};
 
-/// What the packed inode is made of, without the content itself.
+/// The parts of the packed inode, without their content.
 #[derive(Debug, Default)]
 pub(super) struct Packed<'a> {
     pieces: Vec<Piece<'a>>,
     length: u64,
-    /// Where ends of files lie, by their digest.
+    /// Offsets of tails, by their digest.
     tails: HashMap<[u8; 32], u64>,
 }
 
 /// A file from an offset to its end.
 #[derive(Debug)]
 struct Piece<'a> {
-    /// Where it starts in the packed inode.
+    /// Its offset in the packed inode.
     start: u64,
     /// Position of the file's item.
     item: usize,
@@ -34,7 +34,7 @@ impl<'a> Packed<'a> {
         self.length
     }
 
-    /// Adds a file from `offset` to its end, and returns where it lies.
+    /// Adds a file from `offset` to its end. Returns the offset in the packed inode.
     pub(super) fn add(&mut self, item: usize, content: &'a Content, offset: u64) -> u64 {
         let start = self.length;
         self.length += content.size() - offset;
@@ -42,7 +42,7 @@ impl<'a> Packed<'a> {
         start
     }
 
-    /// The same for the end of a file with this digest, unless an equal one is there.
+    /// Adds the tail of a file with this digest, or returns the offset of an equal one.
     pub(super) fn add_tail(
         &mut self,
         item: usize,
@@ -58,12 +58,12 @@ impl<'a> Packed<'a> {
         start
     }
 
-    /// The file that lies at `offset`, for errors.
+    /// The path of the file at `offset`, for errors.
     pub(super) fn path(&self, offset: u64, items: &[Item<'_>]) -> PathBuf {
         items[self.pieces[self.piece_at(offset)].item].path.clone()
     }
 
-    /// Reads from the files what lies from `offset` on. `items` are those that were added.
+    /// Reads from `offset` on, from the files. `items` are those of the added files.
     pub(super) fn read(&self, offset: u64, buffer: &mut [u8], items: &[Item<'_>]) -> Result<(), WriteError> {
         let mut first = self.piece_at(offset);
         let mut filled = 0;
@@ -87,7 +87,7 @@ impl<'a> Packed<'a> {
     }
 }
 
-/// What the packed inode is in the tree: nothing that has a name.
+/// The node of the packed inode, which is not in the tree.
 pub(super) fn node() -> Node {
     Node { metadata: Metadata::new(0), kind: Kind::File(Content::Bytes([].into())) }
 }

@@ -1,9 +1,8 @@
-//! Extended attributes: in the bytes that follow an inode, or, where several inodes have the same
-//! one, once in an area of the image.
+//! Encodes extended attributes: after their inode, or once in a shared area if several inodes have the same.
 //!
 //! ```text
-//! behind an inode    12 bytes of header, 4 bytes for each shared attribute: where it lies in the
-//!                    area, in units of 4 bytes; then the attributes it has alone
+//! after an inode     12 bytes of header, 4 bytes for each shared attribute: its place in the area,
+//!                    in units of 4 bytes; then its own attributes
 //! an attribute       length of the name, prefix of the name, length of the value; name, value
 //! ```
 
@@ -13,7 +12,7 @@ use std::path::Path;
 use super::error::WriteError;
 use crate::erofs::format::{XATTR_HEADER, XATTR_UNIT, xattr_entry, xattr_header};
 
-/// Prefixes of names that are stored as a number. An empty rest is right for the last two only.
+/// Prefixes of names that are stored as a number. The last two are complete names.
 const PREFIXES: [(&str, u8); 5] = [
     ("user.", 1),
     ("trusted.", 4),
@@ -22,26 +21,26 @@ const PREFIXES: [(&str, u8); 5] = [
     ("system.posix_acl_default", 3),
 ];
 
-/// The most attributes of an inode that can be shared: they are counted in a byte.
+/// How many attributes of an inode can be shared: they are counted in a byte.
 const SHARED_MAX: usize = 255;
 
-/// The attributes of one inode, each as it lies in an image, in the order of their names.
+/// The encoded attributes of one inode, in the order of their names.
 pub(super) type Entries = Vec<Vec<u8>>;
 
-/// The attributes of one inode, by where they lie.
+/// The attributes of one inode, shared and own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Xattrs {
-    /// Where the shared ones lie in the area, in units.
+    /// Places of the shared attributes in the area, in units.
     shared: Vec<u32>,
-    /// The others, one after the other.
+    /// The other attributes.
     own: Vec<u8>,
 }
 
-/// The attributes that several inodes share.
+/// The area of shared attributes.
 #[derive(Debug, Default)]
 pub(super) struct Area {
     bytes: Vec<u8>,
-    /// Where each lies, in units.
+    /// The place of each attribute, in units.
     places: HashMap<Vec<u8>, u32>,
 }
 
@@ -51,7 +50,7 @@ pub(super) fn entries(path: &Path, xattrs: &BTreeMap<String, Vec<u8>>) -> Result
     let mut total = 0;
     for (name, value) in xattrs {
         let refuse = |reason| WriteError::Xattr { path: path.to_owned(), name: name.clone(), reason };
-        let (rest, index) = split(name).ok_or_else(|| refuse("erofs has no place for such names"))?;
+        let (rest, index) = split(name).ok_or_else(|| refuse("erofs does not support this name"))?;
         let name_length = u8::try_from(rest.len()).map_err(|_| refuse("its name is too long"))?;
         let value_length = u16::try_from(value.len()).map_err(|_| refuse("its value is too long"))?;
         let mut entry = xattr_entry(name_length, index, value_length).to_vec();
@@ -60,7 +59,7 @@ pub(super) fn entries(path: &Path, xattrs: &BTreeMap<String, Vec<u8>>) -> Result
         entry.resize(entry.len().next_multiple_of(XATTR_UNIT), 0);
         total += entry.len();
         if units(XATTR_HEADER + total).is_none() {
-            return Err(refuse("the attributes of one file have more than 256 KiB together"));
+            return Err(refuse("the attributes of one file exceed 256 KiB"));
         }
         entries.push(entry);
     }
@@ -68,7 +67,7 @@ pub(super) fn entries(path: &Path, xattrs: &BTreeMap<String, Vec<u8>>) -> Result
 }
 
 impl Area {
-    /// The area for inodes with these attributes: what takes less room in it.
+    /// The area for inodes with these attributes: those that take less space when shared.
     pub(super) fn new(all: &[Entries]) -> Self {
         let mut counts: BTreeMap<&[u8], usize> = BTreeMap::new();
         all.iter().flatten().for_each(|entry| *counts.entry(entry).or_default() += 1);
@@ -85,12 +84,12 @@ impl Area {
         area
     }
 
-    /// The attributes it holds.
+    /// The encoded attributes.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Where the attributes of one inode lie.
+    /// Splits the attributes of one inode into shared and own ones.
     pub(super) fn split(&self, entries: Entries) -> Xattrs {
         let mut xattrs = Xattrs::default();
         for entry in entries {
@@ -104,7 +103,7 @@ impl Area {
 }
 
 impl Xattrs {
-    /// How many bytes behind the inode they take.
+    /// Their size after the inode, in bytes.
     pub(super) fn len(&self) -> usize {
         match self.shared.len() * XATTR_UNIT + self.own.len() {
             0 => 0,
@@ -112,12 +111,12 @@ impl Xattrs {
         }
     }
 
-    /// What the inode says about them.
+    /// The count in the inode.
     pub(super) fn count(&self) -> u16 {
-        units(self.len()).expect("what cannot be counted is refused before")
+        units(self.len()).expect("larger attributes were rejected")
     }
 
-    /// The bytes behind the inode. The area starts `area` units after where the image says.
+    /// The bytes after the inode. The area starts `area` units after the block in the superblock.
     pub(super) fn bytes(&self, area: u32) -> Vec<u8> {
         if self.len() == 0 {
             return Vec::new();
@@ -132,7 +131,7 @@ impl Xattrs {
     }
 }
 
-/// What an inode says about attributes of that many bytes.
+/// The count of an inode for attributes of this size in bytes.
 fn units(length: usize) -> Option<u16> {
     match length {
         0 => Some(0),
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attribute_is_stored_behind_a_header_and_counted_in_units_of_four() {
+    fn an_attribute_follows_a_header_and_is_counted_in_units_of_four() {
         let xattrs = Area::default().split(entries_of(&[("user.ab", b"xyz")]).unwrap());
         let bytes = xattrs.bytes(7);
         assert_eq!(bytes[..12], [0; 12]);
@@ -167,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_several_inodes_have_is_stored_once() {
+    fn common_attributes_are_stored_once() {
         let (label, own): (&[u8], &[u8]) = (b"system_u:object_r:usr_t:s0", b"mine");
         let both = entries_of(&[("security.selinux", label), ("user.own", own)]).unwrap();
         let one = entries_of(&[("security.selinux", label)]).unwrap();
@@ -176,13 +175,13 @@ mod tests {
         let shared = area.split(one).bytes(5);
         assert_eq!(shared, [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0]);
         assert_eq!(area.split(both).bytes(5)[..16], shared);
-        // Twice as many bytes would be no fewer.
+        // Sharing an empty value would not save anything.
         let short = entries_of(&[("user.a", b"")]).unwrap();
         assert!(Area::new(&[short.clone(), short]).bytes().is_empty());
     }
 
     #[test]
-    fn an_inode_shares_no_more_than_it_can_count() {
+    fn an_inode_shares_at_most_255_attributes() {
         let names: Vec<String> = (0..300).map(|number| format!("user.{number}")).collect();
         let list: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b"value"[..])).collect();
         let many = entries_of(&list).unwrap();
@@ -192,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_place_is_refused_with_path_and_name() {
+    fn unsupported_attributes_are_rejected_with_path_and_name() {
         for name in ["btrfs.compression", "user.", "security", "system.posix_acl_access.x", "user.a\0b"] {
             let error = entries_of(&[(name, b"")]).unwrap_err().to_string();
             assert!(error.starts_with("/usr/bin/ping: cannot store the extended attribute"), "{error}");

@@ -1,4 +1,4 @@
-//! Unpacking one block at a time, of an image that someone else made.
+//! Decompresses blocks, which may be damaged or hostile.
 
 use libdeflater::Decompressor;
 use liblzma::stream::{Action, Status, Stream};
@@ -7,7 +7,8 @@ use zstd_safe::DCtx;
 
 use crate::squashfs::format::Compression;
 
-/// What unpacking one xz block may take in bytes: the largest block's dictionary, and the tables.
+/// How much memory decompressing one xz block may take in bytes: the dictionary of the largest block, and
+/// tables.
 const XZ_MEMORY: u64 = 4 << 20;
 
 /// A decompressor.
@@ -18,13 +19,13 @@ pub(in crate::squashfs) enum Decoder {
     Zstd(DCtx<'static>),
 }
 
-/// Why a block could not be unpacked.
+/// A block could not be decompressed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{library}: {message}")]
 pub struct DecodeError {
-    /// Which library.
+    /// The name of the library.
     pub library: &'static str,
-    /// What it said.
+    /// Its error message.
     pub message: String,
 }
 
@@ -41,8 +42,7 @@ impl Decoder {
         })
     }
 
-    /// Unpacks `input`; returns how much of `output` it fills. More than `output` holds is an
-    /// error.
+    /// Decompresses `input` and returns how much of `output` it fills. It is an error if it does not fit.
     pub(in crate::squashfs) fn decode(
         &mut self,
         input: &[u8],
@@ -65,7 +65,7 @@ fn xz(input: &[u8], output: &mut [u8]) -> Result<usize, DecodeError> {
     let mut stream = Stream::new_stream_decoder(XZ_MEMORY, 0).map_err(|error| failed("liblzma", error))?;
     match stream.process(input, output, Action::Finish).map_err(|error| failed("liblzma", error))? {
         Status::StreamEnd => Ok(usize::try_from(stream.total_out()).unwrap_or(output.len())),
-        _ => Err(failed("liblzma", "the stream does not end where it should")),
+        _ => Err(failed("liblzma", "the stream is truncated or has trailing data")),
     }
 }
 
@@ -88,7 +88,7 @@ mod tests {
             let mut encoder = Encoder::new(codec, 17).unwrap();
             let mut decoder = Decoder::new(codec.compression()).unwrap();
             let mut packed = b"before".to_vec();
-            // Twice: a compressor must not remember the block before.
+            // Twice: a compressor must not depend on the previous block.
             for _ in 0..2 {
                 packed.truncate(6);
                 assert!(encoder.append(&input, &mut packed).unwrap(), "{codec}");
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_shrink_is_kept_as_it_is_and_the_next_block_works() {
+    fn incompressible_blocks_are_stored_and_the_next_block_works() {
         let mut state = 1u64;
         let random: Vec<u8> = (0..5000)
             .map(|_| {

@@ -1,4 +1,4 @@
-//! Compressing one block at a time.
+//! Compresses blocks.
 
 use libdeflater::{CompressionError, CompressionLvl, Compressor};
 use liblzma::stream::{Action, Check, Filters, LzmaOptions, Status, Stream};
@@ -8,7 +8,7 @@ use zstd_safe::{CCtx, ResetDirective};
 use super::{Codec, zstd};
 use crate::codec::LibraryError;
 
-/// The acceleration of the quick LZ4 encoder: none.
+/// The acceleration of the fast LZ4 encoder: none.
 const LZ4_ACCELERATION: i32 = 1;
 
 /// The smallest dictionary of an xz stream in bytes.
@@ -41,7 +41,7 @@ impl Encoder {
         })
     }
 
-    /// Appends `input` to `out`, compressed if that makes it smaller. Says whether it did.
+    /// Appends `input` to `out`, compressed if that is smaller. Returns whether it was compressed.
     pub(in crate::squashfs) fn append(
         &mut self,
         input: &[u8],
@@ -62,7 +62,7 @@ impl Encoder {
         }
     }
 
-    /// Length of what `input` was compressed to; `None` if it does not fit into `output`.
+    /// Compresses `input` and returns the length; `None` if it does not fit into `output`.
     fn compress(&mut self, input: &[u8], output: &mut [u8]) -> Result<Option<usize>, LibraryError> {
         match self {
             _ if output.is_empty() => Ok(None),
@@ -71,7 +71,7 @@ impl Encoder {
                 Ok(length) => Ok(Some(length)),
                 Err(CompressionError::InsufficientSpace) => Ok(None),
             },
-            // A full output is the only thing that makes it fail.
+            // It fails only if the output is full.
             Self::Lz4 => Ok(lz4::compress(input, output, LZ4_ACCELERATION).ok()),
             Self::Lz4hc { level } => Ok(lz4_hc::compress(input, output, i32::from(*level)).ok()),
             Self::Xz { level } => xz(*level, input, output),
@@ -87,13 +87,13 @@ impl Encoder {
     }
 }
 
-/// What zstd says when the output is full, its only name for the condition in this API.
+/// The message of zstd for a full output. This API has no other name for the condition.
 const ZSTD_TOO_SMALL: &str = "Destination buffer is too small";
 
 fn xz(level: u8, input: &[u8], output: &mut [u8]) -> Result<Option<usize>, LibraryError> {
     let failed =
         |error: liblzma::stream::Error| LibraryError { library: "liblzma", message: error.to_string() };
-    // The kernel has room for a dictionary of the size of a block; more than the input is useless.
+    // The kernel supports a dictionary up to the block size; more than the input is useless.
     let dictionary = u32::try_from(input.len()).unwrap_or(u32::MAX >> 1).next_power_of_two();
     let mut options = LzmaOptions::new_preset(level.into()).map_err(failed)?;
     options.dict_size(dictionary.max(XZ_DICTIONARY_MIN));

@@ -1,5 +1,5 @@
-//! The parameters of Zstandard's levels, in a table of our own: a new version of the library,
-//! which tunes its levels now and then, does not change what a level means here.
+//! The parameters of Zstandard's levels, in our own table, so that a new version of the library, which may
+//! tune its levels, does not change the meaning of a level here.
 
 use std::fmt;
 
@@ -37,7 +37,7 @@ const LEVELS: [(u8, u8, u8, u8, u16, u8); 22] = [
     (18, 17, 11, 3, 999, 9),
 ];
 
-/// Every parameter that a level stands for with blocks of one size.
+/// All parameters of the compressor for one level and block size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::squashfs) struct Parameters {
     level: u8,
@@ -51,7 +51,7 @@ pub(in crate::squashfs) struct Parameters {
 }
 
 impl Parameters {
-    /// Of this level, with blocks of 2^`block_log` bytes.
+    /// The parameters of a level, with blocks of 2^`block_log` bytes.
     pub(in crate::squashfs) fn of(level: u8, block_log: u8) -> Self {
         let row = usize::from(level).clamp(1, LEVELS.len()) - 1;
         let (chain_log, hash_log, search_log, min_match, target_length, strategy) = LEVELS[row];

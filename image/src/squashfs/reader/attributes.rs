@@ -1,4 +1,4 @@
-//! Reading extended attributes.
+//! Reads extended attributes.
 
 use std::io::{Read, Seek};
 
@@ -6,15 +6,15 @@ use super::blocks::{Blocks, Cursor, get_16, get_32, get_64};
 use super::inode::Inode;
 use super::{Fault, Reader};
 use crate::entry::Xattrs;
-use crate::squashfs::format::{NONE, Place, XATTR_ELSEWHERE, XATTR_PREFIXES};
+use crate::squashfs::format::{NONE, Place, XATTR_OUT_OF_LINE, XATTR_PREFIXES};
 
-/// The longest name in bytes that the kernel knows.
+/// The longest name in bytes that the kernel supports.
 const NAME_MAX: usize = 255;
 
-/// The longest value in bytes that the kernel hands out.
+/// The longest value in bytes that the kernel returns.
 const VALUE_MAX: usize = 65_536;
 
-/// Length in bytes of what stands before the positions of the blocks of the table.
+/// Length in bytes of the header before the block positions of the table.
 const HEADER: u64 = 16;
 
 impl<R: Read + Seek + Send> Reader<R> {
@@ -26,7 +26,7 @@ impl<R: Read + Seek + Send> Reader<R> {
         if offset == NONE {
             return Err(Fault::Damaged {
                 offset: 56,
-                what: "an inode has attributes, and there is no table",
+                what: "an inode has attributes, but there is no table of them",
             });
         }
         let mut header = [0; 16];
@@ -42,21 +42,21 @@ impl<R: Read + Seek + Send> Reader<R> {
         for _ in 0..get_32(&id, 8) {
             let entry: [u8; 4] = blocks.array(&mut cursor)?;
             let (kind, length) = (get_16(&entry, 0), usize::from(get_16(&entry, 2)));
-            let prefix = XATTR_PREFIXES.get(usize::from(kind & !XATTR_ELSEWHERE));
-            let prefix = prefix.ok_or_else(|| damaged("an attribute has an unknown kind of name"))?;
+            let prefix = XATTR_PREFIXES.get(usize::from(kind & !XATTR_OUT_OF_LINE));
+            let prefix = prefix.ok_or_else(|| damaged("the name of an attribute has an unknown prefix"))?;
             if length == 0 || prefix.len() + length > NAME_MAX {
-                return Err(damaged("an attribute has a name of an impossible length"));
+                return Err(damaged("the name of an attribute has an invalid length"));
             }
             blocks.keep(prefix.len() + length)?;
             let name = [prefix.as_bytes(), &blocks.bytes(&mut cursor, length)?].concat();
             let mut value = self.value(blocks, &mut cursor)?;
-            if kind & XATTR_ELSEWHERE != 0 {
-                let place = value.try_into().map_err(|_| damaged("an attribute refers to no place"))?;
+            if kind & XATTR_OUT_OF_LINE != 0 {
+                let place = value.try_into().map_err(|_| damaged("an attribute has an invalid reference"))?;
                 let place = Place::from_bits(u64::from_le_bytes(place));
                 value = self.value(blocks, &mut blocks.cursor(table, offset, place)?)?;
             }
             if name.contains(&0) || xattrs.insert(name, value).is_some() {
-                return Err(damaged("an attribute has a name that is there already, or that none can have"));
+                return Err(damaged("the name of an attribute is invalid or occurs twice"));
             }
         }
         Ok(xattrs)

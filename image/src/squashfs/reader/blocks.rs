@@ -1,5 +1,5 @@
-//! Unpacked blocks of an image: those of the tables, and fragments, of which the last few are
-//! kept, and blocks of files.
+//! Decompresses blocks of an image: metadata blocks and fragments, of which the last few are cached, and
+//! blocks of files.
 
 use std::collections::VecDeque;
 use std::io::{Read, Seek, SeekFrom};
@@ -9,66 +9,66 @@ use super::Fault;
 use crate::squashfs::codec::Decoder;
 use crate::squashfs::format::{BLOCK_STORED, METADATA, METADATA_STORED, Place};
 
-/// How many metadata blocks are kept: half a megabyte.
+/// How many metadata blocks are cached: half a megabyte.
 const METADATA_KEPT: usize = 64;
 
-/// How many fragments are kept, of up to a megabyte each.
+/// How many fragments are cached, of up to a megabyte each.
 const FRAGMENTS_KEPT: usize = 3;
 
-/// How much of fragments may be unpacked in bytes, in the smallest image. One that is needed again after
-/// others is unpacked again; but files of one byte in fragments of a megabyte, each of which is needed a
-/// hundred thousand times, would take hours.
+/// How many bytes of fragments may be decompressed for the smallest image. A fragment that is no longer
+/// cached is decompressed again. Without a limit, files of one byte in fragments of a megabyte could each
+/// require that a hundred thousand times, which takes hours.
 const UNPACK_FRAGMENTS_MIN: u64 = 2 << 30;
 
-/// How much more for each byte of the image.
+/// How many more bytes per byte of the image.
 const UNPACK_FRAGMENTS_PER: u64 = 1024;
 
-/// How many metadata blocks a call may unpack in the smallest image.
+/// How many metadata blocks one call may decompress for the smallest image.
 const UNPACK_MIN: u64 = 4096;
 
-/// One more metadata block may be unpacked for this many bytes of the image.
+/// One more metadata block may be decompressed per this many bytes of the image.
 const UNPACK_PER: u64 = 8;
 
-/// How much memory in bytes what a call returns may take with the smallest image.
+/// How much memory in bytes the result of one call may take for the smallest image.
 const KEEP_MIN: u64 = 4 << 20;
 
-/// How much more for each byte of the image.
+/// How many more bytes per byte of the image.
 const KEEP_PER: u64 = 256;
 
-/// How much with the largest: several million names.
+/// The limit for all images: several million names.
 const KEEP_MAX: u64 = 4 << 30;
 
 /// The blocks of an image.
 pub(super) struct Blocks<R> {
     source: R,
-    /// Nothing is read from here on.
+    /// End of the image: nothing is read from here on.
     length: u64,
     decoder: Decoder,
     packed: Vec<u8>,
     metadata: Recent<Metadata>,
     fragments: Recent<Vec<u8>>,
-    /// How many bytes of fragments may still be unpacked, by all calls together.
+    /// How many more bytes of fragments all calls together may decompress.
     unpack_fragments: u64,
-    /// How many metadata blocks may still be unpacked.
+    /// How many more metadata blocks this call may decompress.
     unpack: u64,
-    /// How much memory may still be taken for what is returned.
+    /// How much more memory the result of this call may take.
     keep: u64,
 }
 
-/// An unpacked metadata block.
+/// A decompressed metadata block.
 struct Metadata {
     bytes: Vec<u8>,
-    /// Where the next one begins.
+    /// Offset of the next block.
     next: u64,
 }
 
-/// Where something is read in a table.
+/// A position in a table.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::squashfs) struct Cursor {
-    /// Where the metadata block begins in the image.
+    /// Offset of the metadata block in the image.
     block: u64,
     offset: usize,
-    /// Where the table ends, or something behind it begins.
+    /// End of the table, or the start of the next one.
     end: u64,
 }
 
@@ -88,13 +88,13 @@ impl<R: Read + Seek> Blocks<R> {
         }
     }
 
-    /// Begins a call.
-    pub(super) fn allow(&mut self) {
+    /// Resets the limits for a new call.
+    pub(super) fn begin_call(&mut self) {
         self.unpack = UNPACK_MIN + self.length / UNPACK_PER;
-        self.keep = kept(self.length);
+        self.keep = result_limit(self.length);
     }
 
-    /// Counts memory that what is returned will take.
+    /// Counts memory of the result of this call.
     pub(super) fn keep(&mut self, bytes: usize) -> Result<(), Fault> {
         let left = self.keep.checked_sub(bytes as u64);
         self.keep = left.ok_or(Fault::Exhausted { length: self.length })?;
@@ -104,8 +104,8 @@ impl<R: Read + Seek> Blocks<R> {
     /// A cursor at a place in the table that begins at `table` and ends before `end`.
     pub(super) fn cursor(&self, table: u64, end: u64, place: Place) -> Result<Cursor, Fault> {
         let block = table.checked_add(place.block).filter(|block| *block < end.min(self.length));
-        let block = block
-            .ok_or(Fault::Damaged { offset: table, what: "something refers to a place outside its table" })?;
+        let block =
+            block.ok_or(Fault::Damaged { offset: table, what: "a reference points outside its table" })?;
         Ok(Cursor { block, offset: place.offset.into(), end: end.min(self.length) })
     }
 
@@ -127,7 +127,7 @@ impl<R: Read + Seek> Blocks<R> {
             let rest = block.bytes.get(cursor.offset..).unwrap_or_default();
             if rest.is_empty() {
                 if cursor.offset > block.bytes.len() {
-                    let what = "something refers to a place behind the end of a block";
+                    let what = "a reference points past the end of a block";
                     return Err(Fault::Damaged { offset: cursor.block, what });
                 }
                 (cursor.block, cursor.offset) = (block.next, 0);
@@ -148,14 +148,14 @@ impl<R: Read + Seek> Blocks<R> {
         Ok(bytes)
     }
 
-    /// The next bytes of a table; the caller knows that `length` is no more than it should be.
+    /// The next bytes of a table; the caller has bounded `length`.
     pub(super) fn bytes(&mut self, cursor: &mut Cursor, length: usize) -> Result<Vec<u8>, Fault> {
         let mut bytes = vec![0; length];
         self.fill(cursor, &mut bytes)?;
         Ok(bytes)
     }
 
-    /// Unpacks the block of a file, which must fill `buffer`.
+    /// Decompresses the block of a file, which must fill `buffer`.
     pub(super) fn block(&mut self, offset: u64, length: u32, buffer: &mut [u8]) -> Result<(), Fault> {
         let found = self.unpack_into(offset, length, buffer)?;
         if found == buffer.len() {
@@ -164,7 +164,7 @@ impl<R: Read + Seek> Blocks<R> {
         Err(Fault::Damaged { offset, what: "a block of a file is shorter than it should be" })
     }
 
-    /// The fragment at `offset`, unpacked, of at most `limit` bytes.
+    /// The decompressed fragment at `offset`, of at most `limit` bytes.
     pub(super) fn fragment(&mut self, offset: u64, length: u32, limit: usize) -> Result<Arc<Vec<u8>>, Fault> {
         if let Some(found) = self.fragments.get(offset) {
             return Ok(found);
@@ -179,12 +179,15 @@ impl<R: Read + Seek> Blocks<R> {
         Ok(self.fragments.insert(offset, buffer))
     }
 
-    /// Unpacks a block or fragment; returns how much of `buffer` it fills.
+    /// Decompresses a block or fragment; returns how much of `buffer` it fills.
     fn unpack_into(&mut self, offset: u64, length: u32, buffer: &mut [u8]) -> Result<usize, Fault> {
         let stored = length & BLOCK_STORED != 0;
         let length = usize::try_from(length & !BLOCK_STORED).unwrap_or(usize::MAX);
         if length > buffer.len() {
-            return Err(Fault::Damaged { offset, what: "a block is longer than the image says blocks are" });
+            return Err(Fault::Damaged {
+                offset,
+                what: "a block is larger than the block size of the image",
+            });
         }
         if stored {
             self.read(offset, &mut buffer[..length])?;
@@ -209,10 +212,10 @@ impl<R: Read + Seek> Blocks<R> {
         let begin = offset + 2;
         let next = begin + length as u64;
         if length == 0 || length > METADATA {
-            return Err(damaged("a block of a table has an impossible length"));
+            return Err(damaged("a block of a table has an invalid length"));
         }
         if next > end {
-            return Err(damaged("a block of a table reaches behind its end"));
+            return Err(damaged("a block of a table extends past its end"));
         }
         self.read_packed(begin, length)?;
         let bytes = if header & METADATA_STORED != 0 {
@@ -246,7 +249,7 @@ impl<R: Read + Seek> Blocks<R> {
         let length = buffer.len();
         let end = offset.checked_add(length as u64);
         if end.is_none_or(|end| end > self.length) {
-            return Err(Fault::Damaged { offset, what: "something lies behind the end of the image" });
+            return Err(Fault::Damaged { offset, what: "a reference points past the end of the image" });
         }
         self.source
             .seek(SeekFrom::Start(offset))
@@ -255,19 +258,19 @@ impl<R: Read + Seek> Blocks<R> {
     }
 }
 
-/// How much memory in bytes what a call returns may take, with an image of this length.
-fn kept(length: u64) -> u64 {
+/// How much memory in bytes the result of one call may take for an image of this length.
+fn result_limit(length: u64) -> u64 {
     KEEP_MIN.saturating_add(length.saturating_mul(KEEP_PER)).min(KEEP_MAX)
 }
 
 impl Cursor {
-    /// Where the metadata block begins in the image.
+    /// Offset of the metadata block in the image.
     pub(super) fn position(&self) -> u64 {
         self.block
     }
 }
 
-/// The last few of something, by where they lie.
+/// A cache of the most recent items, by offset.
 struct Recent<T> {
     kept: VecDeque<(u64, Arc<T>)>,
     capacity: usize,
@@ -318,14 +321,14 @@ mod tests {
     use crate::tree::{Metadata, Tree};
 
     #[test]
-    fn no_image_fills_the_memory_with_names() {
-        assert_eq!(super::kept(1 << 20), (4 << 20) + (256 << 20));
-        assert_eq!((super::kept(100 << 20), super::kept(u64::MAX)), (4 << 30, 4 << 30));
+    fn the_memory_for_names_is_bounded() {
+        assert_eq!(super::result_limit(1 << 20), (4 << 20) + (256 << 20));
+        assert_eq!((super::result_limit(100 << 20), super::result_limit(u64::MAX)), (4 << 30, 4 << 30));
     }
 
-    /// Ends of files that have a fragment each, one more than are kept.
+    /// The tails of four files have a fragment each, one more than are cached.
     #[test]
-    fn fragments_are_not_unpacked_without_end() {
+    fn decompression_of_fragments_is_bounded() {
         let mut tree = Tree::new();
         for name in ["a", "b", "c", "d"] {
             tree.insert_bytes(name, name.repeat(600_000), Metadata::new(0o644)).unwrap();
@@ -345,6 +348,6 @@ mod tests {
         let error = round().unwrap_err();
         let ReadError::Content { source, .. } = &error else { panic!("{error}") };
         let words = source.to_string();
-        assert!(words.contains("was needed again and again") && words.contains("at offset "), "{words}");
+        assert!(words.contains("needed again and again") && words.contains("at offset "), "{words}");
     }
 }

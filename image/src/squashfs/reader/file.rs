@@ -1,4 +1,4 @@
-//! Reading the content of a file, block by block.
+//! Reads the content of a file, block by block.
 
 use std::fmt;
 use std::io::{self, Read, Seek};
@@ -12,12 +12,12 @@ use crate::squashfs::format::{BLOCK_STORED, Tail};
 pub struct FileReader<'a, R: Read + Seek + Send> {
     reader: &'a Reader<R>,
     file: File,
-    /// How many bytes of the file were unpacked.
+    /// Bytes of the file that were decompressed.
     unpacked: u64,
-    /// Where the next block begins.
+    /// Offset of the next block.
     next: u64,
     buffer: Vec<u8>,
-    /// How much of the buffer was handed out.
+    /// Bytes of the buffer that were returned.
     taken: usize,
 }
 
@@ -27,7 +27,7 @@ impl<'a, R: Read + Seek + Send> FileReader<'a, R> {
         Self { reader, file, unpacked: 0, next, buffer: Vec::new(), taken: 0 }
     }
 
-    /// Unpacks the next block, or the tail.
+    /// Decompresses the next block or the tail.
     fn unpack(&mut self) -> Result<(), Fault> {
         let block = 1 << self.reader.superblock.block_log;
         let left = self.file.size - self.unpacked;
@@ -60,7 +60,10 @@ impl<'a, R: Read + Seek + Send> FileReader<'a, R> {
         let superblock = &self.reader.superblock;
         let offset = superblock.fragment_table;
         if tail.fragment >= superblock.fragments {
-            return Err(Fault::Damaged { offset, what: "a file has a tail in a fragment that is not there" });
+            return Err(Fault::Damaged {
+                offset,
+                what: "the tail of a file is in a fragment that does not exist",
+            });
         }
         let mut blocks = self.reader.lock();
         let mut cursor = blocks.entry(offset, tail.fragment, 16)?;
@@ -69,7 +72,8 @@ impl<'a, R: Read + Seek + Send> FileReader<'a, R> {
         let fragment = blocks.fragment(offset, get_32(&entry, 8), 1 << superblock.block_log)?;
         let start = usize::try_from(tail.offset).unwrap_or(usize::MAX);
         let found = fragment.get(start..).and_then(|rest| rest.get(..length));
-        let found = found.ok_or(Fault::Damaged { offset, what: "a tail reaches behind its fragment" })?;
+        let found =
+            found.ok_or(Fault::Damaged { offset, what: "a tail extends past the end of its fragment" })?;
         self.buffer.extend_from_slice(found);
         Ok(())
     }

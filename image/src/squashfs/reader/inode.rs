@@ -1,4 +1,4 @@
-//! Reading inodes, and the owners that they refer to by number.
+//! Reads inodes, and the owners that they refer to by number.
 
 use std::ffi::OsString;
 use std::io::{Read, Seek};
@@ -24,7 +24,7 @@ pub(super) struct Inode {
     pub(super) kind: Kind,
 }
 
-/// What an inode is.
+/// The type of an inode, with its data.
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
     Directory {
@@ -40,14 +40,14 @@ pub(super) enum Kind {
     Socket,
 }
 
-/// What an inode says of a file.
+/// The data of a regular file in its inode.
 #[derive(Clone, Debug)]
 pub(super) struct File {
     pub(super) size: u64,
-    /// Where the first block begins.
+    /// Offset of the first block.
     pub(super) start: u64,
     pub(super) tail: Option<Tail>,
-    /// Where the lengths of the blocks are.
+    /// The position of the block lengths.
     pub(super) lengths: Cursor,
 }
 
@@ -115,13 +115,16 @@ impl<R: Read + Seek + Send> Reader<R> {
                 inode.links = get_32(&rest, 0);
                 let length = usize::try_from(get_32(&rest, 4)).unwrap_or(usize::MAX);
                 if !(1..=TARGET_MAX).contains(&length) {
-                    return Err(Fault::Damaged { offset, what: "a symbolic link has an impossible length" });
+                    return Err(Fault::Damaged {
+                        offset,
+                        what: "the target of a symbolic link has an invalid length",
+                    });
                 }
                 let target = blocks.bytes(&mut cursor, length)?;
                 if target.contains(&0) {
                     return Err(Fault::Damaged {
                         offset,
-                        what: "the target of a symbolic link has a NUL in it",
+                        what: "the target of a symbolic link contains a NUL",
                     });
                 }
                 Kind::Symlink(OsString::from_vec(target))
@@ -143,7 +146,7 @@ impl<R: Read + Seek + Send> Reader<R> {
         Ok(inode)
     }
 
-    /// The user or group at a position in their table.
+    /// The user or group at a position in the owner table.
     pub(super) fn owner(&self, blocks: &mut Blocks<R>, position: u16) -> Result<u32, Fault> {
         if position >= self.superblock.ids {
             let offset = self.superblock.id_table;

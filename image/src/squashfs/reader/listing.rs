@@ -1,4 +1,4 @@
-//! Reading the names in a directory.
+//! Reads the names in a directory.
 
 use std::io::{Read, Seek};
 
@@ -17,7 +17,7 @@ pub(super) struct Name {
 }
 
 impl<R: Read + Seek + Send> Reader<R> {
-    /// The names in a directory, which are sorted; none if it is no directory.
+    /// The sorted names in a directory; empty for other inodes.
     pub(super) fn names(&self, blocks: &mut Blocks<R>, inode: &Inode) -> Result<Vec<Name>, Fault> {
         let Kind::Directory { listing, length } = inode.kind else { return Ok(Vec::new()) };
         let mut names: Vec<Name> = Vec::new();
@@ -34,7 +34,7 @@ impl<R: Read + Seek + Send> Reader<R> {
             left = left.checked_sub(DIRECTORY_HEADER).ok_or_else(too_short)?;
             let count = usize::try_from(get_32(&header, 0)).unwrap_or(usize::MAX).saturating_add(1);
             if count > DIRECTORY_RUN {
-                return Err(damaged("a directory has too many names in a row"));
+                return Err(damaged("a directory has too many names after one header"));
             }
             let block = get_32(&header, 4).into();
             for _ in 0..count {
@@ -47,10 +47,10 @@ impl<R: Read + Seek + Send> Reader<R> {
                 blocks.keep(size_of::<Name>() + length)?;
                 let name = blocks.bytes(&mut cursor, length)?;
                 if name == b"." || name == b".." || name.contains(&b'/') || name.contains(&0) {
-                    return Err(damaged("a directory has a name that no file can have"));
+                    return Err(damaged("a directory contains an invalid name"));
                 }
                 if names.last().is_some_and(|last| last.name >= name) {
-                    return Err(damaged("the names in a directory are not sorted, or not unique"));
+                    return Err(damaged("the names in a directory are not sorted or not unique"));
                 }
                 let inode_type = InodeType::from_number(get_16(&entry, 4));
                 let inode_type = inode_type.ok_or_else(|| damaged("a name has an unknown type"))?;

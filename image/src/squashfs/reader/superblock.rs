@@ -1,4 +1,4 @@
-//! Reading the superblock, and making sure that the tables lie inside the image.
+//! Reads the superblock, and checks that the tables are inside the image.
 
 use super::Fault;
 use super::blocks::{get_16, get_32, get_64};
@@ -46,14 +46,14 @@ pub(super) fn parse(bytes: &[u8; SUPERBLOCK], found: u64) -> Result<(Superblock,
     }
     let inside = |table: u64| (SUPERBLOCK as u64..length).contains(&table);
     for (offset, is_right, what) in [
-        (64, inside(superblock.inode_table), "the table of inodes is outside the image"),
-        (72, inside(superblock.directory_table), "the table of directories is outside the image"),
+        (64, inside(superblock.inode_table), "the inode table is outside the image"),
+        (72, inside(superblock.directory_table), "the directory table is outside the image"),
         (72, superblock.inode_table < superblock.directory_table, "the tables are out of order"),
-        (48, inside(superblock.id_table), "the table of owners is outside the image"),
+        (48, inside(superblock.id_table), "the owner table is outside the image"),
         (
             80,
             superblock.fragments == 0 || inside(superblock.fragment_table),
-            "the table of fragments is outside the image",
+            "the fragment table is outside the image",
         ),
         (
             56,
@@ -71,5 +71,5 @@ pub(super) fn parse(bytes: &[u8; SUPERBLOCK], found: u64) -> Result<(Superblock,
 fn block_log(log: u16, size: u32) -> Result<u8, Fault> {
     (BLOCK_LOG_MIN..=BLOCK_LOG_MAX)
         .find(|known| u16::from(*known) == log && 1 << known == size)
-        .ok_or(Fault::Damaged { offset: 12, what: "no block has this size" })
+        .ok_or(Fault::Damaged { offset: 12, what: "invalid block size" })
 }

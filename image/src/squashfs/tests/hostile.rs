@@ -44,7 +44,7 @@ impl<R: Seek> Seek for Counting<'_, R> {
 }
 
 #[test]
-fn an_image_that_is_cut_short_is_an_error() -> Result {
+fn a_truncated_image_is_an_error() -> Result {
     for codec in CODECS {
         let image = victim(codec)?;
         // What follows the image itself is only padding.
@@ -57,7 +57,7 @@ fn an_image_that_is_cut_short_is_an_error() -> Result {
                 }
                 other => panic!("{codec}: cut at {cut}: {other:?}"),
             }
-            // The same, were the superblock to say that this is all.
+            // The same if the superblock has the length of the file.
             let mut claimed = image[..cut].to_vec();
             if cut > 0 {
                 claimed[40..48].copy_from_slice(&(cut as u64).to_le_bytes());
@@ -69,14 +69,14 @@ fn an_image_that_is_cut_short_is_an_error() -> Result {
 }
 
 #[test]
-fn an_image_with_flipped_bits_is_an_error_at_most() -> Result {
+fn flipped_bits_are_an_error_at_worst() -> Result {
     let mut random = Random(13);
     for codec in CODECS {
         let image = victim(codec)?;
         let tables = usize::try_from(u64::from_le_bytes(image[64..72].try_into()?))?;
         for round in 0..2000 {
             let mut damaged = image.clone();
-            // Mostly in the superblock and the tables, where it hurts.
+            // Mostly in the superblock and the tables.
             let (start, end) = match round % 4 {
                 0 => (0, image.len()),
                 1 => (0, 96),
@@ -91,9 +91,9 @@ fn an_image_with_flipped_bits_is_an_error_at_most() -> Result {
     Ok(())
 }
 
-/// Every number of the tables, which nothing hides behind a compressor here, is made absurd.
+/// Replaces every number in uncompressed tables with extreme values.
 #[test]
-fn an_image_with_an_absurd_number_is_an_error_at_most() -> Result {
+fn extreme_numbers_are_an_error_at_worst() -> Result {
     let image = victim("none")?;
     let tables = usize::try_from(u64::from_le_bytes(image[64..72].try_into()?))?;
     for position in (0..96).chain(tables..image.len() - 4).step_by(2) {
@@ -106,7 +106,7 @@ fn an_image_with_an_absurd_number_is_an_error_at_most() -> Result {
     Ok(())
 }
 
-/// Where the entry of a name in a directory is, in an image without compression.
+/// The offset of the directory entry of a name in an uncompressed image.
 fn entry_of(image: &[u8], name: &str) -> usize {
     image.windows(name.len()).position(|window| window == name.as_bytes()).unwrap() - 8
 }
@@ -116,7 +116,7 @@ fn message(error: &ReadError) -> String {
 }
 
 #[test]
-fn a_directory_inside_itself_is_an_error_that_says_where() -> Result {
+fn a_directory_inside_itself_is_an_error_with_its_path() -> Result {
     let mut tree = Tree::new();
     tree.insert_directory("outer-name/inner-name", Metadata::new(0o755))?;
     let mut image = image(&tree, "none")?;
@@ -124,16 +124,16 @@ fn a_directory_inside_itself_is_an_error_that_says_where() -> Result {
     let at = entry_of(&image, "inner-name");
     image[at..at + 2].copy_from_slice(&outer[..2]);
     let text = message(&open(&image)?.entries().unwrap_err());
-    let expected = "cannot list /outer-name/inner-name of the squashfs image: damaged at offset ";
+    let expected = "cannot list /outer-name/inner-name in the squashfs image: damaged at offset ";
     assert!(text.starts_with(expected), "{text}");
-    assert!(text.ends_with(": a directory has two names, or is inside itself"), "{text}");
-    // By path it is found as often as it is asked for.
+    assert!(text.ends_with(": a directory has two names or contains itself"), "{text}");
+    // A path can repeat the name any number of times.
     assert_eq!(open(&image)?.list("outer-name/inner-name/inner-name")?, Some(vec!["inner-name".into()]));
     Ok(())
 }
 
 #[test]
-fn names_that_lead_elsewhere_are_refused() -> Result {
+fn names_that_escape_are_rejected() -> Result {
     let mut tree = Tree::new();
     for name in ["aa-name", "bb-name"] {
         tree.insert_bytes(name, "x", Metadata::new(0o644))?;
@@ -147,18 +147,18 @@ fn names_that_lead_elsewhere_are_refused() -> Result {
     };
     for name in ["../name", "/a-name", "a\0-name"] {
         let text = renamed("aa-name", name.as_bytes());
-        assert!(text.ends_with("a directory has a name that no file can have"), "{text}");
+        assert!(text.ends_with("a directory contains an invalid name"), "{text}");
     }
     for name in ["aa-name", "aa-aaaa"] {
         let text = renamed("bb-name", name.as_bytes());
-        assert!(text.ends_with("the names in a directory are not sorted, or not unique"), "{text}");
+        assert!(text.ends_with("the names in a directory are not sorted or not unique"), "{text}");
     }
     Ok(())
 }
 
-/// A thousand directories that share the listing of one have many more names than there is room for.
+/// A thousand directories that share one listing have far more names than the image has room for.
 #[test]
-fn tables_that_hold_far_too_much_are_refused() -> Result {
+fn tables_with_far_too_many_entries_are_rejected() -> Result {
     let mut tree = Tree::new();
     tree.insert_bytes("file", "", Metadata::new(0o644))?;
     for number in 0..250 {
@@ -190,7 +190,7 @@ fn tables_that_hold_far_too_much_are_refused() -> Result {
 }
 
 #[test]
-fn what_is_not_supported_is_named() -> Result {
+fn unsupported_images_are_rejected_by_name() -> Result {
     let image = victim("gzip")?;
     let with = |offset: usize, byte: u8| {
         let mut image = image.clone();
@@ -200,8 +200,8 @@ fn what_is_not_supported_is_named() -> Result {
     let start = "cannot open the squashfs image: ";
     assert_eq!(with(20, 3), format!("{start}it is compressed with lzo, which is not supported"));
     assert_eq!(with(20, 9), format!("{start}it is compressed with number 9, which is not supported"));
-    assert_eq!(with(28, 3), format!("{start}it is of version 3.0, not 4.0"));
+    assert_eq!(with(28, 3), format!("{start}version 3.0 is not supported, only 4.0"));
     assert_eq!(with(0, b's'), format!("{start}there is no squashfs superblock at offset 0"));
-    assert_eq!(with(22, 11), format!("{start}damaged at offset 12: no block has this size"));
+    assert_eq!(with(22, 11), format!("{start}damaged at offset 12: invalid block size"));
     Ok(())
 }

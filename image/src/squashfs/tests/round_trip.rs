@@ -1,4 +1,4 @@
-//! What is written is read back, and is what it should be.
+//! Tests that images are read back as written, and errors of the writer.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,8 @@ use std::num::NonZero;
 use super::*;
 use crate::codec::CodecError;
 use crate::entry::{EntryKind, Layout};
-use crate::probe::{self, probe};
+use crate::format::Format;
+use crate::probe::{ImageKind, probe};
 use crate::tree::{Content, Kind};
 
 /// Sizes around those at which the layout of a file changes.
@@ -64,7 +65,7 @@ fn sample() -> Result<Tree> {
 }
 
 #[test]
-fn what_is_written_is_read_back() -> Result {
+fn written_images_are_read_back() -> Result {
     let tree = sample()?;
     for codec in CODECS {
         is_read_back(&tree, codec, 128 << 10)?;
@@ -77,7 +78,7 @@ fn what_is_written_is_read_back() -> Result {
 
 fn is_read_back(tree: &Tree, codec: &str, block_size: u32) -> Result {
     let image = image_of_blocks(tree, codec, block_size)?;
-    assert_eq!(probe(&mut Cursor::new(&image))?, probe::Kind::Squashfs);
+    assert_eq!(probe(&mut Cursor::new(&image))?, ImageKind::Filesystem(Format::Squashfs));
     let reader = open(&image)?;
     let found = reader.entries()?;
     let expected: Vec<_> = tree.entries().collect();
@@ -137,7 +138,7 @@ fn equal_content_is_stored_once_and_zeros_not_at_all() -> Result {
     let alone = size(&[("a", &large), ("s", &small)])?;
     assert!(alone > 350_000);
     assert!(size(&[("a", &large), ("b", &large), ("s", &small), ("t", &small)])? <= alone + 4096);
-    // Only the tail is the same.
+    // Only the tails are equal.
     assert!(size(&[("a", &large), ("b", &other), ("s", &small)])? <= alone + 262_144 + 4096);
     assert!(size(&[("zeros", &vec![0; 10_000_000])])? < 60_000);
     Ok(())
@@ -211,7 +212,7 @@ fn errors_name_the_file_and_the_output() -> Result {
     tree.insert_file("usr/lib/library.so", &path, Metadata::new(0o644))?;
     fs::write(&path, "shorter")?;
     let error = write(&tree, &Options::new(Codec::default(), 0), io::sink()).unwrap_err();
-    assert_eq!(error.to_string(), "cannot put /usr/lib/library.so into the image");
+    assert_eq!(error.to_string(), "cannot add /usr/lib/library.so to the image");
     let source = error.source().unwrap().to_string();
     assert!(source.ends_with("it had 100000 bytes, now 7"), "{source}");
     assert!(error.hint().is_some());
@@ -237,7 +238,7 @@ fn errors_name_the_file_and_the_output() -> Result {
     Ok(())
 }
 
-/// Takes so many bytes and no more.
+/// Accepts this many bytes.
 struct FullDisk(usize);
 
 impl Write for FullDisk {

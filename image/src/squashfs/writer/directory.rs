@@ -1,4 +1,4 @@
-//! The listing of a directory: runs of names that share a header, and indexes into it.
+//! Writes the listing of a directory: runs of names that share a header, and indexes of the listing.
 
 use super::error::WriteError;
 use super::metadata::Table;
@@ -14,18 +14,18 @@ pub(super) struct Name<'a> {
     pub(super) inode_type: InodeType,
 }
 
-/// Where a run begins, so that a name in a long listing is found without reading all of it.
+/// The start of a run, so that a name in a long listing is found without reading all of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Index<'a> {
     /// Offset of the run in the listing.
     offset: u32,
-    /// Position of the metadata block that it begins in.
+    /// Position of its metadata block.
     block: u32,
     /// Its first name.
     name: &'a [u8],
 }
 
-/// A listing that was written.
+/// A written listing.
 #[derive(Debug)]
 pub(super) struct Listing<'a> {
     pub(super) place: Place,
@@ -74,8 +74,8 @@ pub(super) fn write<'a>(
     Ok(listing)
 }
 
-/// How many of `names` share a header: their inodes lie in one metadata block, have numbers that
-/// are close, and all but the last begin before the metadata block of the header ends.
+/// How many of `names` share a header: their inodes are in one metadata block, their numbers are close, and
+/// they begin before the metadata block of the header ends.
 fn run(names: &[Name<'_>], room: usize) -> usize {
     let first = &names[0];
     let mut length = DIRECTORY_HEADER;
@@ -102,7 +102,7 @@ fn encode(run: &[Name<'_>]) -> Result<Vec<u8>, WriteError> {
         out.extend_from_slice(&field.to_le_bytes());
     }
     for name in run {
-        let distance = distance(first, name).expect("the run was cut where it is too far");
+        let distance = distance(first, name).expect("the run ends before the distance is too large");
         let length = u16::try_from(name.name.len() - 1).expect("a name has at most 255 bytes");
         out.extend_from_slice(&name.inode.offset.to_le_bytes());
         out.extend_from_slice(&distance.to_le_bytes());

@@ -1,25 +1,25 @@
-//! The name of what produced an image.
+//! The id of the writer of an image.
 
 use std::fmt;
 
 use crate::squashfs::codec::{Codec, Parameters};
 
-/// Version of this writer. It stands for every constant that shapes an image and is not named
-/// in the id: how inodes are ordered, how fragments are packed, what is stored out of line.
-/// Change one and this must change, with the old behaviour kept for whoever rebuilds an old image.
+/// Version of this writer. It covers every constant that affects an image and is not in the id: how inodes
+/// are ordered, how fragments are packed, what is stored out of line. A change of one requires a new version,
+/// with the old behaviour kept for rebuilding old images.
 const VERSION: u32 = 1;
 
-/// Version of the libdeflate that the crate brings along. A test sees to it that it is this one.
+/// Version of the libdeflate in the crate. A test checks it.
 const LIBDEFLATE: &str = "1.26";
 
-/// Version of the liblzma that the crate brings along. A test sees to it that it is this one.
+/// Version of the liblzma in the crate. A test checks it.
 const LIBLZMA: &str = "5.8.4";
 
-/// Names exactly what produced the bytes of an image: format and version of the writer, codec
-/// with every parameter, size of the blocks, and version of the compressor. Two images of the
-/// same tree with the same timestamp and writer id are the same bytes.
+/// Identifies exactly what produced the bytes of an image: format and version of the writer, codec with every
+/// parameter, block size, and version of the compressor. Two images of the same tree with the same timestamp
+/// and writer id are identical.
 ///
-/// It reads like `squashfs-1/gzip-9-b128k/libdeflate-1.26`.
+/// Example: `squashfs-1/gzip-9-b128k/libdeflate-1.26`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WriterId {
     codec: Codec,
@@ -75,10 +75,10 @@ mod tests {
         assert_eq!(id("zstd:3"), "squashfs-1/zstd-3-w17-c15-h16-s2-m5-t0-x2-b128k/zstd-1.5.7");
     }
 
-    /// The crates do not tell what they bring along. When this fails, look it up in their sources
-    /// (`libdeflate.h`, `lzma/version.h`): if it changed, images change too.
+    /// The crates do not export the version of their library. If this fails, look it up in their sources
+    /// (`libdeflate.h`, `lzma/version.h`): if it changed, images change, too.
     #[test]
-    fn the_crates_are_those_whose_libraries_are_named() {
+    fn the_crates_contain_the_libraries_in_the_id() {
         let lock = include_str!("../../../../Cargo.lock");
         for entry in
             ["name = \"libdeflate-sys\"\nversion = \"1.26.1\"", "name = \"liblzma-sys\"\nversion = \"0.4.9\""]

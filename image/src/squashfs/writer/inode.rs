@@ -1,9 +1,9 @@
-//! The bytes of an inode, in the short form where all of it fits.
+//! Encodes inodes, in the basic form where all values fit.
 
 use super::directory::Index;
 use crate::squashfs::format::{DIRECTORY_EXTRA, EXTENDED, InodeType, NONE_32, Place, Tail};
 
-/// What every inode has.
+/// An inode.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Inode<'a> {
     pub(super) mode: u16,
@@ -19,7 +19,7 @@ pub(super) struct Inode<'a> {
     pub(super) data: Data<'a>,
 }
 
-/// What an inode has according to its type.
+/// The data of an inode, by its type.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Data<'a> {
     Directory {
@@ -31,11 +31,11 @@ pub(super) enum Data<'a> {
     },
     File {
         size: u64,
-        /// Where the first block begins in the image.
+        /// Offset of the first block in the image.
         start: u64,
         /// Length of each block in the image, with [`BLOCK_STORED`](crate::squashfs::format::BLOCK_STORED).
         blocks: &'a [u32],
-        /// How many bytes are zeros without a block.
+        /// Bytes of zeros that have no block.
         sparse: u64,
         tail: Option<Tail>,
     },
@@ -46,7 +46,7 @@ pub(super) enum Data<'a> {
 }
 
 impl Inode<'_> {
-    /// The inode as it stands in the table.
+    /// The inode as stored in the table.
     pub(super) fn bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         let extended = if self.is_extended() { EXTENDED } else { 0 };
@@ -96,8 +96,8 @@ impl Inode<'_> {
             Data::Block(device) | Data::Character(device) => put_32(&mut out, &[self.links, device]),
             Data::Fifo => put_32(&mut out, &[self.links]),
         }
-        let has_its_own_place = matches!(self.data, Data::Directory { .. } | Data::File { .. });
-        if extended && !has_its_own_place {
+        let has_stored_xattrs = matches!(self.data, Data::Directory { .. } | Data::File { .. });
+        if extended && !has_stored_xattrs {
             put_32(&mut out, &[xattrs]);
         }
         out
@@ -136,9 +136,9 @@ fn put_32(out: &mut Vec<u8>, fields: &[u32]) {
     }
 }
 
-/// A number that is known to fit.
+/// A number that fits into 32 bits.
 fn low_32(number: u64) -> u32 {
-    u32::try_from(number).expect("the extended form is for larger ones, and tables are checked")
+    u32::try_from(number).expect("larger numbers use the extended form, and table sizes are checked")
 }
 
 #[cfg(test)]
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn an_inode_is_extended_where_the_short_form_has_no_room() {
+    fn an_inode_is_extended_if_the_basic_form_has_no_room() {
         let file = |size, start, sparse| Data::File { size, start, blocks: &[1, 2], sparse, tail: None };
         let large = 1 << 32;
         assert_eq!(length(1, None, file(large - 1, large - 1, 0)), (2, 32 + 8));

@@ -1,5 +1,4 @@
-//! What an image holds before anything is compressed: its inodes, and what is done for the
-//! content of their files.
+//! Plans an image before anything is compressed: its inodes, and the jobs that compress their content.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -13,10 +12,10 @@ use crate::progress::{Progress, Stage};
 use crate::squashfs::format::{NONE_32, Tail};
 use crate::tree::{Content, Kind, Node, NodeId, Special, Tree};
 
-/// How many bytes of a large file one thread compresses at a time, unless its blocks are larger.
+/// How many bytes of a large file one thread compresses at a time, unless blocks are larger.
 const SEGMENT: u64 = 1 << 20;
 
-/// One inode to be, with the data it stands for.
+/// A future inode with its data.
 #[derive(Debug)]
 pub(super) struct Item<'a> {
     /// Its first name.
@@ -28,7 +27,7 @@ pub(super) struct Item<'a> {
     pub(super) data: Data<'a>,
 }
 
-/// What an inode stands for.
+/// The data of an inode.
 #[derive(Debug)]
 pub(super) enum Data<'a> {
     /// Names, sorted, each with the position of its item.
@@ -38,16 +37,16 @@ pub(super) enum Data<'a> {
     Special(Special),
 }
 
-/// Where the content of a file lies in the image. The blocks are known when they were compressed.
+/// The place of the content of a file in the image. The blocks are known after compression.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stored {
-    /// The position of the item whose blocks these are, if it is another one.
+    /// The position of an earlier item with the same content.
     pub(super) same_as: Option<usize>,
-    /// Where the first block begins.
+    /// Offset of the first block.
     pub(super) start: u64,
-    /// Length of each block, with the flag of those that are stored as they are.
+    /// Length of each block, with the flag of uncompressed ones.
     pub(super) blocks: Vec<u32>,
-    /// How many bytes are zeros without a block.
+    /// Bytes of zeros that have no block.
     pub(super) sparse: u64,
     pub(super) tail: Option<Tail>,
 }
@@ -61,17 +60,17 @@ pub(super) struct Piece {
     pub(super) length: u64,
 }
 
-/// Work for one thread at a time. What it makes lies in the image in the order of the jobs.
+/// Work for one thread. The results are in the image in the order of the jobs.
 #[derive(Debug)]
 pub(super) enum Job {
     /// Some blocks of a file.
     Blocks(Piece),
-    /// One fragment, made of these tails.
+    /// One fragment with these tails.
     Fragment(Vec<Piece>),
 }
 
 impl Job {
-    /// What it works on.
+    /// Its input.
     pub(super) fn pieces(&self) -> &[Piece] {
         match self {
             Self::Blocks(piece) => std::slice::from_ref(piece),
@@ -80,7 +79,7 @@ impl Job {
     }
 }
 
-/// Everything that is to be compressed, and what is known of it before.
+/// The content to compress.
 #[derive(Debug)]
 pub(super) struct Contents {
     /// By the position of the item.
@@ -117,8 +116,8 @@ pub(super) fn items(tree: &Tree) -> Vec<Item<'_>> {
     items
 }
 
-/// The positions of all items, with what a directory holds before the directory itself, and the
-/// files of one directory side by side.
+/// The positions of all items, the entries of a directory before the directory, and the files of one
+/// directory next to each other.
 pub(super) fn order(items: &[Item<'_>]) -> Vec<usize> {
     let mut order = Vec::with_capacity(items.len());
     let mut is_listed = vec![false; items.len()];
@@ -145,7 +144,7 @@ pub(super) fn order(items: &[Item<'_>]) -> Vec<usize> {
     order
 }
 
-/// Finds out what is equal, and packs tails and small files into fragments.
+/// Finds equal content, and packs tails and small files into fragments.
 pub(super) fn contents(
     items: &[Item<'_>],
     block: u64,
@@ -190,8 +189,7 @@ pub(super) fn contents(
     Ok(Contents { stored, jobs })
 }
 
-/// The positions of the items of which a part is equal to that of an earlier one, with its
-/// position.
+/// Maps the positions of items to that of the first item for which `part` is equal.
 fn equals(
     items: &[Item<'_>],
     threads: NonZero<usize>,
@@ -222,7 +220,7 @@ fn segments(item: usize, length: u64, block: u64) -> impl Iterator<Item = Job> {
     })
 }
 
-/// The fragment that is being filled.
+/// The current fragment.
 struct Fragment {
     number: u32,
     length: u64,
@@ -252,7 +250,7 @@ impl Item<'_> {
         matches!(self.data, Data::Directory(_))
     }
 
-    /// Length of the content of a file, and zero of everything else.
+    /// Length of the content of a file, zero for other items.
     pub(super) fn size(&self) -> u64 {
         match self.data {
             Data::File(content) => content.size(),

@@ -1,22 +1,22 @@
-//! Writing tables: bytes that are cut into blocks of 8 KiB, each with its length before it.
+//! Writes tables: blocks of 8 KiB, each with its length before it.
 
 use super::error::WriteError;
 use crate::squashfs::codec::Encoder;
 use crate::squashfs::format::{METADATA, METADATA_STORED, Place};
 
-/// A table that grows.
+/// A table under construction.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    /// Blocks that are complete, with their lengths.
+    /// Complete blocks, with their lengths.
     written: Vec<u8>,
-    /// Where each of them begins.
+    /// Offset of each block.
     blocks: Vec<u64>,
-    /// Less than a block.
+    /// The incomplete last block.
     pending: Vec<u8>,
 }
 
 impl Table {
-    /// Where the next byte goes.
+    /// The place of the next byte.
     pub(super) fn place(&self) -> Place {
         let offset = u16::try_from(self.pending.len()).expect("less than a block is pending");
         Place { block: self.written.len() as u64, offset }
@@ -35,7 +35,7 @@ impl Table {
         Ok(())
     }
 
-    /// The table, and where each of its blocks begins.
+    /// The table and the offset of each of its blocks.
     pub(super) fn finish(mut self, encoder: &mut Encoder) -> Result<(Vec<u8>, Vec<u64>), WriteError> {
         if !self.pending.is_empty() {
             self.flush(encoder)?;
@@ -62,7 +62,7 @@ mod tests {
     use crate::squashfs::Codec;
 
     #[test]
-    fn a_table_is_cut_into_blocks_with_their_lengths() {
+    fn a_table_is_split_into_blocks_with_their_lengths() {
         let mut encoder = Encoder::new(Codec::None, 17).unwrap();
         let mut table = Table::default();
         table.append(&[1; METADATA - 1], &mut encoder).unwrap();

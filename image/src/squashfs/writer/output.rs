@@ -1,4 +1,4 @@
-//! Writes the image front to back and hashes it, on two threads: each takes about as long.
+//! Writes the image front to back and hashes it, on two threads that take about the same time.
 
 use std::io::Write;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -10,17 +10,17 @@ use super::error::WriteError;
 use crate::progress::{Progress, Stage};
 use crate::spool::Spool;
 
-/// What the length of an image is a multiple of, in bytes: loop devices cut off the rest.
+/// The length of an image is a multiple of this many bytes: loop devices cut off the rest.
 const PADDING: u64 = 4096;
 
-/// How much of the image is handed over at a time, in bytes.
+/// How much of the image is passed between the threads at a time, in bytes.
 const CHUNK: usize = 256 * 1024;
 
 /// How many chunks may wait to be written.
 const WAITING: usize = 4;
 
-/// Writes the beginning, what was compressed, the end, and padding to a multiple of 4096 bytes.
-/// Returns the length of it all, and its digest.
+/// Writes `head`, the spool, `tail`, and padding to a multiple of 4096 bytes. Returns the total length and
+/// the digest.
 pub(super) fn write(
     head: &[u8],
     spool: &Spool,
@@ -37,13 +37,13 @@ pub(super) fn write(
     thread::scope(|scope| {
         let hashing = scope.spawn(move || {
             let mut source = Hashing { digest: Sha256::new(), full, used };
-            let goes_on =
+            let is_complete =
                 source.slice(head) && source.spool(spool)? && source.slice(tail) && source.slice(&padding);
-            // If nobody takes the image any more, then its writer has the error.
-            Ok::<_, WriteError>(goes_on.then(|| source.digest.finalize().into()))
+            // If it is not complete, the writing thread has the error.
+            Ok::<_, WriteError>(is_complete.then(|| source.digest.finalize().into()))
         });
         let written = copy(&chunks, &empty, progress, out);
-        // Lets the other thread go on to its end after an error.
+        // Lets the other thread end after an error.
         drop((chunks, empty));
         let digest = hashing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let length = written?;
@@ -51,7 +51,7 @@ pub(super) fn write(
     })
 }
 
-/// Writes the chunks, and hands them back to be filled again.
+/// Writes the chunks and returns them for reuse.
 fn copy(
     chunks: &Receiver<Vec<u8>>,
     empty: &SyncSender<Vec<u8>>,
@@ -63,14 +63,14 @@ fn copy(
         out.write_all(&chunk).map_err(|source| WriteError::Output { offset, source })?;
         offset += chunk.len() as u64;
         progress.add(chunk.len() as u64);
-        // There is none left to take it at the end.
+        // At the end the other thread may be gone.
         drop(empty.try_send(chunk));
     }
     out.flush().map_err(|source| WriteError::Output { offset, source })?;
     Ok(offset)
 }
 
-/// What reads the parts of the image and hashes them.
+/// Reads and hashes the parts of the image.
 struct Hashing {
     digest: Sha256,
     full: SyncSender<Vec<u8>>,
@@ -78,17 +78,17 @@ struct Hashing {
 }
 
 impl Hashing {
-    /// Whether it was taken.
+    /// Returns whether the other thread accepted it.
     fn slice(&mut self, bytes: &[u8]) -> bool {
         bytes.chunks(CHUNK).all(|part| {
             let mut chunk = self.used.try_recv().unwrap_or_default();
             chunk.clear();
             chunk.extend_from_slice(part);
-            self.hand_over(chunk)
+            self.send(chunk)
         })
     }
 
-    /// Whether it was taken.
+    /// Returns whether the other thread accepted it.
     fn spool(&mut self, spool: &Spool) -> Result<bool, WriteError> {
         let mut offset = 0;
         while offset < spool.length() {
@@ -96,7 +96,7 @@ impl Hashing {
             let mut chunk = self.used.try_recv().unwrap_or_default();
             chunk.resize(length, 0);
             spool.read(offset, &mut chunk)?;
-            if !self.hand_over(chunk) {
+            if !self.send(chunk) {
                 return Ok(false);
             }
             offset += length as u64;
@@ -104,7 +104,7 @@ impl Hashing {
         Ok(true)
     }
 
-    fn hand_over(&mut self, chunk: Vec<u8>) -> bool {
+    fn send(&mut self, chunk: Vec<u8>) -> bool {
         self.digest.update(&chunk);
         self.full.send(chunk).is_ok()
     }

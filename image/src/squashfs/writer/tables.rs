@@ -1,4 +1,4 @@
-//! The tables behind the data: inodes, directories, fragments, export table, owners, attributes.
+//! Writes the tables after the data: inodes, directories, fragments, export table, owners, attributes.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use crate::squashfs::codec::Encoder;
 use crate::squashfs::format::{InodeType, NONE, Place};
 use crate::tree::{Device, Special};
 
-/// The tables as they stand in the image, and what the superblock says of them.
+/// The encoded tables, and their fields of the superblock.
 #[derive(Debug)]
 pub(super) struct Tables {
     pub(super) bytes: Vec<u8>,
@@ -27,15 +27,15 @@ pub(super) struct Tables {
     pub(super) xattr_table: u64,
 }
 
-/// A fragment that was written.
+/// A written fragment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fragment {
     pub(super) start: u64,
-    /// Its length, with the flag of those that are stored as they are.
+    /// Its length, with the flag if it is not compressed.
     pub(super) length: u32,
 }
 
-/// Makes all tables, which begin at `start` in the image.
+/// Encodes all tables, which begin at offset `start` of the image.
 pub(super) fn make(
     items: &[Item<'_>],
     stored: &[Stored],
@@ -152,7 +152,7 @@ fn inode_type(item: &Item<'_>) -> InodeType {
 }
 
 fn device(special: Special) -> inode::Data<'static> {
-    let encoded = |device: Device| device.encode().expect("a tree holds only such numbers");
+    let encoded = |device: Device| device.encode().expect("a tree contains only valid numbers");
     match special {
         Special::Character(device) => inode::Data::Character(encoded(device)),
         Special::Block(device) => inode::Data::Block(encoded(device)),
@@ -160,7 +160,7 @@ fn device(special: Special) -> inode::Data<'static> {
     }
 }
 
-/// The end of the image, as it grows.
+/// The end of the image, under construction.
 struct Image {
     bytes: Vec<u8>,
     start: u64,
@@ -171,7 +171,7 @@ impl Image {
         self.start + self.bytes.len() as u64
     }
 
-    /// Appends a table; returns where it begins, and where each of its blocks does.
+    /// Appends a table; returns its offset and those of its blocks.
     fn table(&mut self, table: Table, encoder: &mut Encoder) -> Result<(u64, Vec<u64>), WriteError> {
         let start = self.position();
         let (bytes, blocks) = table.finish(encoder)?;
@@ -179,8 +179,8 @@ impl Image {
         Ok((start, blocks.into_iter().map(|block| start + block).collect()))
     }
 
-    /// Appends a table of entries of one size, then `header` and the positions of its blocks;
-    /// returns where the header begins.
+    /// Appends a table of entries of one size, then `header` and the positions of its blocks. Returns the
+    /// offset of the header.
     fn lookup(&mut self, entries: &[u8], header: &[u8], encoder: &mut Encoder) -> Result<u64, WriteError> {
         let mut table = Table::default();
         table.append(entries, encoder)?;
@@ -192,7 +192,7 @@ impl Image {
     }
 }
 
-/// Users and groups, in the order in which they were met.
+/// Users and groups, in the order of their first use.
 #[derive(Default)]
 struct Owners {
     ids: Vec<u32>,
@@ -212,7 +212,7 @@ impl Owners {
     }
 
     fn count(&self) -> u16 {
-        u16::try_from(self.ids.len()).expect("counted when they were met")
+        u16::try_from(self.ids.len()).expect("counted when they were added")
     }
 
     fn bytes(&self) -> Vec<u8> {

@@ -1,5 +1,5 @@
-//! Extended attributes: sets that inodes refer to by number, equal ones once. Long values stand
-//! before the set, equal ones once, so that a search for a name need not read them.
+//! Writes extended attributes: sets that inodes refer to by number. Long values are stored out of line,
+//! before the set, so that a search for a name need not read them. Equal sets and values are stored once.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -7,15 +7,15 @@ use std::path::Path;
 use super::error::WriteError;
 use super::metadata::Table;
 use crate::squashfs::codec::Encoder;
-use crate::squashfs::format::{Place, XATTR_ELSEWHERE, XATTR_PREFIXES};
+use crate::squashfs::format::{Place, XATTR_OUT_OF_LINE, XATTR_PREFIXES};
 
-/// The longest value in bytes that stands beside its name.
+/// The longest value in bytes that is stored with its name.
 const INLINE_MAX: usize = 64;
 
-/// The longest value in bytes that the kernel hands out.
+/// The longest value in bytes that the kernel returns.
 const VALUE_MAX: usize = 65_536;
 
-/// The longest name in bytes that the kernel knows, with its prefix.
+/// The longest name in bytes that the kernel supports, with its prefix.
 const NAME_MAX: usize = 255;
 
 type Xattrs = BTreeMap<String, Vec<u8>>;
@@ -31,7 +31,7 @@ pub(super) struct Sets<'a> {
 }
 
 impl<'a> Sets<'a> {
-    /// The number of this set; none for the empty one.
+    /// The number of this set; `None` for the empty one.
     pub(super) fn number(
         &mut self,
         path: &Path,
@@ -65,7 +65,7 @@ impl<'a> Sets<'a> {
         let number =
             number.ok_or(WriteError::TooMany { what: "sets of attributes", limit: u32::MAX.into() })?;
         self.numbers.insert(xattrs, number);
-        // What `listxattr` and `getxattr` would hand out for all of them.
+        // The total size that `listxattr` and `getxattr` return.
         let size: usize = xattrs.iter().map(|(name, value)| name.len() + 1 + value.len()).sum();
         self.ids.extend_from_slice(&place.bits().to_le_bytes());
         for field in [xattrs.len(), size] {
@@ -87,13 +87,13 @@ impl<'a> Sets<'a> {
     fn entry(&self, name: &str, value: &[u8]) -> Vec<u8> {
         let (number, rest) = split(name).expect("the name was checked");
         let mut out = Vec::new();
-        let elsewhere = self.values.get(value).map(|place| place.bits().to_le_bytes());
-        let kind = if elsewhere.is_some() { number | XATTR_ELSEWHERE } else { number };
+        let out_of_line = self.values.get(value).map(|place| place.bits().to_le_bytes());
+        let kind = if out_of_line.is_some() { number | XATTR_OUT_OF_LINE } else { number };
         let name_length = u16::try_from(rest.len()).expect("the name was checked");
         out.extend_from_slice(&kind.to_le_bytes());
         out.extend_from_slice(&name_length.to_le_bytes());
         out.extend_from_slice(rest.as_bytes());
-        let stored = elsewhere.as_ref().map_or(value, |place| &place[..]);
+        let stored = out_of_line.as_ref().map_or(value, |place| &place[..]);
         out.extend_from_slice(&length(stored));
         out.extend_from_slice(stored);
         out
@@ -106,7 +106,7 @@ fn length(value: &[u8]) -> [u8; 4] {
 
 fn check(name: &str, value: &[u8]) -> Result<(), &'static str> {
     match split(name) {
-        None => Err("squashfs has no place for such names"),
+        None => Err("squashfs does not support this name"),
         Some(_) if name.len() > NAME_MAX => Err("its name is too long"),
         Some(_) if value.len() > VALUE_MAX => Err("its value is too long"),
         Some(_) => Ok(()),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_place_is_refused_with_path_and_name() {
+    fn unsupported_attributes_are_rejected_with_path_and_name() {
         for name in ["system.posix_acl_access", "user.", "security", "btrfs.compression", "user.a\0b"] {
             let set = one(name, b"");
             let error = number(&mut Sets::default(), &set).unwrap_err().to_string();

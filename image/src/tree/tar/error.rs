@@ -11,70 +11,52 @@ use crate::tree::error::WHY_NO_SPECIALS;
 
 /// Why an archive was not read. Offsets are of the archive as it is unpacked, unless they say otherwise.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum TarError {
-    /// The archive cannot be read.
     #[error("cannot read the archive at offset {offset}")]
     Read {
         /// Where, in bytes, of the archive as it lies there.
         offset: u64,
-        /// Why not.
         source: io::Error,
     },
-    /// Something that is not read here.
     #[error("it is {foreign}")]
-    Foreign {
-        /// What it is.
-        foreign: Foreign,
-    },
-    /// It cannot be unpacked.
-    #[error("cannot unpack the {compression} data at offset {offset}: {defect}")]
+    Foreign { foreign: Foreign },
+    #[error("cannot decompress the {compression} data at offset {offset}: {defect}")]
     Unpack {
-        /// How it is compressed.
         compression: Compression,
         /// Where, in bytes of the compressed data.
         offset: u64,
-        /// What is wrong.
         defect: Defect,
     },
-    /// It ends within an entry.
-    #[error("the archive ends at offset {offset}, in the middle of an entry")]
+    #[error("the archive is truncated: it ends at offset {offset}, inside an entry")]
     Truncated {
         /// Where it ends, in bytes.
         offset: u64,
     },
-    /// It ends between entries, without saying that this is the end.
-    #[error("the archive ends at offset {offset}, without the mark that ends an archive")]
+    #[error("the archive is truncated: it ends at offset {offset}, without an end marker")]
     Unfinished {
         /// Where it ends, in bytes.
         offset: u64,
     },
-    /// What stands where a header should be is none.
-    #[error("no tar header at offset {offset}: {defect}")]
+    #[error("invalid tar header at offset {offset}: {defect}")]
     Header {
         /// Where, in bytes.
         offset: u64,
-        /// What is wrong.
         defect: &'static str,
     },
-    /// Something that no tree can hold.
     #[error("{path} in the archive, at offset {offset}, is {what}", path = .path.display())]
     Unsupported {
         /// Where its header is, in bytes.
         offset: u64,
-        /// Its name.
         path: PathBuf,
-        /// What it is.
         what: &'static str,
     },
-    /// A name, target or link that does not fit into a tree.
     #[error("the entry at offset {offset} of the archive")]
     Tree {
         /// Where its header is, in bytes.
         offset: u64,
-        /// What is wrong.
         source: TreeError,
     },
-    /// Content could not be set aside.
     #[error(transparent)]
     Spool(SpoolError),
 }
@@ -98,36 +80,36 @@ pub enum Defect {
 impl fmt::Display for Defect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Truncated => f.write_str("they end too early"),
+            Self::Truncated => f.write_str("unexpected end"),
             Self::Damaged(said) => f.write_str(said),
-            Self::Trailing => f.write_str("something else follows them"),
+            Self::Trailing => f.write_str("trailing data"),
             Self::Memory { limit } => {
-                write!(f, "unpacking them takes more than {} MiB of memory", limit >> 20)
+                write!(f, "decompression takes more than {} MiB of memory", limit >> 20)
             }
         }
     }
 }
 
 impl TarError {
-    /// What the reader can do about it.
+    /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Foreign { foreign } => Some(format!(
-                "{}; tar archives are read plain, or compressed with gzip, xz or zstd",
+                "{}; supported are tar archives, plain or compressed with gzip, xz or zstd",
                 foreign.way_out()
             )),
             Self::Unpack { compression, defect: Defect::Memory { .. }, .. } => {
                 let long = if *compression == Compression::Zstd { " --long=31" } else { "" };
-                Some(format!("unpack it first, with {compression} -dc{long}"))
+                Some(format!("decompress it first with {compression} -dc{long}"))
             }
             Self::Truncated { .. } | Self::Unfinished { .. } | Self::Unpack { .. } => {
-                Some("fetch or make the archive again".to_owned())
+                Some("download or rebuild the archive".to_owned())
             }
-            Self::Unsupported { what, .. } if what.contains("sparse") => {
-                Some("make the archive without --sparse (-S), or unpack it and bake the directory".to_owned())
-            }
+            Self::Unsupported { what, .. } if what.contains("sparse") => Some(
+                "create the archive without --sparse (-S), or extract it and bake the directory".to_owned(),
+            ),
             Self::Unsupported { what, path, .. } if what.contains("extension") => {
-                Some(format!("leave {} out: {WHY_NO_SPECIALS}", path.display()))
+                Some(format!("exclude {}: {WHY_NO_SPECIALS}", path.display()))
             }
             Self::Spool(error) => error.hint(),
             _ => None,

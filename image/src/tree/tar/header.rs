@@ -48,7 +48,7 @@ impl Header {
             return Ok(None);
         }
         let wrong = |defect| TarError::Header { offset, defect };
-        let checksum = number(&block[148..156]).ok_or_else(|| wrong("its checksum is no number"))?;
+        let checksum = number(&block[148..156]).ok_or_else(|| wrong("its checksum is not a number"))?;
         if !sums(block).contains(&checksum) {
             return Err(wrong("its checksum is wrong"));
         }
@@ -61,7 +61,7 @@ impl Header {
             b'2' => HeaderKind::Symlink,
             b'5' => HeaderKind::Directory,
             kind @ (b'3' | b'4' | b'6') => {
-                let defect = "the numbers of its device";
+                let defect = "its device number is invalid";
                 let device = (owner(329..337, defect)?, owner(337..345, defect)?);
                 HeaderKind::Special(special(kind, device.0, device.1))
             }
@@ -78,16 +78,16 @@ impl Header {
         if &block[257..263] == b"ustar\0" && !prefix.is_empty() {
             path = [prefix, b"/", &path].concat();
         }
-        let permissions = field(100..108, "its mode is no number")? & u64::from(PERMISSIONS);
+        let permissions = field(100..108, "its mode is not a number")? & u64::from(PERMISSIONS);
         Ok(Some(Self {
             offset,
             kind,
             path,
             target: text(&block[157..257]).to_vec(),
             mode: u16::try_from(permissions).expect("the mask leaves twelve bits"),
-            uid: owner(108..116, "its owner is no number of 32 bits")?,
-            gid: owner(116..124, "its group is no number of 32 bits")?,
-            size: field(124..136, "its size is no number")?,
+            uid: owner(108..116, "its owner is not a 32-bit number")?,
+            gid: owner(116..124, "its group is not a 32-bit number")?,
+            size: field(124..136, "its size is not a number")?,
         }))
     }
 }

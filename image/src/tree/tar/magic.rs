@@ -142,15 +142,15 @@ impl Foreign {
     /// How to make something of it that is read here.
     pub(super) fn way_out(self) -> &'static str {
         match self {
-            Self::Bzip2 => "unpack it first, with bzip2 -dc",
-            Self::Compress => "unpack it first, with gzip -dc",
-            Self::Lz4 => "unpack it first, with lz4 -dc",
-            Self::Lzip => "unpack it first, with lzip -dc",
-            Self::Lzop => "unpack it first, with lzop -dc",
-            Self::Debian => "take the archive that is in it, with dpkg-deb --fsys-tarfile",
-            Self::Rpm => "make an archive of it first, with rpm2archive",
-            Self::SevenZip => "unpack it first, with 7z x, and give the directory",
-            Self::Zip => "unpack it first, with unzip, and give the directory",
+            Self::Bzip2 => "decompress it first with bzip2 -dc",
+            Self::Compress => "decompress it first with gzip -dc",
+            Self::Lz4 => "decompress it first with lz4 -dc",
+            Self::Lzip => "decompress it first with lzip -dc",
+            Self::Lzop => "decompress it first with lzop -dc",
+            Self::Debian => "extract the archive in it with dpkg-deb --fsys-tarfile",
+            Self::Rpm => "convert it to an archive with rpm2archive",
+            Self::SevenZip => "extract it first with 7z x and use the directory",
+            Self::Zip => "extract it first with unzip and use the directory",
         }
     }
 }

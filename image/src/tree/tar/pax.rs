@@ -24,7 +24,7 @@ impl Records {
     /// Takes in records; a later one replaces an earlier one, an empty value takes it back.
     pub(super) fn take(&mut self, mut bytes: &[u8]) -> Result<(), &'static str> {
         while !bytes.is_empty() {
-            let (record, rest) = split(bytes).ok_or("a pax record has a wrong length")?;
+            let (record, rest) = split(bytes).ok_or("a pax record has an invalid length")?;
             let at = record.iter().position(|byte| *byte == b'=').ok_or("a pax record has no value")?;
             self.record(&record[..at], &record[at + 1..])?;
             bytes = rest;
@@ -39,7 +39,7 @@ impl Records {
             Ok(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
                 digits.parse::<u64>().map(Some).map_err(|_| "a number in a pax record is too large")
             }
-            _ => Err("a pax record has no number where one is needed"),
+            _ => Err("a pax record has an invalid number"),
         };
         let owner = || match number()?.map(u32::try_from).transpose() {
             Ok(owner) => Ok(owner),
@@ -55,7 +55,7 @@ impl Records {
             _ => {
                 if let Some(name) = key.strip_prefix(XATTR) {
                     let name = std::str::from_utf8(name);
-                    let name = name.map_err(|_| "an extended attribute has a name that is no text")?;
+                    let name = name.map_err(|_| "the name of an extended attribute is not text")?;
                     self.xattrs.insert(name.to_owned(), value.to_vec());
                 }
             }

@@ -7,7 +7,7 @@ use super::*;
 use crate::progress::{Position, Stage};
 use crate::tree::{Modes, Owner};
 
-/// An archive in the making.
+/// Builds an archive.
 #[derive(Clone, Default)]
 struct Archive(Vec<u8>);
 
@@ -69,7 +69,7 @@ fn keep() -> Rules {
     rules
 }
 
-/// From a stream and from a file, which must be the same.
+/// Reads the archive as a stream and as a file, which must give the same result.
 fn read(archive: &[u8], rules: &Rules) -> Result<Tree, TarError> {
     let scratch = std::env::temp_dir();
     let streamed = Tree::from_tar(&mut Cursor::new(archive), rules, &scratch);
@@ -116,7 +116,7 @@ fn refusal(archive: &[u8]) -> String {
 }
 
 #[test]
-fn all_that_an_archive_can_hold_is_read() {
+fn every_kind_of_entry_is_read() {
     let long = format!("usr/{}/file", "d".repeat(200));
     let archive = Archive::default()
         .entry(b'5', "./", "", b"")
@@ -166,7 +166,7 @@ fn a_hard_link_is_a_second_name_and_a_later_entry_replaces_an_earlier_one() {
 }
 
 #[test]
-fn release_files_may_have_versions_in_their_image_s_name() {
+fn release_files_get_the_strict_attribute_back() {
     let path = "usr/lib/extension-release.d/extension-release.x";
     let strict = |archive: Archive, path: &str| {
         let tree = read(&archive.end(), &Rules::default()).unwrap();
@@ -179,62 +179,65 @@ fn release_files_may_have_versions_in_their_image_s_name() {
 }
 
 #[test]
-fn names_that_lead_elsewhere_are_refused() {
+fn names_that_escape_are_rejected() {
     for (archive, words) in [
         (Archive::default().file("/etc/passwd", b""), "it is not relative"),
-        (Archive::default().file("usr/../../x", b""), "it has a .. in it"),
+        (Archive::default().file("usr/../../x", b""), "it contains .."),
         (
             Archive::default().file(&"n".repeat(99), b"").pax(&[("path", &[b'n'; 256])]).file("x", b""),
             "256 bytes",
         ),
-        (Archive::default().pax(&[("path", &b"d/".repeat(2048))]).file("x", b""), "longer than Linux opens"),
+        (Archive::default().pax(&[("path", &b"d/".repeat(2048))]).file("x", b""), "longer than 4095 bytes"),
         (Archive::default().entry(b'2', "l", "/etc", b"").file("l/passwd", b""), "is not a directory"),
-        (Archive::default().entry(b'1', "l", "../../etc/passwd", b""), "it has a .. in it"),
-        (Archive::default().entry(b'1', "l", "missing", b""), "no file of this name to link to"),
+        (Archive::default().entry(b'1', "l", "../../etc/passwd", b""), "it contains .."),
+        (Archive::default().entry(b'1', "l", "missing", b""), "no such file to link to"),
         (Archive::default().file("a", b"").entry(b'5', "a", "", b""), "is not a directory"),
         (Archive::default().entry(b'5', "a", "", b"").file("a", b""), "is not a file"),
-        (Archive::default().pax(&[("path", b"a\0b")]).file("x", b""), "it has a NUL in it"),
-        (Archive::default().file("..", b""), "it has a .. in it"),
+        (Archive::default().pax(&[("path", b"a\0b")]).file("x", b""), "it contains a NUL"),
+        (Archive::default().file("..", b""), "it contains .."),
         (Archive::default().entry(b'2', "l", "", b""), "1 to 4095 bytes"),
     ] {
-        let told = refusal(&archive.end());
-        assert!(told.contains(words), "{told:?} has not {words:?}");
-        assert!(told.contains(" offset "), "{told}");
+        let message = refusal(&archive.end());
+        assert!(message.contains(words), "{message:?} does not contain {words:?}");
+        assert!(message.contains(" offset "), "{message}");
     }
 }
 
 #[test]
-fn what_no_tree_can_hold_is_refused() {
+fn unsupported_entries_are_rejected() {
     for (archive, words) in [
-        (Archive::default().entry(b'S', "a", "", b""), "with holes (sparse)"),
-        (Archive::default().pax(&[("GNU.sparse.major", b"1")]).file("a", b""), "with holes (sparse)"),
+        (Archive::default().entry(b'S', "a", "", b""), "a sparse file"),
+        (Archive::default().pax(&[("GNU.sparse.major", b"1")]).file("a", b""), "a sparse file"),
         (Archive::default().entry(b'3', "a", "", b""), "a device node or fifo, which an extension"),
-        (Archive::default().file("b", b"").entry(b'1', "a", "b", b"x"), "no file and has content"),
-        (Archive::default().entry(b'M', "a", "", b""), "of a kind that nobody here knows"),
+        (
+            Archive::default().file("b", b"").entry(b'1', "a", "b", b"x"),
+            "not a regular file, but has content",
+        ),
+        (Archive::default().entry(b'M', "a", "", b""), "of an unknown type"),
     ] {
-        let told = refusal(&archive.end());
-        assert!(told.contains(words), "{told:?} has not {words:?}");
+        let message = refusal(&archive.end());
+        assert!(message.contains(words), "{message:?} does not contain {words:?}");
     }
 }
 
 #[test]
-fn damage_is_told_with_its_offset() {
+fn damage_is_reported_with_its_offset() {
     let whole = Archive::default().file("a", b"content").file("b", &[b'x'; 5000]).end();
     let cut = |length: usize| refusal(&whole[..length]);
-    assert_eq!(cut(0), "the archive ends at offset 0, without the mark that ends an archive");
-    assert_eq!(cut(100), "the archive ends at offset 100, in the middle of an entry");
-    assert_eq!(cut(514), "the archive ends at offset 514, in the middle of an entry");
-    assert_eq!(cut(1024), "the archive ends at offset 1024, without the mark that ends an archive");
-    assert_eq!(cut(4000), "the archive ends at offset 4000, in the middle of an entry");
+    assert_eq!(cut(0), "the archive is truncated: it ends at offset 0, without an end marker");
+    assert_eq!(cut(100), "the archive is truncated: it ends at offset 100, inside an entry");
+    assert_eq!(cut(514), "the archive is truncated: it ends at offset 514, inside an entry");
+    assert_eq!(cut(1024), "the archive is truncated: it ends at offset 1024, without an end marker");
+    assert_eq!(cut(4000), "the archive is truncated: it ends at offset 4000, inside an entry");
     assert!(read(&whole[..whole.len() - 512], &Rules::default()).is_ok(), "one block of zeros is enough");
     let mut flipped = whole.clone();
     flipped[1030] ^= 1;
-    assert_eq!(refusal(&flipped), "no tar header at offset 1024: its checksum is wrong");
-    assert!(refusal(&[7; 2000]).starts_with("no tar header at offset 0: "));
+    assert_eq!(refusal(&flipped), "invalid tar header at offset 1024: its checksum is wrong");
+    assert!(refusal(&[7; 2000]).starts_with("invalid tar header at offset 0: "));
     let huge = Archive::default().header(b'0', "a", "", "77777777777").end();
-    assert!(refusal(&huge).contains("in the middle of an entry"));
+    assert!(refusal(&huge).contains("inside an entry"));
     let huge = Archive::default().header(b'L', "a", "", "77777777777").end();
-    assert!(refusal(&huge).ends_with("a name or record of more than 1 MiB"));
+    assert!(refusal(&huge).ends_with("a name or record is longer than 1 MiB"));
 }
 
 #[test]
@@ -248,23 +251,23 @@ fn compressed_archives_are_read_to_their_last_byte() {
     xz.write_all(&plain).unwrap();
     for (name, packed) in [("zstd", zstd), ("gzip", gzip.finish().unwrap()), ("xz", xz.finish().unwrap())] {
         assert_eq!(lines(&read(&packed, &Rules::default()).unwrap()), expected, "{name}");
-        // The end of the archive is not the end of what it is packed in.
+        // The compressed data continues after the end of the archive.
         let cut = packed.len() - 1;
-        let early = format!("cannot unpack the {name} data at offset {cut}: they end too early");
+        let early = format!("cannot decompress the {name} data at offset {cut}: unexpected end");
         assert_eq!(refusal(&packed[..cut]), early);
         let end = packed.len();
-        let trailing = format!("cannot unpack the {name} data at offset {end}: something else follows them");
+        let trailing = format!("cannot decompress the {name} data at offset {end}: trailing data");
         assert_eq!(refusal(&[&packed, &b"x"[..]].concat()), trailing);
     }
 }
 
 #[test]
-fn what_is_not_read_is_told_by_its_name() {
+fn unsupported_formats_are_named() {
     let error = read(b"BZh91AY&SYrest", &Rules::default()).unwrap_err();
     assert_eq!(error.to_string(), "it is compressed with bzip2");
     assert_eq!(
         error.hint().unwrap(),
-        "unpack it first, with bzip2 -dc; tar archives are read plain, or compressed with gzip, xz or zstd"
+        "decompress it first with bzip2 -dc; supported are tar archives, plain or compressed with gzip, xz or zstd"
     );
     let error = read(b"!<arch>\ndebian-binary   ", &Rules::default()).unwrap_err();
     assert!(error.hint().unwrap().contains("dpkg-deb --fsys-tarfile"));

@@ -69,7 +69,7 @@ impl Decoder {
                 let (read, written) = (difference(before.0, after.0), difference(before.1, after.1));
                 let status = status.map_err(|error| {
                     let said = error.message().filter(|said| *said != GZIP_FORGOTTEN);
-                    (read, Defect::Damaged(said.unwrap_or("the coding is wrong").to_owned()))
+                    (read, Defect::Damaged(said.unwrap_or("invalid data").to_owned()))
                 })?;
                 Ok(Step { read, written, is_end: status == Status::StreamEnd })
             }
@@ -101,12 +101,10 @@ fn xz_defect(error: stream::Error) -> Defect {
     match error {
         stream::Error::MemLimit => Defect::Memory { limit: XZ_MEMORY },
         // The library's own words are of a whole file, which this is not.
-        stream::Error::Data => Defect::Damaged("a checksum or the coding is wrong".to_owned()),
-        stream::Error::Format => Defect::Damaged("the header is wrong".to_owned()),
-        stream::Error::Options => Defect::Damaged("it needs a filter that is not known".to_owned()),
-        stream::Error::UnsupportedCheck => {
-            Defect::Damaged("it has a kind of checksum that is not known".to_owned())
-        }
+        stream::Error::Data => Defect::Damaged("invalid data or a wrong checksum".to_owned()),
+        stream::Error::Format => Defect::Damaged("invalid header".to_owned()),
+        stream::Error::Options => Defect::Damaged("unknown filter".to_owned()),
+        stream::Error::UnsupportedCheck => Defect::Damaged("unknown type of checksum".to_owned()),
         error => Defect::Damaged(error.to_string()),
     }
 }
