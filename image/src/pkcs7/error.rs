@@ -38,6 +38,12 @@ pub enum KeyError {
     Invalid,
 }
 
+impl From<pkcs8::der::Error> for KeyError {
+    fn from(error: pkcs8::der::Error) -> Self {
+        Self::Der(error.into())
+    }
+}
+
 impl KeyError {
     /// What the reader can do about it.
     pub fn hint(&self) -> Option<String> {
