@@ -6,6 +6,8 @@
 //! ```
 
 use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
+use pkcs8::der::Decode as _;
+use pkcs8::spki::SubjectPublicKeyInfoRef;
 use rsa::traits::PublicKeyParts as _;
 use rsa::{BigUint, Pkcs1v15Sign, RsaPublicKey};
 use sha2::{Digest as _, Sha256};
@@ -48,7 +50,7 @@ impl Certificate {
         let issuer = body.expect(SEQUENCE, "no issuer")?.whole.to_vec();
         body.expect(SEQUENCE, "no validity")?;
         body.expect(SEQUENCE, "no subject")?;
-        let key = PublicKey::parse(body.inside(SEQUENCE, "no public key")?)?;
+        let key = PublicKey::parse(body.expect(SEQUENCE, "no public key")?.whole)?;
         Ok(Self { der: der.to_vec(), issuer, serial, key })
     }
 
@@ -72,31 +74,33 @@ pub(super) enum PublicKey {
 }
 
 impl PublicKey {
-    fn parse(mut info: Reader<'_>) -> Result<Self, CertificateError> {
-        let (algorithm, mut parameters) = info.algorithm("no algorithm of the public key")?;
-        let key = info.bit_string("no public key")?;
-        match algorithm {
+    fn parse(der: &[u8]) -> Result<Self, CertificateError> {
+        let info = SubjectPublicKeyInfoRef::from_der(der).map_err(|_| CertificateError::Key)?;
+        let key = info.subject_public_key.as_bytes().ok_or(CertificateError::Key)?;
+        let algorithm = info.algorithm.oid;
+        match algorithm.as_bytes() {
             oid::RSA => Self::rsa(key),
-            oid::EC => match parameters.inside(OID, "no named curve")?.bytes() {
-                oid::P256 => {
-                    let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(key);
-                    key.map(Self::P256).map_err(|_| CertificateError::Key)
+            oid::EC => {
+                let curve = info.algorithm.parameters_oid().map_err(|_| CertificateError::Key)?;
+                match curve.as_bytes() {
+                    oid::P256 => {
+                        let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(key);
+                        key.map(Self::P256).map_err(|_| CertificateError::Key)
+                    }
+                    oid::P384 => {
+                        let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(key);
+                        key.map(Self::P384).map_err(|_| CertificateError::Key)
+                    }
+                    _ => Err(CertificateError::Unsupported { kind: curve.to_string() }),
                 }
-                oid::P384 => {
-                    let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(key);
-                    key.map(Self::P384).map_err(|_| CertificateError::Key)
-                }
-                curve => Err(CertificateError::Unsupported { kind: oid::dotted(curve) }),
-            },
-            other => Err(CertificateError::Unsupported { kind: oid::dotted(other) }),
+            }
+            _ => Err(CertificateError::Unsupported { kind: algorithm.to_string() }),
         }
     }
 
-    fn rsa(key: &[u8]) -> Result<Self, CertificateError> {
-        let mut whole = Reader::new(key);
-        let mut numbers = whole.inside(SEQUENCE, "no RSA key")?;
-        let modulus = numbers.positive("no modulus")?;
-        let exponent = numbers.positive("no exponent")?;
+    fn rsa(der: &[u8]) -> Result<Self, CertificateError> {
+        let key = pkcs1::RsaPublicKey::from_der(der).map_err(|_| CertificateError::Key)?;
+        let [modulus, exponent] = [key.modulus, key.public_exponent].map(|number| number.as_bytes());
         // Before any arithmetic: it takes time with the cube of the length
         let bits = modulus.len().saturating_mul(8);
         if bits < *RSA_BITS.start() || bits > *RSA_BITS.end() {

@@ -1,10 +1,11 @@
 //! DER: elements of a tag, a length and a content, of which some have elements inside.
 //!
-//! Only what the formats here need: tags of one byte, lengths of up to four. Nothing is copied, and
-//! an element cannot reach beyond the one that it is in.
+//! Only what signatures and certificates need: tags of one byte, lengths of up to four. Nothing is copied,
+//! and an element cannot reach beyond the one that it is in. Keys are read by `pkcs8` and its relatives.
+
+use std::borrow::Cow;
 
 pub(super) const INTEGER: u8 = 0x02;
-pub(super) const BIT_STRING: u8 = 0x03;
 pub(super) const OCTET_STRING: u8 = 0x04;
 pub(super) const NULL: u8 = 0x05;
 pub(super) const OID: u8 = 0x06;
@@ -20,10 +21,17 @@ pub(super) const fn context(number: u8) -> u8 {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("at byte {offset}: {reason}")]
 pub struct DerError {
-    /// Where, in the whole.
+    /// Where, in the whole; for the key inside a structure of PKCS#8, in that key.
     pub offset: usize,
     /// What is wrong.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
+}
+
+impl From<pkcs8::der::Error> for DerError {
+    fn from(error: pkcs8::der::Error) -> Self {
+        let position = error.position().map_or(0, u32::from);
+        Self { offset: position.try_into().unwrap_or(usize::MAX), reason: error.kind().to_string().into() }
+    }
 }
 
 /// An element.
@@ -57,7 +65,7 @@ impl<'a> Reader<'a> {
 
     /// An error here.
     pub(super) fn error(&self, reason: &'static str) -> DerError {
-        DerError { offset: self.offset, reason }
+        DerError { offset: self.offset, reason: reason.into() }
     }
 
     /// Whether the next element has this tag.
@@ -115,26 +123,6 @@ impl<'a> Reader<'a> {
     /// Nothing may follow.
     pub(super) fn end(&self) -> Result<(), DerError> {
         if self.bytes.is_empty() { Ok(()) } else { Err(self.error("trailing data")) }
-    }
-
-    /// The next element, a positive number, without the zero that shows that it is positive.
-    pub(super) fn positive(&mut self, missing: &'static str) -> Result<&'a [u8], DerError> {
-        let here = *self;
-        match self.inside(INTEGER, missing)?.bytes {
-            [] => Err(here.error(missing)),
-            [0, rest @ ..] if !rest.is_empty() => Ok(rest),
-            [0x80..=0xff, ..] => Err(here.error("a negative number")),
-            number => Ok(number),
-        }
-    }
-
-    /// The next element, a string of whole bytes.
-    pub(super) fn bit_string(&mut self, missing: &'static str) -> Result<&'a [u8], DerError> {
-        let here = *self;
-        match self.inside(BIT_STRING, missing)?.bytes {
-            [0, bytes @ ..] => Ok(bytes),
-            _ => Err(here.error(missing)),
-        }
     }
 
     /// The next element, the name of an algorithm, and its parameters.

@@ -23,6 +23,12 @@ pub enum KeyError {
     Invalid,
 }
 
+impl From<pkcs8::der::Error> for KeyError {
+    fn from(error: pkcs8::der::Error) -> Self {
+        Self::Der(error.into())
+    }
+}
+
 impl KeyError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {

@@ -1,19 +1,23 @@
 //! Private keys.
 //!
 //! ```text
-//! PRIVATE KEY       PKCS#8   SEQUENCE { 0, SEQUENCE { algorithm, curve }, OCTET STRING of the below }
-//! RSA PRIVATE KEY   PKCS#1   SEQUENCE { 0, n, e, d, p, q, … }
-//! EC PRIVATE KEY    SEC1     SEQUENCE { 1, OCTET STRING d, [0] curve, [1] public key }
+//! PRIVATE KEY       PKCS#8, with one of the two below inside
+//! RSA PRIVATE KEY   PKCS#1
+//! EC PRIVATE KEY    SEC1
 //! ```
 
 use std::fmt;
 
 use p256::ecdsa::signature::hazmat::PrehashSigner as _;
+use pkcs8::der::Decode as _;
+use pkcs8::{ObjectIdentifier, PrivateKeyInfo};
+use rsa::rand_core::OsRng;
 use rsa::traits::PublicKeyParts as _;
 use rsa::{BigUint, RsaPrivateKey};
+use sec1::{EcParameters, EcPrivateKey};
 
 use super::certificate::{PublicKey, rsa_padding};
-use super::der::{INTEGER, OCTET_STRING, OID, Reader, SEQUENCE, context};
+use super::der::DerError;
 use super::error::{KeyError, SignError};
 use super::{RSA_BITS, oid, pem};
 
@@ -37,71 +41,58 @@ impl PrivateKey {
             return Err(KeyError::Encrypted);
         }
         let der = block.decode().ok_or_else(|| KeyError::Base64 { label: block.label.to_owned() })?;
-        let mut whole = Reader::new(&der);
-        let body = whole.inside(SEQUENCE, "no private key")?;
-        whole.end()?;
         match block.label {
-            "PRIVATE KEY" => Self::pkcs8(body),
-            "RSA PRIVATE KEY" => Self::rsa(body),
-            "EC PRIVATE KEY" => Self::ec(body, None),
+            "PRIVATE KEY" => Self::pkcs8(&der),
+            "RSA PRIVATE KEY" => Self::rsa(&der),
+            "EC PRIVATE KEY" => Self::ec(&der, None),
             other => Err(KeyError::Unsupported { kind: other.to_owned() }),
         }
     }
 
-    fn pkcs8(mut body: Reader<'_>) -> Result<Self, KeyError> {
-        body.expect(INTEGER, "no version")?;
-        let (algorithm, mut parameters) = body.algorithm("no algorithm")?;
-        let mut inner = body.inside(OCTET_STRING, "no private key")?;
-        let key = |inner: &mut Reader<'_>| inner.bytes().first() == Some(&SEQUENCE);
-        match algorithm {
-            oid::RSA if key(&mut inner) => Self::rsa(inner.inside(SEQUENCE, "no RSA key")?),
-            oid::EC if key(&mut inner) => {
-                let curve = parameters.inside(OID, "no named curve")?;
-                Self::ec(inner.inside(SEQUENCE, "no EC key")?, Some(curve.bytes()))
+    fn pkcs8(der: &[u8]) -> Result<Self, KeyError> {
+        let info = PrivateKeyInfo::from_der(der)?;
+        match info.algorithm.oid.as_bytes() {
+            oid::RSA => Self::rsa(info.private_key),
+            oid::EC => {
+                let curve = info.algorithm.parameters_oid().map_err(|_| without_curve())?;
+                Self::ec(info.private_key, Some(curve))
             }
-            oid::RSA | oid::EC => Err(inner.error("no private key").into()),
-            other => Err(KeyError::Unsupported { kind: oid::dotted(other) }),
+            _ => Err(KeyError::Unsupported { kind: info.algorithm.oid.to_string() }),
         }
     }
 
-    fn rsa(mut body: Reader<'_>) -> Result<Self, KeyError> {
-        body.expect(INTEGER, "no version")?;
-        let mut number = |what| body.positive(what);
-        let [n, e, d, p, q] = [
-            number("no modulus")?,
-            number("no public exponent")?,
-            number("no private exponent")?,
-            number("no first prime")?,
-            number("no second prime")?,
-        ];
-        let bits = n.len().saturating_mul(8);
+    fn rsa(der: &[u8]) -> Result<Self, KeyError> {
+        let key = pkcs1::RsaPrivateKey::from_der(der)?;
+        // Before any arithmetic, which takes time with the cube of the length
+        let bits = key.modulus.as_bytes().len().saturating_mul(8);
         if bits < *RSA_BITS.start() || bits > *RSA_BITS.end() {
             return Err(KeyError::Size { bits });
         }
-        if [e, d, p, q].iter().any(|number| number.len() > n.len()) {
+        let others = [key.public_exponent, key.private_exponent, key.prime1, key.prime2];
+        if others.iter().any(|number| number.len() > key.modulus.len()) {
             return Err(KeyError::Invalid);
         }
-        let [n, e, d, p, q] = [n, e, d, p, q].map(BigUint::from_bytes_be);
-        let key = RsaPrivateKey::from_components(n, e, d, vec![p, q]).map_err(|_| KeyError::Invalid)?;
+        let number = |number: pkcs1::UintRef<'_>| BigUint::from_bytes_be(number.as_bytes());
+        let [e, d, p, q] = others.map(number);
+        let key = RsaPrivateKey::from_components(number(key.modulus), e, d, vec![p, q]);
+        let key = key.map_err(|_| KeyError::Invalid)?;
         key.validate().map_err(|_| KeyError::Invalid)?;
         Ok(Self(Secret::Rsa(Box::new(key))))
     }
 
-    fn ec(mut body: Reader<'_>, curve: Option<&[u8]>) -> Result<Self, KeyError> {
-        body.expect(INTEGER, "no version")?;
-        let scalar = body.inside(OCTET_STRING, "no private key")?.bytes();
-        let named = match body.optional(context(0))? {
-            Some(mut parameters) => Some(parameters.content.inside(OID, "no named curve")?.bytes()),
-            None => None,
-        };
-        match curve.or(named).ok_or_else(|| body.error("no named curve"))? {
-            oid::P256 => p256::ecdsa::SigningKey::from_slice(scalar)
+    /// In PKCS#8 the curve is named outside, otherwise inside.
+    fn ec(der: &[u8], curve: Option<ObjectIdentifier>) -> Result<Self, KeyError> {
+        let key = EcPrivateKey::from_der(der)?;
+        let named = key.parameters.and_then(EcParameters::named_curve);
+        let curve = curve.or(named).ok_or_else(without_curve)?;
+        match curve.as_bytes() {
+            oid::P256 => p256::ecdsa::SigningKey::from_slice(key.private_key)
                 .map(|key| Self(Secret::P256(key)))
                 .map_err(|_| KeyError::Invalid),
-            oid::P384 => p384::ecdsa::SigningKey::from_slice(scalar)
+            oid::P384 => p384::ecdsa::SigningKey::from_slice(key.private_key)
                 .map(|key| Self(Secret::P384(key)))
                 .map_err(|_| KeyError::Invalid),
-            other => Err(KeyError::Unsupported { kind: oid::dotted(other) }),
+            _ => Err(KeyError::Unsupported { kind: curve.to_string() }),
         }
     }
 
@@ -126,7 +117,9 @@ impl PrivateKey {
         let refused = |reason: String| SignError::Key { reason };
         match &self.0 {
             Secret::Rsa(key) => {
-                let signature = key.sign(rsa_padding(oid::SHA256, hash.len()), hash);
+                // Blinded: how long it takes says nothing about the key (RUSTSEC-2023-0071)
+                let padding = rsa_padding(oid::SHA256, hash.len());
+                let signature = key.sign_with_rng(&mut OsRng, padding, hash);
                 signature.map_err(|error| refused(error.to_string()))
             }
             Secret::P256(key) => {
@@ -141,6 +134,10 @@ impl PrivateKey {
             }
         }
     }
+}
+
+fn without_curve() -> KeyError {
+    KeyError::Der(DerError { offset: 0, reason: "no named curve".into() })
 }
 
 impl fmt::Debug for PrivateKey {
