@@ -42,7 +42,7 @@ const HOME: &str = "/root";
 const INDEX: &str = "docs/index.md";
 
 /// Commands that no block can run, and who runs them instead or why nobody can.
-const CONSOLE: [(&str, &str); 9] = [
+const CONSOLE: [(&str, &str); 10] = [
     (
         "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=example -keyout verity.key -out verity.crt",
         "tests/tests/peer_ddi.rs; the machine has no configuration of openssl",
@@ -55,6 +55,10 @@ const CONSOLE: [(&str, &str); 9] = [
     ("cargo quickstart", "tests/tests/quickstart.rs"),
     ("cargo test", "the command that runs this"),
     ("cargo build --release", "takes minutes; .ci/run and the tests build the same in another profile"),
+    (
+        "sudo apt-get install squashfs-tools erofs-utils cryptsetup-bin gdisk pigz lzip zip minisign gnupg",
+        "installs packages; .ci/run installs the same ones",
+    ),
     ("sudo .ci/run", "the workflow; it runs this test"),
     ("systemctl list-timers sysupdate-update.timer", "no service manager runs here"),
     ("systemd-sysupdate --component=hello update", "tests/tests/peer_published.rs, with the real one"),
