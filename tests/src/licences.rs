@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn choices_and_duties() {
+    fn expressions_with_and_or_and_with() {
         let allowed = ["MIT", "ISC", "Apache-2.0"];
         for (expression, met) in [
             ("MIT", true),
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_expression() {
+    fn invalid_expressions_are_rejected() {
         for expression in ["", "MIT OR", "(MIT", "MIT WITH", "MIT )", "MIT ISC", "AND MIT", "( )"] {
             assert!(is_met(expression, &["MIT"]).is_err(), "{expression:?}");
         }

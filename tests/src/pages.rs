@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_taken_apart() {
+    fn page_is_parsed_into_blocks_links_and_anchors() {
         let text = "# A `title`, or two\n[x](y.md#z) `[no](link)` [b](c)\n```sh\n# no heading\necho\n```\n";
         let page = Page::parse(Path::new("p.md"), text).unwrap();
         assert_eq!(page.anchors, ["a-title-or-two"]);
@@ -134,13 +134,13 @@ mod tests {
     }
 
     #[test]
-    fn a_block_has_an_end() {
+    fn unclosed_block_is_an_error() {
         let error = Page::parse(Path::new("p.md"), "text\n```sh\n").unwrap_err();
         assert_eq!(error.to_string(), "p.md:2: this block never ends");
     }
 
     #[test]
-    fn dots_stand_for_anything() {
+    fn ellipsis_matches_anything() {
         for (line, expected, like) in [
             ("sha256  5f1d", "sha256  5f1d", true),
             ("sha256  5f1d", "sha256  …", true),

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_root_says_what_it_is() {
+    fn root_has_an_os_release() {
         let directory = tempfile::tempdir().unwrap();
         let root = Root::lay(&directory.path().join("root")).unwrap();
         let text = fs::read_to_string(root.below("etc/os-release")).unwrap();
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn mount_points_are_read_as_they_are() {
+    fn mount_points_are_unescaped() {
         assert_eq!(unescape(br"/a\040b\134c"), Path::new(r"/a b\c"));
         assert_eq!(unescape(br"/a\04"), Path::new(r"/a\04"));
         assert!(mounts_below(Path::new("/proc")).unwrap().contains(&PathBuf::from("/proc")));

@@ -67,10 +67,10 @@ const CONSOLE: [(&str, &str); 10] = [
 fn main() -> ExitCode {
     let mounting = [Need::Filesystem("erofs"), Need::Filesystem("overlay")];
     let mut suite = Suite::new();
-    suite.isolated("cli_commands_of_the_pages", &mounting, commands);
-    suite.trial("cli_commands_that_are_not_run_have_a_reason", &[], reasons);
-    suite.trial("cli_links_of_the_pages_lead_somewhere", &[], links);
-    suite.trial("cli_every_page_is_in_the_index", &[], index);
+    suite.isolated("cli_commands_on_the_pages_work", &mounting, commands);
+    suite.trial("cli_commands_not_run_have_a_reason", &[], reasons);
+    suite.trial("cli_links_on_the_pages_have_targets", &[], links);
+    suite.trial("cli_index_lists_every_page", &[], index);
     suite.run()
 }
 

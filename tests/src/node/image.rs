@@ -90,7 +90,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
-    fn the_smallest_program_exits_as_it_was_told() {
+    fn smallest_program_exits_with_the_given_status() {
         let directory = tempfile::tempdir().unwrap();
         for status in [0, 7] {
             let path = directory.path().join(format!("exit-{status}"));

@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_is_read_and_its_path_decoded() {
+    fn request_head_is_parsed_and_path_decoded() {
         let head = "GET http://host:1/a%20b%2?x=1 HTTP/1.1\r\nRange: bytes=7-\r\nX: y:z\r\n\r\nrest";
         let request = Request::read(&mut head.as_bytes()).unwrap().unwrap();
         assert_eq!((request.method.as_str(), request.path.as_str()), ("GET", "/a b%2"));
