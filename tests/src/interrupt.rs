@@ -1,6 +1,6 @@
-//! A world that ends at a chosen instant: every effect that goes through the host's door is counted and
-//! named, before and after it happens and, for writes, in the middle; at the chosen one the process kills
-//! itself as a power cut would, with nothing cleaned up.
+//! Kills the process at a chosen effect. Every effect that goes through the interface to the system is counted
+//! and named, before and after it happens and, for writes, in the middle. At the chosen point the process kills
+//! itself, as in a power cut, without any cleanup.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -27,17 +27,18 @@ use sysupdate::host::store::{self, Attributes, Entry, Files, Partial, Store};
 use sysupdate::host::transport::{Body, Request, Response, RetryPolicy, Transport, TransportError};
 use sysupdate::host::view::{Directory, Tree, View};
 
-/// The environment variable with the number of the point to die at.
+/// The environment variable with the number of the point at which to die.
 pub const AT: &str = "INTERRUPT_AT";
-/// The environment variable with the file that every point is written to, one line each.
+/// The environment variable with the file to which every point is written, one per line.
 pub const LOG: &str = "INTERRUPT_LOG";
-/// The environment variable with the time that the clock shows; it then goes only when someone waits.
+/// The environment variable with the time that the clock shows. That clock advances only when the program
+/// sleeps.
 pub const CLOCK: &str = "INTERRUPT_CLOCK";
 
-/// How many bytes of a body come at once: small, so that a small image comes in many pieces.
+/// Bytes of a body per read: few, so that a small image arrives in many pieces.
 const PIECE: u64 = 4096;
 
-/// The real world, which ends where the environment says.
+/// The real system, which ends where the environment says.
 pub fn host() -> Result<Host> {
     let points = Arc::new(Points::from_environment()?);
     let clock: Box<dyn Clock> = match std::env::var(CLOCK) {
@@ -63,7 +64,7 @@ struct Points {
     log: Option<Mutex<File>>,
 }
 
-/// Where in an effect a point is.
+/// The position of a point in an effect.
 #[derive(Clone, Copy)]
 enum Phase {
     Before,
@@ -83,7 +84,7 @@ impl Points {
         Ok(Self { passed: AtomicU64::new(0), at, log: log.map(Mutex::new) })
     }
 
-    /// Counts and names a point; whether the process dies there.
+    /// Counts and names a point; returns whether the process must die there.
     fn is_last(&self, phase: Phase, effect: &str) -> bool {
         let number = self.passed.fetch_add(1, Ordering::SeqCst) + 1;
         let phase = match phase {
@@ -93,7 +94,7 @@ impl Points {
         };
         if let Some(log) = &self.log {
             let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-            // A point that is not in the log would be one that nobody tries.
+            // A point that is missing in the log would never be tried.
             writeln!(log, "{phase} {effect}").unwrap_or_else(|error| panic!("cannot write {LOG}: {error}"));
         }
         self.at == Some(number)
@@ -113,18 +114,18 @@ impl Points {
     }
 }
 
-/// Ends this process so that nothing in it has a say.
+/// Ends this process at once, so that no destructor runs.
 fn die() -> ! {
     let sent = kill(Pid::this(), Signal::SIGKILL);
     panic!("SIGKILL came back: {sent:?}");
 }
 
-/// A file by its name, a link or mount by its path's last part: what tells effects apart in a log.
+/// The last part of a path, which identifies effects in the log.
 fn name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// A part of the world whose effects are counted.
+/// A part of the system whose effects are counted.
 struct Counted<T> {
     inner: T,
     points: Arc<Points>,
@@ -258,7 +259,7 @@ impl Transport for Counted<Http> {
     }
 }
 
-/// A body in pieces of one size, whatever the network's are: every run then has the same points.
+/// A body in pieces of fixed size, so that every run has the same points on any network.
 struct Pieces {
     inner: Box<dyn Read>,
 }
@@ -269,7 +270,7 @@ impl Read for Pieces {
         let wanted = PIECE.min(buffer.len() as u64);
         match self.inner.by_ref().take(wanted).read_to_end(&mut piece) {
             Err(error) if piece.is_empty() => return Err(error),
-            // What came before the connection broke is still good; the next read meets the error again.
+            // The bytes before the error are valid; the next read returns the error again.
             Ok(_) | Err(_) => {}
         }
         buffer[..piece.len()].copy_from_slice(&piece);

@@ -1,9 +1,8 @@
-//! One trial in a process of its own, from which neither a mount nor a process escapes.
+//! Runs one trial in its own process, from which neither a mount nor a process escapes.
 //!
-//! The test program runs itself twice more: the *outer* stage leaves the host's mount and process
-//! namespaces, and its child, the *inner* stage, is the first process of the new one and runs the
-//! trial. When the inner process ends, however it ends, the kernel kills all it started and drops
-//! all it mounted.
+//! The test program runs itself twice more. The *outer* stage creates new mount and process namespaces. Its
+//! child, the *inner* stage, is the first process there and runs the trial. When the inner process ends,
+//! however it ends, the kernel kills all of its processes and removes all of its mounts.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
@@ -21,21 +20,21 @@ use nix::unistd::Pid;
 const OUTER: &str = "isolated-trial-outer";
 const INNER: &str = "isolated-trial-inner";
 
-/// How a machine that was booted for a trial asks for its half of it.
+/// The argument with which a booted machine requests its half of a trial.
 pub(crate) const BOOTED: &str = "booted-trial";
 
-/// How often a running trial is looked at.
+/// Time between two looks at a running trial.
 const POLL: Duration = Duration::from_millis(10);
 
-/// Set once this process has namespaces of its own.
+/// Set once this process has its own namespaces.
 static INSIDE: AtomicBool = AtomicBool::new(false);
 
-/// Whether this process is an isolated trial's, which may mount what it likes.
+/// Whether this process belongs to an isolated trial and may mount.
 pub(crate) fn is_inside() -> bool {
     INSIDE.load(Ordering::Relaxed)
 }
 
-/// Runs the trial of that name in a process of its own, and gives what it printed, as the error if it failed.
+/// Runs the trial of that name in its own process and returns its output, as the error if it failed.
 pub(crate) fn run(name: &str, limit: Duration) -> Result<String> {
     let mut printed = tempfile::tempfile().context("cannot make a file for the trial's output")?;
     let mut command = again(OUTER, name)?;
@@ -50,7 +49,7 @@ pub(crate) fn run(name: &str, limit: Duration) -> Result<String> {
     }
 }
 
-/// The part of a trial that this process plays.
+/// The stage of a trial that this process is.
 pub(crate) enum Stage {
     Outer(String),
     Inner(String),
@@ -58,7 +57,7 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
-    /// Read from the command line.
+    /// Reads the stage from the command line.
     pub(crate) fn of_this_process() -> Option<Self> {
         let mut arguments = std::env::args().skip(1);
         match (arguments.next()?.as_str(), arguments.next()) {
@@ -75,13 +74,13 @@ impl Stage {
         }
     }
 
-    /// Plays the part, to the end of the process.
+    /// Runs the stage until the process ends.
     pub(crate) fn enter(self, body: impl FnOnce() -> Result<()>) -> ExitCode {
         match self {
             Self::Outer(name) => ending(leave_the_host(&name).map_err(|error| format!("{error:#}"))),
-            // With the place where it arose, if RUST_BACKTRACE asks for it.
+            // With a backtrace, if RUST_BACKTRACE requests it.
             Self::Inner(_) => ending(settle_in().and_then(|()| body()).map_err(|error| format!("{error:?}"))),
-            // There is nobody to protect in that machine.
+            // The machine belongs to the trial, so it needs no protection.
             Self::Booted(_) => ending(body().map_err(|error| format!("{error:?}"))),
         }
     }
@@ -117,7 +116,7 @@ fn settle_in() -> Result<()> {
     Ok(())
 }
 
-/// The group of a trial is not the terminal's, so nothing else would end it on Ctrl-C.
+/// A trial has its own process group, so Ctrl-C on the terminal would not end it.
 fn die_with_parent() -> Result<()> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).context("cannot ask to die with the parent")
 }
@@ -129,8 +128,8 @@ fn again(stage: &str, name: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// `None` if the limit passed; then the whole group is killed, before its leader is waited for, so
-/// that its number cannot belong to somebody else.
+/// Returns `None` if the limit passed. It then kills the whole group before it waits for the leader, so that
+/// another process cannot have got the same number.
 fn wait(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
     let start = Instant::now();
     while start.elapsed() < limit {

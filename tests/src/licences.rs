@@ -1,24 +1,24 @@
-//! Whether a crate's licence expression (SPDX, and the older `A/B`) can be met with what is allowed.
+//! Checks whether a crate's licence expression (SPDX, or the older `A/B`) can be met with the allowed licences.
 
 use thiserror::Error;
 
-/// Why an expression cannot be judged.
+/// Why an expression is invalid.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum LicenceError {
-    /// It ends where a licence should stand.
+    /// It ends where a licence is expected.
     #[error("licence expression {0:?} ends too early")]
     Truncated(String),
-    /// A word or parenthesis stands where it may not.
+    /// A word or parenthesis is in a wrong place.
     #[error("unexpected {word:?} in licence expression {expression:?}")]
     Unexpected {
-        /// What stands there.
+        /// The word.
         word: String,
         /// The whole expression.
         expression: String,
     },
 }
 
-/// Whether some choice of alternatives in the expression consists of allowed licences alone.
+/// Whether the alternatives in the expression can be chosen so that all licences are allowed.
 pub fn is_met(expression: &str, allowed: &[&str]) -> Result<bool, LicenceError> {
     let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
     let words = spaced.split_whitespace().collect();
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn choices_and_duties() {
+    fn expressions_with_and_or_and_with() {
         let allowed = ["MIT", "ISC", "Apache-2.0"];
         for (expression, met) in [
             ("MIT", true),
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_expression() {
+    fn invalid_expressions_are_rejected() {
         for expression in ["", "MIT OR", "(MIT", "MIT WITH", "MIT )", "MIT ISC", "AND MIT", "( )"] {
             assert!(is_met(expression, &["MIT"]).is_err(), "{expression:?}");
         }

@@ -1,9 +1,9 @@
-//! Machines that boot: whole systems with their own kernel and their own systemd as first process, made by
-//! `.ci/machines` and emulated by qemu.
+//! Machines that boot: complete systems with their own kernel and systemd, built by `.ci/machines` and emulated
+//! by qemu.
 //!
-//! A trial in a machine has two halves in one source file. `prepare` runs here and fills a directory; the
-//! machine boots with that directory and this very program, which is static, on its second disk, and
-//! `inside` runs there, as root, with the same directory. See [`crate::needs::Suite::booted`].
+//! A trial in a machine has two halves in one source file. `prepare` runs outside and fills a directory. The
+//! machine then boots with that directory and this program, which is static, on its second disk; `inside` runs
+//! there as root with the same directory. See [`crate::needs::Suite::booted`].
 
 mod disk;
 mod emulator;
@@ -20,17 +20,17 @@ use crate::isolation;
 use crate::workspace;
 use emulator::Ended;
 
-/// Where the machine sees the directory that was prepared.
+/// The path of the prepared directory in the machine.
 pub const DIRECTORY: &str = "/trial";
 
-/// How long a machine may take from power on to power off. Alone on a core it boots in eight seconds; the
-/// limit is for machines that share two cores with much else.
+/// Time limit from power on to power off. A machine that has a core to itself boots in eight seconds; the limit
+/// is for two cores with a high load.
 pub(crate) const LIMIT: Duration = Duration::from_secs(400);
 
-/// How often a machine is switched on that never gets as far as the trial: that is the emulator's doing.
+/// Number of attempts, because the emulator sometimes fails before the trial starts.
 const ATTEMPTS: usize = 2;
 
-/// What the half inside prints before anything else, and last if it is content.
+/// The half inside prints these before anything else, and at the end if it passed.
 const STARTED: &str = "the trial started";
 const PASSED: &str = "the trial passed";
 
@@ -49,7 +49,7 @@ impl Machine {
     /// All of them, the oldest first.
     pub const ALL: [Self; 3] = [Self::Bookworm, Self::Trixie, Self::Sid];
 
-    /// The systemd it has, as `--version` begins.
+    /// The version of systemd, as `--version` begins.
     pub const fn systemd(self) -> u32 {
         match self {
             Self::Bookworm => 252,
@@ -58,7 +58,7 @@ impl Machine {
         }
     }
 
-    /// The first number of its kernel's version, or the first two where they stay the same.
+    /// The beginning of the kernel's version that does not change.
     pub const fn kernel(self) -> &'static str {
         match self {
             Self::Bookworm => "6.1.",
@@ -67,7 +67,7 @@ impl Machine {
         }
     }
 
-    /// What a floor calls this system, if it does.
+    /// The name of this system for `--kernel`, if it has one.
     pub const fn profile(self) -> Option<&'static str> {
         match self {
             Self::Bookworm => Some("debian-12"),
@@ -76,20 +76,20 @@ impl Machine {
         }
     }
 
-    /// Where it was made, below `$MACHINES_DIR` or `.cache/machines` of the checkout.
+    /// The directory of the machine, below `$MACHINES_DIR` or `.cache/machines` of the checkout.
     pub fn directory(self) -> PathBuf {
         let machines = std::env::var_os("MACHINES_DIR").filter(|dir| !dir.is_empty());
         let machines = machines.map_or_else(|| ".cache/machines".into(), PathBuf::from);
         workspace::root().join(machines).join(self.to_string())
     }
 
-    /// Whether `.ci/machines` finished making it: the stamp is the last thing it writes.
+    /// Whether `.ci/machines` completed it: it writes the stamp last.
     pub fn is_ready(self) -> bool {
         self.directory().with_extension("complete").is_file()
     }
 
-    /// Boots with what is in the directory, runs the half of that trial that belongs inside, and gives what
-    /// it printed, as the error if it failed.
+    /// Boots with the directory, runs the inner half of that trial, and returns its output, as the error if it
+    /// failed.
     pub(crate) fn run(self, trial: &str, directory: &Path) -> Result<String> {
         let this = std::env::current_exe().context("cannot find this program's own path")?;
         fs::copy(this, directory.join("program")).context("cannot give the machine this program")?;
@@ -121,7 +121,7 @@ impl Machine {
     }
 }
 
-/// Runs the half of a trial that belongs into a machine: what the machine's `run` script comes to.
+/// Runs the inner half of a trial. The `run` script of the machine calls this.
 pub(crate) fn inside(body: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     println!("{STARTED}");
     let outcome = body(Path::new(DIRECTORY));

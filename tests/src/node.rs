@@ -1,4 +1,4 @@
-//! A node on a scratch root, and a publisher who serves it: what every test of updates begins with.
+//! A node on a scratch root and a publisher that serves it: the base of all tests of updates.
 //!
 //! ```no_run
 //! # fn main() -> anyhow::Result<()> {
@@ -30,7 +30,7 @@ pub use snapshot::{Snapshot, leftovers, merged};
 
 use crate::interrupt;
 
-/// What the scratch root says it is.
+/// The os-release file of the scratch root.
 const OS_RELEASE: &str = "ID=scratch\nVERSION_ID=1\n";
 
 /// A scratch root and the program that works on it.
@@ -38,25 +38,26 @@ const OS_RELEASE: &str = "ID=scratch\nVERSION_ID=1\n";
 pub struct Node {
     /// The root.
     pub root: PathBuf,
-    /// What the clock of the next run shows; the real clock if none. Only `interrupted` has one.
+    /// The time that the clock shows in the next run; `None` for the real clock. Only `interrupted` supports
+    /// it.
     pub clock: Option<String>,
     program: PathBuf,
     _scratch: Option<TempDir>,
 }
 
-/// What a program did, with the root and the publisher's address written as `ROOT` and `SERVER`.
+/// The result of a program, with the root and the publisher's address replaced by `ROOT` and `SERVER`.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// How it ended.
+    /// The exit status.
     pub status: ExitStatus,
-    /// Its data.
+    /// Standard output.
     pub stdout: String,
-    /// Its words.
+    /// Standard error.
     pub stderr: String,
 }
 
 impl Node {
-    /// A fresh root, with a program that has a clock to set.
+    /// A new root, and a program with an adjustable clock.
     pub fn new(program: impl Into<PathBuf>) -> Result<Self> {
         let scratch = tempfile::tempdir().context("cannot make a scratch root")?;
         let mut node = Self::at(&scratch.path().join("root"), program)?;
@@ -65,7 +66,7 @@ impl Node {
         Ok(node)
     }
 
-    /// A root at this place, made if it is not there.
+    /// A root at this path, which is created if it is missing.
     pub fn at(root: &Path, program: impl Into<PathBuf>) -> Result<Self> {
         let node = Self { root: root.to_owned(), clock: None, program: program.into(), _scratch: None };
         for directory in ["etc", "opt", "run/sysupdate", "tmp", "usr/lib", "usr/share", "var/lib"] {
@@ -92,7 +93,7 @@ impl Node {
         self.write(&format!("etc/sysupdate.{component}.d/{component}.transfer"), transfer)
     }
 
-    /// Trusts a publisher, under its own name.
+    /// Trusts a publisher, under the publisher's name.
     pub fn trust(&self, publisher: &Publisher) -> Result<()> {
         self.write(
             &format!("etc/sysupdate/repositories/{}.toml", publisher.id()),
@@ -100,7 +101,7 @@ impl Node {
         )
     }
 
-    /// The program with these arguments, on this root, in an environment with nothing of ours.
+    /// The program with these arguments on this root, with a clean environment.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("--root").arg(&self.root).args(arguments).env_clear().env("PATH", "/usr/bin:/bin");
@@ -110,19 +111,19 @@ impl Node {
         command
     }
 
-    /// Runs the program to its end.
+    /// Runs the program until it ends.
     pub fn run(&self, arguments: &[&str]) -> Result<Seen> {
         self.see(self.command(arguments))
     }
 
-    /// Runs another program of the same kind to its end, on the real clock.
+    /// Runs another program on this root until it ends, with the real clock.
     pub fn run_with(&self, program: &Path, arguments: &[&str]) -> Result<Seen> {
         let mut command = Command::new(program);
         command.arg("--root").arg(&self.root).args(arguments).env_clear().env("PATH", "/usr/bin:/bin");
         self.see(command)
     }
 
-    /// Runs a command made here to its end.
+    /// Runs a prepared command until it ends.
     pub fn see(&self, mut command: Command) -> Result<Seen> {
         let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
         let text = |bytes: &[u8]| {
@@ -132,7 +133,7 @@ impl Node {
         Ok(Seen { status: output.status, stdout: text(&output.stdout), stderr: text(&output.stderr) })
     }
 
-    /// The names in a directory, sorted; none where there is none.
+    /// The sorted names in a directory; empty if the directory does not exist.
     pub fn names(&self, directory: &str) -> Result<Vec<String>> {
         let path = self.path(directory);
         if !path.exists() {
@@ -146,7 +147,7 @@ impl Node {
         Ok(names)
     }
 
-    /// The name of the file that `/var/lib/extensions/NAME.raw` leads to, if it leads to one.
+    /// The name of the file to which `/var/lib/extensions/NAME.raw` leads, if any.
     pub fn in_use(&self, name: &str) -> Result<Option<String>> {
         let link = self.path(&format!("var/lib/extensions/{name}.raw"));
         if !link.is_symlink() {
@@ -165,30 +166,30 @@ impl Node {
 }
 
 impl Seen {
-    /// Asserts that all is well; gives what it printed.
+    /// Requires success, and returns what it printed.
     pub fn well(self) -> Result<Self> {
         self.ended(0)
     }
 
-    /// Asserts that it ended with this status.
+    /// Requires this exit status.
     pub fn ended(self, status: i32) -> Result<Self> {
         ensure!(self.status.code() == Some(status), "not {status}: {self}");
         Ok(self)
     }
 
-    /// Asserts that this is exactly what it printed to standard output.
+    /// Requires exactly this standard output.
     pub fn prints(self, expected: &str) -> Result<Self> {
         ensure!(self.stdout == expected, "expected on standard output:\n{expected}\nbut {self}");
         Ok(self)
     }
 
-    /// Asserts that this is exactly what it said on standard error.
+    /// Requires exactly this standard error.
     pub fn says(self, expected: &str) -> Result<Self> {
         ensure!(self.stderr == expected, "expected on standard error:\n{expected}\nbut {self}");
         Ok(self)
     }
 
-    /// Asserts that this stands somewhere in what it printed or said.
+    /// Requires this text anywhere in the output.
     pub fn mentions(self, expected: &str) -> Result<Self> {
         let found = self.stdout.contains(expected) || self.stderr.contains(expected);
         ensure!(found, "nowhere {expected:?}: {self}");
@@ -203,7 +204,7 @@ impl std::fmt::Display for Seen {
     }
 }
 
-/// `http://127.0.0.1:PORT` as `SERVER`.
+/// Replaces `http://127.0.0.1:PORT` by `SERVER`.
 fn without_port(text: &str) -> String {
     let mut parts = text.split("http://127.0.0.1:");
     let mut result = parts.next().unwrap_or_default().to_owned();

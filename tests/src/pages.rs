@@ -1,4 +1,4 @@
-//! The pages people read, taken apart: their code blocks, their links, and what links may lead to.
+//! Parses documentation pages: their code blocks, their links, and the anchors to which links may lead.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,33 +10,33 @@ use crate::workspace;
 /// A page.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// Where it is, relative to the checkout.
+    /// The path, relative to the checkout.
     pub path: PathBuf,
-    /// Its code blocks, in order.
+    /// The code blocks, in order.
     pub blocks: Vec<Block>,
-    /// Its links, in order.
+    /// The links, in order.
     pub links: Vec<Link>,
-    /// The names of its headings, as links write them after `#`.
+    /// The anchors of the headings, as links write them after `#`.
     pub anchors: Vec<String>,
 }
 
 /// A fenced code block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// The line of its first fence, counted from 1.
+    /// The line of the first fence, counted from 1.
     pub line: usize,
-    /// What stands behind the fence: `sh`, `output`, `console`.
+    /// The tag after the fence: `sh`, `output`, `console`.
     pub tag: String,
-    /// What is in it.
+    /// The content.
     pub text: String,
 }
 
 /// A link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// Its line, counted from 1.
+    /// The line, counted from 1.
     pub line: usize,
-    /// Where it leads, as written.
+    /// The target, as written.
     pub target: String,
 }
 
@@ -48,7 +48,7 @@ impl Page {
         Self::parse(path, &text)
     }
 
-    /// Reads a page's text.
+    /// Parses a page.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
         let mut page =
             Self { path: path.to_owned(), blocks: Vec::new(), links: Vec::new(), anchors: Vec::new() };
@@ -77,13 +77,13 @@ impl Page {
         Ok(page)
     }
 
-    /// The page and the line, as compilers write it.
+    /// The page and a line, as `FILE:LINE`.
     pub fn at(&self, line: usize) -> String {
         format!("{}:{line}", self.path.display())
     }
 }
 
-/// What `](…)` holds, outside code.
+/// The contents of `](…)`, outside code.
 fn links(line: &str) -> impl Iterator<Item = String> {
     // Every second piece between backticks is code.
     let prose: String = line.split('`').step_by(2).collect::<Vec<_>>().join("`");
@@ -91,14 +91,14 @@ fn links(line: &str) -> impl Iterator<Item = String> {
     pieces.into_iter().filter_map(|piece| Some(piece.split_once(')')?.0.to_owned()))
 }
 
-/// The name that hosts of repositories give to a heading: lower case, blanks as dashes, no punctuation.
+/// The anchor that code hosts generate for a heading: lower case, dashes instead of spaces, no punctuation.
 fn anchor(title: &str) -> String {
     let kept = title.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.map(|c| if c == ' ' { '-' } else { c }).collect::<String>().to_lowercase()
 }
 
-/// Whether a line is as another says, in which each `…` stands for anything. How wide a gap between two
-/// words is makes no difference: a column is as wide as what happens to be in it.
+/// Whether a line matches a pattern in which each `…` matches anything. The width of gaps between words does
+/// not matter, because column widths depend on the content.
 pub fn is_like(line: &str, expected: &str) -> bool {
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let (line, expected) = (words(line), words(expected));
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_taken_apart() {
+    fn page_is_parsed_into_blocks_links_and_anchors() {
         let text = "# A `title`, or two\n[x](y.md#z) `[no](link)` [b](c)\n```sh\n# no heading\necho\n```\n";
         let page = Page::parse(Path::new("p.md"), text).unwrap();
         assert_eq!(page.anchors, ["a-title-or-two"]);
@@ -134,13 +134,13 @@ mod tests {
     }
 
     #[test]
-    fn a_block_has_an_end() {
+    fn unclosed_block_is_an_error() {
         let error = Page::parse(Path::new("p.md"), "text\n```sh\n").unwrap_err();
         assert_eq!(error.to_string(), "p.md:2: this block never ends");
     }
 
     #[test]
-    fn dots_stand_for_anything() {
+    fn ellipsis_matches_anything() {
         for (line, expected, like) in [
             ("sha256  5f1d", "sha256  5f1d", true),
             ("sha256  5f1d", "sha256  …", true),

@@ -1,5 +1,5 @@
-//! Programs of another system, unpacked beside this one by `.ci/peers`, and how to run them as if
-//! their system were installed: an isolated trial makes it the root of its own process.
+//! Programs of another system that `.ci/peers` unpacked. An isolated trial makes that system the root of its
+//! own process and runs them as if the system were installed.
 
 use std::fmt;
 use std::fs;
@@ -12,7 +12,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use crate::{isolation, workspace};
 
-/// A system whose real programs judge ours.
+/// A system whose programs check ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
     /// Debian trixie: systemd 257.
@@ -21,12 +21,12 @@ pub enum Peer {
     Sid,
 }
 
-/// A directory of the host that is seen in the peer as well, writable.
+/// A directory of the host that the peer can also see and write.
 #[derive(Clone, Copy, Debug)]
 pub struct Shared<'a> {
-    /// Where it is on the host.
+    /// The path on the host.
     pub host: &'a Path,
-    /// Where the peer sees it, an absolute path outside `/usr`.
+    /// The path in the peer: absolute and outside `/usr`.
     pub peer: &'a Path,
 }
 
@@ -34,7 +34,7 @@ impl Peer {
     /// All of them, the oldest first.
     pub const ALL: [Self; 2] = [Self::Trixie, Self::Sid];
 
-    /// The systemd it has, as `--version` begins.
+    /// The version of systemd, as `--version` begins.
     pub const fn systemd(self) -> u32 {
         match self {
             Self::Trixie => 257,
@@ -42,38 +42,38 @@ impl Peer {
         }
     }
 
-    /// Where it was unpacked, below `$PEERS_DIR` or `.cache/peers` of the checkout.
+    /// The directory of the peer, below `$PEERS_DIR` or `.cache/peers` of the checkout.
     pub fn root(self) -> PathBuf {
         let peers = std::env::var_os("PEERS_DIR").filter(|dir| !dir.is_empty());
-        // A relative directory is the checkout's, as it is for `.ci/peers`: cargo runs tests elsewhere.
+        // A relative path starts at the checkout, as in `.ci/peers`; cargo runs tests in another directory.
         let peers = peers.map_or_else(|| ".cache/peers".into(), PathBuf::from);
         workspace::root().join(peers).join(self.to_string())
     }
 
-    /// Whether `.ci/peers` finished unpacking it: the stamp is the last thing it writes.
+    /// Whether `.ci/peers` completed it: it writes the stamp last.
     pub fn is_ready(self) -> bool {
         self.root().with_extension("complete").is_file()
     }
 
-    /// Makes the peer's system the root of this process, which must be an isolated trial's; from here
-    /// on `std::process::Command` runs the peer's programs and every path is the peer's.
+    /// Makes the peer's system the root of this process, which must be an isolated trial. After that,
+    /// `std::process::Command` runs the peer's programs and every path is a path of the peer.
     ///
-    /// `/usr` is the peer's, read-only as on a host whose `/usr` is an image, and not an overlay:
-    /// extensions can be merged on top even where the checkout itself lies on one. `/etc` is a copy and
-    /// all else is empty, both in memory. Devices and network are the host's. This program and the two
-    /// it tests are static, so they run on either side.
+    /// `/usr` is the peer's and read-only, as on a host whose `/usr` is an image. It is not an overlay, so that
+    /// extensions can be merged even if the checkout is on one. `/etc` is a copy and everything else is empty,
+    /// both in memory. Devices and network are the host's. This program and the two programs under test are
+    /// static, so they run in both systems.
     pub fn enter(self, shared: &[Shared<'_>]) -> Result<()> {
         ensure!(isolation::is_inside(), "only an isolated trial may change its root");
-        // Any empty directory will do to carry the new root; this one is surely there.
+        // Any empty directory can carry the new root; this one always exists.
         let root = self.root().join("run");
         self.assemble(&root, shared).with_context(|| format!("cannot assemble peer {self}"))?;
         std::env::set_current_dir(&root).context("cannot enter the peer's root")?;
-        // With both names the same the old root ends up on top of the new one, to be taken off.
+        // With the same path for both, the old root is mounted on top of the new one and can be unmounted.
         rustix::process::pivot_root(".", ".").context("cannot make the peer's root this process's")?;
         umount2(".", MntFlags::MNT_DETACH).context("cannot take the host's root off")?;
         std::env::set_current_dir("/").context("cannot change to the new root")?;
-        // As PID 1 leaves it: systemd-sysext merges in a namespace of its own and counts on the mount
-        // to come back from there. The host's mounts are not of this group.
+        // As PID 1 does: systemd-sysext merges in its own namespace and relies on mounts to propagate from
+        // there. The host's mounts are not in this peer group.
         mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SHARED, None::<&str>)
             .context("cannot share the peer's mounts with the namespaces made from it")
     }
@@ -119,7 +119,7 @@ impl fmt::Display for Peer {
     }
 }
 
-/// Under its own path, where a backtrace looks for the names of functions and lines.
+/// Shows it under its own path, where a backtrace looks for symbols.
 fn show_this_program(root: &Path) -> Result<()> {
     let this = std::env::current_exe().context("cannot find this program's own path")?;
     let Ok(below) = this.strip_prefix("/") else { return Ok(()) };
@@ -132,21 +132,21 @@ fn show_this_program(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What `systemd-sysext status` says is merged into `/usr`.
+/// The extensions that `systemd-sysext status` lists for `/usr`.
 pub fn merged_into_usr() -> Result<Vec<String>> {
     let status: serde_json::Value =
         serde_json::from_str(&run("systemd-sysext", &["status", "--json=short"])?)?;
     let rows = status.as_array().context("status is not a list")?;
     let usr = rows.iter().find(|row| row["hierarchy"] == "/usr").context("no row for /usr")?;
     match &usr["extensions"] {
-        // 257's word for an empty list.
+        // 257 prints this word for an empty list.
         serde_json::Value::String(word) if word == "none" => Ok(Vec::new()),
         extensions => serde_json::from_value(extensions.clone())
             .with_context(|| format!("{extensions} is no list of extensions")),
     }
 }
 
-/// Runs a program to its end and returns what it printed; what it complained about is in the error.
+/// Runs a program until it ends and returns its output; an error contains standard error.
 pub fn run(program: &str, arguments: &[&str]) -> Result<String> {
     let output =
         Command::new(program).args(arguments).output().with_context(|| format!("cannot run {program}"))?;
@@ -168,7 +168,7 @@ fn bind(source: &Path, target: &Path) -> Result<()> {
         .with_context(|| format!("cannot bind {} to {}", source.display(), target.display()))
 }
 
-/// Directories, files with their modes, and symbolic links: all there is in a peer's `/etc`.
+/// Copies directories, files with their modes, and symbolic links; a peer's `/etc` contains nothing else.
 fn copy_tree(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
     for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {

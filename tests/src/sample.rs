@@ -1,4 +1,4 @@
-//! A tree made in code, the same on every machine, and the texts that say what became of it.
+//! A tree that is generated in code, the same on every machine, and comparison with stored texts.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use sysext_image::tree::{Metadata, Tree, TreeError};
 pub struct Random(u64);
 
 impl Random {
-    /// Starts with a seed that is not zero.
+    /// Starts with this seed, which must not be zero.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -25,12 +25,12 @@ impl Random {
         (self.0 >> 8) % end
     }
 
-    /// Bytes that no codec makes smaller.
+    /// Bytes that no codec can compress.
     pub fn bytes(&mut self, length: usize) -> Vec<u8> {
         (0..length).map(|_| self.below(256).to_le_bytes()[0]).collect()
     }
 
-    /// Bytes that every codec makes smaller, to about a third.
+    /// Bytes that every codec compresses to about a third.
     pub fn text(&mut self, length: usize) -> Vec<u8> {
         let words: Vec<Vec<u8>> = (0..300).map(|n| self.bytes(2 + n % 9)).collect();
         let mut text = Vec::new();
@@ -42,8 +42,7 @@ impl Random {
     }
 }
 
-/// Options for an erofs image from a text such as `zstd:3`, or `lz4hc@6.1` where the oldest kernel
-/// is another than the oldest that has the codec.
+/// Parses options for an erofs image such as `zstd:3`, or `lz4hc@6.1` for an older kernel than the default.
 pub fn options(setting: &str, timestamp: u64) -> Result<Options> {
     let (codec, kernel) = setting.split_once('@').unzip();
     let mut options = Options::new(codec.unwrap_or(setting).parse()?, timestamp);
@@ -53,7 +52,7 @@ pub fn options(setting: &str, timestamp: u64) -> Result<Options> {
     Ok(options)
 }
 
-/// Compares a text with that of a file, or writes it there with BLESS=1.
+/// Compares a text with a file; with BLESS=1 it writes the file instead.
 pub fn same(path: &Path, text: &str) -> Result<()> {
     if std::env::var_os("BLESS").is_some() {
         fs::write(path, text)?;
@@ -74,7 +73,7 @@ pub fn edges() -> Vec<usize> {
     [vec![0, 1], edges.concat()].concat()
 }
 
-/// An extension with a bit of everything, more than one segment of a file among it.
+/// An extension with every kind of entry, including a file of several segments.
 pub fn extension() -> Result<Tree, TreeError> {
     let mut random = Random::new(1);
     let mut tree = Tree::new();

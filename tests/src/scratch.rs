@@ -1,4 +1,4 @@
-//! A directory laid out as the root of a tiny host, for `sysupdate --root`.
+//! A directory with the layout of a small host, for `sysupdate --root`.
 
 use std::fs;
 use std::os::unix::ffi::OsStringExt as _;
@@ -8,27 +8,27 @@ use anyhow::{Context as _, Result};
 
 pub mod machine;
 
-/// What such a host says of itself.
+/// The os-release file of such a host.
 const OS_RELEASE: &str = "ID=scratch\nNAME=\"A scratch root\"\nVERSION_ID=1\n";
 
-/// What every host has, besides what [`Root::lay`] puts into it.
+/// Directories that every host has, in addition to the files of [`Root::lay`].
 const DIRECTORIES: [&str; 8] =
     ["etc/sysupdate/repositories", "opt", "run", "tmp", "usr/bin", "usr/lib", "var/lib", "var/tmp"];
 
-/// The root. It is not removed with this value: whoever made the directory removes it.
+/// The root. Dropping it does not remove the directory.
 #[derive(Clone, Debug)]
 pub struct Root {
     path: PathBuf,
 }
 
 impl Root {
-    /// Lays out a root in a directory, which is made if it is missing.
+    /// Creates the layout in a directory, which is created if it is missing.
     pub fn lay(path: &Path) -> Result<Self> {
         for directory in DIRECTORIES {
             let directory = path.join(directory);
             fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
         }
-        // Without the symbolic links that a temporary directory may lie behind: the mount table has none.
+        // Without symbolic links, because the mount table contains none.
         let path = path.canonicalize().with_context(|| format!("cannot look at {}", path.display()))?;
         let root = Self { path };
         root.write("usr/lib/os-release", OS_RELEASE)?;
@@ -38,17 +38,17 @@ impl Root {
         Ok(root)
     }
 
-    /// Where it is.
+    /// The path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where something in it is; `inside` has no slash at the front.
+    /// The path of something in the root; `inside` has no leading slash.
     pub fn below(&self, inside: &str) -> PathBuf {
         self.path.join(inside)
     }
 
-    /// Writes a file, with the directories above it.
+    /// Writes a file and creates the directories above it.
     pub fn write(&self, inside: &str, text: &str) -> Result<()> {
         let path = self.below(inside);
         if let Some(directory) = path.parent() {
@@ -57,17 +57,17 @@ impl Root {
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Puts a published transfer file where a component's definitions are.
+    /// Places a published transfer file among the definitions of a component.
     pub fn define(&self, component: &str, transfer: &Path) -> Result<()> {
         self.place(transfer, &format!("etc/sysupdate.{component}.d"))
     }
 
-    /// Changes a transfer file as an operator does: `text` is added by a drop-in of that name.
+    /// Changes a transfer as an operator does, with a drop-in of that name.
     pub fn drop_in(&self, component: &str, transfer: &str, name: &str, text: &str) -> Result<()> {
         self.write(&format!("etc/sysupdate.{component}.d/{transfer}.transfer.d/{name}.conf"), text)
     }
 
-    /// Makes the root trust a repository; the file is what `bakery keygen` made for nodes.
+    /// Makes the root trust a repository, with the file that `bakery keygen` wrote for nodes.
     pub fn trust(&self, repository: &Path) -> Result<()> {
         self.place(repository, "etc/sysupdate/repositories")
     }
@@ -81,7 +81,7 @@ impl Root {
     }
 }
 
-/// Every mount at or below a directory that this process sees.
+/// The mounts at or below a directory that this process sees.
 pub fn mounts_below(directory: &Path) -> Result<Vec<PathBuf>> {
     let table = fs::read("/proc/thread-self/mountinfo").context("cannot read the mount table")?;
     let lines = table.split(|byte| *byte == b'\n');
@@ -89,7 +89,7 @@ pub fn mounts_below(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(points.filter(|point| point.starts_with(directory)).collect())
 }
 
-/// The kernel writes blanks and backslashes in the table as three octal digits.
+/// The kernel writes spaces and backslashes in the table as three octal digits.
 fn unescape(field: &[u8]) -> PathBuf {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_root_says_what_it_is() {
+    fn root_has_an_os_release() {
         let directory = tempfile::tempdir().unwrap();
         let root = Root::lay(&directory.path().join("root")).unwrap();
         let text = fs::read_to_string(root.below("etc/os-release")).unwrap();
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn mount_points_are_read_as_they_are() {
+    fn mount_points_are_unescaped() {
         assert_eq!(unescape(br"/a\040b\134c"), Path::new(r"/a b\c"));
         assert_eq!(unescape(br"/a\04"), Path::new(r"/a\04"));
         assert!(mounts_below(Path::new("/proc")).unwrap().contains(&PathBuf::from("/proc")));

@@ -1,7 +1,7 @@
-//! A web server that serves a directory well, and lies when told to.
+//! A web server for tests that can misbehave on request.
 //!
-//! HTTP/1.1 with kept connections, `HEAD`, strong entity tags made of the content, conditions and ranges.
-//! What goes wrong is scripted for each path, so that a test reads as the story of one bad day.
+//! It supports HTTP/1.1 with persistent connections, `HEAD`, strong entity tags, conditions and ranges. Faults
+//! are scripted for each path.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{self, BufReader};
@@ -17,47 +17,47 @@ mod request;
 
 pub use request::Request;
 
-/// One way of going wrong.
+/// A fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The connection breaks after so many bytes of the body.
+    /// The connection breaks after this number of bytes of the body.
     CutAfter(u64),
     /// This status instead of the file.
     Status(u16),
     /// This status, with `Retry-After` in seconds.
     RetryAfter(u16, u64),
-    /// Nothing is said for so long, then all goes well.
+    /// The server waits before the response, which is then correct.
     Stall(Duration),
-    /// As many bytes as the file has, none of them its own.
+    /// A body of the right length with other bytes.
     WrongBytes,
-    /// One bit of the byte at this offset is another.
+    /// One bit of the byte at this offset is flipped.
     FlipByte(u64),
-    /// Ranges are not given: the whole file comes.
+    /// Ranges are ignored: the response is the whole file.
     NoRange,
-    /// The entity tag is marked as weak, and a condition on it never holds for a range.
+    /// The entity tag is weak, and a condition on it never matches for a range.
     WeakEtag,
-    /// There is no entity tag and no date.
+    /// The response has no entity tag and no date.
     NoValidator,
-    /// A range begins one byte later than was asked for.
+    /// A range begins one byte later than requested.
     WrongContentRange,
-    /// No length is said, and zeros follow the file without end.
+    /// The response has no length, and zeros follow the file without end.
     EndlessBody,
-    /// The body comes at so many bytes per second.
+    /// The body is sent at this number of bytes per second.
     Slow(u64),
-    /// Look there instead.
+    /// A redirect to this URL.
     Redirect(String),
 }
 
-/// For how many requests something goes wrong.
+/// The number of requests with a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Times {
-    /// For so many, then no more.
+    /// This number of requests, then no more.
     Next(u32),
-    /// For all.
+    /// All requests.
     Always,
 }
 
-/// The server; dropping it stops it, and no thread or connection is left.
+/// The server. Dropping it stops it with all threads and connections.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
@@ -76,9 +76,9 @@ struct Shared {
 struct State {
     faults: BTreeMap<String, VecDeque<(Vec<Fault>, Times)>>,
     log: Vec<Request>,
-    /// What is open now, to be shut when the server stops.
+    /// Open connections, to be shut down when the server stops.
     connections: HashMap<SocketAddr, TcpStream>,
-    /// Entity tags of files that did not change since.
+    /// Entity tags of unchanged files.
     tags: answer::Tags,
 }
 
@@ -102,34 +102,33 @@ impl Server {
         Ok(Self { address, shared, acceptor: Some(acceptor) })
     }
 
-    /// Where it is, without a slash at the end.
+    /// The URL without a trailing slash.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Which address it listens at.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Makes something go wrong at a path such as `/x/SHA256SUMS`. Several faults of one path take their
-    /// turns in the order they were given.
+    /// Adds a fault at a path such as `/x/SHA256SUMS`. Several faults of one path apply one after another.
     pub fn fault(&self, path: &str, fault: Fault, times: Times) {
         self.faults(path, &[fault], times);
     }
 
-    /// Makes several things go wrong at once.
+    /// Adds several faults that apply together.
     pub fn faults(&self, path: &str, faults: &[Fault], times: Times) {
         let turn = (faults.to_owned(), times);
         self.shared.state().faults.entry(path.to_owned()).or_default().push_back(turn);
     }
 
-    /// Forgets every fault.
+    /// Removes every fault.
     pub fn heal(&self) {
         self.shared.state().faults.clear();
     }
 
-    /// Every request so far, with how it was answered.
+    /// All requests so far, with their responses.
     pub fn requests(&self) -> Vec<Request> {
         self.shared.state().log.clone()
     }
@@ -139,10 +138,10 @@ impl Server {
         self.shared.state().log.clear();
     }
 
-    /// Serves until the process is ended from outside.
+    /// Serves until the process is killed.
     pub fn serve_forever(mut self) {
         if let Some(acceptor) = self.acceptor.take() {
-            // Its end would be a panic, which has been printed
+            // An error would be a panic, which has been printed already
             let _ = acceptor.join();
         }
     }
@@ -151,7 +150,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
-        // The acceptor sees the flag when anyone connects
+        // A connection wakes the acceptor, which then sees the flag
         let _ = TcpStream::connect(self.address);
         if let Some(acceptor) = self.acceptor.take() {
             let _ = acceptor.join();
@@ -168,7 +167,7 @@ impl Shared {
         self.stopping.load(Ordering::SeqCst)
     }
 
-    /// Takes the faults that have their turn.
+    /// Takes the current faults.
     fn next_faults(&self, path: &str) -> Vec<Fault> {
         let mut state = self.state();
         let Some(queue) = state.faults.get_mut(path) else { return Vec::new() };
@@ -186,7 +185,7 @@ impl Shared {
     }
 }
 
-/// Accepts until the server stops, then shuts every connection and waits for its thread.
+/// Accepts connections until the server stops, then shuts them down and waits for their threads.
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     let mut threads: Vec<JoinHandle<()>> = Vec::new();
     while let Ok((stream, peer)) = listener.accept() {
@@ -194,12 +193,12 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             break;
         }
         threads.retain(|thread| !thread.is_finished());
-        // A connection that cannot be registered could not be shut: it is closed at once
+        // An unregistered connection could not be shut down, so it is closed at once
         let Ok(handle) = stream.try_clone() else { continue };
         shared.state().connections.insert(peer, handle);
         let shared = Arc::clone(shared);
         threads.push(thread::spawn(move || {
-            // That the other side went away is no fault of this one
+            // The client may close the connection at any time
             let _ = converse(&stream, &shared);
             let _ = stream.shutdown(Shutdown::Both);
             shared.state().connections.remove(&peer);
@@ -213,7 +212,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-/// Answers one request after the other.
+/// Answers the requests of a connection one by one.
 fn converse(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream);
@@ -229,7 +228,7 @@ fn converse(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits, but not beyond the end of the server.
+/// Waits, but not longer than the server runs.
 fn wait(duration: Duration, shared: &Shared) {
     const STEP: Duration = Duration::from_millis(10);
     let mut left = duration;
@@ -247,7 +246,7 @@ mod tests {
 
     use super::*;
 
-    /// What comes back for several requests on one connection, the last of which closes it.
+    /// The responses to several requests on one connection, the last of which closes it.
     fn talk(server: &Server, requests: &str) -> String {
         let mut stream = TcpStream::connect(server.address()).unwrap();
         stream.write_all(requests.as_bytes()).unwrap();

@@ -1,4 +1,5 @@
-//! A directory with all that an image may hold, and the comparison of what was made of it.
+//! A directory with every kind of entry that an image may contain, and a comparison with an extracted or
+//! mounted image.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,31 +15,31 @@ use sysext_image::tree::{Device, Modes, Owner, Rules, Special, Specials};
 
 use crate::sample::{self, Random};
 
-/// The time of everything in the images.
+/// The time of all files in the images.
 pub const TIMESTAMP: i64 = 1_700_000_000;
 
-/// How many reads at random places of each large file are compared.
+/// Random reads that are compared in each large file.
 const RANDOM_READS: usize = 300;
 
-/// How many small files are in one directory: its names take more than one block.
+/// Small files in one directory: their names need more than one block.
 const SMALL_FILES: usize = 5000;
 
-/// What is neither a file nor a directory nor a link.
+/// Special files.
 pub const DEVICES: [&str; 4] = ["char", "char-far", "block", "fifo"];
 
-/// More names than that are in every specimen.
+/// The least number of names in a specimen.
 const FEWEST: usize = 500;
 
 /// The extended attributes that the images keep.
 const XATTRS: [&str; 3] = ["security.capability", "user.extension-release.strict", "user.long"];
 
-/// Everything as it is in the directory.
+/// Rules that preserve everything.
 pub fn rules() -> Rules {
     let xattrs = XATTRS.map(String::from).into();
     Rules { owner: Owner::Keep, modes: Modes::Keep, xattrs, specials: Specials::Keep }
 }
 
-/// Fills the directory, which must not be there yet. Needs root: owners and devices are among it.
+/// Fills the directory, which must not exist. Needs root for owners and devices.
 pub fn fill(root: &Path) -> Result<()> {
     fill_with(root, SMALL_FILES)
 }
@@ -57,7 +58,7 @@ pub fn fill_with(root: &Path, small_files: usize) -> Result<()> {
     for number in 0..small_files {
         fs::write(at(&format!("many/{number}-{}", "m".repeat(number % 40))), number.to_string())?;
     }
-    // Whole files, and the ends of files that are not equal as a whole.
+    // Equal files, and files of which only the ends are equal.
     for size in [40, 5000, 20_000, 700_000] {
         let (text, noise) = (random.text(size), random.bytes(size));
         for name in ["one", "other", "third"] {
@@ -111,12 +112,12 @@ pub fn fill_with(root: &Path, small_files: usize) -> Result<()> {
     for (path, mode) in [("edges/text-1", 0o400), ("edges/text-4096", 0o4755), ("sticky", 0o1777)] {
         fs::set_permissions(at(path), fs::Permissions::from_mode(mode))?;
     }
-    // Revision 2, effective, CAP_NET_RAW permitted. Changing the owner would remove it.
+    // Revision 2, effective, CAP_NET_RAW permitted. A change of the owner would remove it.
     let capability = [1, 0, 0, 2, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     set_xattr(&at("edges/text-65536"), "security.capability", &capability)?;
     set_xattr(&at("edges/text-0"), "user.extension-release.strict", b"0")?;
     set_xattr(&at("sticky"), "user.long", &random.bytes(3000))?;
-    // Attributes that several files have: in a small number, one alone, one beside others.
+    // Attributes of several files: few files, the only attribute, and in addition to others.
     let [often, seldom] = [random.bytes(200), random.bytes(40)];
     for number in 0..300 {
         set_xattr(&at(&format!("many/text-{number}")), "user.long", &often)?;
@@ -137,19 +138,19 @@ fn set_xattr(path: &Path, name: &str, value: &[u8]) -> Result<()> {
         .with_context(|| format!("cannot set {name} of {}", path.display()))
 }
 
-/// What a tool does not give back of an image, although the image has it.
+/// A property that a tool does not restore from an image, although the image contains it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// Names of one file become files.
+    /// Hard links become separate files.
     HardLinks,
-    /// The bits that run a program as another user or group.
+    /// Setuid and setgid bits.
     SetUser,
     /// An extended attribute of this name.
     Attribute(&'static str),
 }
 
-/// Takes from the directory what a tool is known to lose, so that all else can be compared. What the tool
-/// gives back all the same is a difference then.
+/// Removes from the directory what a tool is known to lose, so that everything else can be compared. If the
+/// tool does restore it, that is a difference.
 pub fn lose(root: &Path, losses: &[Loss]) -> Result<()> {
     let names = names_below(root)?;
     for loss in losses {
@@ -162,7 +163,7 @@ pub fn lose(root: &Path, losses: &[Loss]) -> Result<()> {
     Ok(())
 }
 
-/// Whether there was something to lose.
+/// Returns whether there was anything to remove.
 fn lose_one(path: &Path, loss: Loss) -> Result<bool> {
     let found = path.symlink_metadata()?;
     let lost = match loss {
@@ -200,12 +201,12 @@ pub fn mount_by_loop_device(filesystem: &str, image: &Path, at: &Path) -> Result
     Ok(())
 }
 
-/// Fails at the first difference, naming it.
+/// Fails at the first difference, with its path.
 pub fn compare(source: &Path, mounted: &Path) -> Result<()> {
     compare_with_reads(source, mounted, RANDOM_READS)
 }
 
-/// The same, with another number of reads at random places of each large file.
+/// The same, with another number of random reads.
 pub fn compare_with_reads(source: &Path, mounted: &Path, reads: usize) -> Result<()> {
     let names = names_below(source)?;
     ensure!(names == names_below(mounted)?, "not the same names");
@@ -214,7 +215,7 @@ pub fn compare_with_reads(source: &Path, mounted: &Path, reads: usize) -> Result
     for name in names.iter().map(PathBuf::as_path).chain([Path::new("")]) {
         let (ours, theirs) = (source.join(name).symlink_metadata()?, mounted.join(name).symlink_metadata()?);
         if let Some(known) = inodes.get(&ours.ino()) {
-            // All else that could differ was compared under its first name.
+            // The rest was compared under the first name.
             ensure!(*known == theirs.ino(), "{}: hard links of one file are two files", name.display());
             continue;
         }
@@ -233,7 +234,7 @@ fn compare_one(source: &Path, mounted: &Path, reads: usize) -> Result<()> {
     ensure!(xattrs(source)? == xattrs(mounted)?, "other extended attributes");
     ensure!(listed(mounted)?.is_none_or(|count| count == xattrs(source).map_or(0, |xattrs| xattrs.len())));
     if expected.is_dir() {
-        // The directory's filesystem may not count its links so.
+        // The file system of the directory may count links in another way.
         let mut links = 2;
         for entry in fs::read_dir(mounted)? {
             let entry = entry?;
@@ -255,7 +256,7 @@ fn compare_one(source: &Path, mounted: &Path, reads: usize) -> Result<()> {
         return Ok(());
     }
     let content = fs::read(source)?;
-    // First in disorder, while nothing is cached: readers decompress parts of clusters then.
+    // Random reads first, while nothing is cached: readers then decompress parts of clusters.
     if content.len() > 100_000 {
         read_at_random(&content, mounted, reads)?;
     }
@@ -276,10 +277,10 @@ fn read_at_random(content: &[u8], mounted: &Path, reads: usize) -> Result<()> {
     Ok(())
 }
 
-/// The attributes that images keep, of those a file has.
+/// The attributes of a file that images keep.
 pub fn xattrs(path: &Path) -> Result<BTreeMap<&'static str, Vec<u8>>> {
     let mut found = BTreeMap::new();
-    // Most files have none, and asking for each is slow where a machine is emulated.
+    // Most files have none, and one query for each is slow in an emulated machine.
     if listed(path)? == Some(0) {
         return Ok(found);
     }
@@ -297,7 +298,7 @@ pub fn xattrs(path: &Path) -> Result<BTreeMap<&'static str, Vec<u8>>> {
     Ok(found)
 }
 
-/// How many attributes a file lists; `None` where it cannot have any.
+/// The number of listed attributes; `None` if the file cannot have any.
 fn listed(path: &Path) -> Result<Option<usize>> {
     let mut names = [0; 4096];
     match rustix::fs::llistxattr(path, &mut names[..]) {

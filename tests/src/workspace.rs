@@ -1,4 +1,4 @@
-//! This checkout as cargo sees it: where it lies, its members, and all they depend on.
+//! The checkout as cargo sees it: its path, its members, and all dependencies.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -30,13 +30,13 @@ pub struct Package {
     pub licence: Option<String>,
     /// Its `Cargo.toml`.
     pub manifest: PathBuf,
-    /// Where it was taken from; a member comes from nowhere.
+    /// The registry; `None` for members.
     pub source: Option<String>,
-    /// The members it depends on, for whatever purpose.
+    /// The members on which it depends, including development dependencies.
     pub members: BTreeSet<String>,
 }
 
-/// Every package that a build of all members for that target uses, tests included.
+/// Every package that a build of all members for that target uses, including tests.
 pub fn packages(target: &str) -> Result<Vec<Package>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let arguments = ["metadata", "--format-version", "1", "--locked", "--filter-platform", target];

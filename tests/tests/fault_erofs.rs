@@ -18,11 +18,11 @@ const DISK: &str = "size=256k";
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
-    suite.isolated("fault_erofs_scratch_directory_is_full", &[], scratch_is_full);
-    suite.isolated("fault_erofs_output_is_full", &[], output_is_full);
-    suite.trial("fault_erofs_file_changes_while_it_is_read", &[], file_changes);
-    suite.trial("fault_erofs_name_is_too_long", &[], name_is_too_long);
-    suite.trial("fault_erofs_kernel_is_too_old", &[], kernel_is_too_old);
+    suite.isolated("fault_erofs_reports_full_scratch_directory", &[], scratch_is_full);
+    suite.isolated("fault_erofs_reports_full_output", &[], output_is_full);
+    suite.trial("fault_erofs_reports_file_that_changes_during_read", &[], file_changes);
+    suite.trial("fault_erofs_rejects_name_that_is_too_long", &[], name_is_too_long);
+    suite.trial("fault_erofs_rejects_codec_for_older_kernel", &[], kernel_is_too_old);
     suite.run()
 }
 

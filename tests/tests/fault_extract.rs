@@ -36,16 +36,16 @@ fn main() -> ExitCode {
     let erofs = ["none", "lz4hc", "zstd"].map(|codec| (Format::Erofs, codec));
     let squashfs = ["none", "gzip", "zstd"].map(|codec| (Format::Squashfs, codec));
     for (format, codec) in erofs.into_iter().chain(squashfs) {
-        let name = format!("fault_extract_{format}_{codec}_survives_thousands_of_damages");
+        let name = format!("fault_extract_{format}_{codec}_survives_thousands_of_mutations");
         suite.trial(&name, &[], move || mutations(format, codec));
     }
-    suite.trial("fault_extract_names_that_lead_elsewhere", &[], names);
-    suite.trial("fault_extract_directory_in_itself", &[], directory_loop);
-    suite.trial("fault_extract_file_that_claims_a_tebibyte", &[], tebibyte);
-    suite.trial("fault_extract_by_the_program", &[], by_the_program);
-    suite.trial("fault_extract_verity_that_covers_less_than_the_image", &[], covers_less);
-    suite.trial("fault_extract_image_that_ends_inside_a_sector", &[], half_a_sector);
-    suite.isolated("fault_extract_full_disk", &[Need::Root], full_disk);
+    suite.trial("fault_extract_rejects_names_that_escape", &[], names);
+    suite.trial("fault_extract_rejects_directory_within_itself", &[], directory_loop);
+    suite.trial("fault_extract_rejects_file_that_claims_a_tebibyte", &[], tebibyte);
+    suite.trial("fault_extract_of_damaged_image_fails_cleanly", &[], by_the_program);
+    suite.trial("fault_extract_rejects_verity_that_covers_less_than_the_image", &[], covers_less);
+    suite.trial("fault_extract_rejects_image_that_ends_within_a_sector", &[], half_a_sector);
+    suite.isolated("fault_extract_reports_full_disk", &[Need::Root], full_disk);
     suite.run()
 }
 

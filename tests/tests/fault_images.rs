@@ -19,16 +19,16 @@ use tests::sample::Random;
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
-    suite.trial("fault_images_codec_that_the_floor_has_not", &[], codec);
-    suite.trial("fault_images_tree_with_etc", &[], outside);
-    suite.trial("fault_images_socket", &[], socket);
-    suite.trial("fault_images_name_over_255_bytes", &[], long_name);
-    suite.trial("fault_images_archive_that_leads_elsewhere_or_is_damaged", &[], archive);
-    suite.isolated("fault_images_file_that_changes_while_it_is_read", &[], changing);
-    suite.trial("fault_images_names_are_checked_before_anything_is_read", &[], names_first);
-    suite.trial("fault_images_unreadable_file", &[Need::Root], unreadable);
-    suite.isolated("fault_images_full_disk", &[], full_disk);
-    suite.isolated("fault_images_full_scratch", &[], full_scratch);
+    suite.trial("fault_images_reject_codec_that_the_kernel_cannot_read", &[], codec);
+    suite.trial("fault_images_reject_tree_with_etc", &[], outside);
+    suite.trial("fault_images_reject_socket", &[], socket);
+    suite.trial("fault_images_reject_name_over_255_bytes", &[], long_name);
+    suite.trial("fault_images_reject_archive_that_is_damaged_or_escapes", &[], archive);
+    suite.isolated("fault_images_report_file_that_changes_during_read", &[], changing);
+    suite.trial("fault_images_check_names_before_reading_contents", &[], names_first);
+    suite.trial("fault_images_report_unreadable_file", &[Need::Root], unreadable);
+    suite.isolated("fault_images_report_full_disk", &[], full_disk);
+    suite.isolated("fault_images_report_full_scratch_directory", &[], full_scratch);
     suite.run()
 }
 

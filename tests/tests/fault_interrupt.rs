@@ -32,16 +32,17 @@ const SIGNALS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
 fn main() -> ExitCode {
     let mut suite = Suite::new();
     for format in ["erofs", "squashfs"] {
-        suite.trial(&format!("cli_progress_of_{format}_on_a_terminal"), &[], move || terminal(format));
+        suite
+            .trial(&format!("cli_progress_of_{format}_appears_on_a_terminal"), &[], move || terminal(format));
     }
     let archive = [Need::Tool("tar"), Need::Tool("xz")];
-    suite.trial("cli_progress_of_an_archive_on_a_terminal", &archive, read);
-    suite.trial("cli_progress_is_nothing_in_a_pipe", &[], pipe);
-    suite.isolated("fault_interrupt_error_below_a_bar", &[], error);
-    suite.trial("fault_interrupt_leaves_nothing", &[], stopped);
-    suite.trial("fault_interrupt_on_a_terminal", &[], stopped_on_a_terminal);
-    suite.trial("fault_interrupt_that_is_ignored", &[], ignored);
-    suite.trial("fault_interrupt_kill_is_cleaned_up_by_the_next", &[], killed);
+    suite.trial("cli_progress_of_an_archive_appears_on_a_terminal", &archive, read);
+    suite.trial("cli_progress_does_not_appear_in_a_pipe", &[], pipe);
+    suite.isolated("fault_interrupt_prints_error_below_the_bar", &[], error);
+    suite.trial("fault_interrupt_leaves_no_files", &[], stopped);
+    suite.trial("fault_interrupt_restores_the_terminal", &[], stopped_on_a_terminal);
+    suite.trial("fault_interrupt_is_ignored_if_the_parent_ignores_it", &[], ignored);
+    suite.trial("fault_interrupt_files_of_a_kill_are_removed_by_the_next_run", &[], killed);
     suite.run()
 }
 

@@ -10,9 +10,9 @@ use tests::programs::program;
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
-    suite.trial("fault_output_update_ends_unread", &[], update);
-    suite.trial("fault_output_answers_unread", &[], answers);
-    suite.trial("fault_output_bake_ends_unread", &[], bake);
+    suite.trial("fault_update_completes_with_closed_output", &[], update);
+    suite.trial("fault_queries_exit_with_1_and_closed_output", &[], answers);
+    suite.trial("fault_bake_completes_with_closed_output", &[], bake);
     suite.run()
 }
 

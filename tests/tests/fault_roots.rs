@@ -17,7 +17,7 @@ use site::Site;
 const STATE: &str = "var/lib/sysupdate/repositories/example/state.json";
 
 #[test]
-fn fault_trust_is_shown_and_an_older_catalog_needs_a_reset() -> Result<()> {
+fn fault_trust_show_prints_marks_and_older_catalog_needs_reset() -> Result<()> {
     let site = Site::open()?;
     let nothing = site.trust()?;
     assert_eq!(nothing["remembered"], json!({"state": "nothing"}));
@@ -49,7 +49,7 @@ fn fault_trust_is_shown_and_an_older_catalog_needs_a_reset() -> Result<()> {
 }
 
 #[test]
-fn fault_damaged_marks_stop_the_node_until_they_are_reset() -> Result<()> {
+fn fault_damaged_trust_marks_stop_updates_until_reset() -> Result<()> {
     let site = Site::open()?;
     site.update()?.succeeds()?;
     fs::write(site.node.below(STATE), "{\"version\": 1")?;
@@ -69,7 +69,7 @@ fn fault_damaged_marks_stop_the_node_until_they_are_reset() -> Result<()> {
 }
 
 #[test]
-fn fault_reset_takes_the_lock_and_names_no_path() -> Result<()> {
+fn fault_trust_reset_takes_the_lock_and_rejects_paths() -> Result<()> {
     let site = Site::open()?;
     site.update()?.succeeds()?;
     for name in ["../example", "", ".", "other", "example/"] {
@@ -85,7 +85,7 @@ fn fault_reset_takes_the_lock_and_names_no_path() -> Result<()> {
 }
 
 #[test]
-fn fault_other_keys_in_etc_start_afresh() -> Result<()> {
+fn fault_other_keys_in_etc_replace_recorded_trust() -> Result<()> {
     let site = Site::open()?;
     site.release("1.1")?;
     site.update()?.succeeds()?;
@@ -109,7 +109,7 @@ fn fault_other_keys_in_etc_start_afresh() -> Result<()> {
 }
 
 #[test]
-fn fault_a_node_that_slept_through_two_rotations_follows() -> Result<()> {
+fn fault_follows_two_rotations_at_once() -> Result<()> {
     let site = Site::open()?;
     site.update()?.succeeds()?;
     assert_eq!(site.marks()?, (1, 1));
@@ -136,7 +136,7 @@ fn fault_a_node_that_slept_through_two_rotations_follows() -> Result<()> {
 }
 
 #[test]
-fn fault_a_stolen_catalog_key_is_healed_by_a_new_root() -> Result<()> {
+fn fault_new_root_revokes_stolen_catalog_key() -> Result<()> {
     let site = Site::open()?;
     site.update()?.succeeds()?;
     let honest = site.served()?;
@@ -175,7 +175,7 @@ fn fault_a_stolen_catalog_key_is_healed_by_a_new_root() -> Result<()> {
 }
 
 #[test]
-fn fault_a_rotation_signed_by_the_new_keys_alone_is_refused() -> Result<()> {
+fn fault_rejects_rotation_signed_only_by_new_keys() -> Result<()> {
     let site = Site::open()?;
     site.update()?.succeeds()?;
     site.keys(&["new"])?;
@@ -207,7 +207,7 @@ fn fault_a_rotation_signed_by_the_new_keys_alone_is_refused() -> Result<()> {
 }
 
 #[test]
-fn fault_thresholds_of_roots_count_distinct_keys() -> Result<()> {
+fn fault_root_thresholds_count_distinct_keys() -> Result<()> {
     let site = Site::bare()?;
     site.keys(&["a", "b", "c", "online"])?;
     let three = ["--key", "a.pub", "--key", "b.pub", "--key", "c.pub", "--threshold", "2"];
@@ -250,7 +250,7 @@ fn fault_thresholds_of_roots_count_distinct_keys() -> Result<()> {
 }
 
 #[test]
-fn fault_a_key_twice_has_one_voice_whatever_its_identifier() -> Result<()> {
+fn fault_duplicate_key_counts_once_whatever_its_identifier() -> Result<()> {
     let site = Site::bare()?;
     site.keys(&["a", "online"])?;
     let key = site.read("a.pub")?.lines().nth(1).unwrap_or_default().to_owned();
@@ -272,7 +272,7 @@ fn fault_a_key_twice_has_one_voice_whatever_its_identifier() -> Result<()> {
 }
 
 #[test]
-fn fault_a_catalog_that_two_must_sign_needs_two() -> Result<()> {
+fn fault_catalog_with_threshold_two_needs_two_signatures() -> Result<()> {
     let site = Site::bare()?;
     site.keys(&["root", "a", "b"])?;
     let catalog = ["--catalog-key", "a.pub", "--catalog-key", "b.pub", "--catalog-threshold", "2"];
@@ -301,7 +301,7 @@ fn fault_a_catalog_that_two_must_sign_needs_two() -> Result<()> {
 }
 
 #[test]
-fn fault_two_holders_sign_a_catalog_one_after_the_other() -> Result<()> {
+fn fault_two_holders_sign_a_catalog_in_turn() -> Result<()> {
     let site = Site::bare()?;
     site.keys(&["root", "a", "b", "c"])?;
     let keys = ["--catalog-key", "a.pub", "--catalog-key", "b.pub", "--catalog-key", "c.pub"];
@@ -363,7 +363,7 @@ fn image(site: &Site) -> Result<String> {
 }
 
 #[test]
-fn fault_a_proposal_is_shown_before_it_is_signed() -> Result<()> {
+fn fault_root_sign_shows_the_proposal_first() -> Result<()> {
     let site = Site::open()?;
     site.propose("next.json", &["--expires-in", "100"])?;
     let before = site.read("next.json")?;
@@ -388,7 +388,7 @@ fn fault_a_proposal_is_shown_before_it_is_signed() -> Result<()> {
 }
 
 #[test]
-fn fault_no_secret_is_shown_and_none_is_stored_in_the_clear() -> Result<()> {
+fn fault_secrets_are_not_printed_and_not_stored_in_plain_text() -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
 
     let site = Site::bare()?;

@@ -40,7 +40,7 @@ fn main() -> ExitCode {
 type Trial = (&'static str, fn() -> Result<()>);
 
 const TRIALS: &[Trial] = &[
-    ("fault_cut_is_resumed_in_the_same_run", || {
+    ("fault_resumes_after_cut_in_same_run", || {
         let day = Day::new()?;
         day.server.fault(PATH, Fault::CutAfter(u64::from(SIZE) / 2), Times::Next(1));
         day.succeeds()?;
@@ -48,7 +48,7 @@ const TRIALS: &[Trial] = &[
         ensure!(day.statuses() == [200, 206], "{:?}", day.statuses());
         Ok(())
     }),
-    ("fault_cut_is_resumed_in_the_next_run", || {
+    ("fault_resumes_after_cut_in_next_run", || {
         let day = Day::new()?;
         day.server.fault(PATH, Fault::CutAfter(u64::from(SIZE) / 2), Times::Next(1));
         day.server.fault(PATH, Fault::Status(503), Times::Always);
@@ -61,14 +61,14 @@ const TRIALS: &[Trial] = &[
         ensure!(day.server.requests().last().and_then(|last| last.range_start()) == Some(kept.offset));
         Ok(())
     }),
-    ("fault_many_cuts_get_there", || {
+    ("fault_resumes_after_many_cuts", || {
         let day = Day::new()?;
         day.server.fault(PATH, Fault::CutAfter(u64::from(SIZE) / 3), Times::Always);
         day.succeeds()?;
         ensure!(day.sent() <= u64::from(SIZE) + 3 * SLACK, "{} bytes went over the wire", day.sent());
         Ok(())
     }),
-    ("fault_flipped_bit_is_not_kept", || {
+    ("fault_deletes_download_with_flipped_bit", || {
         let day = Day::new()?;
         day.server.fault(PATH, Fault::FlipByte(u64::from(SIZE) - 1), Times::Next(1));
         let error = day.fails()?;
@@ -76,7 +76,7 @@ const TRIALS: &[Trial] = &[
         day.is_empty()?;
         day.succeeds()
     }),
-    ("fault_flipped_bit_in_a_resumed_part_is_fetched_again", || {
+    ("fault_downloads_again_after_flipped_bit_in_resumed_part", || {
         let day = Day::new()?;
         day.server.fault(PATH, Fault::CutAfter(u64::from(SIZE) / 2), Times::Next(1));
         day.server.fault(PATH, Fault::FlipByte(u64::from(SIZE) - 1), Times::Next(1));
@@ -84,20 +84,20 @@ const TRIALS: &[Trial] = &[
         ensure!(day.statuses() == [200, 206, 200], "{:?}", day.statuses());
         Ok(())
     }),
-    ("fault_wrong_bytes_are_found_on_a_mirror", || {
+    ("fault_uses_mirror_after_wrong_bytes", || {
         let (day, mirror) = (Day::new()?, Day::new()?);
         day.server.fault(PATH, Fault::WrongBytes, Times::Always);
         day.download(&Claim { urls: vec![day.url(), mirror.url()], ..day.claim() })?;
         day.is_whole()
     }),
-    ("fault_busy_twice_then_fine", || {
+    ("fault_retries_a_busy_server", || {
         let day = Day::new()?;
         day.server.fault(PATH, Fault::Status(503), Times::Next(2));
         day.succeeds()?;
         ensure!(day.statuses() == [503, 503, 200], "{:?}", day.statuses());
         Ok(())
     }),
-    ("fault_busy_says_for_how_long", || {
+    ("fault_waits_as_long_as_retry_after_asks", || {
         let day = Day::new()?;
         day.server.fault(PATH, Fault::RetryAfter(429, 1), Times::Next(1));
         let start = Instant::now();
@@ -105,7 +105,7 @@ const TRIALS: &[Trial] = &[
         ensure!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
         Ok(())
     }),
-    ("fault_mirror_takes_over", || {
+    ("fault_uses_mirror_when_server_fails", || {
         let (day, mirror) = (Day::new()?, Day::new()?);
         day.server.fault(PATH, Fault::Status(500), Times::Always);
         day.download(&Claim { urls: vec![day.url(), mirror.url()], ..day.claim() })?;
@@ -113,7 +113,7 @@ const TRIALS: &[Trial] = &[
         ensure!(day.statuses() == [500] && mirror.statuses() == [200]);
         Ok(())
     }),
-    ("fault_mirror_of_the_same_bytes_goes_on", || {
+    ("fault_resumes_from_mirror_with_same_validator", || {
         let (day, mirror) = (Day::new()?, Day::new()?);
         day.server.fault(PATH, Fault::CutAfter(u64::from(SIZE) / 2), Times::Next(1));
         day.server.fault(PATH, Fault::Status(404), Times::Always);
@@ -122,21 +122,21 @@ const TRIALS: &[Trial] = &[
         ensure!(mirror.statuses() == [206], "{:?}", mirror.statuses());
         Ok(())
     }),
-    ("fault_missing_everywhere", || {
+    ("fault_reports_not_found_when_no_mirror_has_it", || {
         let (day, mirror) = (Day::new()?, Day::new()?);
         let urls = vec![format!("{}/none", day.server.url()), format!("{}/none", mirror.server.url())];
         let error = day.download(&Claim { urls: urls.clone(), ..day.claim() }).err().context("it came")?;
         ensure!(matches!(&error, AcquireError::NotFound { urls: there } if *there == urls), "{error:?}");
         day.is_empty()
     }),
-    ("fault_dead_server_is_given_up", || {
+    ("fault_gives_up_on_unreachable_server", || {
         let day = Day::new()?;
         let url = Day::new()?.url();
         let error = day.download(&Claim { urls: vec![url], ..day.claim() }).err().context("it came")?;
         ensure!(matches!(error, AcquireError::Fetch { attempts: 3, kept: None, .. }), "{error:?}");
         day.is_empty()
     }),
-    ("fault_endless_body_is_stopped", || {
+    ("fault_stops_an_endless_body", || {
         let day = Day::new()?;
         day.server.fault(PATH, Fault::EndlessBody, Times::Always);
         let error = day.fails()?;
@@ -146,7 +146,7 @@ const TRIALS: &[Trial] = &[
         );
         day.is_empty()
     }),
-    ("fault_larger_file_is_not_begun", || {
+    ("fault_rejects_a_larger_file_before_download", || {
         let day = Day::new()?;
         fs::write(day.root.path().join(NAME), vec![0; SIZE as usize + 1])?;
         let error = day.fails()?;
@@ -156,7 +156,7 @@ const TRIALS: &[Trial] = &[
         );
         day.is_empty()
     }),
-    ("fault_partial_of_another_version_is_thrown_away", || {
+    ("fault_deletes_partial_file_of_another_version", || {
         let day = Day::new()?;
         let older = vec![7; SIZE as usize];
         fs::write(day.root.path().join(NAME), &older)?;
@@ -174,7 +174,7 @@ const TRIALS: &[Trial] = &[
         ensure!(day.server.requests()[0].header("range").is_none());
         Ok(())
     }),
-    ("fault_file_replaced_between_attempts_starts_over", || {
+    ("fault_restarts_when_file_was_replaced_between_attempts", || {
         let day = Day::new()?;
         let mut longer = day.bytes.clone();
         longer.push(1);
@@ -193,9 +193,9 @@ const TRIALS: &[Trial] = &[
         ensure!(requests.len() == 1 && requests[0].range_start().is_some() && requests[0].status == 200);
         Ok(())
     }),
-    ("fault_weak_tag_starts_over", || starts_over(Fault::WeakEtag)),
-    ("fault_no_validator_starts_over", || starts_over(Fault::NoValidator)),
-    ("fault_range_not_given_starts_over", || {
+    ("fault_restarts_with_weak_entity_tag", || starts_over(Fault::WeakEtag)),
+    ("fault_restarts_without_validator", || starts_over(Fault::NoValidator)),
+    ("fault_restarts_when_range_is_ignored", || {
         let day = Day::new()?;
         day.server.fault(PATH, Fault::CutAfter(u64::from(SIZE) / 2), Times::Next(1));
         day.server.fault(PATH, Fault::NoRange, Times::Next(1));
@@ -203,7 +203,7 @@ const TRIALS: &[Trial] = &[
         ensure!(day.statuses() == [200, 200], "{:?}", day.statuses());
         Ok(())
     }),
-    ("fault_wrong_range_starts_over", || {
+    ("fault_restarts_after_wrong_range", || {
         let day = Day::new()?;
         day.server.fault(PATH, Fault::CutAfter(u64::from(SIZE) / 2), Times::Next(1));
         day.server.fault(PATH, Fault::WrongContentRange, Times::Next(1));
@@ -211,7 +211,7 @@ const TRIALS: &[Trial] = &[
         ensure!(day.statuses() == [200, 206, 200], "{:?}", day.statuses());
         Ok(())
     }),
-    ("fault_stalled_server_is_asked_again", || {
+    ("fault_retries_a_stalled_server", || {
         let day = Day::new()?;
         day.server.fault(PATH, Fault::Stall(Duration::from_secs(30)), Times::Next(1));
         let start = Instant::now();
@@ -219,13 +219,13 @@ const TRIALS: &[Trial] = &[
         ensure!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
         Ok(())
     }),
-    ("fault_slow_server_is_waited_for", || {
+    ("fault_waits_for_a_slow_server", || {
         let day = Day::new()?;
         // Two seconds in all, which is longer than any single silence may last
         day.server.fault(PATH, Fault::Slow(u64::from(SIZE) / 2), Times::Always);
         day.succeeds()
     }),
-    ("fault_redirect_to_a_mirror", || {
+    ("fault_follows_redirect_to_mirror", || {
         let (day, mirror) = (Day::new()?, Day::new()?);
         day.server.fault(PATH, Fault::Redirect(mirror.url()), Times::Always);
         mirror.server.fault(PATH, Fault::CutAfter(u64::from(SIZE) / 2), Times::Next(1));
@@ -233,14 +233,14 @@ const TRIALS: &[Trial] = &[
         ensure!(day.statuses() == [302, 302] && mirror.statuses() == [200, 206]);
         Ok(())
     }),
-    ("fault_circle_of_redirects_ends", || {
+    ("fault_stops_a_redirect_loop", || {
         let day = Day::new()?;
         day.server.fault(PATH, Fault::Redirect(PATH.to_owned()), Times::Always);
         let error = format!("{:#}", anyhow::Error::from(day.fails()?));
         ensure!(error.ends_with("redirected more than 10 times"), "{error}");
         day.is_empty()
     }),
-    ("fault_file_url_works_like_a_server", || {
+    ("fault_file_url_works_like_http", || {
         let day = Day::new()?;
         let url = format!("file://{}", day.root.path().join(NAME).display());
         day.download(&Claim { urls: vec![url.clone()], ..day.claim() })?;
@@ -251,7 +251,7 @@ const TRIALS: &[Trial] = &[
         ensure!(matches!(error, AcquireError::Digest { .. }), "{error:?}");
         day.is_empty()
     }),
-    ("fault_manifest_is_capped_and_asked_for_once", || {
+    ("fault_limits_manifest_size_and_fetches_it_once", || {
         let day = Day::new()?;
         fs::write(day.root.path().join("SHA256SUMS"), "a list\n")?;
         let urls = [format!("{}/SHA256SUMS", day.server.url())];
@@ -269,7 +269,7 @@ const TRIALS: &[Trial] = &[
         ensure!(matches!(error, AcquireError::TooLarge { .. }), "{error:?}");
         Ok(())
     }),
-    ("fault_server_leaves_nothing_behind", || {
+    ("fault_test_server_stops_all_threads_and_connections", || {
         let day = Day::new()?;
         day.server.fault(PATH, Fault::Stall(Duration::from_secs(600)), Times::Always);
         let (idle, stalled) = (connect(&day.server)?, connect(&day.server)?);

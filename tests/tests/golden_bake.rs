@@ -94,9 +94,9 @@ const GOLDEN: [Way; 7] = [
 fn main() -> ExitCode {
     let mut suite = Suite::new();
     let tar = Need::Tool("tar");
-    suite.trial("golden_bake_here_and_elsewhere", &[tar], || elsewhere(None));
-    suite.trial("golden_bake_as_another_user", &[Need::Root, tar], || elsewhere(Some(NOBODY)));
-    suite.trial("golden_bake_digests", &[tar], digests);
+    suite.trial("golden_bake_is_independent_of_place_and_environment", &[tar], || elsewhere(None));
+    suite.trial("golden_bake_is_independent_of_the_user", &[Need::Root, tar], || elsewhere(Some(NOBODY)));
+    suite.trial("golden_bake_has_the_stored_digests", &[tar], digests);
     suite.run()
 }
 

@@ -100,11 +100,11 @@ root-x86-64-verity-sig 41092b05-9fc8-4523-994f-2def0408b176 2631990c-4b16-45e6-9
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
-    suite.trial("golden_ddi_image_is_the_same_to_the_byte", &[], images);
-    suite.trial("golden_ddi_image_is_the_same_with_any_number_of_threads", &[], threads);
-    suite.trial("golden_ddi_partitions_are_the_same", &[], partitions);
-    suite.trial("golden_ddi_dump_is_that_of_the_filesystem", &[], dumps);
-    suite.trial("golden_verity_tree_is_the_same_to_the_byte", &[], tree);
+    suite.trial("golden_ddi_image_has_the_stored_bytes", &[], images);
+    suite.trial("golden_ddi_image_is_independent_of_thread_count", &[], threads);
+    suite.trial("golden_ddi_partitions_match_the_stored_text", &[], partitions);
+    suite.trial("golden_ddi_dump_equals_that_of_the_filesystem", &[], dumps);
+    suite.trial("golden_verity_tree_has_the_stored_bytes", &[], tree);
     suite.run()
 }
 

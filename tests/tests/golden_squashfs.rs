@@ -152,10 +152,10 @@ const IMAGES: [(&str, u32, &str, u64, &str); 18] = [
 
 fn main() -> ExitCode {
     let mut suite = Suite::new();
-    suite.trial("golden_squashfs_image_is_the_same_to_the_byte", &[], images);
-    suite.trial("golden_squashfs_image_is_the_same_with_any_number_of_threads", &[], threads);
-    suite.trial("golden_squashfs_dump_is_the_same", &[], dumps);
-    suite.trial("golden_squashfs_timestamp_changes_times_and_nothing_else", &[], timestamp);
+    suite.trial("golden_squashfs_image_has_the_stored_bytes", &[], images);
+    suite.trial("golden_squashfs_image_is_independent_of_thread_count", &[], threads);
+    suite.trial("golden_squashfs_dump_matches_the_stored_text", &[], dumps);
+    suite.trial("golden_squashfs_timestamp_changes_only_times", &[], timestamp);
     suite.run()
 }
 

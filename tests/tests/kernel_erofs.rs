@@ -49,20 +49,20 @@ fn main() -> ExitCode {
     let mut suite = Suite::new();
     for (setting, (major, minor)) in SETTINGS {
         let needs = [EROFS, Need::Kernel(major, minor), Need::Tool("mount")];
-        let name = format!("kernel_erofs_{setting}_by_loop_device_is_the_directory");
+        let name = format!("kernel_erofs_{setting}_by_loop_device_equals_the_directory");
         suite.isolated(&name, &needs, move || {
             is_the_directory(setting, |image, at| mount_by_loop_device("erofs", image, at))
         });
         // Mounting a file without a loop device came with 6.12.
         let needs = [EROFS, Need::Kernel(6, 12)];
-        let name = format!("kernel_erofs_{setting}_by_file_is_the_directory");
+        let name = format!("kernel_erofs_{setting}_by_file_equals_the_directory");
         suite.isolated(&name, &needs, move || is_the_directory(setting, mount_by_file));
-        let name = format!("kernel_erofs_{setting}_reader_agrees_with_the_directory");
+        let name = format!("kernel_erofs_{setting}_reader_equals_the_directory");
         suite.isolated(&name, &[], move || reader_agrees(setting));
         let name = format!("peer_fsck_erofs_extracts_{setting}");
         suite.isolated(&name, &[Need::Peer(Peer::Sid)], move || extracts(setting));
     }
-    suite.isolated("kernel_erofs_damage_is_noticed_by_this_test", &[EROFS, Need::Tool("mount")], damage);
+    suite.isolated("kernel_erofs_comparison_detects_damage", &[EROFS, Need::Tool("mount")], damage);
     // Debian 12's knows neither zstd nor fragments.
     for setting in ["none", "lz4", "lz4hc"] {
         let name = format!("peer_fsck_erofs_of_the_host_extracts_{setting}");

@@ -74,13 +74,13 @@ fn main() -> ExitCode {
     for (codec, (major, minor), block) in CODECS {
         let words = format!("{}_{}k", codec.replace(':', "_"), block >> 10);
         let needs = [SQUASHFS, Need::Kernel(major, minor), Need::Tool("mount")];
-        suite.isolated(&format!("kernel_squashfs_{words}_is_the_directory"), &needs, move || {
+        suite.isolated(&format!("kernel_squashfs_{words}_equals_the_directory"), &needs, move || {
             let bench = Bench::new(codec, block)?;
             mount_by_loop_device("squashfs", &bench.image, &bench.mounted)?;
             specimen::compare(&bench.source, &bench.mounted)
         });
         suite.isolated(
-            &format!("peer_unsquashfs_{words}_is_the_directory"),
+            &format!("peer_unsquashfs_{words}_equals_the_directory"),
             &[Need::Tool("unsquashfs")],
             move || {
                 let bench = Bench::new(codec, block)?;
@@ -91,7 +91,7 @@ fn main() -> ExitCode {
             },
         );
         suite.isolated(
-            &format!("peer_libsquashfs_{words}_is_the_directory"),
+            &format!("peer_libsquashfs_{words}_equals_the_directory"),
             &[Need::Libsquashfs],
             move || {
                 let bench = Bench::new(codec, block)?;
@@ -103,12 +103,12 @@ fn main() -> ExitCode {
     }
     let needs = [SQUASHFS, Need::Tool("mount")];
     suite.isolated(
-        "kernel_squashfs_with_other_blocks_is_the_directory",
+        "kernel_squashfs_with_other_block_sizes_equals_the_directory",
         &[SQUASHFS, Need::Tool("mount"), Need::Tool("unsquashfs")],
         other_blocks,
     );
     suite.isolated(
-        "peer_libsquashfs_image_is_read_as_the_kernel_reads_it",
+        "peer_libsquashfs_image_reads_like_in_the_kernel",
         &[SQUASHFS, Need::Tool("mount"), Need::Libsquashfs],
         || {
             let bench = Bench::by_libsquashfs()?;
@@ -116,10 +116,10 @@ fn main() -> ExitCode {
             reader_agrees(&bench.mounted, &bench.image)
         },
     );
-    suite.isolated("kernel_squashfs_damage_is_noticed_by_this_test", &needs, damage);
-    suite.isolated("kernel_squashfs_finds_every_name_of_a_large_directory", &needs, large_directory);
+    suite.isolated("kernel_squashfs_comparison_detects_damage", &needs, damage);
+    suite.isolated("kernel_squashfs_finds_all_names_in_a_large_directory", &needs, large_directory);
     suite.trial("peer_unsquashfs_agrees_on_the_superblock", &[Need::Tool("unsquashfs")], superblock);
-    suite.isolated("kernel_squashfs_reader_agrees_with_the_directory", &[], || {
+    suite.isolated("kernel_squashfs_reader_equals_the_directory", &[], || {
         for (codec, _, block) in CODECS {
             let bench = Bench::new(codec, block)?;
             reader_agrees(&bench.source, &bench.image).context(codec)?;
@@ -127,13 +127,13 @@ fn main() -> ExitCode {
         Ok(())
     });
     for (name, arguments) in FOREIGN {
-        let name = format!("peer_mksquashfs_{name}_is_read_as_the_directory");
+        let name = format!("peer_mksquashfs_{name}_equals_the_directory");
         suite.isolated(&name, &[Need::Tool("mksquashfs")], move || {
             let bench = Bench::foreign(arguments)?;
             reader_agrees(&bench.source, &bench.image)
         });
     }
-    suite.isolated("peer_mksquashfs_lzo_is_refused_by_name", &[Need::Tool("mksquashfs")], || {
+    suite.isolated("peer_mksquashfs_lzo_is_rejected_by_name", &[Need::Tool("mksquashfs")], || {
         let bench = Bench::foreign(&["-comp", "lzo"])?;
         let error = Reader::open(File::open(&bench.image)?).err().context("it was opened")?;
         let text = format!("{:#}", anyhow::Error::from(error));

@@ -37,12 +37,12 @@ const MADE: [(&str, &str, &str); 15] = [
 fn main() -> ExitCode {
     let mut suite = Suite::new();
     for (name, tool, script) in MADE {
-        let name = format!("peer_archive_of_{name}");
+        let name = format!("peer_archive_of_{name}_is_readable");
         suite.trial(&name, &[Need::Tool("tar"), Need::Tool(tool)], move || same(script));
     }
     for (tool, script) in [("gzip", "gzip -c a.tar"), ("xz", "xz -T2 -c a.tar"), ("zstd", "zstd -q -c a.tar")]
     {
-        let name = format!("peer_archive_of_{tool}_cut_off_anywhere");
+        let name = format!("peer_archive_of_{tool}_truncated_anywhere_is_rejected");
         suite.trial(&name, &[Need::Tool("tar"), Need::Tool(tool)], move || cut(tool, script));
     }
     for (tool, script) in [
@@ -51,11 +51,15 @@ fn main() -> ExitCode {
         ("lzip", "lzip -c a.tar"),
         ("zip", "zip -q - a.tar"),
     ] {
-        let name = format!("peer_archive_of_{tool}_is_refused_by_name");
+        let name = format!("peer_archive_of_{tool}_is_rejected_by_name");
         suite.trial(&name, &[Need::Tool("tar"), Need::Tool(tool)], move || foreign(tool, script));
     }
-    suite.trial("peer_archive_that_asks_for_much_memory", &[Need::Tool("tar"), Need::Tool("xz")], memory);
-    suite.trial("peer_archive_through_a_pipe_lets_tar_end", &[Need::Tool("tar")], pipe);
+    suite.trial(
+        "peer_archive_that_needs_too_much_memory_is_rejected",
+        &[Need::Tool("tar"), Need::Tool("xz")],
+        memory,
+    );
+    suite.trial("peer_archive_through_a_pipe_lets_tar_exit", &[Need::Tool("tar")], pipe);
     suite.run()
 }
 

@@ -35,10 +35,10 @@ const VALUES: [(&str, &str); 11] = [
 fn main() -> ExitCode {
     let mut suite = Suite::new();
     for peer in Peer::ALL {
-        let name = format!("peer_systemd_{}_has_the_verbs_and_options_of_the_page", peer.systemd());
+        let name = format!("peer_systemd_{}_has_the_documented_verbs_and_options", peer.systemd());
         suite.isolated(&name, &[Need::Peer(peer)], move || is_on_the_page(peer));
     }
-    suite.trial("cli_verbs_and_options_are_taken_or_refused_as_the_page_says", &[], is_as_the_page_says);
+    suite.trial("cli_verbs_and_options_are_supported_as_documented", &[], is_as_the_page_says);
     suite.run()
 }
 

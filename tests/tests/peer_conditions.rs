@@ -24,9 +24,9 @@ const MACHINES: u64 = 24;
 fn main() -> ExitCode {
     let sid = [Need::Peer(Peer::Sid)];
     let mut suite = Suite::new();
-    suite.isolated("peer_conditions_pick_the_same_fraction", &sid, fractions);
-    suite.isolated("peer_conditions_hold_alike_on_this_host", &sid, subjects);
-    suite.isolated("peer_patterns_match_at_any_depth_alike", &sid, depths);
+    suite.isolated("peer_conditions_select_the_same_fraction", &sid, fractions);
+    suite.isolated("peer_conditions_have_the_same_result_on_this_host", &sid, subjects);
+    suite.isolated("peer_patterns_match_the_same_files_at_any_depth", &sid, depths);
     suite.run()
 }
 

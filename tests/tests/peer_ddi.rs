@@ -31,21 +31,25 @@ const SEED_TEXT: &str = "30313233343536373839616263646566";
 fn main() -> ExitCode {
     let openssl = [Need::Tool("openssl")];
     let mut suite = Suite::new();
-    suite.trial("peer_openssl_accepts_what_we_sign", &openssl, accepted);
-    suite.trial("peer_openssl_signatures_are_judged_as_openssl_does", &openssl, judged);
-    suite.trial("peer_openssl_keys_are_read_in_every_form", &openssl, keys);
-    suite.trial("peer_openssl_keys_sign_what_bakery_bakes", &openssl, baked);
-    suite.trial("peer_sgdisk_finds_no_problem", &[Need::Tool("sgdisk"), openssl[0]], partitioned);
+    suite.trial("peer_openssl_accepts_our_signatures", &openssl, accepted);
+    suite.trial("peer_openssl_signatures_get_the_same_verdict_from_us", &openssl, judged);
+    suite.trial("peer_openssl_keys_are_readable_in_every_format", &openssl, keys);
+    suite.trial("peer_openssl_keys_sign_images_of_bakery", &openssl, baked);
+    suite.trial(
+        "peer_sgdisk_finds_no_problem_in_our_images",
+        &[Need::Tool("sgdisk"), openssl[0]],
+        partitioned,
+    );
     for peer in Peer::ALL {
         let needs = [Need::Peer(peer), openssl[0], Need::Filesystem("erofs")];
         let name = format!("peer_systemd_{}_dissects_our_images", peer.systemd());
         suite.isolated(&name, &needs, move || dissected(peer));
-        let name = format!("peer_systemd_{}_finds_our_sidecars", peer.systemd());
+        let name = format!("peer_systemd_{}_finds_our_verity_files", peer.systemd());
         suite.isolated(&name, &needs, move || beside(peer));
     }
     let repart = [Need::Peer(Peer::Sid), openssl[0]];
-    suite.isolated("peer_systemd_repart_makes_the_same_image", &repart, repartitioned);
-    suite.isolated("peer_systemd_repart_images_are_read", &repart, read_back);
+    suite.isolated("peer_systemd_repart_creates_the_same_image", &repart, repartitioned);
+    suite.isolated("peer_systemd_repart_images_are_readable", &repart, read_back);
     suite.run()
 }
 

@@ -27,13 +27,13 @@ fn main() -> ExitCode {
 type Trial = (&'static str, fn() -> Result<()>);
 
 const TRIALS: &[Trial] = &[
-    ("peer_systemd_262_shows_features_as_we_do", shows),
-    ("peer_systemd_262_switches_features_as_we_do", switches),
-    ("peer_systemd_262_switches_components_as_we_do", switches_components),
-    ("peer_systemd_262_refuses_what_we_refuse", refuses),
-    ("peer_systemd_262_shows_disabled_components_as_we_do", disabled),
-    ("peer_systemd_262_and_ours_remove_each_others_files", overlapping),
-    ("peer_systemd_262_and_ours_link_from_a_linked_directory", linked_directory),
+    ("peer_systemd_262_prints_the_same_features", shows),
+    ("peer_systemd_262_enables_features_in_the_same_way", switches),
+    ("peer_systemd_262_enables_components_in_the_same_way", switches_components),
+    ("peer_systemd_262_rejects_what_we_reject", refuses),
+    ("peer_systemd_262_prints_the_same_disabled_components", disabled),
+    ("peer_systemd_262_removes_our_files_and_we_remove_its_files", overlapping),
+    ("peer_systemd_262_differs_for_links_in_a_linked_directory", linked_directory),
 ];
 
 /// What is defined: everything lies below `/run`, so that what is in `/etc` was written by a program.

@@ -28,11 +28,11 @@ fn main() -> ExitCode {
     let peer = [Need::Peer(Peer::Trixie)];
     let node = [Need::Tool("gpg"), peer[0], Need::Filesystem("erofs"), Need::Filesystem("overlay")];
     let mut suite = Suite::new();
-    suite.trial("peer_gpg_signatures_are_judged_as_gpg_does", &gpg, judged);
-    suite.trial("peer_gpg_keyrings_are_read_in_every_form", &gpg, keyrings);
-    suite.trial("peer_gpg_accepts_what_we_sign", &gpg, accepted);
-    suite.trial("peer_systemd_keyring_of_a_distribution_is_read", &peer, distribution);
-    suite.isolated("peer_systemd_sysupdate_verifies_what_we_sign", &node, stock);
+    suite.trial("peer_gpg_signatures_get_the_same_verdict_from_us", &gpg, judged);
+    suite.trial("peer_gpg_keyrings_are_readable_in_every_format", &gpg, keyrings);
+    suite.trial("peer_gpg_accepts_our_signatures", &gpg, accepted);
+    suite.trial("peer_systemd_keyring_of_a_distribution_is_readable", &peer, distribution);
+    suite.isolated("peer_systemd_sysupdate_accepts_our_signatures", &node, stock);
     suite.run()
 }
 

@@ -29,12 +29,12 @@ fn main() -> ExitCode {
         add("sysupdate_installs_what_we_publish", |site| installs(site, "transfer"));
         add("sysupdate_reads_the_conf_twin", |site| installs(site, "conf"));
         match peer {
-            Peer::Trixie => add("sysupdate_passes_over_a_pre_release", passes_over),
-            Peer::Sid => add("sysupdate_takes_a_pre_release", |site| sees_pre_release(site, "2~rc.1")),
+            Peer::Trixie => add("sysupdate_skips_a_pre_release", passes_over),
+            Peer::Sid => add("sysupdate_installs_a_pre_release", |site| sees_pre_release(site, "2~rc.1")),
         }
         add("sysext_merges_what_we_publish", merges);
-        add("sysext_and_ours_go_on_from_each_others_merge", takes_turns);
-        add("sysupdate_and_ours_go_on_from_each_others_files", updates_in_turns);
+        add("sysext_and_sysupdate_continue_from_each_others_merge", takes_turns);
+        add("sysupdate_and_ours_continue_from_each_others_files", updates_in_turns);
     }
     suite.run()
 }

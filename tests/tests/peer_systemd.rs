@@ -27,11 +27,11 @@ fn main() -> ExitCode {
             let name = format!("peer_systemd_{}_{what}", peer.systemd());
             suite.isolated(&name, &[&[Need::Peer(peer)], needs].concat(), move || body(peer));
         };
-        add("is_what_runs", &[], is_what_runs);
+        add("is_the_running_version", &[], is_what_runs);
         add("sysupdate_installs_over_http", &[], installs);
-        add("sysupdate_refuses_a_flipped_byte", &[], refuses_flipped);
-        add("sees_versions_with_these_characters", &[], alphabet);
-        add("shares_a_root_with_our_programs", &[], ours_run_beside);
+        add("sysupdate_rejects_a_flipped_byte", &[], refuses_flipped);
+        add("accepts_versions_with_these_characters", &[], alphabet);
+        add("works_on_a_root_with_our_programs", &[], ours_run_beside);
         add("sysext_merges_erofs", &images, merges);
     }
     suite.run()

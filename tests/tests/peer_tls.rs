@@ -26,12 +26,12 @@ fn main() -> ExitCode {
     }
     let mut suite = Suite::new();
     let openssl = [Need::Tool("openssl")];
-    suite.trial("peer_openssl_with_a_trusted_certificate", &openssl, || {
+    suite.trial("peer_openssl_server_with_trusted_certificate_is_accepted", &openssl, || {
         let seen = Tls::new()?.seen_with("ca.pem")?;
         ensure!(seen == "came: hello", "{seen}");
         Ok(())
     });
-    suite.trial("peer_openssl_with_an_unknown_certificate", &openssl, || {
+    suite.trial("peer_openssl_server_with_unknown_certificate_is_rejected", &openssl, || {
         let seen = Tls::new()?.seen_with("stranger.pem")?;
         ensure!(seen.starts_with("Permanent") && seen.contains("UnknownIssuer"), "{seen}");
         ensure!(
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         );
         Ok(())
     });
-    suite.trial("peer_openssl_on_a_system_without_certificates", &openssl, || {
+    suite.trial("peer_openssl_server_is_rejected_without_certificate_store", &openssl, || {
         let tls = Tls::new()?;
         let seen = tls.seen_with("missing.pem")?;
         ensure!(seen.starts_with("Permanent") && seen.contains("cannot prepare for https: "), "{seen}");

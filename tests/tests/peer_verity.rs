@@ -25,10 +25,10 @@ const SALT_OF_32: &str = "00112233445566778899aabbccddeeff00112233445566778899aa
 fn main() -> ExitCode {
     let tool = [Need::Tool("veritysetup")];
     let mut suite = Suite::new();
-    suite.trial("peer_veritysetup_makes_the_same_tree", &tool, same_tree);
-    suite.trial("peer_veritysetup_makes_the_same_tree_behind_the_image", &tool, same_image);
-    suite.trial("peer_veritysetup_trees_with_other_blocks_are_read", &tool, other_blocks);
-    suite.trial("peer_veritysetup_refuses_what_we_refuse", &tool, refused);
+    suite.trial("peer_veritysetup_creates_the_same_tree", &tool, same_tree);
+    suite.trial("peer_veritysetup_creates_the_same_tree_after_the_image", &tool, same_image);
+    suite.trial("peer_veritysetup_trees_with_other_block_sizes_are_readable", &tool, other_blocks);
+    suite.trial("peer_veritysetup_rejects_what_we_reject", &tool, refused);
     suite.run()
 }
 

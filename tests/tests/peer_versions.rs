@@ -28,8 +28,8 @@ const ALPHABET: [&str; 22] = [
 fn main() -> ExitCode {
     let trixie = [Need::Peer(Peer::Trixie)];
     let mut suite = Suite::new();
-    suite.isolated("peer_versions_are_ordered_as_systemd_analyze_orders_them", &trixie, ordered_alike);
-    suite.isolated("peer_compare_versions_answers_as_systemd_analyze_does", &trixie, answers_alike);
+    suite.isolated("peer_versions_sort_as_in_systemd_analyze", &trixie, ordered_alike);
+    suite.isolated("peer_compare_versions_prints_the_same_as_systemd_analyze", &trixie, answers_alike);
     suite.run()
 }
 

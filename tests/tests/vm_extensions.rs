@@ -37,7 +37,7 @@ const RELEASE: Duration = Duration::from_secs(30);
 fn main() -> ExitCode {
     let mut suite = Suite::new();
     for machine in Machine::ALL {
-        let name = format!("vm_extensions_are_merged_by_systemd_{}_and_by_us", machine.systemd());
+        let name = format!("vm_extensions_are_merged_by_systemd_{}_and_sysupdate", machine.systemd());
         suite.booted(&name, machine, &[Need::Tool("openssl")], prepare, move |directory| {
             let system = System { machine, directory };
             run("modprobe", &["-a", "loop", "dm_mod", "dm_verity", "overlay", "erofs", "squashfs"])?;

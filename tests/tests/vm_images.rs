@@ -40,7 +40,7 @@ struct Row {
 fn main() -> ExitCode {
     let mut suite = Suite::new();
     for machine in Machine::ALL {
-        let name = format!("vm_images_are_read_by_the_kernel_of_{machine}_down_to_their_floors");
+        let name = format!("vm_images_are_readable_by_the_kernel_of_{machine}");
         suite.booted(&name, machine, &[], bake, move |directory| read(machine, directory));
     }
     suite.run()

@@ -1,16 +1,16 @@
-//! The rules of the house that the compiler does not hold: which member may know which, where
-//! versions and lints are written, and what may come in from outside (`deny.toml`).
+//! Rules that the compiler does not check: which member may depend on which, where versions and lints are
+//! written, and which crates of others are allowed (`deny.toml`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use tests::licences;
 use tests::workspace::{self, Package};
 
-/// Which members each member depends on. Nothing depends on `bakery`, and only `tests` on `sysupdate`.
-const ARROWS: [(&str, &[&str]); 5] = [
+/// The members that each member depends on. Nothing depends on `bakery`, and only `tests` on `sysupdate`.
+const MEMBER_DEPENDENCIES: [(&str, &[&str]); 5] = [
     ("bakery", &["sysext-image", "sysext-manifests"]),
     ("sysext-image", &[]),
     ("sysext-manifests", &[]),
@@ -18,15 +18,15 @@ const ARROWS: [(&str, &[&str]); 5] = [
     ("tests", &["sysext-image", "sysext-manifests", "sysupdate"]),
 ];
 
-/// The one module, with what is below it, that may make system calls itself.
+/// The only module, with its submodules, that may make system calls itself.
 const UNSAFE_MAY_BE_IN: &str = "sysupdate/src/host/sys";
 
 #[test]
-fn arrows_between_members() -> Result<()> {
+fn members_depend_only_on_allowed_members() -> Result<()> {
     let seen: BTreeMap<_, _> = members()?.into_iter().map(|member| (member.name, member.members)).collect();
-    let drawn =
-        ARROWS.map(|(name, to)| (name.to_owned(), to.iter().map(|name| (*name).to_owned()).collect()));
-    assert_eq!(seen, BTreeMap::from(drawn));
+    let allowed = MEMBER_DEPENDENCIES
+        .map(|(name, to)| (name.to_owned(), to.iter().map(|name| (*name).to_owned()).collect()));
+    assert_eq!(seen, BTreeMap::from(allowed));
     Ok(())
 }
 
@@ -41,7 +41,7 @@ fn members_inherit_the_lints() -> Result<()> {
 }
 
 #[test]
-fn versions_stand_in_the_workspace() -> Result<()> {
+fn members_inherit_the_versions() -> Result<()> {
     for member in members()? {
         let manifest = workspace::read_toml(&member.manifest)?;
         for (name, dependency) in dependencies(&manifest) {
@@ -88,7 +88,7 @@ fn banned_crates_are_absent() -> Result<()> {
 }
 
 #[test]
-fn second_versions_have_a_reason() -> Result<()> {
+fn duplicate_versions_have_a_reason() -> Result<()> {
     let policy = policy()?;
     let skipped = reasons(&policy, "skip")?;
     let mut versions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -100,16 +100,16 @@ fn second_versions_have_a_reason() -> Result<()> {
         let others = versions.get_mut(name).with_context(|| format!("{name} is not used"))?;
         ensure!(
             others.len() > 1 && others.remove(version),
-            "{spec} is not a second version, take it off the list"
+            "{spec} is not a duplicate version, remove it from the list"
         );
     }
     versions.retain(|_, versions| versions.len() > 1);
-    assert_eq!(versions, BTreeMap::new(), "use one version, or write down why not");
+    assert_eq!(versions, BTreeMap::new(), "use one version, or add a reason to deny.toml");
     Ok(())
 }
 
-/// The lint denies `unsafe` wherever nothing lifts it, and every member inherits the lint: so it is
-/// enough to look where the lint is named.
+/// The lint denies `unsafe` unless an attribute allows it, and every member inherits the lint. So it is enough to
+/// check where the lint is named.
 #[test]
 fn unsafe_stays_in_one_module() -> Result<()> {
     let lint = concat!("unsafe", "_code");
@@ -133,11 +133,41 @@ fn unsafe_stays_in_one_module() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn readme_lists_where_its_crates_are_used() -> Result<()> {
+    let readme = fs::read_to_string(workspace::root().join("README.md"))?;
+    let section = readme.split("\n## Crates\n").nth(1).context("no section about crates")?;
+    let rows = section.lines().skip_while(|line| !line.starts_with("|---")).skip(1);
+    let mut listed = BTreeMap::new();
+    for row in rows.take_while(|line| line.starts_with('|')) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [name, _purpose, directories] = cells[..] else { bail!("{row}: not three cells") };
+        let directories = directories.split(", ").map(|directory| directory.trim_matches('`').to_owned());
+        listed.insert(name.trim_matches('`').to_owned(), directories.collect::<BTreeSet<_>>());
+    }
+    assert_eq!(listed.len(), 10);
+
+    let mut manifests = vec!["tests/libsquashfs".to_owned()];
+    for member in members()? {
+        let directory = member.manifest.parent().context("a manifest is in a directory")?;
+        manifests.push(directory.strip_prefix(workspace::root())?.display().to_string());
+    }
+    let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for directory in manifests {
+        let manifest = workspace::read_toml(&workspace::root().join(&directory).join("Cargo.toml"))?;
+        for (name, _) in dependencies(&manifest).into_iter().filter(|(name, _)| listed.contains_key(name)) {
+            used.entry(name).or_default().insert(directory.clone());
+        }
+    }
+    assert_eq!(listed, used);
+    Ok(())
+}
+
 fn policy() -> Result<toml::Table> {
     workspace::read_toml(&workspace::root().join("deny.toml"))
 }
 
-/// All that any of the policy's targets is built from.
+/// The packages that a build for any target of the policy uses.
 fn graph(policy: &toml::Table) -> Result<Vec<Package>> {
     let mut all = Vec::new();
     for target in strings(policy, &["graph", "targets"])? {
@@ -156,7 +186,7 @@ fn members() -> Result<Vec<Package>> {
     Ok(members.into_values().collect())
 }
 
-/// Every entry of every dependency table, those for one platform included.
+/// The entries of all dependency tables, including those for one platform.
 fn dependencies(manifest: &toml::Table) -> Vec<(String, toml::Value)> {
     let platforms = manifest.get("target").and_then(toml::Value::as_table);
     let tables = platforms.into_iter().flat_map(toml::Table::values).filter_map(toml::Value::as_table);
@@ -176,7 +206,7 @@ fn strings<'a>(policy: &'a toml::Table, [table, key]: &[&str; 2]) -> Result<Vec<
     list.iter().map(|entry| entry.as_str().with_context(|| format!("{table}.{key}: {entry}"))).collect()
 }
 
-/// The crates of one list of `[bans]`, each with the reason it must have.
+/// The crates of one list of `[bans]` with their reasons.
 fn reasons<'a>(policy: &'a toml::Table, key: &str) -> Result<BTreeMap<&'a str, &'a str>> {
     let list = policy["bans"].get(key).and_then(toml::Value::as_array);
     let list = list.with_context(|| format!("deny.toml has no list bans.{key}"))?;

@@ -1,7 +1,7 @@
 //! Unpacks and packs squashfs images with libsquashfs, through the crate squashfs-ng.
 //!
-//! The unpacked directory has all that the image says of each entry, so that it can be compared with
-//! the directory the image was made from. Errors end the program: nothing is passed over.
+//! The extracted directory has all properties that the image stores, so that it can be compared with the
+//! original directory. Any error ends the program.
 
 use std::collections::HashMap;
 use std::env;
@@ -32,7 +32,7 @@ fn unpack(image: &Path, directory: &Path) -> Result<()> {
     unpack_node(&root, directory, &mut links)
 }
 
-/// Writes a node and all below it. `links` has the path of each file by the number of its inode.
+/// Writes a node and everything below it. `links` maps inode numbers to the path of the file.
 fn unpack_node(node: &Node<'_>, path: &Path, links: &mut HashMap<u32, PathBuf>) -> Result<()> {
     let failed = || format!("cannot unpack {}", path.display());
     if !node.is_dir()?
@@ -67,7 +67,7 @@ fn unpack_node(node: &Node<'_>, path: &Path, links: &mut HashMap<u32, PathBuf>) 
     }
     lchown(path, Some(node.uid()?), Some(node.gid()?)).with_context(failed)?;
     if !is_link {
-        // After the owner, whose change takes bits away.
+        // After the owner, because changing the owner clears bits.
         fs::set_permissions(path, Permissions::from_mode(u32::from(node.mode()) & 0o7777))
             .with_context(failed)?;
     }

@@ -1,5 +1,5 @@
-//! `sysupdate` in a world that ends at a chosen instant, and whose clock shows a chosen time: see
-//! `tests::interrupt` for the environment variables that choose.
+//! `sysupdate` that kills itself at a chosen effect and has an adjustable clock. The environment variables are
+//! in `tests::interrupt`.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ fn main() -> ExitCode {
         Ok(host) => sysupdate::cli::main(std::env::args_os(), || host),
         Err(error) => {
             eprintln!("{error:#}");
-            // Not a status of `sysupdate`'s own.
+            // A status that `sysupdate` does not use.
             ExitCode::from(99)
         }
     }

@@ -1,4 +1,4 @@
-//! A disk with the content of a directory, made without mounting anything.
+//! A disk with the content of a directory, created without mounting.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -6,13 +6,13 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-/// Size of a block in bytes. Larger extended attributes than a block are not kept.
+/// Block size in bytes. Extended attributes larger than a block are lost.
 const BLOCK: u64 = 4096;
 
-/// What a trial may write besides what it brings, in bytes. Nothing of it is stored where nothing is written.
+/// Free space in bytes for a trial to write. Unused blocks take no space.
 const SPARE: u64 = 256 << 20;
 
-/// Makes an ext4 image with all that the directory holds: owners, devices, attributes and links included.
+/// Creates an ext4 image of the directory with owners, devices, attributes and links.
 pub(super) fn make(directory: &Path, image: &Path) -> Result<()> {
     let size = (size_of(directory)? + SPARE).next_multiple_of(BLOCK);
     let file = File::create(image).with_context(|| format!("cannot make {}", image.display()))?;
@@ -24,14 +24,14 @@ pub(super) fn make(directory: &Path, image: &Path) -> Result<()> {
     Ok(())
 }
 
-/// How much space a directory takes, an inode of 256 bytes each and some for indexes included.
+/// The space for a directory, including inodes of 256 bytes and indexes.
 fn size_of(directory: &Path) -> Result<u64> {
     let mut size = 0;
     for entry in fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))? {
         let entry = entry.with_context(|| format!("cannot read {}", directory.display()))?;
         let metadata = entry.metadata().with_context(|| format!("cannot look at {:?}", entry.path()))?;
         let content = metadata.len() + metadata.len() / 64;
-        // A block for its attributes, and a part of one for its inode and name.
+        // One block for attributes, and part of one for inode and name.
         size += content.next_multiple_of(BLOCK) + 2 * BLOCK;
         if metadata.is_dir() {
             size += size_of(&entry.path())?;

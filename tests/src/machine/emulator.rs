@@ -1,4 +1,4 @@
-//! qemu, without any help from this machine's processor: that works wherever tests run.
+//! qemu without hardware virtualisation, so that it works on any machine.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -7,33 +7,32 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-/// With the instruction that takes 16 bytes at once, one boot in four ends with a double fault.
+/// With the 16-byte compare-and-exchange instruction, one boot in four ends with a double fault.
 const PROCESSOR: &str = "max,cx16=off";
 
-/// One console for all that the system says, without progress, and the end of the machine rather than a
-/// reboot when it panics.
+/// One console for all messages, no progress display, and power off instead of a reboot after a panic.
 const KERNEL_COMMAND_LINE: &str =
     "console=ttyS0 panic=-1 systemd.unit=trial.service systemd.show_status=no TERM=dumb";
 
-/// How often a running machine is looked at.
+/// Time between two looks at a running machine.
 const POLL: Duration = Duration::from_millis(50);
 
-/// How many lines of its console a failure shows.
+/// Lines of the console in a failure message.
 const CONSOLE_LINES: usize = 40;
 
-/// A machine that is off again.
+/// A machine that was switched off.
 #[derive(Debug)]
 pub(super) struct Ended {
-    /// How that came, in words.
+    /// How it ended, for people.
     pub(super) how: String,
     /// What the trial printed.
     pub(super) printed: String,
-    /// The last lines of the console, after what qemu itself complained about.
+    /// The last lines of the messages of qemu and of the console.
     pub(super) console: String,
 }
 
-/// Boots the machine made in a directory, with the disk beside its own, and waits until it is off. Its own
-/// disk is not written to; what it says is kept in `work`.
+/// Boots the machine in a directory with an additional disk, and waits until it is off. Its own disk is not
+/// modified; the output is written to `work`.
 pub(super) fn boot(machine: &Path, disk: &Path, work: &Path, limit: Duration) -> Result<Ended> {
     let [console, printed, complaints] = ["console", "printed", "complaints"].map(|name| work.join(name));
     let drive =
@@ -49,7 +48,7 @@ pub(super) fn boot(machine: &Path, disk: &Path, work: &Path, limit: Duration) ->
     }
     qemu.arg("-drive").arg(drive(&machine.join("root.img"), "snapshot=on"));
     qemu.arg("-drive").arg(drive(disk, "cache=unsafe"));
-    // Where qemu keeps what the machine writes to its own disk.
+    // Where qemu writes changes to the disk of the machine.
     qemu.env("TMPDIR", work);
     let refused = File::create(&complaints).context("cannot keep what qemu says")?;
     qemu.stdin(Stdio::null()).stdout(refused.try_clone()?).stderr(refused);
@@ -64,7 +63,7 @@ pub(super) fn boot(machine: &Path, disk: &Path, work: &Path, limit: Duration) ->
     Ok(Ended { how, printed: read(&printed)?, console })
 }
 
-/// `None` if the limit passed; then it has been killed.
+/// Returns `None` if the limit passed; the machine is then killed.
 fn wait(child: &mut Child, start: Instant, limit: Duration) -> Result<Option<ExitStatus>> {
     while start.elapsed() < limit {
         if let Some(status) = child.try_wait().context("cannot wait for qemu")? {
@@ -77,7 +76,7 @@ fn wait(child: &mut Child, start: Instant, limit: Duration) -> Result<Option<Exi
     Ok(None)
 }
 
-/// What came over a serial line: without the carriage returns that a terminal wants.
+/// The text of a serial line, without carriage returns.
 fn read(path: &PathBuf) -> Result<String> {
     match fs::read(path) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).replace('\r', "")),

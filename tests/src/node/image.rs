@@ -5,16 +5,15 @@ use sysext_image::codec::Codec;
 use sysext_image::erofs::{Options, write};
 use sysext_image::tree::{Metadata, Tree};
 
-/// Enough that it comes in several pieces.
+/// Bytes of ballast, so that an image arrives in several pieces.
 const BALLAST: usize = 12 << 10;
 
-/// An image of extension NAME: its version in `/usr/share/NAME/version`, and a file that makes it
-/// come in several pieces.
+/// An image of extension NAME with its version in `/usr/share/NAME/version`, and with ballast.
 pub fn data(name: &str, version: &str) -> Result<Vec<u8>> {
     bytes(&tree(name, version)?)
 }
 
-/// The same with a program `/usr/bin/NAME-check` that does nothing but exit with this status.
+/// The same with a program `/usr/bin/NAME-check` that exits with this status.
 pub fn with_check(name: &str, version: &str, status: u8) -> Result<Vec<u8>> {
     let mut tree = tree(name, version)?;
     tree.insert_bytes(format!("usr/bin/{name}-check"), program_that_exits(status)?, Metadata::new(0o755))?;
@@ -28,7 +27,7 @@ pub fn with_broken_check(name: &str, version: &str) -> Result<Vec<u8>> {
     bytes(&tree)
 }
 
-/// What every image has.
+/// The files that every image contains.
 pub fn tree(name: &str, version: &str) -> Result<Tree> {
     let mut tree = Tree::new();
     let file = Metadata::new(0o644);
@@ -40,14 +39,14 @@ pub fn tree(name: &str, version: &str) -> Result<Tree> {
     Ok(tree)
 }
 
-/// The image of a tree.
+/// Writes the image of a tree.
 pub fn bytes(tree: &Tree) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     write(tree, &Options::new(Codec::None, 0), &mut bytes)?;
     Ok(bytes)
 }
 
-/// The smallest program: a header, and three instructions. It needs nothing of the root it runs on.
+/// The smallest program: a header and three instructions. It needs no files at run time.
 pub fn program_that_exits(status: u8) -> Result<Vec<u8>> {
     const HEADERS: u64 = 64 + 56;
     const ADDRESS: u64 = 0x40_0000;
@@ -64,7 +63,7 @@ pub fn program_that_exits(status: u8) -> Result<Vec<u8>> {
     let size = HEADERS + code.len() as u64;
     let mut program = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
     let mut put = |bytes: &[u8]| program.extend_from_slice(bytes);
-    // An executable for that machine, which begins behind the headers; one segment, no sections.
+    // An executable for that machine that starts after the headers; one segment, no sections.
     put(&2_u16.to_le_bytes());
     put(&machine.to_le_bytes());
     put(&1_u32.to_le_bytes());
@@ -90,7 +89,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
-    fn the_smallest_program_exits_as_it_was_told() {
+    fn smallest_program_exits_with_the_given_status() {
         let directory = tempfile::tempdir().unwrap();
         for status in [0, 7] {
             let path = directory.path().join(format!("exit-{status}"));

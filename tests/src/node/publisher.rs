@@ -1,4 +1,4 @@
-//! Someone who publishes images, and can sign anything.
+//! A publisher of images that can sign anything.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,20 +15,20 @@ use tempfile::TempDir;
 
 use crate::server::Server;
 
-/// What the clock of a node shows unless a test says otherwise.
+/// The time that the clock of a node shows by default.
 pub const NOW: &str = "2026-11-25T12:00:00Z";
-/// When catalogs are signed unless a test says otherwise.
+/// The time at which catalogs are signed by default.
 pub const ISSUED: &str = "2026-11-25T10:00:00Z";
-/// How long a catalog lives, in hours.
+/// The lifetime of a catalog in hours.
 const LIFE: i64 = 14 * 24;
 
-/// Someone who publishes images.
+/// A publisher of images.
 pub struct Publisher {
-    /// What is on offer; signed and served by [`Publisher::issue`].
+    /// The current offer; [`Publisher::issue`] signs and serves it.
     pub catalog: Catalog,
-    /// What serves it.
+    /// The server.
     pub server: Server,
-    /// The keys that sign; tests change them to sign wrongly.
+    /// The signing keys. Tests change them to sign wrongly.
     pub keys: Keys,
     directory: TempDir,
 }
@@ -44,7 +44,7 @@ pub struct Keys {
 }
 
 impl Publisher {
-    /// Someone with nothing on offer yet.
+    /// A publisher without any images.
     pub fn new(id: &str) -> Result<Self> {
         let (root, catalog) =
             (KeyPair::generate_unencrypted_keypair()?, KeyPair::generate_unencrypted_keypair()?);
@@ -64,9 +64,9 @@ impl Publisher {
         Ok(Self { catalog: catalog_now, server, keys: Keys { root, catalog, named }, directory })
     }
 
-    /// Signs from now on by the real clock, for programs that go by it.
+    /// Signs by the real clock from now on, for programs that use it.
     pub fn today(mut self) -> Result<Self> {
-        // The program takes no time before its release for possible.
+        // The program does not accept a time before its release.
         let released: Timestamp = sysupdate::repository::RELEASED.parse()?;
         self.catalog.issued = Timestamp::now().max(released);
         self.catalog.expires = self.catalog.issued + jiff::SignedDuration::from_hours(LIFE);
@@ -83,7 +83,7 @@ impl Publisher {
         self.keys.root.pk.to_base64()
     }
 
-    /// Where it is served.
+    /// The address of the server.
     pub fn url(&self) -> String {
         self.server.url()
     }
@@ -93,13 +93,13 @@ impl Publisher {
         self.directory.path().join(path)
     }
 
-    /// The file with which a node trusts this repository under these keys.
+    /// The file that makes a node trust this repository with these keys.
     pub fn description(&self, keys: &[String]) -> String {
         let keys: Vec<_> = keys.iter().map(|key| format!("'{key}'")).collect();
         format!("url = '{}'\nkeys = [{}]\n", self.url(), keys.join(", "))
     }
 
-    /// A transfer for one extension through the signed catalog; `more` is appended to `[X-Sysupdate]`.
+    /// A transfer for one extension of the signed catalog; `more` is appended to `[X-Sysupdate]`.
     pub fn transfer(&self, name: &str, more: &str) -> String {
         self.transfer_into(name, &format!("/var/lib/sysupdate/images/{name}"), more)
     }
@@ -117,7 +117,7 @@ impl Publisher {
         )
     }
 
-    /// Puts a version on offer; returns its place in the catalog, for tests that change what it says.
+    /// Offers a version; returns its catalog entry, so that tests can change it.
     pub fn offer(&mut self, name: &str, version: &str, image: impl AsRef<[u8]>) -> Result<&mut Instance> {
         let image = image.as_ref();
         let arch = architecture()?;
@@ -155,18 +155,18 @@ impl Publisher {
         instances.last_mut().context("just pushed")
     }
 
-    /// The name of a version's file.
+    /// The file name of a version.
     pub fn file(name: &str, version: &str) -> Result<String> {
         Ok(format!("{name}-{version}-{}.raw", architecture()?))
     }
 
-    /// Signs a catalog with the next serial, and puts it where nodes look.
+    /// Signs a catalog with the next serial number and serves it.
     pub fn issue(&mut self) -> Result<()> {
         self.catalog.serial += 1;
         self.sign()
     }
 
-    /// Signs the catalog as it stands, and puts it where nodes look.
+    /// Signs the catalog unchanged and serves it.
     pub fn sign(&self) -> Result<()> {
         let Keys { root, catalog, named } = &self.keys;
         let document = Root {

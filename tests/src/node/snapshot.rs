@@ -1,5 +1,5 @@
-//! What is on a node, in a form that two of can be compared: every file with its mode and digest, and
-//! what is merged.
+//! A snapshot of a node that can be compared with another: every file with its mode and digest, and what is
+//! merged.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,12 +11,12 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 use sysext_manifests::digest::Sha256;
 
-/// Everything on a node, one line for each path.
+/// The content of a node, one line per path.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Snapshot(BTreeMap<PathBuf, String>);
 
 impl Snapshot {
-    /// Takes one of the root, except for what differs by nature: who held the lock, and times.
+    /// Takes a snapshot of the root, without the holder of the lock and without times.
     pub fn take(root: &Path) -> Result<Self> {
         let mut lines = BTreeMap::new();
         walk(root, Path::new(""), &mut lines)?;
@@ -30,7 +30,7 @@ impl Snapshot {
         Ok(Self(lines))
     }
 
-    /// The lines in which two differ, for people.
+    /// The differing lines of two snapshots, for people.
     pub fn difference(&self, other: &Self) -> String {
         let mut text = String::new();
         let paths = self.0.keys().chain(other.0.keys()).collect::<std::collections::BTreeSet<_>>();
@@ -52,7 +52,7 @@ impl fmt::Debug for Snapshot {
     }
 }
 
-/// Files with names that only unfinished work has.
+/// Files whose names only incomplete work has.
 pub fn leftovers(root: &Path) -> Result<Vec<PathBuf>> {
     let mut lines = BTreeMap::new();
     walk(root, Path::new(""), &mut lines)?;
@@ -63,7 +63,7 @@ pub fn leftovers(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(lines.into_keys().filter(temporary).collect())
 }
 
-/// Which version of an extension is merged, as its own file says.
+/// The merged version of an extension, according to its own file.
 pub fn merged(root: &Path, name: &str) -> Result<Option<String>> {
     let path = root.join("usr/share").join(name).join("version");
     match fs::read_to_string(&path) {
@@ -79,7 +79,7 @@ fn walk(root: &Path, below: &Path, lines: &mut BTreeMap<PathBuf, String>) -> Res
         let entry = entry?;
         let path = below.join(entry.file_name());
         let metadata = entry.metadata()?;
-        // Says when and from what was merged; what was merged is seen beside it.
+        // It contains the time and sources of the merge; the merged files are compared anyway.
         if path.ends_with(".systemd-sysext") || path == Path::new("run/sysupdate/lock") {
             continue;
         }
@@ -97,7 +97,7 @@ fn walk(root: &Path, below: &Path, lines: &mut BTreeMap<PathBuf, String>) -> Res
     Ok(())
 }
 
-/// A digest; of a record, its text without times.
+/// A digest, or for a record its text without times.
 fn content(path: &Path, below: &Path) -> Result<String> {
     let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let is_record = below.starts_with("var/lib/sysupdate/extensions")
@@ -105,7 +105,7 @@ fn content(path: &Path, below: &Path) -> Result<String> {
     if !is_record {
         return Ok(Sha256::of(&bytes).to_string());
     }
-    // What is no JSON is shown as it stands: it differs from any record.
+    // Invalid JSON is used unchanged: it differs from any record.
     let Ok(mut record) = serde_json::from_slice::<Value>(&bytes) else {
         return Ok(String::from_utf8_lossy(&bytes).into_owned());
     };

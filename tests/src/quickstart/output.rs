@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_the_unit_that_fits() {
+    fn numbers_use_fitting_units() {
         assert_eq!(time(Duration::from_micros(900)), "0.9 ms");
         assert_eq!(time(Duration::from_millis(999)), "999 ms");
         assert_eq!(time(Duration::from_millis(61_040)), "61.0 s");

@@ -1,6 +1,6 @@
-//! A whole machine for one isolated trial: `/usr` is this machine's, read-only as on a host whose `/usr` is
-//! an image; everything else is fresh, in memory, and gone with the trial. What is written for `/` is run
-//! there as it stands.
+//! A complete machine for one isolated trial. `/usr` is that of the host and read-only, as on a host whose
+//! `/usr` is an image. Everything else is empty, in memory, and disappears with the trial. Commands with
+//! absolute paths run there unchanged.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -12,27 +12,26 @@ use rustix::fs::AtFlags;
 
 use crate::isolation;
 
-/// What is made empty.
+/// Directories that are empty at first.
 const DIRECTORIES: [&str; 12] =
     ["dev", "etc", "home", "opt", "proc", "root", "run", "srv", "sys", "tmp", "var/lib", "var/tmp"];
 
-/// What leads into `/usr` on most systems, and is a directory of its own on others.
+/// Links into `/usr` on most systems, and directories on others.
 const BESIDE_USR: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
 
-/// What programs of this machine want to find in `/etc`, where it is there.
+/// Files of the host's `/etc` that programs need, if they exist.
 const WANTED: [&str; 5] = ["group", "ld.so.cache", "ld.so.conf", "nsswitch.conf", "passwd"];
 
-/// A directory or file of this machine, and where the trial sees it.
+/// A directory or file of the host that the trial can see.
 #[derive(Clone, Debug)]
 pub struct Shown {
-    /// Where it is.
+    /// The path on the host.
     pub here: PathBuf,
-    /// Where it will be, an absolute path outside `/usr`.
+    /// The path in the trial: absolute and outside `/usr`.
     pub there: PathBuf,
 }
 
-/// Makes such a machine the root of this process, which must be an isolated trial's. What is shown may not
-/// be written to.
+/// Makes such a machine the root of this process, which must be an isolated trial. Shown files are read-only.
 pub fn enter(shown: &[Shown]) -> Result<()> {
     ensure!(isolation::is_inside(), "only an isolated trial may change its root");
     let carrier = tempfile::tempdir().context("cannot make a directory for the root")?;
@@ -40,16 +39,16 @@ pub fn enter(shown: &[Shown]) -> Result<()> {
     let above = fs::File::open(above).with_context(|| format!("cannot open {}", above.display()))?;
     assemble(carrier.path(), shown)?;
     std::env::set_current_dir(carrier.path()).context("cannot enter the root")?;
-    // With both names the same the old root ends up on top of the new one, to be taken off.
+    // With the same path for both, the old root is mounted on top of the new one and can be unmounted.
     rustix::process::pivot_root(".", ".").context("cannot make it the root of this process")?;
     umount2(".", MntFlags::MNT_DETACH).context("cannot take the old root off")?;
     std::env::set_current_dir("/").context("cannot change to the new root")?;
-    // Nothing is mounted on the directory any more, and it has no path here.
+    // The directory is no longer a mount point, and has no path in the new root.
     let carrier = carrier.keep();
     let name = carrier.file_name().context("a temporary directory has a name")?;
     rustix::fs::unlinkat(&above, name, AtFlags::REMOVEDIR)
         .context("cannot remove the temporary directory")?;
-    // As the first process of a machine leaves it.
+    // As the first process of a machine does.
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SHARED, None::<&str>)
         .context("cannot share the mounts with the namespaces made from it")
 }
@@ -92,7 +91,7 @@ fn make(directory: &Path) -> Result<()> {
     fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))
 }
 
-/// A directory of this machine, read-only.
+/// Shows a directory of the host, read-only.
 fn show(here: &Path, there: &Path) -> Result<()> {
     make(there)?;
     bind(here, there)?;

@@ -1,4 +1,4 @@
-//! One answer, right or wrong.
+//! One response, correct or faulty.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -14,16 +14,16 @@ use super::{Fault, Request, Shared, wait};
 /// Bytes per read and write.
 const CHUNK: usize = 256 << 10;
 
-/// Whether the connection is kept.
+/// Whether the connection is kept open.
 pub(super) enum Then {
     GoOn,
     Close,
 }
 
-/// Entity tags by path, with the length and time they were made for: a large file is read once.
+/// Entity tags by path, with the length and time for which they are valid, so that a large file is read once.
 pub(super) type Tags = HashMap<PathBuf, (u64, SystemTime, String)>;
 
-/// A body: which bytes of the file, and how they are spoilt.
+/// A body: the range of the file to send.
 struct Body {
     file: File,
     start: u64,
@@ -53,7 +53,7 @@ pub(super) fn answer(mut request: Request, stream: &TcpStream, shared: &Shared) 
         None => found(&request, &faults, shared)?,
     };
     request.status = head.0;
-    // Noted before the answer goes out: who has it may look at once
+    // Logged before the response is sent, because the client may look at once
     let entry = {
         let mut state = shared.state();
         state.log.push(request.clone());
@@ -63,7 +63,7 @@ pub(super) fn answer(mut request: Request, stream: &TcpStream, shared: &Shared) 
     stream.write_all(head.1.as_bytes())?;
     let Some(body) = body.filter(|_| request.method != "HEAD") else { return Ok(Then::GoOn) };
     send(body, &faults, stream, shared, |count| {
-        // The log may have been emptied meanwhile
+        // The log may have been cleared in the meantime
         if let Some(request) = shared.state().log.get_mut(entry) {
             request.sent += count;
         }
@@ -72,7 +72,7 @@ pub(super) fn answer(mut request: Request, stream: &TcpStream, shared: &Shared) 
 
 type Head = (u16, String);
 
-/// The answer to a request for a file.
+/// The response to a request for a file.
 fn found(request: &Request, faults: &[Fault], shared: &Shared) -> io::Result<(Head, Option<Body>)> {
     if !matches!(request.method.as_str(), "GET" | "HEAD") {
         return Ok((head(405, &["Allow: GET, HEAD".to_owned()]), None));
@@ -125,7 +125,7 @@ fn found(request: &Request, faults: &[Fault], shared: &Shared) -> io::Result<(He
     Ok((head(206, &headers), Some(body(shown))))
 }
 
-/// The head of an answer. One without a body says so.
+/// The head of a response. It contains a length of zero if there is no body.
 fn head(status: u16, headers: &[String]) -> Head {
     let reason = match status {
         200 => "OK",
@@ -173,7 +173,7 @@ fn tag(path: &Path, file: &File, shared: &Shared) -> io::Result<String> {
     Ok(tag)
 }
 
-/// Sends a body as the fault wants it; `sent` hears of every piece before it goes out.
+/// Sends a body with its faults; `sent` is called for every piece before it is sent.
 fn send(
     mut body: Body,
     faults: &[Fault],
@@ -184,7 +184,7 @@ fn send(
     let (mut speed, mut cut) = (None, u64::MAX);
     for fault in faults {
         match fault {
-            // A tenth of a second at a time, so that it is slow and not jerky
+            // In steps of a tenth of a second, so that the speed is even
             Fault::Slow(pace) => {
                 speed = Some(usize::try_from(*pace / 10).unwrap_or(usize::MAX).clamp(1, CHUNK));
             }
@@ -225,7 +225,7 @@ fn send(
     Ok(Then::Close)
 }
 
-/// Makes other bytes of those that stand at an offset.
+/// Flips bits of the bytes at an offset.
 fn spoil(piece: &mut [u8], offset: u64, faults: &[Fault]) {
     for fault in faults {
         match fault {

@@ -1,14 +1,14 @@
-//! A request, as far as this server looks at it.
+//! The parts of a request that the server uses.
 
 use std::io::{self, BufRead, Read as _};
 
-/// Longer heads are refused.
+/// Longer heads are rejected.
 const HEAD_LIMIT: u64 = 64 << 10;
 
-/// A request, and how it was answered.
+/// A request and its response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
-    /// `GET` or `HEAD`, or what else was tried.
+    /// The method.
     pub method: String,
     /// The path, percent-decoded, without a query.
     pub path: String,
@@ -21,7 +21,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// Reads one head; `None` where the connection ended before it.
+    /// Reads one head; `None` if the connection was closed before.
     pub(super) fn read(reader: &mut impl BufRead) -> io::Result<Option<Self>> {
         let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
         let mut head = reader.take(HEAD_LIMIT);
@@ -33,7 +33,7 @@ impl Request {
         let (Some(method), Some(target)) = (words.next(), words.next()) else {
             return Err(wrong("no request line"));
         };
-        // A proxy is asked with an absolute URL
+        // A request to a proxy has an absolute URL
         let path = match target.strip_prefix("http://") {
             Some(rest) => rest.find('/').map_or("/", |slash| &rest[slash..]),
             None => target,
@@ -59,13 +59,13 @@ impl Request {
         self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
-    /// Where the range begins that was asked for, if it has the one form that downloads use: `bytes=N-`.
+    /// The start of the requested range, if it has the form that downloads use: `bytes=N-`.
     pub fn range_start(&self) -> Option<u64> {
         self.header("range")?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
     }
 }
 
-/// A path without its percent signs; what is no pair of digits stays.
+/// Decodes percent signs of a path; invalid ones are kept.
 fn decoded(path: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = path.as_bytes();
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_is_read_and_its_path_decoded() {
+    fn request_head_is_parsed_and_path_decoded() {
         let head = "GET http://host:1/a%20b%2?x=1 HTTP/1.1\r\nRange: bytes=7-\r\nX: y:z\r\n\r\nrest";
         let request = Request::read(&mut head.as_bytes()).unwrap().unwrap();
         assert_eq!((request.method.as_str(), request.path.as_str()), ("GET", "/a b%2"));

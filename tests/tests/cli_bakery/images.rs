@@ -8,7 +8,7 @@ use sysext_manifests::digest::Sha256;
 use crate::Desk;
 
 #[test]
-fn cli_bakery_prints_json_alone_on_stdout() -> Result<()> {
+fn cli_bakery_prints_only_json_on_stdout() -> Result<()> {
     let desk = Desk::new()?;
     let made: serde_json::Value =
         serde_json::from_str(&desk.keygen(&["--unencrypted", "--json"])?.succeeds()?)?;
@@ -28,7 +28,7 @@ fn cli_bakery_prints_json_alone_on_stdout() -> Result<()> {
 
 /// The same tree as a directory, an archive and an image, written to files.
 #[test]
-fn cli_bakery_takes_trees_from_anywhere() -> Result<()> {
+fn cli_bakery_reads_trees_from_directories_archives_and_images() -> Result<()> {
     let desk = Desk::with_keys()?;
     let bake = |tree: &str, out: &str| {
         let arguments = ["bake", "--tree", tree, "--name", "x", "--version", "1.0", "--arch", "x86-64"];

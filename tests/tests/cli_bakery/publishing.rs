@@ -12,7 +12,7 @@ use tests::workspace;
 use crate::{Desk, Run, URL, files, labels};
 
 #[test]
-fn cli_bakery_goes_from_keys_to_a_served_directory() -> Result<()> {
+fn cli_bakery_publishes_from_keys_to_a_served_directory() -> Result<()> {
     let desk = Desk::new()?;
     let stdout = desk.keygen(&["--unencrypted"])?.succeeds()?;
     let keys = ["catalog.key", "catalog.pub", "example.toml", "root.key", "root.pub", "roots.json"];
@@ -86,7 +86,7 @@ fn cli_bakery_goes_from_keys_to_a_served_directory() -> Result<()> {
 }
 
 #[test]
-fn cli_bakery_puts_the_release_file_into_the_image() -> Result<()> {
+fn cli_bakery_adds_the_extension_release_file() -> Result<()> {
     let desk = Desk::with_keys()?;
     desk.bake("1.0", &[])?.succeeds()?;
     let image = Filesystem::open(fs::File::open(desk.path("store/x/x-1.0-x86-64.raw"))?)?;
@@ -99,7 +99,7 @@ fn cli_bakery_puts_the_release_file_into_the_image() -> Result<()> {
 }
 
 #[test]
-fn cli_bakery_serials_count_and_released_bytes_are_not_replaced() -> Result<()> {
+fn cli_bakery_counts_serials_and_keeps_released_images() -> Result<()> {
     let desk = Desk::with_keys()?;
     desk.bake("1.0", &[])?.succeeds()?;
     for serial in 1..=3 {
@@ -125,7 +125,7 @@ fn cli_bakery_serials_count_and_released_bytes_are_not_replaced() -> Result<()> 
 }
 
 #[test]
-fn cli_bakery_refuses_a_key_that_others_may_read() -> Result<()> {
+fn cli_bakery_rejects_a_key_that_others_may_read() -> Result<()> {
     let desk = Desk::with_keys()?;
     desk.bake("1.0", &[])?.succeeds()?;
     fs::set_permissions(desk.path("keys/catalog.key"), Permissions::from_mode(0o644))?;
@@ -151,7 +151,7 @@ fn cli_bakery_never_overwrites_keys() -> Result<()> {
 }
 
 #[test]
-fn cli_bakery_takes_the_password_from_a_file_or_the_environment() -> Result<()> {
+fn cli_bakery_reads_the_password_from_a_file_or_the_environment() -> Result<()> {
     const PASSWORD: &str = "correct horse";
     let desk = Desk::new()?;
     assert_eq!(
@@ -212,7 +212,7 @@ fn cli_bakery_bakes_the_recipes_of_this_repository() -> Result<()> {
 }
 
 #[test]
-fn cli_checksums_are_read_as_nodes_do_or_mended() -> Result<()> {
+fn cli_checksums_checks_or_repairs_a_manifest() -> Result<()> {
     let desk = Desk::new()?;
     let [a, b] = [Sha256::of(b"a"), Sha256::of(b"b")];
     desk.write("SHA256SUMS", &format!("# ours\n{b}  b.raw\n{a} *a.raw\n{a}  c.raw\r\n"))?;
@@ -238,7 +238,7 @@ fn cli_checksums_are_read_as_nodes_do_or_mended() -> Result<()> {
 }
 
 #[test]
-fn cli_bakery_signs_nothing_where_there_is_no_store() -> Result<()> {
+fn cli_bakery_index_requires_a_store() -> Result<()> {
     let desk = Desk::with_keys()?;
     let refusal = "error: there is no store at store\n\
                    hint: name the directory that `bakery bake --out` wrote to, or bake into store first\n";

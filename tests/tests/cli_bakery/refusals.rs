@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::{Desk, URL, files};
 
 #[test]
-fn cli_bakery_tells_where_a_recipe_is_wrong() -> Result<()> {
+fn cli_bakery_reports_position_of_recipe_errors() -> Result<()> {
     let desk = Desk::new()?;
     desk.write("r/recipe.toml", "name = 'x'\nversion = '1.0'\narch = ['x86-64']\ncolour = 'red'\n")?;
     let message = desk.run(&["bake", "r", "--out", "store"])?.fails()?;
@@ -32,7 +32,7 @@ fn cli_bakery_tells_where_a_recipe_is_wrong() -> Result<()> {
 }
 
 #[test]
-fn cli_bakery_refuses_what_would_do_harm() -> Result<()> {
+fn cli_bakery_rejects_harmful_files() -> Result<()> {
     let desk = Desk::with_keys()?;
     desk.write("tree/etc/x.conf", "")?;
     desk.write("tree/usr/sbin/y", "")?;
@@ -52,7 +52,7 @@ fn cli_bakery_refuses_what_would_do_harm() -> Result<()> {
 }
 
 #[test]
-fn cli_bakery_holds_the_floor_under_a_codec() -> Result<()> {
+fn cli_bakery_rejects_codecs_for_older_kernels() -> Result<()> {
     let desk = Desk::with_keys()?;
     assert_eq!(
         desk.bake("1.0", &["--codec", "zstd"])?.fails()?,
@@ -65,7 +65,7 @@ fn cli_bakery_holds_the_floor_under_a_codec() -> Result<()> {
 }
 
 #[test]
-fn cli_bakery_leaves_nothing_half_written() -> Result<()> {
+fn cli_bakery_leaves_no_partial_files() -> Result<()> {
     let desk = Desk::with_keys()?;
     desk.write("tree/usr/share/large", &"0123456789abcdef".repeat(1 << 16))?;
     let bake =
@@ -94,7 +94,7 @@ fn cli_bakery_leaves_nothing_half_written() -> Result<()> {
 }
 
 #[test]
-fn cli_bakery_names_what_an_option_takes() -> Result<()> {
+fn cli_bakery_lists_the_values_of_an_option() -> Result<()> {
     let desk = Desk::with_keys()?;
     let systems = "use a version or one of debian-12, debian-13, flatcar";
     let codecs = "use none, lz4, lz4hc or zstd, for squashfs also gzip or xz, with a level as in zstd:3";
@@ -129,7 +129,7 @@ fn cli_bakery_names_what_an_option_takes() -> Result<()> {
 }
 
 #[test]
-fn cli_bakery_says_what_an_extension_must_not_hold() -> Result<()> {
+fn cli_bakery_names_files_that_an_extension_must_not_contain() -> Result<()> {
     let desk = Desk::with_keys()?;
     let why =
         "the host creates its own devices and pipes, and a device node 0:0 would hide a file of the host";
@@ -163,7 +163,7 @@ fn cli_bakery_says_what_an_extension_must_not_hold() -> Result<()> {
 }
 
 #[test]
-fn cli_bakery_writes_to_no_file_that_was_not_meant() -> Result<()> {
+fn cli_bakery_replaces_only_images_of_the_same_extension() -> Result<()> {
     let desk = Desk::with_keys()?;
     let bake = |name: &str, out: &str, more: &[&str]| {
         desk.run(
@@ -204,7 +204,7 @@ fn cli_bakery_writes_to_no_file_that_was_not_meant() -> Result<()> {
 }
 
 #[test]
-fn cli_bakery_says_what_is_wrong_with_what_it_was_given() -> Result<()> {
+fn cli_bakery_explains_unusable_inputs() -> Result<()> {
     let desk = Desk::with_keys()?;
     fs::create_dir(desk.path("empty"))?;
     assert_eq!(
@@ -230,7 +230,7 @@ fn cli_bakery_says_what_is_wrong_with_what_it_was_given() -> Result<()> {
 }
 
 #[test]
-fn cli_bakery_warns_of_what_a_publisher_may_not_know() -> Result<()> {
+fn cli_bakery_warns_about_silent_changes() -> Result<()> {
     let desk = Desk::with_keys()?;
     for (name, mode) in [("usr/bin/u", 0o4755), ("usr/bin/g", 0o2755)] {
         desk.program(&format!("tree/{name}"), "#!/bin/sh\n")?;

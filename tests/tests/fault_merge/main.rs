@@ -41,32 +41,40 @@ fn main() -> ExitCode {
     let kernel = [Need::Filesystem("erofs"), Need::Filesystem("overlay"), Need::Kernel(6, 5)];
     let with = |need: Need| [kernel.as_slice(), &[need]].concat();
     let mut suite = Suite::new();
-    suite.isolated("fault_merge_swaps_miss_nothing_in_a_peer", &kernel, || swaps(Hears::AsPeer));
-    suite.isolated("fault_merge_swaps_miss_nothing_in_a_slave", &kernel, || swaps(Hears::AsSlave));
-    suite.isolated("fault_merge_watcher_sees_a_gap", &kernel, watcher_sees_a_gap);
-    suite.isolated("fault_merge_killed_at_each_step", &kernel, killed_at_each_step);
-    suite.isolated("fault_merge_first_one_killed_at_each_step", &kernel, first_killed_at_each_step);
-    suite.isolated("fault_merge_killed_at_any_time", &kernel, killed_at_any_time);
+    suite.isolated("fault_merge_swap_has_no_gap_in_a_shared_namespace", &kernel, || swaps(Hears::AsPeer));
+    suite.isolated("fault_merge_swap_has_no_gap_in_a_slave_namespace", &kernel, || swaps(Hears::AsSlave));
+    suite.isolated("fault_merge_watcher_detects_a_gap", &kernel, watcher_sees_a_gap);
+    suite.isolated("fault_merge_recovers_from_kill_at_each_step", &kernel, killed_at_each_step);
+    suite.isolated(
+        "fault_merge_recovers_from_kill_at_each_step_of_first_merge",
+        &kernel,
+        first_killed_at_each_step,
+    );
+    suite.isolated("fault_merge_recovers_from_kill_at_any_time", &kernel, killed_at_any_time);
     for (name, age) in [
         ("fault_merge_failed_step_changes_nothing", Age::Running),
         ("fault_merge_failed_step_changes_nothing_on_an_old_kernel", Age::Old),
     ] {
         suite.isolated(name, &kernel, move || failed_step_changes_nothing(age));
     }
-    suite.isolated("fault_merge_old_kernel_warns_of_the_gap", &kernel, old_kernel);
-    suite.isolated("kernel_merge_comes_and_goes", &kernel, comes_and_goes);
+    suite.isolated("fault_merge_warns_about_the_gap_on_an_old_kernel", &kernel, old_kernel);
+    suite.isolated("kernel_merge_attaches_and_unmerge_detaches", &kernel, comes_and_goes);
     suite.isolated("kernel_merge_quarantines_one_and_merges_the_rest", &kernel, quarantines);
-    suite.isolated("kernel_merge_keeps_what_is_mounted_below", &kernel, keeps_submounts);
-    suite.isolated("kernel_merge_refuses_what_it_cannot_keep", &kernel, refuses);
-    suite.isolated("kernel_merge_writes_beneath", &kernel, writes_beneath);
-    suite.isolated("kernel_merge_reads_images_below_a_merged_opt", &kernel, images_below_opt);
-    suite.isolated("kernel_merge_takes_many", &kernel, takes_many);
+    suite.isolated("kernel_merge_keeps_mounts_below_the_hierarchy", &kernel, keeps_submounts);
+    suite.isolated("kernel_merge_refuses_mounts_that_it_cannot_keep", &kernel, refuses);
+    suite.isolated("kernel_merge_writes_below_the_overlay", &kernel, writes_beneath);
+    suite.isolated("kernel_merge_reads_images_below_merged_opt", &kernel, images_below_opt);
+    suite.isolated("kernel_merge_supports_many_extensions", &kernel, takes_many);
     suite.isolated(
         "kernel_merge_mounts_squashfs_through_a_loop_device",
         &with(Need::Tool("mksquashfs")),
         squashfs,
     );
-    suite.isolated("peer_merge_and_systemd_sysext_here", &with(Need::Tool("systemd-sysext")), stock_here);
-    suite.isolated("peer_merge_and_systemd_257_sysext", &with(Need::Peer(Peer::Trixie)), stock_257);
+    suite.isolated(
+        "peer_merge_works_with_systemd_sysext_of_the_host",
+        &with(Need::Tool("systemd-sysext")),
+        stock_here,
+    );
+    suite.isolated("peer_merge_works_with_systemd_257_sysext", &with(Need::Peer(Peer::Trixie)), stock_257);
     suite.run()
 }

@@ -73,7 +73,7 @@ fn with_algorithm(catalog: &mut Value, algorithm: impl Fn(&str) -> Option<String
 }
 
 #[test]
-fn fault_downgrade_missing_signatures() -> Result<()> {
+fn fault_rejects_catalog_with_missing_signatures() -> Result<()> {
     altered(
         |catalog| {
             catalog.as_object_mut().context("no object")?.remove("signatures");
@@ -84,18 +84,18 @@ fn fault_downgrade_missing_signatures() -> Result<()> {
 }
 
 #[test]
-fn fault_downgrade_no_signatures() -> Result<()> {
+fn fault_rejects_catalog_with_empty_signatures() -> Result<()> {
     let nobody = "signed by nobody, and none of these keys is trusted here";
     signed_with(&json!([]), nobody)
 }
 
 #[test]
-fn fault_downgrade_null_signatures() -> Result<()> {
+fn fault_rejects_catalog_with_null_signatures() -> Result<()> {
     signed_with(&Value::Null, "is not readable: invalid type: null")
 }
 
 #[test]
-fn fault_downgrade_unknown_algorithm() -> Result<()> {
+fn fault_rejects_signature_with_unknown_algorithm() -> Result<()> {
     let unknown = |line: &str| {
         // `XX`; the third character holds the last four bits of the second byte and two of the identifier
         let third = line.chars().nth(2)?;
@@ -109,7 +109,7 @@ fn fault_downgrade_unknown_algorithm() -> Result<()> {
 }
 
 #[test]
-fn fault_downgrade_legacy_algorithm() -> Result<()> {
+fn fault_rejects_signature_with_legacy_algorithm() -> Result<()> {
     let legacy = |line: &str| line.strip_prefix("RU").map(|rest| format!("RW{rest}"));
     altered(
         |catalog| with_algorithm(catalog, legacy),
@@ -118,7 +118,7 @@ fn fault_downgrade_legacy_algorithm() -> Result<()> {
 }
 
 #[test]
-fn fault_downgrade_signature_of_another_file() -> Result<()> {
+fn fault_rejects_signature_of_another_file() -> Result<()> {
     // By the right key as the file says it, over other bytes and by another key in truth
     let other = Site::open()?.served()?;
     let forge = |catalog: &mut Value| {
@@ -129,7 +129,7 @@ fn fault_downgrade_signature_of_another_file() -> Result<()> {
 }
 
 #[test]
-fn fault_downgrade_signature_of_the_catalog_before() -> Result<()> {
+fn fault_rejects_signature_of_the_previous_catalog() -> Result<()> {
     let site = Site::open()?;
     site.update()?.succeeds()?;
     let before = site.served()?;
@@ -141,12 +141,12 @@ fn fault_downgrade_signature_of_the_catalog_before() -> Result<()> {
 }
 
 #[test]
-fn fault_downgrade_stranger() -> Result<()> {
+fn fault_rejects_signature_by_an_unknown_key() -> Result<()> {
     signed_with(&Site::open()?.served()?["signatures"], "none of these keys is trusted here")
 }
 
 #[test]
-fn fault_downgrade_no_roots() -> Result<()> {
+fn fault_rejects_catalog_without_roots() -> Result<()> {
     // Without roots the remembered one still counts; a new node has none to begin with
     let site = Site::open()?;
     site.release("1.1")?;
@@ -157,14 +157,14 @@ fn fault_downgrade_no_roots() -> Result<()> {
 }
 
 #[test]
-fn fault_downgrade_no_catalog() -> Result<()> {
+fn fault_rejects_update_without_catalog() -> Result<()> {
     let site = site()?;
     fs::remove_file(site.path("served/catalog/catalog.json"))?;
     is_refused(&site, "catalog/catalog.json")
 }
 
 #[test]
-fn fault_downgrade_no_description_of_the_repository() -> Result<()> {
+fn fault_rejects_update_without_repository_file() -> Result<()> {
     let site = site()?;
     let described = site.node.below("etc/sysupdate/repositories/example.toml");
     let text = fs::read_to_string(&described)?;

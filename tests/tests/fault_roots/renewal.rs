@@ -13,7 +13,7 @@ fn days_ago(days: i64) -> Result<String> {
 }
 
 #[test]
-fn fault_an_ageing_catalog_is_told_at_two_thirds_and_renewed_without_baking() -> Result<()> {
+fn fault_warns_at_two_thirds_and_refreshes_catalog_without_baking() -> Result<()> {
     let site = Site::open()?;
     std::fs::remove_dir_all(site.path("store/catalog"))?;
     std::fs::remove_dir_all(site.path("served"))?;
@@ -50,7 +50,7 @@ fn fault_an_ageing_catalog_is_told_at_two_thirds_and_renewed_without_baking() ->
 }
 
 #[test]
-fn fault_an_ended_catalog_is_refused_until_it_is_renewed() -> Result<()> {
+fn fault_rejects_expired_catalog_until_it_is_refreshed() -> Result<()> {
     let site = Site::open()?;
     std::fs::remove_dir_all(site.path("store/catalog"))?;
     site.index(&["--now", &days_ago(31)?])?.succeeds()?;

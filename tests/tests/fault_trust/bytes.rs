@@ -8,12 +8,12 @@ use tests::server::{Fault, Times};
 use crate::{Site, Trial};
 
 pub(crate) const TRIALS: &[Trial] = &[
-    ("fault_flipped_byte_in_an_image", flipped_in_image),
-    ("fault_flipped_byte_anywhere_in_a_catalog", flipped_in_catalog),
-    ("fault_cut_connection_is_resumed", cut),
-    ("fault_cut_connection_is_resumed_by_the_next_run", cut_for_good),
-    ("fault_download_begun_for_a_version_that_was_replaced", begun_for_another),
-    ("fault_server_is_down", down),
+    ("fault_rejects_image_with_flipped_byte", flipped_in_image),
+    ("fault_rejects_catalog_with_any_flipped_byte", flipped_in_catalog),
+    ("fault_update_resumes_after_cut_connection", cut),
+    ("fault_next_update_resumes_after_cut_connection", cut_for_good),
+    ("fault_deletes_partial_download_of_obsolete_version", begun_for_another),
+    ("fault_changes_nothing_when_server_is_down", down),
 ];
 
 fn path(version: &str) -> Result<String> {

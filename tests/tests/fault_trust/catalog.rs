@@ -8,17 +8,17 @@ use tests::server::{Fault, Times};
 use crate::{Site, Trial, with_key};
 
 pub(crate) const TRIALS: &[Trial] = &[
-    ("fault_wrong_root_key", wrong_root_key),
-    ("fault_wrong_catalog_key", wrong_catalog_key),
-    ("fault_older_serial", older_serial),
-    ("fault_expired_catalog", expired),
-    ("fault_catalog_expired_by_what_was_seen", expired_by_what_was_seen),
-    ("fault_catalog_is_not_there", not_there),
-    ("fault_clock_in_1970", clock_in_1970),
-    ("fault_clock_in_2038", clock_in_2038),
-    ("fault_other_repositorys_catalog", other_repository),
-    ("fault_repository_is_not_described", not_described),
-    ("fault_old_catalog_is_about_to_expire", about_to_expire),
+    ("fault_rejects_wrong_root_key", wrong_root_key),
+    ("fault_rejects_wrong_catalog_key", wrong_catalog_key),
+    ("fault_rejects_older_serial", older_serial),
+    ("fault_rejects_expired_catalog", expired),
+    ("fault_rejects_catalog_that_expired_before_the_last_seen_time", expired_by_what_was_seen),
+    ("fault_does_not_replace_missing_catalog_by_manifest", not_there),
+    ("fault_updates_with_clock_in_1970", clock_in_1970),
+    ("fault_rejects_catalog_with_clock_in_2038", clock_in_2038),
+    ("fault_rejects_catalog_of_another_repository", other_repository),
+    ("fault_reports_missing_repository_file", not_described),
+    ("fault_warns_before_catalog_expires", about_to_expire),
 ];
 
 fn wrong_root_key() -> Result<()> {

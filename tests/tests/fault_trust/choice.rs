@@ -9,14 +9,14 @@ use tests::server::{Fault, Times};
 use crate::{Site, Trial, UNMERGED};
 
 pub(crate) const TRIALS: &[Trial] = &[
-    ("fault_withdrawn_version", withdrawn),
-    ("fault_one_component_fails_and_another_updates", one_fails),
-    ("fault_version_below_the_minimum", minimum),
-    ("fault_held_component", held),
-    ("fault_surplus_versions_go_but_not_those_in_use", surplus),
-    ("fault_active_and_last_good_versions_stay", active_and_last_good),
-    ("fault_protected_version_stays", protected),
-    ("fault_downgrade_and_back", downgrade),
+    ("fault_skips_withdrawn_version", withdrawn),
+    ("fault_updates_component_when_another_fails", one_fails),
+    ("fault_skips_version_below_minimum", minimum),
+    ("fault_does_not_update_held_component", held),
+    ("fault_removes_surplus_versions_but_not_active_ones", surplus),
+    ("fault_keeps_active_and_last_good_versions", active_and_last_good),
+    ("fault_keeps_protected_version", protected),
+    ("fault_installs_older_version_by_name", downgrade),
 ];
 
 fn withdrawn() -> Result<()> {

@@ -7,11 +7,11 @@ use anyhow::{Result, ensure};
 use crate::{Site, Trial, UNMERGED};
 
 pub(crate) const TRIALS: &[Trial] = &[
-    ("fault_drop_ins_apply_in_their_order", drop_ins),
-    ("fault_stronger_directory_wins_and_masks", directories),
-    ("fault_conf_files_are_read_where_there_is_nothing_else", conf),
-    ("fault_component_without_definitions", nothing),
-    ("fault_definition_with_a_mistake", mistake),
+    ("fault_drop_ins_apply_in_order_of_their_names", drop_ins),
+    ("fault_higher_priority_directory_overrides_and_masks", directories),
+    ("fault_conf_files_are_read_without_transfer_files", conf),
+    ("fault_reports_component_without_definitions", nothing),
+    ("fault_reports_line_of_invalid_definition", mistake),
 ];
 
 fn drop_ins() -> Result<()> {

@@ -13,15 +13,15 @@ use tests::peer::run;
 use crate::{Site, Trial};
 
 pub(crate) const TRIALS: &[Trial] = &[
-    ("fault_sick_version_is_taken_back_and_remembered", sick),
-    ("fault_check_of_a_program_outside_the_extension", outside),
-    ("fault_check_of_a_link_out_of_the_extension", link_out),
-    ("fault_check_of_the_operator", operator),
-    ("fault_image_that_does_not_fit_is_taken_back", does_not_fit),
-    ("fault_one_of_two_is_sick", one_of_two),
-    ("fault_image_on_trial_is_gone", gone_on_trial),
-    ("fault_update_while_opt_is_merged", opt_is_merged),
-    ("fault_merge_without_privilege_judges_nothing", without_privilege),
+    ("fault_rolls_back_unhealthy_version_and_skips_it", sick),
+    ("fault_rejects_catalog_check_outside_the_extension", outside),
+    ("fault_rejects_catalog_check_through_link_out_of_the_extension", link_out),
+    ("fault_runs_checks_of_the_operator_too", operator),
+    ("fault_rolls_back_image_that_cannot_be_merged", does_not_fit),
+    ("fault_rolls_back_only_the_unhealthy_component", one_of_two),
+    ("fault_rolls_back_when_unchecked_image_is_missing", gone_on_trial),
+    ("fault_updates_while_opt_is_merged", opt_is_merged),
+    ("fault_failed_merge_does_not_condemn_the_version", without_privilege),
 ];
 
 const CHECK: &str = "exec:/usr/bin/demo-check";

@@ -9,13 +9,13 @@ use tests::node::Snapshot;
 use crate::{Site, Trial};
 
 pub(crate) const TRIALS: &[Trial] = &[
-    ("fault_trust_marks_are_damaged", marks),
-    ("fault_trust_marks_are_of_another_format", marks_of_another_format),
-    ("fault_catalog_copy_is_damaged", copy),
-    ("fault_record_is_damaged", record),
-    ("fault_lock_is_held", lock),
-    ("fault_image_in_use_is_gone", image_is_gone),
-    ("fault_keys_were_changed", other_keys),
+    ("fault_rejects_update_with_damaged_trust_marks", marks),
+    ("fault_rejects_update_with_trust_marks_of_another_format", marks_of_another_format),
+    ("fault_downloads_catalog_when_copy_is_damaged", copy),
+    ("fault_continues_with_damaged_record", record),
+    ("fault_reports_holder_of_the_lock", lock),
+    ("fault_installs_again_when_active_image_is_missing", image_is_gone),
+    ("fault_ignores_trust_marks_of_other_keys", other_keys),
 ];
 
 const STATE: &str = "var/lib/sysupdate/repositories/example/state.json";

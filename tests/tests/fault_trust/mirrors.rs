@@ -11,14 +11,14 @@ use tests::server::{Fault, Server, Times};
 use crate::{Site, Trial};
 
 pub(crate) const TRIALS: &[Trial] = &[
-    ("fault_mirror_that_lies_is_passed_over", lying),
-    ("fault_mirror_that_lags_is_passed_over", lagging),
-    ("fault_mirror_is_not_asked_after_an_honest_one", honest_first),
-    ("fault_mirror_with_an_older_catalog_does_not_win_over_one_that_ended", older_than_one_that_ended),
-    ("fault_mirrors_that_all_lie_are_all_told", all_lie),
-    ("fault_mirror_that_lies_beside_one_that_is_down", one_lies_one_is_down),
-    ("fault_mirror_with_the_tag_of_a_copy_that_ended", copy_has_ended),
-    ("fault_secrets_of_a_url_are_not_kept", secrets),
+    ("fault_skips_mirror_with_forged_catalog", lying),
+    ("fault_skips_outdated_mirror", lagging),
+    ("fault_contacts_no_mirror_after_valid_catalog", honest_first),
+    ("fault_rejects_older_catalog_of_mirror_when_newer_one_expired", older_than_one_that_ended),
+    ("fault_reports_every_rejected_mirror", all_lie),
+    ("fault_reports_forged_and_unreachable_mirrors", one_lies_one_is_down),
+    ("fault_ignores_not_modified_for_expired_copy", copy_has_ended),
+    ("fault_does_not_store_secrets_of_a_url", secrets),
 ];
 
 /// What every place but the publisher's own has below its address.

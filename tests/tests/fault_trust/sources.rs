@@ -10,15 +10,15 @@ use tests::server::{Fault, Times};
 use crate::{SYSUPDATE, Site, Trial};
 
 pub(crate) const TRIALS: &[Trial] = &[
-    ("fault_plain_checksums", plain),
-    ("fault_plain_checksums_behind_a_password", password),
-    ("fault_plain_checksums_that_must_be_signed", must_be_signed),
-    ("fault_plain_checksums_without_a_manifest", no_manifest),
-    ("fault_plain_checksums_are_stale", stale),
-    ("fault_plain_checksums_name_other_bytes", other_bytes),
-    ("fault_directory_without_checksums", directory),
-    ("fault_directory_with_checksums", directory_with_checksums),
-    ("fault_directory_with_a_strange_name", directory_with_a_strange_name),
+    ("fault_installs_from_unsigned_manifest_with_verify_no", plain),
+    ("fault_hides_the_password_of_a_url", password),
+    ("fault_requires_signed_manifest_with_verify_yes", must_be_signed),
+    ("fault_reports_missing_manifest", no_manifest),
+    ("fault_rejects_manifest_after_best_before", stale),
+    ("fault_rejects_image_that_differs_from_manifest", other_bytes),
+    ("fault_installs_from_directory_without_manifest", directory),
+    ("fault_verifies_directory_with_manifest", directory_with_checksums),
+    ("fault_reads_directory_with_special_characters", directory_with_a_strange_name),
 ];
 
 /// A node that takes the manifest as it comes, or demands a signature by saying nothing.

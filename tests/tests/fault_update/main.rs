@@ -29,12 +29,12 @@ fn main() -> ExitCode {
     for stage in &STAGES {
         suite.isolated(stage.name, &needs, || stage.live());
     }
-    suite.isolated("kernel_update_of_a_hidden_version", &needs, masked::is_neither_good_nor_bad);
+    suite.isolated("kernel_update_does_not_check_masked_version", &needs, masked::is_neither_good_nor_bad);
     suite.run()
 }
 
 const UPDATE: Stage = Stage {
-    name: "fault_kill_in_update",
+    name: "fault_recovers_from_kill_in_update",
     extensions: &[NAME],
     dropped: None,
     layout: Layout::Ours,
@@ -46,10 +46,10 @@ const UPDATE: Stage = Stage {
 };
 
 static STAGES: [Stage; 11] = [
-    Stage { name: "fault_kill_in_first_install", before: &[], coming: "1", ..UPDATE },
+    Stage { name: "fault_recovers_from_kill_in_first_install", before: &[], coming: "1", ..UPDATE },
     UPDATE,
     Stage {
-        name: "fault_kill_in_update_with_return",
+        name: "fault_recovers_from_kill_in_update_with_rollback",
         before: &["1", "2"],
         coming: "3",
         health: Health::Sick,
@@ -57,7 +57,7 @@ static STAGES: [Stage; 11] = [
         ..UPDATE
     },
     Stage {
-        name: "fault_kill_in_first_install_with_return",
+        name: "fault_recovers_from_kill_in_first_install_with_rollback",
         before: &[],
         coming: "1",
         health: Health::Sick,
@@ -65,7 +65,7 @@ static STAGES: [Stage; 11] = [
         ..UPDATE
     },
     Stage {
-        name: "fault_kill_in_download_only",
+        name: "fault_recovers_from_kill_in_download_only",
         before: &["1", "2", "3"],
         coming: "4",
         activate: Activate::None,
@@ -73,34 +73,34 @@ static STAGES: [Stage; 11] = [
         ..UPDATE
     },
     Stage {
-        name: "fault_kill_in_update_of_two_files",
+        name: "fault_recovers_from_kill_in_update_of_two_files",
         extensions: &[NAME, "notes"],
         points_min: 120,
         ..UPDATE
     },
     Stage {
-        name: "fault_kill_in_return_of_two_files",
+        name: "fault_recovers_from_kill_in_rollback_of_two_files",
         extensions: &[NAME, "notes"],
         health: Health::Sick,
         points_min: 140,
         ..UPDATE
     },
     Stage {
-        name: "fault_kill_in_update_while_opt_is_merged",
+        name: "fault_recovers_from_kill_in_update_while_opt_is_merged",
         layout: Layout::Opt,
         health: Health::Sick,
         points_min: 100,
         ..UPDATE
     },
     Stage {
-        name: "fault_kill_in_update_that_drops_a_file",
+        name: "fault_recovers_from_kill_in_update_that_removes_a_file",
         extensions: &[NAME, "notes"],
         dropped: Some("notes"),
         points_min: 90,
         ..UPDATE
     },
     Stage {
-        name: "fault_kill_in_drop_alone",
+        name: "fault_recovers_from_kill_in_removal_alone",
         extensions: &[NAME, "notes"],
         dropped: Some("notes"),
         coming: "1",
@@ -108,7 +108,7 @@ static STAGES: [Stage; 11] = [
         ..UPDATE
     },
     Stage {
-        name: "fault_kill_in_drop_without_a_link",
+        name: "fault_recovers_from_kill_in_removal_without_link",
         extensions: &[NAME, "notes"],
         dropped: Some("notes"),
         layout: Layout::ByName,

@@ -37,12 +37,12 @@ const SITUATIONS: u64 = 100;
 fn main() -> ExitCode {
     let mut suite = Suite::new();
     for peer in Peer::ALL {
-        let name = format!("peer_systemd_{}_selects_as_we_say", peer.systemd());
+        let name = format!("peer_systemd_{}_selects_as_documented", peer.systemd());
         suite.isolated(&name, &[Need::Peer(peer)], move || agrees(peer));
     }
     let needs = [Need::Peer(Peer::Sid)];
-    suite.isolated("peer_systemd_262_and_ours_print_the_same", &needs, ours::prints_as_stock);
-    suite.isolated("peer_systemd_262_and_ours_make_the_same_room", &needs, room::makes_room_as_stock);
+    suite.isolated("peer_systemd_262_prints_the_same_as_ours", &needs, ours::prints_as_stock);
+    suite.isolated("peer_systemd_262_vacuums_the_same_versions", &needs, room::makes_room_as_stock);
     suite.run()
 }
 
