@@ -327,7 +327,7 @@ mod tests {
     fn each_defect_is_told_with_its_place() {
         let cases = [
             (format!("{LEAST}colour = 'red'\n"), "recipe.toml:4:1: unknown field `colour`"),
-            (format!("{LEAST}[image]\ncodec = 'lz5'\n"), "recipe.toml:5:9: no codec is called \"lz5\""),
+            (format!("{LEAST}[image]\ncodec = 'lz5'\n"), "recipe.toml:5:9: unknown codec \"lz5\""),
             (LEAST.replace("'1.0'", "'1.0-rc.1'"), "recipe.toml:2:11: version \"1.0-rc.1\" is a pre-release"),
             (LEAST.replace("'1.0'", "'1.0-rc.1'"), "(write it as 1.0~rc.1)"),
             (LEAST.replace("'x'", "'catalog'"), "recipe.toml:1:8: \"catalog\" cannot name an extension"),
