@@ -37,7 +37,7 @@
 //! ```
 
 mod error;
-mod kind;
+mod partition_type;
 mod reader;
 mod signature;
 #[cfg(test)]
@@ -46,7 +46,7 @@ mod window;
 mod writer;
 
 pub use error::{ReadError, WriteError};
-pub use kind::{Architecture, Designator, Kind, Role, UnknownArchitecture};
+pub use partition_type::{Architecture, Designator, PartitionType, Role, UnknownArchitecture};
 pub use reader::Reader;
 pub use signature::Signature;
 pub use window::Window;

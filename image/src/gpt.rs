@@ -16,9 +16,9 @@
 //! Sectors have 512 or 4096 bytes; a table made for the one is not found by the other.
 //!
 //! ```
-//! use sysext_image::gpt::{Guid, Layout, New, Sector, Table};
+//! use sysext_image::gpt::{Guid, Layout, NewPartition, Sector, Table};
 //!
-//! let new = New {
+//! let new = NewPartition {
 //!     kind: "4f68bce3-e8cd-4db1-96e7-fbcaf984b709".parse()?,
 //!     id: Guid([1; 16]),
 //!     size: 8192,
@@ -44,7 +44,7 @@ mod writer;
 pub use error::{LayoutError, ReadError};
 pub use guid::{Guid, InvalidGuid};
 pub use table::{Partition, Sector, Table};
-pub use writer::{Layout, New};
+pub use writer::{Layout, NewPartition};
 
 pub(crate) use format::MAGIC;
 pub(crate) use writer::first_place;

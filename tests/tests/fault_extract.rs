@@ -8,10 +8,10 @@ use std::process::{Command, ExitCode, Output};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use sysext_image::ddi::{Architecture, Designator, Kind, Role};
+use sysext_image::ddi::{Architecture, Designator, PartitionType, Role};
 use sysext_image::extract::{Options, Owners, extract};
 use sysext_image::filesystem::Limits;
-use sysext_image::gpt::{Guid, Layout, New, Sector};
+use sysext_image::gpt::{Guid, Layout, NewPartition, Sector};
 use sysext_image::tree::{Metadata, Tree};
 use sysext_image::{Codec, Filesystem, Format, erofs, squashfs, verity};
 use tempfile::TempDir;
@@ -370,8 +370,8 @@ fn covers_less() -> Result<()> {
         let tree = builder.finish()?;
         let mut hashes = Vec::new();
         tree.write_to(&mut hashes)?;
-        let new = |role, id, content: &[u8]| New {
-            kind: Kind { architecture: Architecture::X86_64, designator: Designator::Root, role }.guid(),
+        let new = |role, id, content: &[u8]| NewPartition {
+            kind: PartitionType { architecture: Architecture::X86_64, designator: Designator::Root, role }.guid(),
             id: Guid(id),
             size: content.len() as u64,
             flags: 0,

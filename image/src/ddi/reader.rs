@@ -4,7 +4,7 @@ use std::io::{Read, Seek};
 use std::sync::{Arc, Mutex};
 
 use super::error::ReadError;
-use super::kind::{Architecture, Designator, Kind, Role};
+use super::partition_type::{Architecture, Designator, PartitionType, Role};
 use super::signature::{PARTITION_SIZE_MAX, Signature};
 use super::window::Window;
 use crate::gpt::{Partition, Table};
@@ -32,9 +32,9 @@ impl<R: Read + Seek> Reader<R> {
     pub fn open(mut image: R) -> Result<Self, ReadError> {
         let table = Table::read(&mut image)?;
         let data = find(&table, |kind| kind.role == Role::Data)?;
-        let (data, Kind { architecture, designator, .. }) =
+        let (data, PartitionType { architecture, designator, .. }) =
             data.ok_or(ReadError::Absent { partitions: table.partitions.len() })?;
-        let of = |role| find(&table, move |kind| kind == Kind { architecture, designator, role });
+        let of = |role| find(&table, move |kind| kind == PartitionType { architecture, designator, role });
         let verity = of(Role::Verity)?.map(|(partition, _)| partition);
         let signature = of(Role::Signature)?.map(|(partition, _)| partition);
         let image = Arc::new(Mutex::new(image));
@@ -136,10 +136,13 @@ impl<R: Read + Seek> Reader<R> {
 }
 
 /// The only partition that is so, if there is one.
-fn find(table: &Table, is_wanted: impl Fn(Kind) -> bool) -> Result<Option<(Partition, Kind)>, ReadError> {
-    let mut found: Option<(usize, &Partition, Kind)> = None;
+fn find(
+    table: &Table,
+    is_wanted: impl Fn(PartitionType) -> bool,
+) -> Result<Option<(Partition, PartitionType)>, ReadError> {
+    let mut found: Option<(usize, &Partition, PartitionType)> = None;
     for (number, partition) in table.partitions.iter().enumerate() {
-        let Some(kind) = Kind::of(partition.kind).filter(|kind| is_wanted(*kind)) else { continue };
+        let Some(kind) = PartitionType::of(partition.kind).filter(|kind| is_wanted(*kind)) else { continue };
         if let Some((first, ..)) = found {
             let what = match kind.role {
                 Role::Data => "file systems".to_owned(),

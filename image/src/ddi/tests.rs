@@ -4,7 +4,7 @@ use std::io::{Cursor, Read as _, Write as _};
 use std::num::NonZero;
 
 use super::*;
-use crate::gpt::{Guid, Layout, New};
+use crate::gpt::{Guid, Layout, NewPartition};
 use crate::verity::{RootHash, VerifyError};
 
 /// A filesystem whose blocks all differ.
@@ -181,8 +181,8 @@ fn a_changed_filesystem_is_found() {
 }
 
 /// An image with the partitions that are given, and `content` in all of them.
-fn custom(partitions: &[(Kind, [u8; 16])], size: u64, content: &[u8]) -> Vec<u8> {
-    let new = partitions.iter().map(|(kind, id)| New {
+fn custom(partitions: &[(PartitionType, [u8; 16])], size: u64, content: &[u8]) -> Vec<u8> {
+    let new = partitions.iter().map(|(kind, id)| NewPartition {
         kind: kind.guid(),
         id: Guid(*id),
         size,
@@ -199,14 +199,14 @@ fn custom(partitions: &[(Kind, [u8; 16])], size: u64, content: &[u8]) -> Vec<u8>
     image
 }
 
-fn kind(role: Role) -> Kind {
-    Kind { architecture: Architecture::X86_64, designator: Designator::Root, role }
+fn kind(role: Role) -> PartitionType {
+    PartitionType { architecture: Architecture::X86_64, designator: Designator::Root, role }
 }
 
 #[test]
 fn partitions_that_do_not_fit_together_are_refused() {
     let [data, verity, signature] = [Role::Data, Role::Verity, Role::Signature].map(kind);
-    let error = |partitions: &[(Kind, [u8; 16])], content: &str| {
+    let error = |partitions: &[(PartitionType, [u8; 16])], content: &str| {
         open(&custom(partitions, 4096, content.as_bytes())).unwrap_err().to_string()
     };
     let none = error(&[(verity, [1; 16])], "");

@@ -10,9 +10,9 @@ use std::num::NonZero;
 
 use super::READ_ONLY;
 use super::error::WriteError;
-use super::kind::{Architecture, Designator, Kind, Role};
+use super::partition_type::{Architecture, Designator, PartitionType, Role};
 use super::signature::{PARTITION_SIZE, Signature};
-use crate::gpt::{self, Guid, Layout, New, Sector};
+use crate::gpt::{self, Guid, Layout, NewPartition, Sector};
 use crate::verity::{BLOCK, Builder, HashTree, Parameters, RootHash, Seed};
 
 /// Size in bytes of what [`Writer::copy`] reads at once.
@@ -170,12 +170,15 @@ impl<W: Write + Seek> Writer<W> {
         let (options, root_hash) = (&self.options, tree.root_hash());
         let seed = options.seed.unwrap_or(Seed(root_hash.first_half()));
         let mut partitions = vec![
-            New { id: Guid(root_hash.first_half()), ..partition(options, Role::Data, self.size) },
-            New { id: Guid(root_hash.second_half()), ..partition(options, Role::Verity, tree.size()) },
+            NewPartition { id: Guid(root_hash.first_half()), ..partition(options, Role::Data, self.size) },
+            NewPartition {
+                id: Guid(root_hash.second_half()),
+                ..partition(options, Role::Verity, tree.size())
+            },
         ];
         if is_signed {
             let signature = partition(options, Role::Signature, PARTITION_SIZE);
-            partitions.push(New { id: Guid(seed.uuid(&signature.kind.0)), ..signature });
+            partitions.push(NewPartition { id: Guid(seed.uuid(&signature.kind.0)), ..signature });
         }
         Layout::new(options.sector, Guid(seed.uuid(b"disk-uuid")), partitions).map_err(WriteError::Layout)
     }
@@ -208,7 +211,7 @@ impl<W: Write + Seek> Write for Writer<W> {
     }
 }
 
-fn partition(options: &Options, role: Role, size: u64) -> New {
-    let kind = Kind { architecture: options.architecture, designator: options.designator, role };
-    New { kind: kind.guid(), id: Guid::ZERO, size, flags: READ_ONLY, name: kind.to_string() }
+fn partition(options: &Options, role: Role, size: u64) -> NewPartition {
+    let kind = PartitionType { architecture: options.architecture, designator: options.designator, role };
+    NewPartition { kind: kind.guid(), id: Guid::ZERO, size, flags: READ_ONLY, name: kind.to_string() }
 }

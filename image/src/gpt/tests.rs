@@ -5,9 +5,9 @@ use std::io::Cursor;
 use super::*;
 use crate::crc::crc32;
 
-fn new(number: u8, size: u64) -> New {
+fn new(number: u8, size: u64) -> NewPartition {
     let id = Guid([number; 16]);
-    New { kind: Guid([0x77; 16]), id, size, flags: 1 << 60, name: format!("partition {number} ü") }
+    NewPartition { kind: Guid([0x77; 16]), id, size, flags: 1 << 60, name: format!("partition {number} ü") }
 }
 
 fn layout(sector: Sector) -> Layout {
@@ -59,12 +59,13 @@ fn an_image_may_be_longer_than_its_table() {
 
 #[test]
 fn what_cannot_be_laid_out_is_refused() {
-    let lay_out = |new: Vec<New>| Layout::new(Sector::Bytes512, Guid::ZERO, new).unwrap_err().to_string();
+    let lay_out =
+        |new: Vec<NewPartition>| Layout::new(Sector::Bytes512, Guid::ZERO, new).unwrap_err().to_string();
     assert!(lay_out((0..129).map(|n| new(n, 4096)).collect()).starts_with("129 partitions exceed"));
     assert!(lay_out(vec![new(1, 0)]).contains("not a multiple of 4096"));
     assert!(lay_out(vec![new(1, 4097)]).contains("not a multiple of 4096"));
     assert!(lay_out(vec![new(1, 1 << 62), new(2, 1 << 62)]).contains("exceed the maximum size of a file"));
-    assert!(lay_out(vec![New { name: "ü".repeat(37), ..new(1, 4096) }]).contains("longer than 36"));
+    assert!(lay_out(vec![NewPartition { name: "ü".repeat(37), ..new(1, 4096) }]).contains("longer than 36"));
 }
 
 #[test]

@@ -14,7 +14,7 @@ const ENTRIES_SIZE: usize = (ENTRIES * ENTRY_SIZE) as usize;
 
 /// A partition that has no place yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct New {
+pub struct NewPartition {
     /// What it is for.
     pub kind: Guid,
     /// Its own GUID.
@@ -35,13 +35,13 @@ pub struct Layout {
 
 impl Layout {
     /// Gives every partition its place.
-    pub fn new(sector: Sector, disk: Guid, new: Vec<New>) -> Result<Self, LayoutError> {
+    pub fn new(sector: Sector, disk: Guid, new: Vec<NewPartition>) -> Result<Self, LayoutError> {
         if new.len() > ENTRIES as usize {
             return Err(LayoutError::TooMany { partitions: new.len() });
         }
         let mut end = first_place(sector);
         let mut partitions = Vec::with_capacity(new.len());
-        for New { kind, id, size, flags, name } in new {
+        for NewPartition { kind, id, size, flags, name } in new {
             if name.encode_utf16().count() > NAME_UNITS {
                 return Err(LayoutError::Name { name });
             }

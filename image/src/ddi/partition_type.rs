@@ -7,7 +7,7 @@ use crate::gpt::Guid;
 
 /// What a partition is, as its type says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kind {
+pub struct PartitionType {
     /// Which machines it is for.
     pub architecture: Architecture,
     /// Which filesystem it belongs to.
@@ -79,7 +79,7 @@ const TYPES: [(Architecture, Designator, Role, u128); 18] = [
     (Riscv64, Usr,  Signature, 0xd2f9000a_7a18_453f_b5cd_4d32f77a7b32),
 ];
 
-impl Kind {
+impl PartitionType {
     /// What a partition of this type is, if it is one of those.
     pub fn of(guid: Guid) -> Option<Self> {
         TYPES
@@ -98,7 +98,7 @@ impl Kind {
 }
 
 /// The label that `systemd-repart` gives to such a partition: `root-x86-64-verity-sig`.
-impl fmt::Display for Kind {
+impl fmt::Display for PartitionType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let designator = match self.designator {
             Root => "root",
