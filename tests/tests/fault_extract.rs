@@ -371,7 +371,8 @@ fn covers_less() -> Result<()> {
         let mut hashes = Vec::new();
         tree.write_to(&mut hashes)?;
         let new = |role, id, content: &[u8]| NewPartition {
-            kind: PartitionType { architecture: Architecture::X86_64, designator: Designator::Root, role }.guid(),
+            kind: PartitionType { architecture: Architecture::X86_64, designator: Designator::Root, role }
+                .guid(),
             id: Guid(id),
             size: content.len() as u64,
             flags: 0,

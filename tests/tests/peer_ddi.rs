@@ -513,7 +513,8 @@ fn read_back() -> Result<()> {
     ensure!((reader.architecture(), reader.designator()) == (Architecture::X86_64, Designator::Root));
     for (partition, role) in reader.table().partitions.iter().zip([Role::Data, Role::Verity, Role::Signature])
     {
-        let kind = ddi::PartitionType { architecture: Architecture::X86_64, designator: Designator::Root, role };
+        let kind =
+            ddi::PartitionType { architecture: Architecture::X86_64, designator: Designator::Root, role };
         ensure!(partition.kind == kind.guid() && partition.name == kind.to_string(), "{partition:?}");
         ensure!(partition.flags == ddi::READ_ONLY, "{partition:?}");
     }

@@ -21,7 +21,7 @@ use super::der::DerError;
 use super::error::{KeyError, SignError};
 use super::{RSA_BITS, oid, pem};
 
-/// A private key, which is never printed.
+/// A private key. `Debug` does not print it.
 #[derive(Clone)]
 pub struct PrivateKey(Secret);
 
@@ -33,7 +33,7 @@ enum Secret {
 }
 
 impl PrivateKey {
-    /// Reads the first private key of a PEM file, in any of the forms that openssl writes unencrypted.
+    /// Parses the first private key of a PEM file, in any unencrypted form of openssl.
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
         let is_key = |block: &pem::Block<'_>| block.label.ends_with("PRIVATE KEY");
         let block = pem::blocks(text).find(is_key).ok_or(KeyError::Missing)?;
@@ -112,7 +112,7 @@ impl PrivateKey {
         }
     }
 
-    /// Signs a SHA-256 hash, the same each time.
+    /// Signs a SHA-256 hash deterministically.
     pub(super) fn sign(&self, hash: &[u8; 32]) -> Result<Vec<u8>, SignError> {
         let refused = |reason: String| SignError::Key { reason };
         match &self.0 {
