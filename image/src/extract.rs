@@ -18,7 +18,7 @@ pub use self::error::ExtractError;
 use crate::entry::{Entry, EntryKind};
 use crate::filesystem::{Filesystem, Limits};
 
-/// What to extract, and how.
+/// Options for an extraction.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Extracts only this path and everything below it; the path is preserved.
@@ -57,7 +57,7 @@ pub struct Extracted {
     pub not_restored: NotRestored,
 }
 
-/// What could not be restored without more privileges or on this file system.
+/// Lists what could not be restored without more privileges or on this file system.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NotRestored {
     /// The number of entries with another owner than the caller.

@@ -1,4 +1,4 @@
-//! What can go wrong with a disk image.
+//! Errors of reading and writing disk images.
 
 use std::error::Error;
 use std::io;

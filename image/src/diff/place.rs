@@ -18,7 +18,7 @@ const EROFS_INODE: u64 = 64;
 /// Inodes of erofs are numbered in this many bytes.
 const EROFS_SLOT: u64 = 32;
 
-/// What a byte of an image belongs to.
+/// The part of an image that a byte belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A field of the superblock.

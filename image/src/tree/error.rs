@@ -1,4 +1,4 @@
-//! What can go wrong while a tree is built.
+//! Errors that occur while a tree is built.
 
 use std::io;
 use std::path::PathBuf;

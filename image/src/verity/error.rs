@@ -1,4 +1,4 @@
-//! What can go wrong with a hash tree.
+//! Errors of building and verifying hash trees.
 
 use std::io;
 

@@ -139,12 +139,12 @@ impl Pool {
         self.batches.send((number, batch)).expect("the threads live as long as the channel");
     }
 
-    /// What is done by now.
+    /// The batches that are finished so far.
     fn done(&self) -> impl Iterator<Item = Numbered> {
         self.hashes.try_iter()
     }
 
-    /// What was not taken yet, all of it.
+    /// Waits for all other batches.
     fn finish(self) -> impl Iterator<Item = Numbered> {
         drop(self.batches);
         for thread in self.threads {

@@ -1,4 +1,4 @@
-//! What can go wrong while an archive is read.
+//! Errors that occur while an archive is read.
 
 use std::fmt;
 use std::io;
@@ -51,7 +51,7 @@ pub enum TarError {
     Spool(SpoolError),
 }
 
-/// What is wrong with compressed data.
+/// A defect of compressed data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Defect {
     /// They end too early.
