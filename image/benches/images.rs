@@ -1,13 +1,13 @@
-//! Compares our images with those of mkfs.erofs and mksquashfs: size, CPU time, memory, and uncached reads from the
-//! mounted image.
+//! Compares our images with those of mkfs.erofs and mksquashfs: size, CPU time, memory, and uncached reads
+//! from the mounted image.
 //!
 //! ```text
 //! .ci/peers && .ci/corpora && cargo bench -p sysext-image [-- [M|L] [TEXT]]
 //! ```
 //!
-//! `TEXT` selects the rows whose setting contains it, such as `zstd:3` or `erofs`. Prints a Markdown table with both
-//! settings, the medians of interleaved runs, and the ratio with its target. Reads need mounts and therefore root;
-//! otherwise they are skipped.
+//! `TEXT` selects the rows whose setting contains it, such as `zstd:3` or `erofs`. Prints a Markdown table
+//! with both settings, the medians of interleaved runs, and the ratio with its target. Reads need mounts and
+//! therefore root; otherwise they are skipped.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! Discoverable disk images (DDI): a file system, its dm-verity tree and the signature of its root hash, as three
-//! partitions whose types describe them.
+//! Discoverable disk images (DDI): a file system, its dm-verity tree and the signature of its root hash, as
+//! three partitions whose types describe them.
 //!
 //! ```text
 //! head    partition table (see [`gpt`](crate::gpt))
@@ -9,14 +9,14 @@
 //! tail    partition table again
 //! ```
 //!
-//! The images equal those of `systemd-repart --make-ddi=sysext`. The partition types contain the architecture, so
-//! that hosts skip images for others, and `root`, also for a system extension. The UUID of the data partition is
-//! the first half of the root hash, that of the verity partition the second half. The UUIDs of signature, disk and
-//! tree and the salt are derived from a [`Seed`]. All three partitions are read-only (bit 60 of their flags) and
-//! do not grow.
+//! The images equal those of `systemd-repart --make-ddi=sysext`. The partition types contain the
+//! architecture, so that hosts skip images for others, and `root`, also for a system extension. The UUID of
+//! the data partition is the first half of the root hash, that of the verity partition the second half. The
+//! UUIDs of signature, disk and tree and the salt are derived from a [`Seed`]. All three partitions are
+//! read-only (bit 60 of their flags) and do not grow.
 //!
-//! [`Writer`] hashes the file system while it is written. [`Reader`] finds the partitions of an image and checks
-//! that they belong together.
+//! [`Writer`] hashes the file system while it is written. [`Reader`] finds the partitions of an image and
+//! checks that they belong together.
 //!
 //! ```
 //! use std::io::{Cursor, Read as _, Write as _};

@@ -1,7 +1,7 @@
 //! Extracts an image into a directory, and nowhere else.
 //!
-//! The image is not trusted. All names are checked before anything is written, every directory is opened name by
-//! name from the destination without following links, and every file is newly created. So neither `..` nor
+//! The image is not trusted. All names are checked before anything is written, every directory is opened name
+//! by name from the destination without following links, and every file is newly created. So neither `..` nor
 //! absolute names, symbolic links or hard links can escape.
 
 mod destination;
@@ -34,7 +34,8 @@ pub struct Options {
 pub enum Owners {
     /// They are set, which requires privileges.
     Set,
-    /// The caller owns all files. Setuid and setgid bits, which would grant the rights of the caller, are not set.
+    /// The caller owns all files. Setuid and setgid bits, which would grant the rights of the caller, are not
+    /// set.
     Caller,
 }
 
@@ -70,8 +71,8 @@ pub struct NotRestored {
     pub devices: Vec<PathBuf>,
 }
 
-/// Extracts into the directory `into`, which is created if it does not exist, and must be empty. Calls `progress`
-/// with the bytes of content written so far and in total.
+/// Extracts into the directory `into`, which is created if it does not exist, and must be empty. Calls
+/// `progress` with the bytes of content written so far and in total.
 ///
 /// After an error, files that were extracted before remain, but no partial file.
 pub fn extract<R: Read + Seek + Send>(

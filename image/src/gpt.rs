@@ -1,7 +1,7 @@
 //! GUID partition tables of disk images.
 //!
-//! [`Table`] lists the partitions. [`Table::read`] reads both copies of a table and rejects an inconsistent one.
-//! [`Layout`] places new partitions in sequence, and encodes the bytes before and after them.
+//! [`Table`] lists the partitions. [`Table::read`] reads both copies of a table and rejects an inconsistent
+//! one. [`Layout`] places new partitions in sequence, and encodes the bytes before and after them.
 //!
 //! ```text
 //! sector 0         protective MBR: one partition of type 0xee over the whole disk

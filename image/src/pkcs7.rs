@@ -1,12 +1,13 @@
-//! Signatures of a root hash, in the form that systemd and the kernel verify before they use an image: PKCS#7,
-//! detached, without signed attributes, over the 64 hexadecimal digits of the root hash.
+//! Signatures of a root hash, in the form that systemd and the kernel verify before they use an image:
+//! PKCS#7, detached, without signed attributes, over the 64 hexadecimal digits of the root hash.
 //!
-//! [`Signer`] creates them from a private key and its certificate. With an RSA key they equal those of `openssl smime
-//! -sign -nocerts -noattr -binary -outform der`. ECDSA signatures of openssl are randomised; ours are deterministic
-//! (RFC 6979), so that the same image has the same signature. [`Signature`] reads and verifies them.
+//! [`Signer`] creates them from a private key and its certificate. With an RSA key they equal those of
+//! `openssl smime -sign -nocerts -noattr -binary -outform der`. ECDSA signatures of openssl are randomised;
+//! ours are deterministic (RFC 6979), so that the same image has the same signature. [`Signature`] reads and
+//! verifies them.
 //!
-//! A signature is verified against given certificates. As in systemd and the kernel, their dates, purposes and issuers
-//! do not matter: a certificate in `verity.d` means that its key is trusted.
+//! A signature is verified against given certificates. As in systemd and the kernel, their dates, purposes
+//! and issuers do not matter: a certificate in `verity.d` means that its key is trusted.
 //!
 //! ```text
 //! ContentInfo     SEQUENCE { signedData, [0] SignedData }

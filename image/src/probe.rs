@@ -30,8 +30,8 @@ pub struct ProbeError {
     pub source: io::Error,
 }
 
-/// Finds out the kind of `image` from its first few KiB. The position afterwards is unspecified. An open file can
-/// be probed as `&mut &file`.
+/// Finds out the kind of `image` from its first few KiB. The position afterwards is unspecified. An open file
+/// can be probed as `&mut &file`.
 pub fn probe(image: &mut (impl Read + Seek)) -> Result<ImageKind, ProbeError> {
     let mut head = Vec::with_capacity(HEAD);
     image
@@ -41,8 +41,8 @@ pub fn probe(image: &mut (impl Read + Seek)) -> Result<ImageKind, ProbeError> {
     Ok(identify(&head))
 }
 
-/// The kind of an image that begins with `head`. A partition table counts more than a file system in the space
-/// before the first partition or around the table, so that all programs see the same image.
+/// The kind of an image that begins with `head`. A partition table counts more than a file system in the
+/// space before the first partition or around the table, so that all programs see the same image.
 fn identify(head: &[u8]) -> ImageKind {
     let has = |offset: usize, magic: &[u8]| head.get(offset..).is_some_and(|rest| rest.starts_with(magic));
     let is_disk = gpt::Sector::ALL

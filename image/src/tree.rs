@@ -1,8 +1,8 @@
 //! A file tree in memory, without the content of its files.
 //!
 //! Entries are sorted by the bytes of their names, so that every walk has the same order. A file refers to a
-//! path on disk and its size, or to a part of an open file, or owns a few bytes. Content is read when an image
-//! is written. Times are not stored: all files of an image have the time in the options of its writer.
+//! path on disk and its size, or to a part of an open file, or owns a few bytes. Content is read when an
+//! image is written. Times are not stored: all files of an image have the time in the options of its writer.
 
 mod content;
 mod directory;

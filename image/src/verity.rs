@@ -1,9 +1,10 @@
-//! dm-verity: a tree of SHA-256 hashes over an image, so that every block can be verified against a single root hash
-//! when it is read.
+//! dm-verity: a tree of SHA-256 hashes over an image, so that every block can be verified against a single
+//! root hash when it is read.
 //!
-//! [`Builder`] hashes what is written to it and returns a [`HashTree`], which equals that of `veritysetup format`.
-//! [`Verifier`] verifies a whole image or ranges of it, [`Checked`] verifies while it is read. The tree is after the
-//! image ([`append`]), in a partition of its own ([`ddi`](crate::ddi)) or in a file next to it ([`Sidecars`]).
+//! [`Builder`] hashes what is written to it and returns a [`HashTree`], which equals that of `veritysetup
+//! format`. [`Verifier`] verifies a whole image or ranges of it, [`Checked`] verifies while it is read. The
+//! tree is after the image ([`append`]), in a partition of its own ([`ddi`](crate::ddi)) or in a file next to
+//! it ([`Sidecars`]).
 //!
 //! ```text
 //! block 0      superblock: 512 bytes, then zeros
@@ -12,8 +13,8 @@
 //! last blocks  level 1: the hashes of the blocks of the image
 //! ```
 //!
-//! The salt is hashed before each block. The last block of a level is padded with zeros. An image of a single block
-//! has no levels: the root hash is the hash of that block.
+//! The salt is hashed before each block. The last block of a level is padded with zeros. An image of a single
+//! block has no levels: the root hash is the hash of that block.
 //!
 //! ```
 //! use std::io::{Cursor, Write as _};

@@ -1,5 +1,5 @@
-//! Measures the cost of writing an image. Each image is written by its own process, started by a process that only
-//! waits for it and reports its usage: the system accounts usage per waiting parent.
+//! Measures the cost of writing an image. Each image is written by its own process, started by a process that
+//! only waits for it and reports its usage: the system accounts usage per waiting parent.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

@@ -1,8 +1,8 @@
-//! Measures uncached reads from a mounted image: 500 reads of 4 KiB at random offsets of a large program, and the
-//! whole program sequentially.
+//! Measures uncached reads from a mounted image: 500 reads of 4 KiB at random offsets of a large program, and
+//! the whole program sequentially.
 //!
-//! Each round reads both images, ours first in every second round. Other load slows down both, so the median of the
-//! ratios of all rounds is used.
+//! Each round reads both images, ours first in every second round. Other load slows down both, so the median
+//! of the ratios of all rounds is used.
 
 use std::fs::{self, File};
 use std::io::Read as _;

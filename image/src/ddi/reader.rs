@@ -26,8 +26,8 @@ pub struct Reader<R> {
 }
 
 impl<R: Read + Seek> Reader<R> {
-    /// Reads the partition table and the signature partition, which must be for the root hash in the UUIDs of the
-    /// partitions. [`Reader::verify`] checks file system and tree.
+    /// Reads the partition table and the signature partition, which must be for the root hash in the UUIDs of
+    /// the partitions. [`Reader::verify`] checks file system and tree.
     pub fn open(mut image: R) -> Result<Self, ReadError> {
         let table = Table::read(&mut image)?;
         let data = find(&table, |kind| kind.role == Role::Data)?;
@@ -93,11 +93,11 @@ impl<R: Read + Seek> Reader<R> {
         Ok(Checked::new(self.filesystem(), self.verifier()?))
     }
 
-    /// Verifies the file system against the root hash. Returns the number of bytes from its start that the hash
-    /// covers.
+    /// Verifies the file system against the root hash. Returns the number of bytes from its start that the
+    /// hash covers.
     ///
-    /// The partition may be longer; the kernel does not see the rest. The caller must check that the file system is
-    /// not longer than what is covered.
+    /// The partition may be longer; the kernel does not see the rest. The caller must check that the file
+    /// system is not longer than what is covered.
     pub fn verify(&self) -> Result<u64, ReadError> {
         let mut verifier = self.verifier()?;
         let covered = verifier.superblock().data_size();
@@ -109,7 +109,8 @@ impl<R: Read + Seek> Reader<R> {
         Ok(covered)
     }
 
-    /// Verifies that the root hash was signed with the key of one of these certificates, and returns that one.
+    /// Verifies that the root hash was signed with the key of one of these certificates, and returns that
+    /// one.
     ///
     /// The file system is trusted only together with [`Reader::verify`] or [`Reader::checked`].
     #[cfg(feature = "pkcs7")]

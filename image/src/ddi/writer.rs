@@ -1,7 +1,8 @@
 //! Writes an image around a file system that is written once, from front to back.
 //!
-//! The table at the start needs the root hash, which is known only at the end, so the table is written last. Every
-//! byte that is hashed is the byte that is written, even if the file system is created at the same time.
+//! The table at the start needs the root hash, which is known only at the end, so the table is written last.
+//! Every byte that is hashed is the byte that is written, even if the file system is created at the same
+//! time.
 
 use std::error::Error;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -30,8 +31,8 @@ pub struct Options {
     /// Size of a sector.
     pub sector: Sector,
     /// The seed for salt and UUIDs, as in `systemd-repart --seed=`. By default, salt and UUID of the tree are
-    /// derived from the first block of the file system, which contains its UUID, and the UUIDs of disk and signature
-    /// from the root hash: the same file system gives the same image.
+    /// derived from the first block of the file system, which contains its UUID, and the UUIDs of disk and
+    /// signature from the root hash: the same file system gives the same image.
     pub seed: Option<Seed>,
     /// The number of threads that hash; by default one per processor.
     pub threads: Option<NonZero<usize>>,
@@ -63,8 +64,9 @@ pub struct Written {
 
 /// Writes an image. The caller writes the file system to it.
 ///
-/// The output is written from front to back, and its first 20 or 24 KiB again at the end. After an error it contains
-/// an incomplete image, which the caller must discard: write to a temporary file and rename it after success.
+/// The output is written from front to back, and its first 20 or 24 KiB again at the end. After an error it
+/// contains an incomplete image, which the caller must discard: write to a temporary file and rename it after
+/// success.
 #[derive(Debug)]
 pub struct Writer<W> {
     out: W,

@@ -97,8 +97,8 @@ const SQUASHFS_FIELDS: Fields = &[
 const SQUASHFS_FIELDS_END: u64 = 96;
 
 impl Place {
-    /// Finds the use of an offset in bytes. The image must start at the beginning of its file. Reads content up to
-    /// the file that the offset belongs to.
+    /// Finds the use of an offset in bytes. The image must start at the beginning of its file. Reads content
+    /// up to the file that the offset belongs to.
     pub fn find<R: Read + Seek + Send>(image: &Filesystem<R>, offset: u64) -> Result<Self, FilesystemError> {
         let (start, end, fields) = match image.facts().format {
             Format::Erofs => (Format::Erofs.superblock_offset() as u64, EROFS_FIELDS_END, EROFS_FIELDS),

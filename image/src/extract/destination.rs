@@ -115,8 +115,8 @@ impl Destination {
             }
             Err(error) => return Err(at.failed("create the device or pipe", error)),
         }
-        // Another user with write access to the destination may have replaced it, for example with a link. Check
-        // the opened file, and do not use its name from here on.
+        // Another user with write access to the destination may have replaced it, for example with a link.
+        // Check the opened file, and do not use its name from here on.
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let made = rustix::fs::openat(parent, name, flags, Mode::empty())
             .and_then(|made| rustix::fs::fstat(&made).map(|found| (made, found)))
@@ -265,7 +265,8 @@ fn finish(
         .map_err(|error| at.failed("set the mode and time of", error))
 }
 
-/// Sets the owner, if possible, and returns whether it is that of the image. An empty name means `parent` itself.
+/// Sets the owner, if possible, and returns whether it is that of the image. An empty name means `parent`
+/// itself.
 fn set_owner_at(owners: Owners, parent: BorrowedFd<'_>, name: &OsStr, entry: &Entry) -> Result<bool, Errno> {
     match (owners, ids(entry)) {
         (Owners::Set, Some((uid, gid))) => {

@@ -158,7 +158,7 @@ const MBR_END: [u8; 2] = [0x55, 0xaa];
 /// The type of the partition that protects the disk from tools without GPT support.
 const MBR_PROTECTIVE: u8 = 0xee;
 
-/// An MBR that says that all of the disk is taken, for programs that know no GPT.
+/// An MBR with one partition over the whole disk, for programs that do not support GPT.
 pub(super) fn protective_mbr(sectors: u64) -> [u8; 512] {
     let mut mbr = [0; 512];
     let size = u32::try_from(sectors - 1).unwrap_or(u32::MAX);

@@ -12,8 +12,8 @@ use crate::crc::crc32;
 impl Table {
     /// Reads the table of an image, with a few reads and 32 KiB of memory.
     ///
-    /// Both copies must be valid and equal: an image is not a disk that needs recovery, and programs that use one
-    /// copy or the other must not see different partitions.
+    /// Both copies must be valid and equal: an image is not a disk that needs recovery, and programs that use
+    /// one copy or the other must not see different partitions.
     pub fn read(image: &mut (impl Read + Seek)) -> Result<Self, ReadError> {
         let length = image.seek(SeekFrom::End(0)).map_err(|source| ReadError::Read { offset: 0, source })?;
         let mut image = Image { image, length };

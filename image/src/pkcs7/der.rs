@@ -1,7 +1,7 @@
 //! DER: elements with a tag, a length and a content, which may contain other elements.
 //!
-//! Supports only what signatures and certificates need: tags of one byte, lengths of up to four. Nothing is copied,
-//! and an element cannot extend past its parent. Keys are parsed by `pkcs8` and related crates.
+//! Supports only what signatures and certificates need: tags of one byte, lengths of up to four. Nothing is
+//! copied, and an element cannot extend past its parent. Keys are parsed by `pkcs8` and related crates.
 
 use std::borrow::Cow;
 

@@ -63,7 +63,7 @@ impl PrivateKey {
 
     fn rsa(der: &[u8]) -> Result<Self, KeyError> {
         let key = pkcs1::RsaPrivateKey::from_der(der)?;
-        // Before any arithmetic, which takes time with the cube of the length
+        // Before any arithmetic, which takes cubic time
         let bits = key.modulus.as_bytes().len().saturating_mul(8);
         if bits < *RSA_BITS.start() || bits > *RSA_BITS.end() {
             return Err(KeyError::Size { bits });
@@ -80,7 +80,7 @@ impl PrivateKey {
         Ok(Self(Secret::Rsa(Box::new(key))))
     }
 
-    /// In PKCS#8 the curve is named outside, otherwise inside.
+    /// PKCS#8 names the curve outside the SEC1 key, in `curve`.
     fn ec(der: &[u8], curve: Option<ObjectIdentifier>) -> Result<Self, KeyError> {
         let key = EcPrivateKey::from_der(der)?;
         let named = key.parameters.and_then(EcParameters::named_curve);
@@ -117,7 +117,7 @@ impl PrivateKey {
         let refused = |reason: String| SignError::Key { reason };
         match &self.0 {
             Secret::Rsa(key) => {
-                // Blinded: how long it takes says nothing about the key (RUSTSEC-2023-0071)
+                // Blinded, so that its duration does not depend on the key (RUSTSEC-2023-0071)
                 let padding = rsa_padding(oid::SHA256, hash.len());
                 let signature = key.sign_with_rng(&mut OsRng, padding, hash);
                 signature.map_err(|error| refused(error.to_string()))

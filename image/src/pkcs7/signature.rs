@@ -94,7 +94,8 @@ impl Signature {
         self.issuer == certificate.issuer && self.serial == certificate.serial
     }
 
-    /// Verifies that the root hash was signed with the key of one of these certificates, and returns that one.
+    /// Verifies that the root hash was signed with the key of one of these certificates, and returns that
+    /// one.
     pub fn verify<'a>(
         &self,
         root_hash: &RootHash,

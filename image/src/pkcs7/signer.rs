@@ -29,8 +29,8 @@ impl Signer {
         Ok(Self { key, certificate, includes_certificate: false })
     }
 
-    /// Includes the certificate in signatures, as `systemd-repart` does. By default it is omitted, because verifiers
-    /// need it from another source anyway.
+    /// Includes the certificate in signatures, as `systemd-repart` does. By default it is omitted, because
+    /// verifiers need it from another source anyway.
     pub fn include_certificate(mut self) -> Self {
         self.includes_certificate = true;
         self

@@ -191,9 +191,9 @@ fn stat(path: &Path) -> Result<fs::Metadata, TreeError> {
     fs::symlink_metadata(path).map_err(|source| TreeError::Stat { path: path.to_owned(), source })
 }
 
-/// The names of all attributes, each with a terminating NUL. Most files have none, so this saves calls. `None`
-/// if each attribute must be tried: the list is unavailable or long, or the file is not world-readable, and
-/// trying also reports whether the caller may read it.
+/// The names of all attributes, each with a terminating NUL. Most files have none, so this saves calls.
+/// `None` if each attribute must be tried: the list is unavailable or long, or the file is not
+/// world-readable, and trying also reports whether the caller may read it.
 fn names_of_xattrs(path: &Path, found: &fs::Metadata) -> Option<Vec<u8>> {
     if !found.is_symlink() && found.mode() & 0o444 != 0o444 {
         return None;

@@ -9,8 +9,8 @@ use super::{Content, Kind, Metadata, Node, NodeId, Special, Tree, TreeError};
 use crate::entry::{NAME_MAX, TARGET_MAX};
 
 impl Tree {
-    /// Creates the directory `path` with this metadata, and missing parents with mode 0755. An existing directory
-    /// keeps its entries and gets the metadata.
+    /// Creates the directory `path` with this metadata, and missing parents with mode 0755. An existing
+    /// directory keeps its entries and gets the metadata.
     pub fn insert_directory(&mut self, path: impl AsRef<Path>, metadata: Metadata) -> Result<(), TreeError> {
         let path = path.as_ref();
         let names = names(path)?;

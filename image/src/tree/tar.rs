@@ -47,16 +47,17 @@ const RELEASES: [&str; 2] = ["usr/lib/extension-release.d", "etc/extension-relea
 const STRICT: &str = "user.extension-release.strict";
 
 impl Tree {
-    /// Reads the tar archive `archive` to its end, subject to `rules`. It may be compressed with gzip, xz or zstd.
-    /// Content is copied to a temporary file in `scratch`.
+    /// Reads the tar archive `archive` to its end, subject to `rules`. It may be compressed with gzip, xz or
+    /// zstd. Content is copied to a temporary file in `scratch`.
     ///
     /// An extension-release file without `user.extension-release.strict` gets it, as `0`: archives omit it.
     pub fn from_tar(archive: &mut dyn Read, rules: &Rules, scratch: &Path) -> Result<Self, TarError> {
         Reading::new(rules).read(Input::stream(archive, scratch)?)
     }
 
-    /// Reads the tar archive at the start of `file`; `path` is for messages. Content of an uncompressed archive is
-    /// not copied, but read again when an image is written. `progress` counts the bytes of a compressed one.
+    /// Reads the tar archive at the start of `file`; `path` is for messages. Content of an uncompressed
+    /// archive is not copied, but read again when an image is written. `progress` counts the bytes of a
+    /// compressed one.
     pub fn from_tar_file(
         file: File,
         path: &Path,

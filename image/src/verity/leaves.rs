@@ -1,7 +1,7 @@
 //! Hashes the blocks of an image, on several threads, in the order of the image.
 //!
-//! The image is split into batches. Each thread takes the next batch and returns its hashes with the number of the
-//! batch. The number of waiting batches is limited, so that the number of threads bounds the memory.
+//! The image is split into batches. Each thread takes the next batch and returns its hashes with the number
+//! of the batch. The number of waiting batches is limited, so that the number of threads bounds the memory.
 
 use std::num::NonZero;
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};

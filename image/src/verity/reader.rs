@@ -1,7 +1,7 @@
 //! Verifies an image against a root hash, from the root down to the requested blocks.
 //!
-//! One block of each level is cached, so that reading an image from front to back reads every block of the tree
-//! once, with the memory of a few blocks.
+//! One block of each level is cached, so that reading an image from front to back reads every block of the
+//! tree once, with the memory of a few blocks.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;

@@ -1,4 +1,5 @@
-//! Derives salts and UUIDs without meaning from a seed: HMAC-SHA-256 of a word, as in `systemd-repart --seed=`.
+//! Derives salts and UUIDs without meaning from a seed: HMAC-SHA-256 of a word, as in `systemd-repart
+//! --seed=`.
 
 use sha2::{Digest, Sha256};
 
@@ -12,8 +13,8 @@ const HMAC_BLOCK: usize = 64;
 pub struct Seed(pub [u8; 16]);
 
 impl Seed {
-    /// The default seed of an image, from its first 4096 bytes, or fewer if it is shorter. They contain the UUID of
-    /// a file system.
+    /// The default seed of an image, from its first 4096 bytes, or fewer if it is shorter. They contain the
+    /// UUID of a file system.
     pub fn of_first_block(image: &[u8]) -> Self {
         let digest = Sha256::digest(&image[..image.len().min(BLOCK_USIZE)]);
         let mut seed = [0; 16];

@@ -26,8 +26,8 @@ pub(super) struct Level {
 }
 
 impl Shape {
-    /// The tree over `data_blocks` blocks whose superblock is at `superblock`; `None` if it exceeds the maximum size
-    /// of a file.
+    /// The tree over `data_blocks` blocks whose superblock is at `superblock`; `None` if it exceeds the
+    /// maximum size of a file.
     pub(super) fn new(superblock: u64, hash_block: u64, data_blocks: u64) -> Option<Self> {
         let per_block = hash_block / DIGEST as u64;
         let mut levels = Vec::new();

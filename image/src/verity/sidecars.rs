@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 /// The suffix of an image, which is removed.
 const SUFFIX: &str = ".raw";
 
-/// The verity files of `NAME.raw`, in the same directory. With any other names they are not found, and the image is
-/// used without verification.
+/// The verity files of `NAME.raw`, in the same directory. With any other names they are not found, and the
+/// image is used without verification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sidecars {
     /// `NAME.verity`: superblock and tree, as [`HashTree::write_to`](super::HashTree::write_to) writes them.

@@ -47,8 +47,8 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Starts with an empty image. Uses one thread per processor by default. The number of threads does not change
-    /// the tree.
+    /// Starts with an empty image. Uses one thread per processor by default. The number of threads does not
+    /// change the tree.
     pub fn new(parameters: Parameters, threads: Option<NonZero<usize>>) -> Self {
         let salted = Salted::new(&parameters.salt);
         Self { parameters, leaves: Leaves::new(salted.clone(), threads), salted }

@@ -7,9 +7,9 @@ use super::features::Features;
 use crate::Kernel;
 use crate::codec::{Codec, Described};
 
-/// Version of this writer. It covers every constant that affects an image and is not in the id: how inodes are
-/// placed, how files are split, how often a cluster is tried. A change of one requires a new version, with the
-/// old behaviour kept for rebuilding old images.
+/// Version of this writer. It covers every constant that affects an image and is not in the id: how inodes
+/// are placed, how files are split, how often a cluster is tried. A change of one requires a new version,
+/// with the old behaviour kept for rebuilding old images.
 const VERSION: u32 = 1;
 
 /// Identifies exactly what produced the bytes of an image: format and version of the writer, codec with every

@@ -81,8 +81,8 @@ pub enum Fault {
         length: u64,
     },
     #[error(
-        "fragments are needed again and again, such as the one at offset {offset}: that is more to decompress \
-         than an image of {length} bytes should need"
+        "fragments are needed again and again, such as the one at offset {offset}: an image of {length} bytes \
+         should not need so much decompression"
     )]
     Wasteful {
         offset: u64,

@@ -1,5 +1,5 @@
-//! Decompresses archives in bounded memory, from front to back. They may consist of several streams, as `pigz`,
-//! `xz -T`, `pzstd` and `cat` create them.
+//! Decompresses archives in bounded memory, from front to back. They may consist of several streams, as
+//! `pigz`, `xz -T`, `pzstd` and `cat` create them.
 //!
 //! ```text
 //! gzip    member …, then zeros to the end, if any

@@ -171,8 +171,8 @@ impl<'a> Input<'a> {
         matches!(self.source, Source::Stream { reader: Reader::Compressed(_), .. })
     }
 
-    /// Reads and ignores everything after the end of the archive. That verifies the checksums of compressed data,
-    /// and lets the writer of a pipe finish.
+    /// Reads and ignores everything after the end of the archive. That verifies the checksums of compressed
+    /// data, and lets the writer of a pipe finish.
     pub(super) fn finish(&mut self) -> Result<(), TarError> {
         if let Source::File { .. } = self.source {
             return Ok(());

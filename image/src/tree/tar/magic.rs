@@ -48,8 +48,8 @@ pub(super) enum FileKind {
 /// How many bytes identify all types.
 pub(super) const MAGIC_MAX: usize = 11;
 
-/// The first bytes of a bzip2 file are text, which may be the start of a file name in a tar archive. After the
-/// digit for the block size is the magic number of a block or of the end.
+/// The first bytes of a bzip2 file are text, which may be the start of a file name in a tar archive. After
+/// the digit for the block size is the magic number of a block or of the end.
 const BZIP2_BLOCKS: [[u8; 6]; 2] =
     [[0x31, 0x41, 0x59, 0x26, 0x53, 0x59], [0x17, 0x72, 0x45, 0x38, 0x50, 0x90]];
 

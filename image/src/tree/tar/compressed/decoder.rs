@@ -10,8 +10,8 @@ use crate::tree::tar::magic::Compression;
 /// How much memory decompressing xz may take, in bytes: `xz -9` needs 65 MiB, mostly for its dictionary.
 const XZ_MEMORY: u64 = 80 << 20;
 
-/// The maximum window of zstd, as a power of two, in bytes: 128 MiB, which `zstd --ultra -22` needs. `zstd -d`
-/// has the same limit by default and rejects archives made with `--long=28` or more.
+/// The maximum window of zstd, as a power of two, in bytes: 128 MiB, which `zstd --ultra -22` needs. `zstd
+/// -d` has the same limit by default and rejects archives made with `--long=28` or more.
 const ZSTD_WINDOW_LOG: u32 = 27;
 
 /// The message of the library for a larger window.
