@@ -116,7 +116,7 @@ fn name_is_too_long() -> Result<()> {
 fn kernel_is_too_old() -> Result<()> {
     let error = refused(erofs::write(&tree()?, &sample::options("zstd@6.9", 0)?, io::sink()))?;
     ensure!(error.to_string() == "kernel 6.9 cannot read zstd", "{error}");
-    ensure!(error.hint().context("a hint")? == "name kernel 6.10 or a newer one, or use lz4hc");
+    ensure!(error.hint().context("a hint")? == "pass --kernel 6.10 or use lz4hc");
     Ok(())
 }
 

@@ -126,7 +126,7 @@ fn attempt(image: Vec<u8>, into: &Path) -> Result<()> {
 
 /// What every refusal must tell: where it is, or what of the image's own account is wrong.
 fn tells_where(told: &str) -> bool {
-    ["offset ", "the image is invalid: /", "claim ", "not an erofs", "or disk image", "more than ", "cannot read"]
+    ["offset ", "the image is invalid: /", "the image is truncated: ", "claim ", "not an erofs", "or disk image", "more than ", "cannot read"]
         .iter()
         .any(|words| told.contains(words))
         // Names that no directory on disk can have next to each other, and attributes it cannot hold

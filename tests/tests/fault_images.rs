@@ -100,8 +100,12 @@ fn error_of(mut command: Command) -> Result<String> {
 fn codec() -> Result<()> {
     let desk = Desk::new()?;
     let cases = [
-        ("debian-12", "zstd:3", "error: zstd needs kernel 6.10, debian-12 has 6.1\nhint: use lz4hc\n"),
-        ("flatcar", "zstd", "error: zstd needs kernel 6.10, flatcar has 6.6\nhint: use lz4hc\n"),
+        (
+            "debian-12",
+            "zstd:3",
+            "error: zstd needs kernel 6.10 or later, but debian-12 has 6.1\nhint: use lz4hc\n",
+        ),
+        ("flatcar", "zstd", "error: zstd needs kernel 6.10 or later, but flatcar has 6.6\nhint: use lz4hc\n"),
         (
             "6.9",
             "zstd",
@@ -171,7 +175,11 @@ fn archive() -> Result<()> {
         ("absolute", tar("/etc/passwd", b""), "invalid path /etc/passwd: it is not relative"),
         ("above", tar("usr/../../x", b""), "it contains .."),
         ("short", whole[..whole.len() - 1200].to_vec(), "the archive is truncated: it ends at offset "),
-        ("text", b"no archive at all".to_vec(), "the archive is truncated: it ends at offset 17, inside an entry"),
+        (
+            "text",
+            b"no archive at all".to_vec(),
+            "the archive is truncated: it ends at offset 17, inside an entry",
+        ),
         ("zeros", vec![7; 5000], "invalid tar header at offset 0: "),
         ("cut", vec![0x1f, 0x8b, 8, 0], "cannot decompress the gzip data at offset 4: unexpected end"),
         ("packed", b"BZh91AY&SY".to_vec(), "it is compressed with bzip2"),
