@@ -108,6 +108,24 @@ fn duplicate_versions_have_a_reason() -> Result<()> {
     Ok(())
 }
 
+/// `cargo deny` in the workflow asks the database. This test checks that each exception has a reason, and that
+/// `cargo deny` fails when an exception is not needed any more.
+#[test]
+fn ignored_advisories_have_a_reason() -> Result<()> {
+    let policy = policy()?;
+    assert_eq!(policy["advisories"]["unused-ignored-advisory"].as_str(), Some("deny"));
+    let ignored =
+        policy["advisories"]["ignore"].as_array().context("deny.toml has no list advisories.ignore")?;
+    for entry in ignored {
+        let text = |name: &str| entry.get(name).and_then(toml::Value::as_str).unwrap_or_default();
+        ensure!(
+            text("id").starts_with("RUSTSEC-") && text("reason").len() > 20,
+            "{entry} lacks id or reason"
+        );
+    }
+    Ok(())
+}
+
 /// The lint denies `unsafe` unless an attribute allows it, and every member inherits the lint. So it is enough to
 /// check where the lint is named.
 #[test]
