@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use tests::licences;
 use tests::workspace::{self, Package};
+use tests::{licences, third_party};
 
 /// The members that each member depends on. Nothing depends on `bakery`, and only `tests` on `sysupdate`.
 const MEMBER_DEPENDENCIES: [(&str, &[&str]); 5] = [
@@ -73,6 +73,14 @@ fn licences_are_allowed() -> Result<()> {
         let licence = package.licence.with_context(|| format!("{} names no licence", package.name))?;
         assert!(licences::is_met(&licence, &allowed)?, "{} {}: {licence}", package.name, package.version);
     }
+    Ok(())
+}
+
+#[test]
+fn texts_of_licences_are_up_to_date() -> Result<()> {
+    let stored = fs::read_to_string(workspace::root().join(third_party::FILE))?;
+    let current = third_party::text(&workspace::targets()?)?;
+    assert!(stored == current, "{} is outdated: cargo run -p tests --bin third-party", third_party::FILE);
     Ok(())
 }
 
