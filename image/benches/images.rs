@@ -5,6 +5,8 @@
 //! .ci/peers && .ci/corpora && cargo bench -p sysext-image [-- [M|L] [TEXT]]
 //! ```
 //!
+//! `levels TREE...` prints what each level of lz4hc costs on these trees instead.
+//!
 //! `TEXT` picks the rows that have it in our setting, as `zstd:3` or `erofs`. Prints a table in Markdown, each row with both settings, the medians of interleaved runs, and the ratio
 //! beside its target. Reads need root, for mounts; without, they are left out and the table says so.
 
@@ -16,6 +18,8 @@ use anyhow::{Context as _, Result, bail};
 
 #[path = "images/cost.rs"]
 mod cost;
+#[path = "images/levels.rs"]
+mod levels;
 #[path = "images/reads.rs"]
 mod reads;
 #[path = "images/rows.rs"]
@@ -54,6 +58,10 @@ fn run() -> Result<()> {
         .filter(|argument| *argument != "--bench")
         .map(|argument| argument.to_str().map(String::from).context("an argument is not text"))
         .collect::<Result<_>>()?;
+    let directory = tempfile::Builder::new().prefix("images-").tempdir_in("/var/tmp")?;
+    if let Some((levels::LEVELS, trees)) = wanted.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return levels::print(trees, directory.path());
+    }
     let is_wanted = |row: &&Row| {
         let setting = row.ours.setting();
         wanted.iter().all(|text| text == row.corpus || setting.contains(text.as_str()))
@@ -62,7 +70,6 @@ fn run() -> Result<()> {
     if rows.is_empty() {
         bail!("no row is for all of {wanted:?}: there are corpora M and L, and settings such as zstd:3");
     }
-    let directory = tempfile::Builder::new().prefix("images-").tempdir_in("/var/tmp")?;
     let mounts = reads::Mounts::new(directory.path())?;
     table::head(mounts.is_some())?;
     for row in rows {
