@@ -23,8 +23,10 @@ use crate::store::Overwrite;
 use crate::store::record::{self, Record};
 use crate::store::{self, FileError, Pending, Store};
 
+mod sample;
 mod write;
 
+pub(crate) use sample::saving;
 pub(crate) use write::{ImageError, codec};
 
 /// Where an image goes.

@@ -5,6 +5,8 @@
 //! .ci/peers && .ci/corpora && cargo bench -p sysext-image [-- [M|L] [TEXT]]
 //! ```
 //!
+//! `levels TREE...` prints what each level of lz4hc costs on these trees instead.
+//!
 //! `TEXT` selects the rows whose setting contains it, such as `zstd:3` or `erofs`. Prints a Markdown table
 //! with both settings, the medians of interleaved runs, and the ratio with its target. Reads need mounts and
 //! therefore root; otherwise they are skipped.
@@ -17,6 +19,8 @@ use anyhow::{Context as _, Result, bail};
 
 #[path = "images/cost.rs"]
 mod cost;
+#[path = "images/levels.rs"]
+mod levels;
 #[path = "images/reads.rs"]
 mod reads;
 #[path = "images/rows.rs"]
@@ -55,6 +59,10 @@ fn run() -> Result<()> {
         .filter(|argument| *argument != "--bench")
         .map(|argument| argument.to_str().map(String::from).context("an argument is not text"))
         .collect::<Result<_>>()?;
+    let directory = tempfile::Builder::new().prefix("images-").tempdir_in("/var/tmp")?;
+    if let Some((levels::LEVELS, trees)) = wanted.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return levels::print(trees, directory.path());
+    }
     let is_wanted = |row: &&Row| {
         let setting = row.ours.setting();
         wanted.iter().all(|text| text == row.corpus || setting.contains(text.as_str()))
@@ -63,7 +71,6 @@ fn run() -> Result<()> {
     if rows.is_empty() {
         bail!("no row matches {wanted:?}: use a corpus, M or L, and a setting such as zstd:3");
     }
-    let directory = tempfile::Builder::new().prefix("images-").tempdir_in("/var/tmp")?;
     let mounts = reads::Mounts::new(directory.path())?;
     table::head(mounts.is_some())?;
     for row in rows {

@@ -26,13 +26,15 @@ const DUMPS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/erofs");
 const IMAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/erofs/images.txt");
 
 /// The settings: one for each writer id that is in use, and each way of every option.
-const SETTINGS: [&str; 12] = [
+const SETTINGS: [&str; 14] = [
     "none",
     "lz4",
     "lz4@6.1",
     "lz4hc",
     "lz4hc:3",
+    "lz4hc:12",
     "lz4hc@6.1",
+    "lz4hc:12@6.1",
     "lz4hc:3@6.12",
     "zstd:1",
     "zstd:3",

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use tests::licences;
 use tests::workspace::{self, Package};
+use tests::{licences, third_party};
 
 /// The members that each member depends on. Nothing depends on `bakery`, and only `tests` on `sysupdate`.
 const MEMBER_DEPENDENCIES: [(&str, &[&str]); 5] = [
@@ -77,6 +77,14 @@ fn licences_are_allowed() -> Result<()> {
 }
 
 #[test]
+fn texts_of_licences_are_up_to_date() -> Result<()> {
+    let stored = fs::read_to_string(workspace::root().join(third_party::FILE))?;
+    let current = third_party::text(&workspace::targets()?)?;
+    assert!(stored == current, "{} is outdated: cargo run -p tests --bin third-party", third_party::FILE);
+    Ok(())
+}
+
+#[test]
 fn banned_crates_are_absent() -> Result<()> {
     let policy = policy()?;
     let banned = reasons(&policy, "deny")?;
@@ -105,6 +113,24 @@ fn duplicate_versions_have_a_reason() -> Result<()> {
     }
     versions.retain(|_, versions| versions.len() > 1);
     assert_eq!(versions, BTreeMap::new(), "use one version, or add a reason to deny.toml");
+    Ok(())
+}
+
+/// `cargo deny` in the workflow asks the database. This test checks that each exception has a reason, and that
+/// `cargo deny` fails when an exception is not needed any more.
+#[test]
+fn ignored_advisories_have_a_reason() -> Result<()> {
+    let policy = policy()?;
+    assert_eq!(policy["advisories"]["unused-ignored-advisory"].as_str(), Some("deny"));
+    let ignored =
+        policy["advisories"]["ignore"].as_array().context("deny.toml has no list advisories.ignore")?;
+    for entry in ignored {
+        let text = |name: &str| entry.get(name).and_then(toml::Value::as_str).unwrap_or_default();
+        ensure!(
+            text("id").starts_with("RUSTSEC-") && text("reason").len() > 20,
+            "{entry} lacks id or reason"
+        );
+    }
     Ok(())
 }
 

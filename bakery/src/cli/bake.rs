@@ -248,6 +248,13 @@ impl Args {
         if self.json {
             return super::print_json(&baked);
         }
+        let saving = match bake::saving(&recipe, codec, &staged.tree) {
+            Ok(saving) => saving.filter(|saving| saving.percent() >= 1.0),
+            Err(error) => {
+                super::say(format_args!("warning: cannot compare with zstd: {error}"));
+                None
+            }
+        };
         let files = super::count(baked.files as u64, "file", "files");
         let mut fields = vec![
             ("extension", format!("{} {} for {}", baked.name, baked.version, baked.arch)),
@@ -265,6 +272,10 @@ impl Args {
             ("writer", baked.writer),
             ("kernel", format!("{} and later", baked.kernel)),
         ]);
+        fields.extend(saving.map(|saving| {
+            let (percent, sample) = (saving.percent(), super::show_bytes(saving.sample));
+            ("zstd", format!("about {percent:.0} % smaller, if every kernel is 6.10 or later (from a sample of {sample})"))
+        }));
         fields.extend(baked.verity.map(|hash| ("root hash", hash)));
         fields.push(("time", format!("{:.2} s", baked.seconds)));
         super::print_fields(&fields)
