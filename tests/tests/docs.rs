@@ -41,6 +41,23 @@ const HOME: &str = "/root";
 /// The page that lists the others.
 const INDEX: &str = "docs/index.md";
 
+/// Words that people stumble over or cannot search for, each with better ones.
+const UNCLEAR: [(&str, &str); 13] = [
+    ("afresh", "again"),
+    ("anew", "again"),
+    ("believe", "trust, accept"),
+    ("believed", "trusted, valid"),
+    ("believes", "trusts, accepts"),
+    ("nobody", "the passive"),
+    ("passed over", "skipped"),
+    ("passes over", "skips"),
+    ("somebody", "a plain subject"),
+    ("take part", "be enabled"),
+    ("taken back", "rolled back"),
+    ("vouch", "verify, sign"),
+    ("whoever", "a plain subject"),
+];
+
 /// Commands that no block can run, with the test that runs them instead, or the reason.
 const CONSOLE: [(&str, &str); 10] = [
     (
@@ -71,6 +88,7 @@ fn main() -> ExitCode {
     suite.trial("cli_commands_not_run_have_a_reason", &[], reasons);
     suite.trial("cli_links_on_the_pages_have_targets", &[], links);
     suite.trial("cli_index_lists_every_page", &[], index);
+    suite.trial("cli_pages_use_clear_words", &[], words);
     suite.run()
 }
 
@@ -160,6 +178,21 @@ fn reasons() -> Result<()> {
         }
     }
     ensure!(unused.is_empty(), "no page has these: {unused:?}");
+    Ok(())
+}
+
+fn words() -> Result<()> {
+    let mut unclear = Vec::new();
+    for page in pages()? {
+        for (number, line) in &page.prose {
+            let line = line.to_lowercase();
+            let words: Vec<&str> = line.split(|c: char| !c.is_alphanumeric()).collect();
+            let text = format!(" {} ", words.join(" "));
+            let found = UNCLEAR.iter().filter(|(word, _)| text.contains(&format!(" {word} ")));
+            unclear.extend(found.map(|(word, better)| format!("{}: {word}: {better}", page.at(*number))));
+        }
+    }
+    ensure!(unclear.is_empty(), "{}", unclear.join("\n"));
     Ok(())
 }
 
