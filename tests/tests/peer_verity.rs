@@ -228,6 +228,6 @@ fn refused() -> Result<()> {
     both("the number of blocks")?;
     scratch.flip("hashes", 72)?;
     scratch.ours("hashes", 0, root)?;
-    ensure!(scratch.verify("hashes", root, &[])?.is_none(), "the flips were not taken back");
+    ensure!(scratch.verify("hashes", root, &[])?.is_none(), "the flips were not undone");
     Ok(())
 }

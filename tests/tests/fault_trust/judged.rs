@@ -13,7 +13,7 @@ use tests::peer::run;
 use crate::{Site, Trial};
 
 pub(crate) const TRIALS: &[Trial] = &[
-    ("fault_rolls_back_unhealthy_version_and_skips_it", sick),
+    ("fault_rolls_back_unhealthy_version_and_skips_it", unhealthy),
     ("fault_rejects_catalog_check_outside_the_extension", outside),
     ("fault_rejects_catalog_check_through_link_out_of_the_extension", link_out),
     ("fault_runs_checks_of_the_operator_too", operator),
@@ -47,7 +47,7 @@ fn well() -> Result<Site> {
     Ok(site)
 }
 
-fn sick() -> Result<()> {
+fn unhealthy() -> Result<()> {
     let mut site = well()?;
     offer(&mut site, "2", image::with_check("demo", "2", 3)?, CHECK)?;
     let expected = "demo: 2 was taken back, 1 is in use again: exec:/usr/bin/demo-check did not pass in 3s: exit status 3\n";

@@ -160,7 +160,7 @@ fn directory_with_checksums() -> Result<()> {
     local(&node, "/opt/drop")?;
     node.write("opt/drop/demo-1.raw", "one")?;
     node.write("opt/drop/demo-2.raw", "two")?;
-    node.write("opt/drop/demo-3.raw", "three, which nobody lists")?;
+    node.write("opt/drop/demo-3.raw", "three, which is not listed")?;
     let sums = format!("{}  demo-1.raw\n{}  demo-2.raw\n", Sha256::of(b"one"), Sha256::of(b"other"));
     node.write("opt/drop/SHA256SUMS", sums)?;
     let seen = node.run(&["update", "-C", "demo"])?.ended(1)?;

@@ -51,7 +51,7 @@ static STAGES: [Stage; 11] = [
         name: "fault_recovers_from_kill_in_update_with_rollback",
         before: &["1", "2"],
         coming: "3",
-        health: Health::Sick,
+        health: Health::Unhealthy,
         points_min: 100,
         ..UPDATE
     },
@@ -59,7 +59,7 @@ static STAGES: [Stage; 11] = [
         name: "fault_recovers_from_kill_in_first_install_with_rollback",
         before: &[],
         coming: "1",
-        health: Health::Sick,
+        health: Health::Unhealthy,
         points_min: 90,
         ..UPDATE
     },
@@ -80,14 +80,14 @@ static STAGES: [Stage; 11] = [
     Stage {
         name: "fault_recovers_from_kill_in_rollback_of_two_files",
         extensions: &[NAME, "notes"],
-        health: Health::Sick,
+        health: Health::Unhealthy,
         points_min: 140,
         ..UPDATE
     },
     Stage {
         name: "fault_recovers_from_kill_in_update_while_opt_is_merged",
         layout: Layout::Opt,
-        health: Health::Sick,
+        health: Health::Unhealthy,
         points_min: 100,
         ..UPDATE
     },

@@ -138,7 +138,7 @@ impl<'a> Scene<'a> {
         let judged = self.is_judged()?;
         let again = self.node.run_with(&self.real, &["update", "-C", NAME])?;
         // The run that rolls back reports it, whichever run activated the version.
-        let status = i32::from(self.stage.health == Health::Sick && !judged);
+        let status = i32::from(self.stage.health == Health::Unhealthy && !judged);
         let again = again.ended(status).context("the run afterwards")?;
         let news = if status == 0 { "" } else { " was taken back, " };
         ensure!(

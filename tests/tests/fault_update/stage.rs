@@ -44,7 +44,7 @@ pub(crate) enum Layout {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Health {
     Well,
-    Sick,
+    Unhealthy,
 }
 
 /// Whether versions are merged.
@@ -76,7 +76,7 @@ impl Stage {
 
         scene.reset()?;
         let uninterrupted = scene.run(None)?;
-        let expected_status = i32::from(self.health == Health::Sick);
+        let expected_status = i32::from(self.health == Health::Unhealthy);
         uninterrupted.ended(expected_status)?;
         let end = Snapshot::take(&scene.node.root)?;
         scene.is_tidy()?;
@@ -115,7 +115,7 @@ impl Stage {
         match (self.activate, self.health) {
             (Activate::None, _) => None,
             (Activate::Refresh, Health::Well) => Some(self.coming),
-            (Activate::Refresh, Health::Sick) => self.old(),
+            (Activate::Refresh, Health::Unhealthy) => self.old(),
         }
     }
 
@@ -184,7 +184,7 @@ impl Stage {
             let image = match health {
                 Health::Well => image::with_check(name, version, 0)?,
                 // A check that fails would be repeated; this one fails at once.
-                Health::Sick => image::with_broken_check(name, version)?,
+                Health::Unhealthy => image::with_broken_check(name, version)?,
             };
             publisher.offer(name, version, image)?.health =
                 vec![format!("exec:/usr/bin/{name}-check").parse()?];

@@ -96,7 +96,10 @@ fn agrees(peer: Peer) -> Result<()> {
             }
         };
         let all_off = situation.effects().contains(&Effect::AllOff);
-        ensure!(all_off == choice.is_none(), "{situation:?}: something takes part, or nothing does");
+        ensure!(
+            all_off == choice.is_none(),
+            "{situation:?}: enabled transfers and a candidate contradict each other"
+        );
         let before = differences.len();
         compare(peer, &definitions, situation.pool, choice.as_ref(), &mut differences)?;
         if differences.len() > before {

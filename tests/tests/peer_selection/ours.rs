@@ -55,7 +55,7 @@ pub(crate) fn prints_as_stock() -> Result<()> {
             for program in [STOCK_SYSUPDATE, SYSUPDATE] {
                 for asked in [&["list"][..], &["check-new"], &["list", situation.pool[0]]] {
                     let answer = ask(program, &definitions, asked)?;
-                    ensure!(answer.is_none(), "{program} {asked:?}: {answer:?} where nothing takes part");
+                    ensure!(answer.is_none(), "{program} {asked:?}: {answer:?} where no transfer is enabled");
                 }
             }
             continue;
