@@ -39,7 +39,7 @@ const UPDATE: Stage = Stage {
     layout: Layout::Ours,
     before: &["1"],
     coming: "2",
-    health: Health::Well,
+    health: Health::Healthy,
     activate: Activate::Refresh,
     points_min: 80,
 };

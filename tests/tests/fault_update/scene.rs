@@ -49,7 +49,7 @@ impl<'a> Scene<'a> {
         }
         stage.feature(&node, true)?;
         for version in stage.before {
-            stage.offer(&mut publisher, version, Health::Well)?;
+            stage.offer(&mut publisher, version, Health::Healthy)?;
             node.run_with(&real, &["update", "-C", NAME])?.well()?;
         }
         let scene =

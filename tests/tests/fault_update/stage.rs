@@ -43,7 +43,7 @@ pub(crate) enum Layout {
 /// Properties of the version to install.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Health {
-    Well,
+    Healthy,
     Unhealthy,
 }
 
@@ -114,7 +114,7 @@ impl Stage {
     pub(crate) fn after(&self) -> Option<&'static str> {
         match (self.activate, self.health) {
             (Activate::None, _) => None,
-            (Activate::Refresh, Health::Well) => Some(self.coming),
+            (Activate::Refresh, Health::Healthy) => Some(self.coming),
             (Activate::Refresh, Health::Unhealthy) => self.old(),
         }
     }
@@ -182,7 +182,7 @@ impl Stage {
                 continue;
             }
             let image = match health {
-                Health::Well => image::with_check(name, version, 0)?,
+                Health::Healthy => image::with_check(name, version, 0)?,
                 // A check that fails would be repeated; this one fails at once.
                 Health::Unhealthy => image::with_broken_check(name, version)?,
             };
