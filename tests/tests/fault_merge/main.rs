@@ -1,5 +1,5 @@
-//! Merging with the real kernel: nothing is missing at any instant, nothing is left behind by a kill,
-//! a failure changes nothing, and systemd-sysext goes on from what we merged, as we do from its.
+//! Merges with the real kernel: no file is missing at any instant, a kill leaves nothing behind, a failure
+//! changes nothing, and systemd-sysext and sysupdate continue from each other's merges.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -28,7 +28,7 @@ use stopping::Age;
 use swaps::{swaps, watcher_sees_a_gap};
 use watcher::Hears;
 
-/// The argument with which this program is the one that is killed.
+/// The argument that makes this program the one that is killed.
 const CHILD: &str = "fault-merge-child";
 
 fn main() -> ExitCode {
