@@ -200,7 +200,7 @@ pub(crate) fn bake(request: &Request<'_>) -> Result<Baked, BakeError> {
         requires: recipe.requires.clone(),
         conflicts: recipe.conflicts.clone(),
         units: (&recipe.units).into(),
-        health: recipe.health.iter().map(ToString::to_string).collect(),
+        health: recipe.health.clone(),
         waves: Vec::new(),
         withdrawn: None,
     };

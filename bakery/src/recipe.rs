@@ -26,8 +26,8 @@ use sysext_image::kernel::KernelError;
 use sysext_image::{Codec, Floor, Format, squashfs};
 use sysext_manifests::architecture::Architecture;
 use sysext_manifests::catalog::Units;
+use sysext_manifests::health::HealthCheck;
 use sysext_manifests::hint::Hint as _;
-use sysext_manifests::transfer::{HealthCheck, HealthCheckError};
 
 use crate::naming;
 
@@ -253,12 +253,7 @@ fn health<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<HealthCheck>
     let checks = Vec::<String>::deserialize(deserializer)?;
     checks
         .iter()
-        .map(|text| match text.parse().map_err(|error: HealthCheckError| told(&error, error.hint()))? {
-            check @ HealthCheck::Exec { .. } => Ok(check),
-            check => Err(serde::de::Error::custom(format!(
-                "health check \"{check}\" is of a kind that nodes of this version do not run"
-            ))),
-        })
+        .map(|text| HealthCheck::parse_runnable(text).map_err(|error| told(&error, error.hint())))
         .collect()
 }
 

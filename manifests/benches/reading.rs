@@ -17,6 +17,7 @@ use sysext_manifests::catalog::{Catalog, CatalogFile, Extension, FORMAT, Instanc
 use sysext_manifests::checksums::{Checksums, Entry};
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::envelope::{Envelope, Role, Signature};
+use sysext_manifests::health::HealthCheck;
 use sysext_manifests::pattern::Patterns;
 use sysext_manifests::repository::Repository;
 use sysext_manifests::trust::{self, Clock};
@@ -140,7 +141,7 @@ fn extension(number: usize) -> Extension {
             requires: BTreeMap::from([("containerd".to_owned(), ">=1.7".to_owned())]),
             conflicts: vec!["k3s".to_owned(), "rke2".to_owned()],
             units: Units { restart: vec![format!("{name}.service")] },
-            health: vec![format!("unit:{name}.service")],
+            health: vec![HealthCheck::Unit { name: format!("{name}.service") }],
             waves: Vec::new(),
             withdrawn: None,
         }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::architecture::Architecture;
 use crate::digest::Sha256;
 use crate::envelope::{Envelope, Role};
+use crate::health::HealthCheck;
 use crate::version::Version;
 
 mod url;
@@ -144,7 +145,7 @@ pub struct Instance {
     pub units: Units,
     /// How to tell that it works; may only name what is inside the extension.
     #[serde(default)]
-    pub health: Vec<String>,
+    pub health: Vec<HealthCheck>,
     /// Which share of the fleet gets it when.
     #[serde(default)]
     pub waves: Vec<Wave>,

@@ -6,27 +6,25 @@
 
 use std::time::Duration;
 
+use crate::health::HealthCheck;
 use crate::pattern::{PartitionUuid, Patterns};
 use crate::requirement::Requirement;
 use crate::specifier::Identity;
 use crate::version::Version;
 
-pub(crate) mod draft;
-mod health;
+mod draft;
 mod keys;
 mod kinds;
 mod problem;
 mod reader;
 mod rewrite;
 mod span;
-mod words;
 pub(crate) mod writer;
 
-pub use health::{HealthCheck, HealthCheckError};
+pub use crate::words::WordsError;
 pub use kinds::{Activate, Channel, PartitionType, RelativeTo, SourceType, TargetType};
 pub use problem::{Meant, Place, TransferError, Warning};
 pub use span::{SpanError, format_span, parse_span};
-pub use words::WordsError;
 pub use writer::{TextError, TransferText, VerifyText};
 
 /// How many versions a directory keeps unless the file says otherwise.

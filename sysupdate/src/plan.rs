@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use sysext_manifests::digest::Sha256;
+use sysext_manifests::health::HealthCheck;
 use sysext_manifests::version::Version;
 
 use crate::merge::quarantine::Unread;
@@ -105,7 +106,7 @@ pub struct Activation {
     /// The digests of the version's files, where they are known.
     pub sha256: Vec<Sha256>,
     /// The checks its catalog asks for.
-    pub health: Vec<String>,
+    pub health: Vec<HealthCheck>,
 }
 
 /// A link and where it shall point.
@@ -182,6 +183,13 @@ pub enum Refusal {
         /// Which kind.
         what: Unread,
     },
+    /// This program cannot run a health check that its catalog asks for.
+    CannotCheck {
+        /// What was asked for.
+        version: Version,
+        /// Which check, and why.
+        message: String,
+    },
     /// Some transfers do not have it.
     Incomplete {
         /// What was asked for.
@@ -229,6 +237,11 @@ pub enum Objection {
     NotReadYet {
         /// Which kind.
         what: Unread,
+    },
+    /// This program cannot run a health check that its catalog asks for.
+    CannotCheck {
+        /// Which check, and why.
+        message: String,
     },
     /// Its publisher took it back.
     Withdrawn {

@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use sysext_manifests::catalog::Instance;
 use sysext_manifests::checksums::{Checksums, ChecksumsError, Stale};
+use sysext_manifests::health::HealthCheck;
 use sysext_manifests::hint::Hint as _;
 #[cfg(feature = "openpgp")]
 use sysext_manifests::openpgp::{Keyring, SignedChecksums};
@@ -180,7 +181,7 @@ struct Found {
     source: Source,
     unread: Option<Unread>,
     withdrawn: Option<String>,
-    health: Vec<String>,
+    health: Vec<HealthCheck>,
 }
 
 impl<'a> Discovery<'a> {
@@ -209,6 +210,8 @@ impl<'a> Discovery<'a> {
     pub fn offers(&mut self, component: &Component) -> Result<Offers, Rc<DiscoverError>> {
         let mut offers: BTreeMap<Version, Offer> = BTreeMap::new();
         let count = component.transfers.len();
+        // Checks run after a merge only.
+        let is_merged = component.transfers.iter().any(|transfer| transfer.activate == Activate::Refresh);
         for (index, transfer) in component.transfers.iter().enumerate() {
             for Found { upstream, version, source, unread, withdrawn, health } in self.found(transfer)? {
                 let offer = offers.entry(version).or_insert_with(|| Offer {
@@ -221,7 +224,7 @@ impl<'a> Discovery<'a> {
                 offer.sources[index].get_or_insert(source);
                 offer.unread = offer.unread.or(unread);
                 offer.withdrawn = offer.withdrawn.take().or(withdrawn);
-                offer.health.extend(health);
+                offer.health.extend(health.into_iter().filter(|_| is_merged));
             }
         }
         Ok(Offers::Known(offers))

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sysext_manifests::digest::Sha256;
+use sysext_manifests::health::HealthCheck;
 use sysext_manifests::version::Version;
 
 use crate::host::store::Store;
@@ -66,7 +67,7 @@ pub struct Trial {
     pub sha256: Vec<Sha256>,
     /// Checks the catalog asks for.
     #[serde(default)]
-    pub health: Vec<String>,
+    pub health: Vec<HealthCheck>,
     /// How far the trial came.
     pub stage: Stage,
 }

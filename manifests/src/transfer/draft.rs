@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use super::{
-    AUTO, Activate, Channel, Dependency, EXTENSION_DIRECTORIES, HEALTH_TIMEOUT_DEFAULT, HealthCheck,
+    AUTO, Activate, Channel, Dependency, EXTENSION_DIRECTORIES, HEALTH_TIMEOUT_DEFAULT,
     INSTANCES_MAX_DEFAULT, INSTANCES_MAX_SLOTS, Parsed, Partition, Place, RelativeTo, Source, SourceType,
     TRIES_LEFT_DEFAULT, Target, TargetType, Transfer, TransferError, Warning,
 };
+use crate::health::HealthCheck;
 use crate::pattern::{Pattern, Patterns, Wildcard};
 use crate::requirement::Requirement;
+use crate::url::is_url;
 use crate::version::Version;
 
 /// A file as far as it has been read. What must be looked at as a whole keeps its place.
@@ -210,14 +212,4 @@ fn directory(place: Place, value: String) -> Result<String, TransferError> {
         Some(rest) if normalized(rest) => Ok(trimmed.to_owned()),
         _ => Err(TransferError::Path { place, value }),
     }
-}
-
-/// A URL that stock downloads from.
-pub(crate) fn is_url(value: &str) -> bool {
-    let clean = value.bytes().all(|byte| byte.is_ascii_graphic());
-    let remote = ["http://", "https://"].iter().find_map(|scheme| value.strip_prefix(scheme));
-    let local = value.strip_prefix("file://");
-    clean
-        && (remote.is_some_and(|host| !host.is_empty() && !host.starts_with(['/', '?', '#']))
-            || local.is_some_and(|path| path.starts_with('/')))
 }

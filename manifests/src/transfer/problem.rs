@@ -3,9 +3,9 @@
 use std::fmt;
 
 use super::{
-    Activate, Channel, HealthCheckError, INSTANCES_MAX_FLOOR, RelativeTo, SourceType, SpanError, TargetType,
-    WordsError,
+    Activate, Channel, INSTANCES_MAX_FLOOR, RelativeTo, SourceType, SpanError, TargetType, WordsError,
 };
+use crate::health::HealthCheckError;
 use crate::hint::Hint;
 use crate::ini::{IniError, IniWarning};
 use crate::pattern::{PatternError, Wildcard};

@@ -2,18 +2,20 @@
 
 use std::time::Duration;
 
-use super::draft::{Draft, is_url};
+use super::draft::Draft;
 use super::keys;
-use super::words::{self, Quotes};
 use super::{
-    Activate, Channel, Dependency, HealthCheck, INSTANCES_MAX_FLOOR, Parsed, PartitionType, Place,
-    RelativeTo, SourceType, TargetType, TransferError, Warning, parse_span,
+    Activate, Channel, Dependency, INSTANCES_MAX_FLOOR, Parsed, PartitionType, Place, RelativeTo, SourceType,
+    TargetType, TransferError, Warning, parse_span,
 };
+use crate::health::HealthCheck;
 use crate::ini::{self, Entry};
 use crate::pattern::{PartitionUuid, Pattern, systemd_number};
 use crate::requirement::Requirement;
 use crate::specifier::{self, Identity};
+use crate::url::is_url;
 use crate::version::Version;
+use crate::words::{self, Quotes};
 
 /// The bits a mode can have.
 const MODE_MAX: u32 = 0o7777;

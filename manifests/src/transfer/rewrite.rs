@@ -1,9 +1,10 @@
 //! Writing a transfer that was read back as a file: what it says is what the program understood.
 
 use super::writer::{Text, TextError};
-use super::{INSTANCES_MAX_SLOTS, Transfer, format_span, words};
+use super::{INSTANCES_MAX_SLOTS, Transfer, format_span};
 use crate::pattern::Patterns;
 use crate::specifier::escape;
+use crate::words;
 
 impl Transfer {
     /// A file that reads as this transfer on any host: every value is written out, and no specifier is left.

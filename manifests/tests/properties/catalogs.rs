@@ -54,7 +54,7 @@ fn instance(random: &mut Random) -> Instance {
         requires: map(random),
         conflicts: random.some(2, text),
         units: Units { restart: random.some(2, text) },
-        health: random.some(2, text),
+        health: random.some(2, |random| serde_json::from_value(text(random).into()).unwrap()),
         waves: random.some(2, |random| Wave { percent: 5, at: time(random) }),
         withdrawn: random.maybe(text),
     }

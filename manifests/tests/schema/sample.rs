@@ -10,6 +10,7 @@ use sysext_manifests::catalog::{
 };
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::envelope::{Envelope, Role, Signature};
+use sysext_manifests::health::HealthCheck;
 
 /// A value of a text without a form: no version, no digest, no time.
 fn text() -> String {
@@ -43,7 +44,7 @@ pub(crate) fn catalog() -> Value {
         requires: one(text()),
         conflicts: vec![text()],
         units: Units { restart: vec![text()] },
-        health: vec![text()],
+        health: vec![HealthCheck::Unit { name: text() }],
         waves: vec![Wave { percent: 5, at: Timestamp::UNIX_EPOCH }],
         withdrawn: Some(text()),
     };

@@ -173,7 +173,10 @@ impl Row {
                 Some(Objection::Bad { .. }) => (Assessment::Bad, reason),
                 Some(Objection::Obsolete { .. }) => (Assessment::Obsolete, reason),
                 Some(
-                    Objection::TooNew { .. } | Objection::Unfulfilled { .. } | Objection::NotReadYet { .. },
+                    Objection::TooNew { .. }
+                    | Objection::Unfulfilled { .. }
+                    | Objection::NotReadYet { .. }
+                    | Objection::CannotCheck { .. },
                 ) => (Assessment::Excluded, reason),
                 Some(Objection::Withdrawn { .. }) => (Assessment::Withdrawn, reason),
                 Some(Objection::Incomplete { .. }) if set.has(State::Pending) => (Assessment::Pending, None),

@@ -89,6 +89,9 @@ impl Situation {
         if let Some(what) = self.offer(&version).and_then(|offer| offer.unread) {
             return Decision::Refuse { reason: Refusal::NotReadYet { version, what } };
         }
+        if let Some(message) = self.offer(&version).and_then(Offer::cannot_check) {
+            return Decision::Refuse { reason: Refusal::CannotCheck { version, message } };
+        }
         self.use_version(version, active, sets)
     }
 

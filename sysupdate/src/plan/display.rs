@@ -108,6 +108,9 @@ impl fmt::Display for Refusal {
                 write!(f, "{version} does not fulfil Version={requirement}")
             }
             Self::NotReadYet { version, what } => write!(f, "{version} {}", of_a_kind(*what)),
+            Self::CannotCheck { version, message } => {
+                write!(f, "cannot check the health of {version}: {message}")
+            }
             Self::Incomplete { version, missing } => {
                 write!(f, "{version} is not whole: {} has no such version", missing.join(", "))
             }
@@ -127,6 +130,7 @@ impl fmt::Display for Objection {
             Self::TooNew { maximum } => write!(f, "it is above MaxVersion={maximum}"),
             Self::Unfulfilled { requirement } => write!(f, "it does not fulfil Version={requirement}"),
             Self::NotReadYet { what } => write!(f, "it {}", of_a_kind(*what)),
+            Self::CannotCheck { message } => write!(f, "cannot check its health: {message}"),
             Self::Withdrawn { message } => write!(f, "its publisher took it back: {message}"),
             Self::Incomplete { missing } => write!(f, "{} has no such version", missing.join(", ")),
         }

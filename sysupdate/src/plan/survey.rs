@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use sysext_manifests::digest::Sha256;
+use sysext_manifests::health::HealthCheck;
 use sysext_manifests::requirement::Requirement;
 use sysext_manifests::trust::{Claim, Verified};
 use sysext_manifests::update_set::{self, Instances, UpdateSet};
@@ -124,8 +125,8 @@ pub struct Offer {
     pub unread: Option<Unread>,
     /// Why nobody should install it any more.
     pub withdrawn: Option<String>,
-    /// The checks its catalog asks for.
-    pub health: Vec<String>,
+    /// The checks that its catalog asks for, if it is to be merged.
+    pub health: Vec<HealthCheck>,
 }
 
 /// Where to get a file from, and what it will be called.
@@ -263,6 +264,9 @@ impl Situation {
         if let Some(what) = offer.and_then(|offer| offer.unread) {
             return Some(Objection::NotReadYet { what });
         }
+        if let Some(message) = offer.and_then(Offer::cannot_check) {
+            return Some(Objection::CannotCheck { message });
+        }
         if let Some(message) = offer.and_then(|offer| offer.withdrawn.clone()) {
             return Some(Objection::Withdrawn { message });
         }
@@ -273,6 +277,13 @@ impl Situation {
 }
 
 impl Offer {
+    /// Why this program cannot run its health checks, if it cannot. It must not be installed then: it could
+    /// never be called healthy.
+    pub fn cannot_check(&self) -> Option<String> {
+        let error = self.health.iter().find_map(|check| check.runnable().err())?;
+        Some(error.to_string())
+    }
+
     /// The digests of its files, in the order of the transfers; none if one of them is not known.
     pub fn sha256(&self) -> Vec<Sha256> {
         let digests: Option<Vec<_>> = self

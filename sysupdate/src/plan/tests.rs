@@ -23,6 +23,7 @@ struct Case {
     withdrawn: &'static str,
     /// Offered as disk images, which are not merged.
     disks: &'static str,
+    unchecked: &'static str,
     /// Bad with the bytes that are offered now, or (`2!`) with other bytes.
     bad: &'static str,
     last_good: &'static str,
@@ -103,7 +104,11 @@ fn situation(case: &Case) -> Situation {
             sources: vec![Some(source("x", version.as_str()))],
             unread: versions(case.disks).contains(&version).then_some(Unread::PartitionTable),
             withdrawn: versions(case.withdrawn).contains(&version).then(|| "it eats files".to_owned()),
-            health: Vec::new(),
+            health: versions(case.unchecked)
+                .iter()
+                .filter(|unchecked| **unchecked == version)
+                .map(|_| "unit:x.service".parse().unwrap())
+                .collect(),
         };
         (version, offer)
     });
@@ -155,6 +160,7 @@ const EMPTY: Case = Case {
     offered: "",
     withdrawn: "",
     disks: "",
+    unchecked: "",
     bad: "",
     last_good: "",
     maximum: "",
@@ -202,6 +208,8 @@ fn the_table() {
         (Case { here: "1", link: "1", offered: "2", bad: "2", ask: "2", ..base }, "install 2 (now 1)"),
         // Rules of the publisher and of the operator.
         (Case { here: "1", link: "1", offered: "1 2 3", disks: "3", ..base }, "install 2 (now 1); not 3: it is one of the images with a partition table, which are not merged yet (systemd-sysext does; then Activate=none)"),
+        (Case { here: "1", link: "1", offered: "1 2 3", unchecked: "3", ..base }, "install 2 (now 1); not 3: cannot check its health: health check \"unit:x.service\" is not supported by this version, which only runs exec: checks"),
+        (Case { here: "1", link: "1", offered: "1 2", unchecked: "2", ask: "2", ..base }, "cannot check the health of 2: health check \"unit:x.service\" is not supported by this version, which only runs exec: checks"),
         (Case { here: "1", link: "1", offered: "1 2", disks: "2", ask: "2", ..base }, "2 is one of the images with a partition table, which are not merged yet (systemd-sysext does; then Activate=none)"),
         (Case { here: "1", link: "1", offered: "1 2", withdrawn: "2", ..base }, "keep 1: nothing newer may be used; not 2: its publisher took it back: it eats files"),
         (Case { here: "1", link: "1", offered: "1 2", held: true, ..base }, "keep 1: held by its definition; 2 would be next"),

@@ -67,7 +67,7 @@ impl OnTrial {
         record: Record,
         activation: Activation,
     ) -> Result<Self, ActivateError> {
-        let length = activation.health.iter().map(String::len).sum();
+        let length = activation.health.iter().map(|check| check.to_string().len()).sum();
         if length > CHECKS_LIMIT {
             return Err(ActivateError::Checks { version: activation.version, length });
         }

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
-use sysext_manifests::transfer::{Activate, HealthCheck};
+use sysext_manifests::health::RunnableCheck;
+use sysext_manifests::transfer::Activate;
 
 use super::{Step, Update, Watch};
 use crate::health::{self, Subject, Verdict};
@@ -63,14 +64,17 @@ impl Update<'_> {
 
     /// The checks of the definitions, and those of the catalog, which may only name what is inside the
     /// extension: a publisher must not run a program of the host.
-    fn checks(&self, component: &Component, activation: &Activation) -> Result<Vec<HealthCheck>, String> {
+    fn checks<'a>(
+        &self,
+        component: &'a Component,
+        activation: &'a Activation,
+    ) -> Result<Vec<RunnableCheck<'a>>, String> {
         let own = component.transfers.iter().flat_map(|transfer| &transfer.health_checks);
-        let mut checks: Vec<HealthCheck> = own.cloned().collect();
-        for text in &activation.health {
-            let check: HealthCheck = text.parse().map_err(|error| format!("the catalog's {error}"))?;
-            let HealthCheck::Exec { argv } = &check else {
-                return Err(format!("the catalog's {check} is not executed by this version"));
-            };
+        let own = own.map(|check| check.runnable().map_err(|error| error.to_string()));
+        let mut checks = own.collect::<Result<Vec<_>, _>>()?;
+        for check in &activation.health {
+            let check = check.runnable().map_err(|error| format!("the catalog's {error}"))?;
+            let RunnableCheck::Exec { argv } = &check;
             let program = argv.first().map(String::as_str).unwrap_or_default();
             let images = activation.links.iter().filter_map(|link| link.target.as_deref());
             let mut inside = false;

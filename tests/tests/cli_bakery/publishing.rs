@@ -76,7 +76,7 @@ fn cli_bakery_goes_from_keys_to_a_served_directory() -> Result<()> {
     let instances = &catalog.extensions["x"].instances;
     let versions: Vec<_> = instances.iter().map(|i| (i.version.as_str(), &*i.upstream, i.revision)).collect();
     assert_eq!(versions, [("1.0", "1.0", 1), ("1.0-2", "1.0", 2)]);
-    assert_eq!(instances[0].health, [check]);
+    assert_eq!(instances[0].health, [check.parse()?]);
     for instance in instances {
         let bytes = fs::read(desk.path("served").join(&instance.image.url))?;
         assert_eq!((bytes.len() as u64, Sha256::of(&bytes)), (instance.image.size, instance.image.sha256));

@@ -27,7 +27,7 @@ pub(crate) const TRIALS: &[Trial] = &[
 const CHECK: &str = "exec:/usr/bin/demo-check";
 
 fn offer(site: &mut Site, version: &str, image: Vec<u8>, check: &str) -> Result<()> {
-    site.publisher.offer("demo", version, image)?.health = vec![check.to_owned()];
+    site.publisher.offer("demo", version, image)?.health = vec![check.parse()?];
     site.publisher.issue()
 }
 
@@ -93,8 +93,13 @@ fn outside() -> Result<()> {
         is_merged(&site, Some("1"))?;
     }
     offer(&mut site, "9", image::with_check("demo", "9", 0)?, "unit:demo.service")?;
-    let seen = site.update()?.ended(1)?;
-    seen.mentions("demo: 9 was taken back, 1 is in use again: the catalog's unit:demo.service is not executed by this version\n")?;
+    // A version that cannot be checked is not even downloaded.
+    site.publisher.server.forget();
+    site.update()?.well()?.mentions(
+        "  not 9: cannot check its health: health check \"unit:demo.service\" is not supported by this version, which \
+         only runs exec: checks\n",
+    )?;
+    ensure!(site.publisher.server.requests().len() == 1);
     is_merged(&site, Some("1"))
 }
 

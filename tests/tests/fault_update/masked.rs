@@ -18,7 +18,7 @@ pub(crate) fn is_neither_good_nor_bad() -> Result<()> {
     node.define(NAME, &publisher.transfer(NAME, "Activate=refresh\n"))?;
     let mut offer = |version: &str, status: u8| -> Result<()> {
         let image = image::with_check(NAME, version, status)?;
-        publisher.offer(NAME, version, image)?.health = vec![format!("exec:/usr/bin/{NAME}-check")];
+        publisher.offer(NAME, version, image)?.health = vec![format!("exec:/usr/bin/{NAME}-check").parse()?];
         publisher.issue()
     };
     let update = || node.run(&["update", "-C", NAME])?.well();

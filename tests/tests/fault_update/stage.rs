@@ -186,7 +186,8 @@ impl Stage {
                 // One that fails would be tried again and again; this one is judged at once.
                 Health::Sick => image::with_broken_check(name, version)?,
             };
-            publisher.offer(name, version, image)?.health = vec![format!("exec:/usr/bin/{name}-check")];
+            publisher.offer(name, version, image)?.health =
+                vec![format!("exec:/usr/bin/{name}-check").parse()?];
         }
         publisher.issue()
     }
