@@ -14,9 +14,9 @@ use crate::envelope::{Envelope, Role};
 use crate::health::HealthCheck;
 use crate::version::Version;
 
-mod url;
+mod resource;
 
-pub use url::UrlError;
+pub use resource::UrlError;
 
 /// The version of the file format this crate reads and writes.
 pub const FORMAT: u32 = 1;
