@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::health::HealthCheck;
-use sysext_manifests::requirement::Requirement;
+use sysext_manifests::requirement::VersionRequirement;
 use sysext_manifests::trust::{Claim, Verified};
 use sysext_manifests::update_set::{self, Instances, UpdateSet};
 use sysext_manifests::version::Version;
@@ -45,7 +45,7 @@ pub struct Line {
     /// Versions above are never installed.
     pub maximum: Option<Version>,
     /// What versions must fulfil.
-    pub requirement: Option<Requirement>,
+    pub requirement: Option<VersionRequirement>,
     /// Versions that are never removed.
     pub protected: Vec<Version>,
     /// How many versions may be there, the new one included.

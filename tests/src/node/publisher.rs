@@ -143,7 +143,7 @@ impl Publisher {
             transport: Vec::new(),
             deltas: Vec::new(),
             release: BTreeMap::new(),
-            requires: BTreeMap::new(),
+            requires: Vec::new(),
             conflicts: Vec::new(),
             units: Units::default(),
             health: Vec::new(),
