@@ -68,7 +68,8 @@ pub struct Transfer {
     pub repository: Option<String>,
     /// Other places with the same files.
     pub mirrors: Vec<String>,
-    /// What versions must fulfil.
+    /// Which versions are installed: `1.32` (that stream), `1.32.3` (that upstream version) and others; see
+    /// [`VersionRequirement`].
     pub version: Option<VersionRequirement>,
     /// Newer versions are never installed.
     pub max_version: Option<Version>,

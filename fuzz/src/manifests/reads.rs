@@ -39,7 +39,9 @@ pub(super) fn requirement(text: &str) {
         Ok(requirement) => {
             let again: VersionRequirement =
                 requirement.to_string().parse().expect("it is printed as it was written");
-            assert_eq!(requirement.matches(version), again.matches(version));
+            for upstream in [None, Some(version)] {
+                assert_eq!(requirement.matches(version, upstream), again.matches(version, upstream));
+            }
             let _ = requirement::stream(version);
         }
         Err(error) => drop((error.to_string(), error.hint())),

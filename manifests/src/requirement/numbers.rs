@@ -2,8 +2,8 @@
 
 use semver::{BuildMetadata, Prerelease};
 
-/// A version as semver reads it: without `v` and without a revision, missing fields as zero. Nothing if it
-/// cannot be read so.
+/// A version as a semantic version: without `v` and the `-N` of a revision, missing numbers as zero. `None` if it
+/// is not one.
 pub fn read(version: &str) -> Option<semver::Version> {
     let text = strip_v(version);
     let (text, build) = match text.split_once('+') {
@@ -14,14 +14,14 @@ pub fn read(version: &str) -> Option<semver::Version> {
         Some(end) => (&text[..end], &text[end + 1..]),
         None => (text, ""),
     };
-    // In UAPI order `1.32.1-2` is newer than `1.32.1`: a number alone is a revision, no pre-release
+    // In UAPI order `1.32.1-2` is newer than `1.32.1`: a number alone is a revision, not a pre-release.
     let pre =
         if text[core.len()..].starts_with('-') && is_number(rest) { "" } else { without_revision(rest) };
     if core.len() < text.len() && rest.is_empty() {
         return None;
     }
     let [major, minor, patch] = numbers(core)?;
-    // A revision may stand behind the build, too
+    // A revision may follow the build, too.
     let build = without_revision(build);
     Some(semver::Version {
         major,
@@ -32,7 +32,7 @@ pub fn read(version: &str) -> Option<semver::Version> {
     })
 }
 
-/// The version line a version belongs to: `1.32` of `v1.32.4`. Nothing without a minor number.
+/// The stream of a version: `1.32` of `v1.32.4`. `None` without a minor number.
 pub fn stream(version: &str) -> Option<String> {
     let version = strip_v(version);
     let core = &version[..version.find(['-', '~', '+', '^', '_', ',']).unwrap_or(version.len())];
@@ -41,7 +41,7 @@ pub fn stream(version: &str) -> Option<String> {
     (is_number(major) && is_number(minor)).then(|| format!("{major}.{minor}"))
 }
 
-/// A version's numbers, before anything else.
+/// The numbers at the start of a version.
 pub(super) fn core(version: &str) -> &str {
     &version[..version.find(['-', '~', '+']).unwrap_or(version.len())]
 }
@@ -58,8 +58,18 @@ pub(super) fn numbers(core: &str) -> Option<[u64; 3]> {
     Some(fields)
 }
 
+/// All numbers of a version, which may have leading zeros.
+pub(super) fn fields(core: &str) -> Option<Vec<u64>> {
+    core.split('.').map(|field| field.parse().ok().filter(|_| is_number(field))).collect()
+}
+
 pub(super) fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether a version ends in the `-N` of a revision.
+pub(super) fn has_revision(version: &str) -> bool {
+    without_revision(version).len() < version.len()
 }
 
 /// A text without `-N` at its end.
@@ -70,7 +80,7 @@ pub(super) fn without_revision(text: &str) -> &str {
     }
 }
 
-/// A version without the `v` that stands before its first number.
+/// A version without the `v` before its first number.
 pub(super) fn strip_v(version: &str) -> &str {
     match version.strip_prefix(['v', 'V']) {
         Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => rest,
@@ -83,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_read_as_semver() {
+    fn reads_versions_as_semantic_versions() {
         let table = [
             ("1.32.1", "1.32.1"),
             ("v1.32.1", "1.32.1"),
@@ -109,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_are_major_and_minor() {
+    fn a_stream_is_major_and_minor() {
         let table = [
             ("v1.32.4", Some("1.32")),
             ("1.32", Some("1.32")),

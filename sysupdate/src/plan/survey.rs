@@ -234,13 +234,12 @@ impl Situation {
         self.lines.iter().filter_map(|line| line.maximum.clone()).min().filter(|maximum| version > maximum)
     }
 
-    /// The requirement that a version does not fulfil, if there is one. A catalog knows what the version is
-    /// called upstream, without our revision.
+    /// The requirement that excludes a version, if there is one.
     pub fn unfulfilled(&self, version: &Version) -> Option<String> {
         let upstream = self.offer(version).and_then(|offer| offer.upstream.as_deref());
-        let name = upstream.unwrap_or(version.as_str());
         let requirements = self.lines.iter().filter_map(|line| line.requirement.as_ref());
-        let mut unfulfilled = requirements.filter(|requirement| !requirement.matches(name));
+        let mut unfulfilled =
+            requirements.filter(|requirement| !requirement.matches(version.as_str(), upstream));
         unfulfilled.next().map(ToString::to_string)
     }
 
