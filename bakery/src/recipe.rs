@@ -28,6 +28,7 @@ use sysext_manifests::architecture::Architecture;
 use sysext_manifests::catalog::Units;
 use sysext_manifests::health::HealthCheck;
 use sysext_manifests::hint::Hint as _;
+use sysext_manifests::requirement::{self, ExtensionName, Requirement};
 
 use crate::naming;
 
@@ -71,11 +72,11 @@ pub(crate) struct Recipe {
     #[serde(default, deserialize_with = "release")]
     pub(crate) release: BTreeMap<String, String>,
     /// Other extensions it needs, with version requirements.
-    #[serde(default)]
-    pub(crate) requires: BTreeMap<String, String>,
+    #[serde(default, with = "requirement::map")]
+    pub(crate) requires: Vec<Requirement>,
     /// Extensions it cannot be merged with.
     #[serde(default)]
-    pub(crate) conflicts: Vec<String>,
+    pub(crate) conflicts: Vec<ExtensionName>,
     /// What to do with its units.
     #[serde(default)]
     pub(crate) units: Restarts,
@@ -180,7 +181,7 @@ impl Recipe {
             stream: None,
             image: Image::default(),
             release: BTreeMap::new(),
-            requires: BTreeMap::new(),
+            requires: Vec::new(),
             conflicts: Vec::new(),
             units: Restarts::default(),
             health: Vec::new(),

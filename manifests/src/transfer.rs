@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::health::HealthCheck;
 use crate::pattern::{PartitionUuid, Patterns};
-use crate::requirement::Requirement;
+use crate::requirement::{Requirement, VersionRequirement};
 use crate::specifier::Identity;
 use crate::version::Version;
 
@@ -68,14 +68,15 @@ pub struct Transfer {
     pub repository: Option<String>,
     /// Other places with the same files.
     pub mirrors: Vec<String>,
-    /// What versions must fulfil.
-    pub version: Option<Requirement>,
+    /// Which versions are installed: `1.32` (that stream), `1.32.3` (that upstream version) and others; see
+    /// [`VersionRequirement`].
+    pub version: Option<VersionRequirement>,
     /// Newer versions are never installed.
     pub max_version: Option<Version>,
     /// How ripe versions have to be.
     pub channel: Option<Channel>,
-    /// What else has to be there.
-    pub requires: Vec<Dependency>,
+    /// Other extensions that must be there as well.
+    pub requires: Vec<Requirement>,
     /// How many bytes a second may be downloaded.
     pub bandwidth: Option<u64>,
     /// What makes a new version take effect.
@@ -156,15 +157,6 @@ impl Partition {
     pub fn fills_with_zeros(&self) -> bool {
         self.zero_fill.unwrap_or_else(|| self.kind.is_signature())
     }
-}
-
-/// Something that has to be there, in versions that fulfil a requirement.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dependency {
-    /// The extension.
-    pub name: String,
-    /// Its versions; nothing if any will do.
-    pub versions: Option<Requirement>,
 }
 
 /// A transfer and what was odd about its file.

@@ -272,8 +272,7 @@ impl<'a> Discovery<'a> {
         if instance.arch != self.identity.architecture {
             return None;
         }
-        let name = instance.image.url.rsplit('/').next()?;
-        let captures = transfer.source.patterns.matches(name)?;
+        let captures = transfer.source.patterns.matches(instance.image.file_name())?;
         instance.version.as_str().ends_with(captures.version.as_str()).then_some(captures)
     }
 

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::{
-    AUTO, Activate, Channel, Dependency, EXTENSION_DIRECTORIES, HEALTH_TIMEOUT_DEFAULT,
-    INSTANCES_MAX_DEFAULT, INSTANCES_MAX_SLOTS, Parsed, Partition, Place, RelativeTo, Source, SourceType,
-    TRIES_LEFT_DEFAULT, Target, TargetType, Transfer, TransferError, Warning,
+    AUTO, Activate, Channel, EXTENSION_DIRECTORIES, HEALTH_TIMEOUT_DEFAULT, INSTANCES_MAX_DEFAULT,
+    INSTANCES_MAX_SLOTS, Parsed, Partition, Place, RelativeTo, Source, SourceType, TRIES_LEFT_DEFAULT,
+    Target, TargetType, Transfer, TransferError, Warning,
 };
 use crate::health::HealthCheck;
 use crate::pattern::{Pattern, Patterns, Wildcard};
-use crate::requirement::Requirement;
+use crate::requirement::{Requirement, VersionRequirement};
 use crate::url::is_url;
 use crate::version::Version;
 
@@ -47,10 +47,10 @@ pub(super) struct Draft {
     pub(super) health_timeout: Option<Duration>,
     pub(super) hold: bool,
     pub(super) mirrors: Vec<String>,
-    pub(super) version: Option<Requirement>,
+    pub(super) version: Option<VersionRequirement>,
     pub(super) max_version: Option<Version>,
     pub(super) channel: Option<Channel>,
-    pub(super) requires: Vec<Dependency>,
+    pub(super) requires: Vec<Requirement>,
     pub(super) bandwidth: Option<u64>,
 }
 

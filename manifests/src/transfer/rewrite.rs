@@ -111,11 +111,8 @@ impl Transfer {
             text.key("Channel", channel.as_str())?;
         }
         text.key("Hold", yes_no(self.hold))?;
-        for dependency in &self.requires {
-            match &dependency.versions {
-                None => text.key("Requires", &dependency.name)?,
-                Some(versions) => text.key("Requires", &format!("{} {versions}", dependency.name))?,
-            }
+        for requirement in &self.requires {
+            text.key("Requires", &requirement.to_string())?;
         }
         text.key("Activate", self.activate.as_str())?;
         for check in &self.health_checks {

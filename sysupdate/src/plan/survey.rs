@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::health::HealthCheck;
-use sysext_manifests::requirement::Requirement;
+use sysext_manifests::requirement::VersionRequirement;
 use sysext_manifests::trust::{Claim, Verified};
 use sysext_manifests::update_set::{self, Instances, UpdateSet};
 use sysext_manifests::version::Version;
@@ -45,7 +45,7 @@ pub struct Line {
     /// Versions above are never installed.
     pub maximum: Option<Version>,
     /// What versions must fulfil.
-    pub requirement: Option<Requirement>,
+    pub requirement: Option<VersionRequirement>,
     /// Versions that are never removed.
     pub protected: Vec<Version>,
     /// How many versions may be there, the new one included.
@@ -234,13 +234,12 @@ impl Situation {
         self.lines.iter().filter_map(|line| line.maximum.clone()).min().filter(|maximum| version > maximum)
     }
 
-    /// The requirement that a version does not fulfil, if there is one. A catalog knows what the version is
-    /// called upstream, without our revision.
+    /// The requirement that excludes a version, if there is one.
     pub fn unfulfilled(&self, version: &Version) -> Option<String> {
         let upstream = self.offer(version).and_then(|offer| offer.upstream.as_deref());
-        let name = upstream.unwrap_or(version.as_str());
         let requirements = self.lines.iter().filter_map(|line| line.requirement.as_ref());
-        let mut unfulfilled = requirements.filter(|requirement| !requirement.matches(name));
+        let mut unfulfilled =
+            requirements.filter(|requirement| !requirement.matches(version.as_str(), upstream));
         unfulfilled.next().map(ToString::to_string)
     }
 

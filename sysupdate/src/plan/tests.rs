@@ -222,7 +222,7 @@ fn the_table() {
         (Case { here: "1", link: "1", offered: "2", maximum: "1", ask: "2", ..base }, "2 is above MaxVersion=1"),
         (Case { here: "3", link: "3", offered: "4", maximum: "2", ..base }, "keep 3: nothing newer may be used; not 4: it is above MaxVersion=2"),
         (Case { here: "v1.32.1", link: "v1.32.1", offered: "v1.32.4 v1.33.0", requirement: "1.32.*", ..base }, "install v1.32.4 (now v1.32.1); not v1.33.0: it does not fulfil Version=1.32.*"),
-        (Case { here: "1.32.1", link: "1.32.1", offered: "1.32.1-2", requirement: "=1.32.1", ..base }, "install 1.32.1-2 (now 1.32.1)"),
+        (Case { here: "1.32.1", link: "1.32.1", offered: "1.32.1-2 1.33.1", requirement: "1.32.1", ..base }, "install 1.32.1-2 (now 1.32.1); not 1.33.1: it does not fulfil Version=1.32.1"),
         (Case { here: "1.32.1", link: "1.32.1", offered: "1.33", requirement: "~1.32", ask: "1.33", ..base }, "1.33 does not fulfil Version=~1.32"),
         (Case { link: "-", offered: "k-7", upstream: "1.32.9", requirement: "~1.32", ..base }, "install k-7"),
         (Case { link: "-", offered: "k-7", upstream: "1.33.0", requirement: "~1.32", ..base }, "keep nothing: nothing is offered that may be used; not k-7: it does not fulfil Version=~1.32"),

@@ -47,6 +47,10 @@ fn cli_bakery_rejects_harmful_files() -> Result<()> {
          hint: ship a default below usr/share and let a tmpfiles.d entry copy it; call it bird.service.conf; \
          move its content to usr/bin; a catalog's checks may only run what the extension ships\n"
     );
+    let unit = desk.bake("1.0", &["--health", "unit:bird.service"])?;
+    let expected =
+        "health check \"unit:bird.service\" is not supported by this version, which only runs exec: checks";
+    assert!(unit.status.code() == Some(2) && unit.stderr.contains(expected), "{}", unit.stderr);
     assert!(!desk.path("store").exists());
     Ok(())
 }
