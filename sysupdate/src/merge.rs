@@ -22,6 +22,7 @@ mod hierarchy;
 
 mod marker;
 pub mod quarantine;
+mod reload;
 pub mod report;
 mod run;
 mod submounts;
@@ -31,6 +32,7 @@ mod system;
 pub use discover::extension_name;
 pub use error::MergeError;
 use hierarchy::{Hierarchy, State, inspect};
+pub use reload::reload;
 use report::{HierarchyStatus, Report, Status};
 use run::Run;
 

@@ -10,10 +10,14 @@
 //! Every part is a handle: a clone sees and changes the same world, also after the original went into a box.
 
 mod clock;
+mod manager;
+mod processes;
 mod store;
 mod transport;
 
 pub use clock::FakeClock;
+pub use manager::FakeManager;
+pub use processes::FakeProcesses;
 pub use store::FakeStore;
 pub use transport::{FakeTransport, Reply};
 
