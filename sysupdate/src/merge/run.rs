@@ -304,8 +304,8 @@ fn open(mounts: &dyn Mounts, source: &Source) -> Result<Result<OwnedFd, Quaranti
         ImageError::Read(error) => QuarantineReason::Unreadable { error: error.to_string() },
         ImageError::Partitioned => QuarantineReason::NotReadYet { what: Unread::PartitionTable },
         ImageError::Unknown => QuarantineReason::Superblock,
-        ImageError::Mount { filesystem, message } => {
-            QuarantineReason::Mount { error: format!("{}: {message}", filesystem.name()) }
+        ImageError::Mount { format, message } => {
+            QuarantineReason::Mount { error: format!("{}: {message}", format.name()) }
         }
     }))
 }
