@@ -52,7 +52,7 @@ impl<'a> Removal<'a> {
     /// Takes the overlay away and puts back what was mounted while it was there.
     pub(super) fn carry_out(self, mounts: &dyn Mounts) -> Result<(), MergeError> {
         let Self { hierarchy, submounts } = self;
-        detach(mounts, hierarchy)?;
+        hierarchy.detach(mounts)?;
         for Submount { inside, mount } in submounts {
             let path = hierarchy.path.join(inside);
             if !submounts::shows(mounts, &path, &mount) {
@@ -96,7 +96,7 @@ pub(super) fn carry_out(
     }
     for done in attached {
         if let Attached::Beneath(hierarchy) = done {
-            detach(mounts, hierarchy)?;
+            hierarchy.detach(mounts)?;
         }
     }
     removals.into_iter().try_for_each(|removal| removal.carry_out(mounts))
@@ -115,18 +115,18 @@ enum Attached<'a> {
 impl Attached<'_> {
     fn undo(self, mounts: &dyn Mounts) -> Result<(), MergeError> {
         match self {
-            Self::OnTop(hierarchy) => detach(mounts, hierarchy),
+            Self::OnTop(hierarchy) => hierarchy.detach(mounts),
             Self::Beneath(hierarchy) => {
                 // Only the topmost mount can be detached, so that the two change places first.
                 let old = copy(mounts, hierarchy)?;
-                detach(mounts, hierarchy)?;
+                hierarchy.detach(mounts)?;
                 mounts
                     .attach_beneath(old.as_fd(), &hierarchy.path)
                     .map_err(|source| MergeError::Attach { hierarchy: hierarchy.shown(), source })?;
-                detach(mounts, hierarchy)
+                hierarchy.detach(mounts)
             }
             Self::Instead(hierarchy, old) => {
-                detach(mounts, hierarchy)?;
+                hierarchy.detach(mounts)?;
                 attach(mounts, hierarchy, &old)
             }
         }
@@ -145,7 +145,7 @@ fn replace<'a>(
         Err(source) => return Err(MergeError::Attach { hierarchy: hierarchy.shown(), source }),
     };
     let old = copy(mounts, hierarchy)?;
-    detach(mounts, hierarchy)?;
+    hierarchy.detach(mounts)?;
     warnings.push(Warning::Gap { hierarchy: hierarchy.shown(), because });
     if let Err(error) = attach(mounts, hierarchy, overlay) {
         attach(mounts, hierarchy, &old)?;
@@ -164,10 +164,4 @@ fn attach(mounts: &dyn Mounts, hierarchy: &Hierarchy, overlay: &OwnedFd) -> Resu
     mounts
         .attach(overlay.as_fd(), &hierarchy.path)
         .map_err(|source| MergeError::Attach { hierarchy: hierarchy.shown(), source })
-}
-
-fn detach(mounts: &dyn Mounts, hierarchy: &Hierarchy) -> Result<(), MergeError> {
-    mounts
-        .detach(&hierarchy.path)
-        .map_err(|source| MergeError::Detach { hierarchy: hierarchy.shown(), source })
 }
