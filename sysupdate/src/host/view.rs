@@ -13,7 +13,7 @@ use rustix::io::Errno;
 mod directory;
 mod tree;
 
-pub use directory::{Directory, absolute};
+pub use directory::{Directory, absolute, is_directory};
 pub use tree::{Kind, Metadata, Tree};
 
 use super::mounts::Mounts;

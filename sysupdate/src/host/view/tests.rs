@@ -87,3 +87,11 @@ fn a_link_in_a_directory_is_not_followed_out_of_it() {
         assert_eq!(image.list(Path::new("usr")).unwrap().len(), 3);
     }
 }
+
+#[test]
+fn paths_of_the_command_line_may_be_relative_and_have_dots() {
+    let here = std::env::current_dir().unwrap().canonicalize().unwrap();
+    assert_eq!(absolute(Path::new("./src/..")), here);
+    assert_eq!(absolute(Path::new("not-there")), here.join("not-there"));
+    assert!(is_directory(Path::new("src")) && !is_directory(Path::new("not-there")));
+}
