@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub mod clock;
+pub mod errno;
 pub mod fake;
 pub mod http;
 pub mod lock;

@@ -56,7 +56,7 @@ fn a_replaced_directory_hides_the_one_with_its_path() {
     assert_eq!(view.resolve(Path::new("/opt/seen")).unwrap(), Path::new("/opt/seen"));
     let exists = |(directory, rest): (&Directory, &Path)| directory.metadata(rest).is_ok();
     assert!(exists(view.place(Path::new("/opt/own"))) && !exists(view.place(Path::new("/opt/seen"))));
-    assert!(exists(view.place_seen(Path::new("/opt/seen"))), "it is seen through the merge");
+    assert!(exists(view.place_seen(Path::new("/opt/seen")).unwrap()), "it is seen through the merge");
     assert!(view.replacement(Path::new("/opt")).is_some() && view.replacement(Path::new("/usr")).is_none());
 }
 
