@@ -84,3 +84,6 @@ fn environment(subject: Subject<'_>) -> BTreeMap<String, String> {
     ];
     pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,6 @@ use crate::paths::Paths;
 use crate::plan::{
     self, Activation, ComponentPlan, Decision, Hold, Keep, Offers, Removal, Request, Shown, Situation,
 };
-use crate::services;
 use crate::settings::{Component, ComponentName, Loaded};
 use crate::sources::{Discovery, Memory};
 use crate::state::{Recalled, Record, Stage, Unreadable};
@@ -384,7 +383,7 @@ impl Update<'_> {
     /// Swaps what is merged for what the links say now.
     fn refresh(&self, merges: &mut Merges, watch: Watch<'_>) -> Result<(), Failure> {
         let report = merge::refresh(&*self.host.mounts, self.paths, &merge::Options::default())?;
-        merges.warnings.extend(services::reload(self.host, self.paths, &report));
+        merges.warnings.extend(merge::reload(&*self.host.manager, self.paths, &report));
         watch(Step::Merged(&report));
         merges.last = Some(report);
         Ok(())

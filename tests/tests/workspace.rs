@@ -21,6 +21,28 @@ const MEMBER_DEPENDENCIES: [(&str, &[&str]); 5] = [
 /// The only module, with its submodules, that may make system calls itself.
 const UNSAFE_MAY_BE_IN: &str = "sysupdate/src/host/sys";
 
+/// The one module of the updater, with what is below it, that may touch the machine.
+const EFFECTS_MAY_BE_IN: &str = "sysupdate/src/host";
+
+/// What touches files, processes, mounts or the network. `ExitCode` is how `main` returns.
+const EFFECTS: [&str; 15] = [
+    "std::fs",
+    "std::process",
+    "std::net",
+    "std::os::unix::net",
+    "rustix::fs",
+    "rustix::mount",
+    "rustix::net",
+    "rustix::process",
+    "nix::",
+    "reqwest::",
+    ".is_dir()",
+    ".is_file()",
+    ".exists()",
+    ".canonicalize()",
+    ".symlink_metadata()",
+];
+
 #[test]
 fn members_depend_only_on_allowed_members() -> Result<()> {
     let seen: BTreeMap<_, _> = members()?.into_iter().map(|member| (member.name, member.members)).collect();
@@ -186,6 +208,58 @@ fn readme_lists_where_its_crates_are_used() -> Result<()> {
         }
     }
     assert_eq!(listed, used);
+    Ok(())
+}
+
+/// A dependency that no source uses should not be in the list above.
+#[test]
+fn members_use_each_other() -> Result<()> {
+    for (name, to) in MEMBER_DEPENDENCIES {
+        let manifest = members()?.into_iter().find(|member| member.name == name);
+        let manifest = manifest.with_context(|| format!("no member {name}"))?.manifest;
+        let mut sources = Vec::new();
+        rust_files(manifest.parent().context("a manifest is in a directory")?, &mut sources)?;
+        let sources = sources.iter().map(fs::read_to_string).collect::<std::io::Result<Vec<_>>>()?;
+        for dependency in to {
+            let library = format!("{}::", dependency.replace('-', "_"));
+            assert!(sources.iter().any(|text| text.contains(&library)), "{name} does not use {dependency}");
+        }
+    }
+    Ok(())
+}
+
+/// Outside of `host`, the updater reaches the machine through traits alone, so that a test can replace it. Unit tests
+/// may prepare files.
+#[test]
+fn effects_of_the_updater_stay_in_one_module() -> Result<()> {
+    let mut sources = Vec::new();
+    rust_files(&workspace::root().join("sysupdate/src"), &mut sources)?;
+    let host = workspace::root().join(EFFECTS_MAY_BE_IN);
+    let is_test =
+        |path: &Path| path.components().any(|part| part.as_os_str().to_string_lossy().starts_with("tests"));
+    let (inside, outside): (Vec<_>, Vec<_>) = sources
+        .into_iter()
+        .filter(|path| !is_test(path.strip_prefix(workspace::root().join("sysupdate")).unwrap_or(path)))
+        .partition(|path| path.starts_with(&host) || path.with_extension("") == host);
+    let found = |path: &PathBuf| -> Result<Vec<String>> {
+        let text = fs::read_to_string(path)?;
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        let code = code.replace("std::process::ExitCode", "");
+        Ok(EFFECTS
+            .iter()
+            .filter(|effect| code.contains(**effect))
+            .map(|effect| (*effect).to_owned())
+            .collect())
+    };
+    let mut seen = BTreeSet::new();
+    for path in &inside {
+        seen.extend(found(path)?);
+    }
+    ensure!(seen.len() > EFFECTS.len() / 2, "the test recognises only {seen:?} in {EFFECTS_MAY_BE_IN}");
+    for path in &outside {
+        let effects = found(path)?;
+        assert!(effects.is_empty(), "{}: {effects:?} belong into {EFFECTS_MAY_BE_IN}", path.display());
+    }
     Ok(())
 }
 

@@ -7,7 +7,6 @@ use crate::host::Host;
 use crate::merge;
 use crate::paths::Paths;
 use crate::plan::{self, Leaving, Shown, Situation, State};
-use crate::services;
 use crate::targets::removal;
 
 /// What went.
@@ -60,7 +59,7 @@ pub fn vacuum(
     }
     if plan.removals.iter().any(|removal| removal.shown == Shown::Merged) {
         let report = merge::refresh(&*host.mounts, paths, &merge::Options::default())?;
-        vacuumed.warnings.extend(services::reload(host, paths, &report));
+        vacuumed.warnings.extend(merge::reload(&*host.manager, paths, &report));
     }
     for removal in &plan.removals {
         for Leaving { path, state, .. } in &removal.files {
