@@ -332,7 +332,7 @@ impl Update<'_> {
             let Work { component, report, .. } = &mut work[index];
             let verdict = match stage {
                 Stage::Checking => self.verdict(component, &trial.activation, merges.last.as_ref(), watch),
-                Stage::Returning => Verdict::Sick { output: trial.reason_to_return() },
+                Stage::Returning => Verdict::Unhealthy { output: trial.reason_to_return() },
             };
             let Activation { version, previous, .. } = trial.activation.clone();
             let result = match verdict {
@@ -340,11 +340,11 @@ impl Update<'_> {
                     report.outcome = Outcome::Updated { version, previous };
                     trial.commit(self.host)
                 }
-                Verdict::Hidden { because } => {
+                Verdict::Masked { by: because } => {
                     report.outcome = Outcome::Hidden { version, previous, because };
                     trial.leave(self.host)
                 }
-                Verdict::Sick { output } => {
+                Verdict::Unhealthy { output } => {
                     report.outcome =
                         Outcome::TakenBack { version, returned_to: previous, output: output.clone() };
                     let back = match stage {

@@ -25,9 +25,8 @@ impl Update<'_> {
             return Verdict::Healthy;
         }
         watch(Step::Checking { component: &component.name, activation });
-        let unmerged = left_out(activation, merged).map(|output| Verdict::Sick { output });
-        let unmerged =
-            unmerged.or_else(|| Some(Verdict::Hidden { because: self.hidden(activation, merged)? }));
+        let unmerged = left_out(activation, merged).map(|output| Verdict::Unhealthy { output });
+        let unmerged = unmerged.or_else(|| Some(Verdict::Masked { by: self.hidden(activation, merged)? }));
         let verdict = match unmerged {
             Some(verdict) => verdict,
             None => match self.checks(component, activation) {
@@ -40,9 +39,9 @@ impl Update<'_> {
                         previous: activation.previous.as_ref(),
                     };
                     let timeouts = component.transfers.iter().map(|transfer| transfer.health_timeout);
-                    health::judge(self.host, &checks, subject, timeouts.max().unwrap_or_default())
+                    health::check(self.host, &checks, subject, timeouts.max().unwrap_or_default())
                 }
-                Err(output) => Verdict::Sick { output },
+                Err(output) => Verdict::Unhealthy { output },
             },
         };
         watch(Step::Judged { component: &component.name, activation, verdict: &verdict });
