@@ -18,7 +18,7 @@ use crate::host::view::{absolute, is_directory};
 use crate::node::identity::{self, IdentityError};
 use crate::paths::Paths;
 use crate::plan::{Offers, Request, Situation};
-use crate::settings::{self, Component, ComponentName, Disabled, Loaded};
+use crate::settings::{self, Component, ComponentName, Loaded, OnDisabled};
 use crate::sources::{Discovery, Memory};
 use crate::update::Until;
 
@@ -260,9 +260,9 @@ impl Context {
         identity::identify(&*self.host.store, &self.paths)
     }
 
-    fn components(&self, identity: &Identity, disabled: Disabled) -> Result<Loaded, Failure> {
-        let choice = self.global.scope.choice();
-        let mut components = settings::load(&*self.host.store, &self.paths, identity, &choice, disabled)?;
+    fn components(&self, identity: &Identity, disabled: OnDisabled) -> Result<Loaded, Failure> {
+        let chosen = self.global.scope.chosen();
+        let mut components = settings::load(&*self.host.store, &self.paths, identity, &chosen, disabled)?;
         let components_mut = components.iter_mut().filter_map(|(_, component)| component.as_mut().ok());
         for transfer in components_mut.flat_map(|component| &mut component.transfers) {
             transfer.verify = self.global.verify.unwrap_or(transfer.verify);
@@ -296,7 +296,7 @@ impl Context {
         let mut discovery = Discovery::new(&self.host, &self.paths, &identity, Memory::Leave);
         let mut looked = Vec::new();
         let mut all_well = true;
-        for (name, component) in self.components(&identity, Disabled::Show)? {
+        for (name, component) in self.components(&identity, OnDisabled::Warn)? {
             let component = match component {
                 Ok(component) => component,
                 Err(error) => {

@@ -11,10 +11,11 @@ use crate::acquire::{self, AcquireError, Small, Useless};
 use crate::host::Host;
 use crate::host::store::StoreError;
 use crate::paths::Paths;
-use crate::settings::{self, SettingsError};
+use crate::settings::SettingsError;
 use crate::sources::Memory;
 use sysext_manifests::hint::Hint;
 
+mod describe;
 mod marks;
 pub mod status;
 
@@ -164,7 +165,7 @@ impl Hint for RepositoryFailure {
 
 /// Fetches a repository's catalog and decides whether it is believed.
 pub fn open(host: &Host, paths: &Paths, id: &str, memory: Memory) -> Result<Opened, OpenError> {
-    let repository = settings::repository(&*host.store, paths, id).map_err(OpenError::Settings)?;
+    let repository = describe::describe(&*host.store, paths, id).map_err(OpenError::Settings)?;
     open_described(host, &paths.repository_state.join(id), repository, memory).map_err(OpenError::Failed)
 }
 

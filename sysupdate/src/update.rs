@@ -427,7 +427,7 @@ fn take_inventory(
 ) -> Result<Situation, Failure> {
     let lines = component.transfers.iter().map(|transfer| inventory::take(&*host.store, paths, transfer));
     let lines = lines.collect::<Result<_, _>>()?;
-    let idle = component.idle.iter().map(|idle| inventory::take_idle(&*host.store, paths, idle));
+    let idle = component.disabled.iter().map(|idle| inventory::take_idle(&*host.store, paths, idle));
     let idle = idle.collect::<Result<_, _>>()?;
     let held = component.transfers.iter().any(|transfer| transfer.hold);
     let hold = if held { Hold::Held } else { Hold::Free };

@@ -6,7 +6,7 @@ use sysext_manifests::feature::Feature;
 use super::table::{Table, tick};
 use super::{Context, Ended, complain, say, warn};
 use crate::failure::Failure;
-use crate::settings::{self, ComponentName, Having};
+use crate::settings::{self, ComponentName, ComponentsWith};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
@@ -22,7 +22,7 @@ impl Args {
     pub(super) fn run(self, context: &Context) -> Result<Ended, Failure> {
         let scope = &context.global.scope;
         scope.refuse_definitions("components")?;
-        let names = settings::names(&*context.host.store, &context.paths, Having::Directory)?;
+        let names = settings::names(&*context.host.store, &context.paths, ComponentsWith::Directory)?;
         let mut listing = Listing { default: false, components: Vec::new() };
         for name in names {
             match name {
@@ -87,7 +87,7 @@ impl Metadata {
     /// What is said of a component, and whether it suits this host, where that is known. What is odd is told.
     pub(super) fn of(&self, context: &Context, name: &str) -> Result<(Feature, Option<bool>), Failure> {
         let (component, warnings) =
-            settings::metadata(&*context.host.store, &context.paths, &self.identity, name)?;
+            settings::component_metadata(&*context.host.store, &context.paths, &self.identity, name)?;
         warnings.iter().for_each(warn);
         let suggested = component.is_suggested(&self.facts);
         if let Err(error) = &suggested {

@@ -10,7 +10,7 @@ use super::scope::Select;
 use super::switch::Turn;
 use super::{Context, Ended, complain, say};
 use crate::failure::Failure;
-use crate::settings::{self, ComponentName, Having, valid_name};
+use crate::settings::{self, ComponentName, ComponentsWith, valid_name};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -25,7 +25,7 @@ impl Args {
         let named = self.named(&context)?;
         let _lock = context.lock(verb)?;
         let there: BTreeSet<String> =
-            settings::names(&*context.host.store, &context.paths, Having::Directory)?
+            settings::names(&*context.host.store, &context.paths, ComponentsWith::Directory)?
                 .into_iter()
                 .filter_map(|name| match name {
                     ComponentName::Default => None,

@@ -7,7 +7,7 @@ use super::table::{Side, Table, tick};
 use super::{Context, Ended, say, warn};
 use crate::failure::Failure;
 use crate::node::facts;
-use crate::settings::{self, Defined, Definitions};
+use crate::settings::{self, AllDefinitions, Definitions};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -84,14 +84,14 @@ fn one(context: &Context) -> Result<Definitions, Failure> {
     let Some((name, definitions)) = all(context)?.pop() else {
         return Err(Failure { error: "Component not found".to_owned(), hint: None });
     };
-    Ok(definitions?.with_transfers(&name)?)
+    Ok(definitions?.require_transfers(&name)?)
 }
 
 /// The definitions of all components that are meant, each by itself, with what was odd about them told.
-pub(super) fn all(context: &Context) -> Result<Defined, Failure> {
+pub(super) fn all(context: &Context) -> Result<AllDefinitions, Failure> {
     let identity = context.identity()?;
-    let choice = context.global.scope.choice();
-    let all = settings::definitions(&*context.host.store, &context.paths, &identity, &choice)?;
+    let chosen = context.global.scope.chosen();
+    let all = settings::definitions(&*context.host.store, &context.paths, &identity, &chosen)?;
     let definitions = all.iter().filter_map(|(_, definitions)| definitions.as_ref().ok());
     definitions.flat_map(|definitions| &definitions.warnings).for_each(warn);
     Ok(all)

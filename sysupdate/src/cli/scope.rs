@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::failure::Failure;
-use crate::settings::{Choice, valid_name};
+use crate::settings::{Chosen, valid_name};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Scope {
@@ -74,12 +74,12 @@ impl Scope {
         }
     }
 
-    pub(super) fn choice(&self) -> Choice {
+    pub(super) fn chosen(&self) -> Chosen {
         match (self.component(), &self.definitions) {
-            (Some(name), _) => Choice::Component(name.to_owned()),
-            (None, Some(directory)) => Choice::Definitions(directory.clone()),
-            (None, None) if self.components() == Select::All => Choice::All,
-            (None, None) => Choice::Default,
+            (Some(name), _) => Chosen::Component(name.to_owned()),
+            (None, Some(directory)) => Chosen::Definitions(directory.clone()),
+            (None, None) if self.components() == Select::All => Chosen::All,
+            (None, None) => Chosen::Default,
         }
     }
 

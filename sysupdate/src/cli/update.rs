@@ -8,7 +8,7 @@ use super::{Context, Ended, warn};
 use crate::failure::Failure;
 use crate::node::stock_timer;
 use crate::plan::Request;
-use crate::settings::Disabled;
+use crate::settings::OnDisabled;
 use crate::update::{Until, Update};
 
 #[derive(Debug, clap::Args)]
@@ -34,7 +34,7 @@ impl Args {
         let _lock = context.lock(verb)?;
         stock_timer::warning(&context.host, &context.paths).iter().for_each(warn);
         let identity = context.identity()?;
-        let components = context.components(&identity, Disabled::Refuse)?;
+        let components = context.components(&identity, OnDisabled::Fail)?;
         let loaded = components.iter().filter_map(|(_, component)| component.as_ref().ok());
         let directories = loaded.flat_map(|component| component.directories(&context.paths)).collect();
         context.host.reach_beneath(&context.paths, &directories)?;

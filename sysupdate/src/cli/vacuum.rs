@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{Context, Ended, say, warn};
 use crate::failure::Failure;
 use crate::plan::{Offers, Request, State};
-use crate::settings::Disabled;
+use crate::settings::OnDisabled;
 use crate::targets::vacuum::{self, Because, Going, Vacuumed};
 
 #[derive(Debug, clap::Args)]
@@ -24,7 +24,7 @@ impl Args {
         context.check_instances_max(1, "vacuuming")?;
         let _lock = context.lock("vacuum")?;
         let identity = context.identity()?;
-        let components = context.components(&identity, Disabled::Tidy)?;
+        let components = context.components(&identity, OnDisabled::Allow)?;
         // One component is chosen, or none is there.
         let Some((_, component)) = components.into_iter().next() else { return Ok(Ended::Well) };
         let component = component?;

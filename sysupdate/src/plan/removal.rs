@@ -7,7 +7,7 @@ use sysext_manifests::version::Version;
 
 use super::survey::{Active, Idle, Line, Local, Shown, Situation};
 use super::{Hold, State};
-use crate::settings::FeaturesOff;
+use crate::settings::DisabledBy;
 use crate::targets::names;
 
 /// What goes of a transfer that takes no part.
@@ -17,7 +17,7 @@ pub struct Removal {
     pub transfer: String,
     /// Why it takes no part.
     #[serde(flatten)]
-    pub because: FeaturesOff,
+    pub because: DisabledBy,
     /// Its link, which goes first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<PathBuf>,

@@ -13,7 +13,7 @@ use sysext_manifests::version::Version;
 
 use super::{Objection, State};
 use crate::merge::quarantine::Unread;
-use crate::settings::FeaturesOff;
+use crate::settings::DisabledBy;
 use crate::state::Record;
 
 /// Everything the planner knows about one component.
@@ -62,7 +62,7 @@ pub struct Idle {
     /// The transfer.
     pub line: Line,
     /// Why it takes no part.
-    pub because: FeaturesOff,
+    pub because: DisabledBy,
     /// How it was used.
     pub shown: Shown,
 }

@@ -11,6 +11,7 @@ use sysext_manifests::envelope::Role;
 use sysext_manifests::repository::{Marks, Repository};
 
 use super::RepositoryFailure;
+use super::describe::{self, describe};
 use super::marks::{self, copy, recall};
 use crate::host::store::{Store, StoreError};
 use crate::host::transport::without_secrets;
@@ -139,7 +140,7 @@ pub fn known(store: &dyn Store, paths: &Paths) -> Result<BTreeSet<String>, Store
 
 /// Looks at a repository, writing and fetching nothing.
 pub fn look(store: &dyn Store, paths: &Paths, id: &str) -> Standing {
-    let repository = settings::repository(store, paths, id);
+    let repository = describe(store, paths, id);
     let keys = repository.as_ref().ok().map(|repository| repository.root.clone());
     Standing {
         repository: id.to_owned(),
@@ -154,7 +155,7 @@ pub fn look(store: &dyn Store, paths: &Paths, id: &str) -> Standing {
 fn configured(repository: Result<Repository, SettingsError>, paths: &Paths, id: &str) -> Configured {
     match repository {
         Ok(Repository { url, mirrors, root, .. }) => {
-            let path = paths.repositories.join(format!("{id}.toml"));
+            let path = describe::path(paths, id);
             let mirrors = mirrors.iter().map(|mirror| without_secrets(mirror)).collect();
             Configured::Described { path, url: without_secrets(&url), mirrors, keys: root }
         }

@@ -1,4 +1,4 @@
-//! The names of components, and where what belongs to them lies.
+//! The names of components, and the paths that follow from them.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,9 +10,9 @@ use crate::paths::Paths;
 /// The name of a component.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ComponentName {
-    /// The one in `sysupdate.d`, which usually is the operating system.
+    /// The component in `sysupdate.d`, which usually is the operating system.
     Default,
-    /// The one in `sysupdate.NAME.d`.
+    /// The component in `sysupdate.NAME.d`.
     Named(String),
 }
 
@@ -43,12 +43,12 @@ impl ComponentName {
         }
     }
 
-    /// Where its definitions are looked for, strongest first.
+    /// The directories of its definitions, highest priority first.
     pub(super) fn directories(&self, paths: &Paths) -> Vec<PathBuf> {
         paths.definitions.iter().map(|path| path.join(self.directory())).collect()
     }
 
-    /// Where its record lies.
+    /// The path of its record.
     pub fn record(&self, paths: &Paths) -> PathBuf {
         match self {
             Self::Default => paths.state.join("default.json"),
@@ -57,7 +57,7 @@ impl ComponentName {
     }
 }
 
-/// A safe part of a file name, and no metadata file's.
+/// Whether a name is safe as a part of a file name, and not that of a metadata file.
 pub(crate) fn valid_name(name: &str) -> bool {
     let safe = |c: char| c.is_ascii_graphic() && c != '/';
     !name.is_empty() && name.chars().all(safe) && !name.starts_with('.') && !name.ends_with(".component")

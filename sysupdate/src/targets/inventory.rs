@@ -41,8 +41,12 @@ pub fn take(store: &dyn Store, paths: &Paths, transfer: &Transfer) -> Result<Lin
 
 /// Looks at the target of a transfer that takes no part. What stands where its link would be and is no
 /// link is not its own.
-pub fn take_idle(store: &dyn Store, paths: &Paths, idle: &settings::Idle) -> Result<Idle, InventoryError> {
-    let settings::Idle { transfer, because } = idle;
+pub fn take_idle(
+    store: &dyn Store,
+    paths: &Paths,
+    idle: &settings::DisabledTransfer,
+) -> Result<Idle, InventoryError> {
+    let settings::DisabledTransfer { transfer, reason: because } = idle;
     let link = transfer.target.current_symlink.as_ref().map(|link| paths.below_root(Path::new(link)));
     let active = match &link {
         Some(link) if store.read_link(link)?.is_some() => linked(store, paths, transfer, link.clone())?,

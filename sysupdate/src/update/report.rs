@@ -8,7 +8,7 @@ use sysext_manifests::version::Version;
 use crate::failure::Failure;
 use crate::merge;
 use crate::plan::{ComponentPlan, PassedOver, Removal};
-use crate::settings::{ComponentName, FeaturesOff};
+use crate::settings::{ComponentName, DisabledBy};
 
 /// What an update did.
 #[derive(Debug, Serialize)]
@@ -49,7 +49,7 @@ pub struct Dropped {
     pub transfer: String,
     /// Why it takes no part.
     #[serde(flatten)]
-    pub because: FeaturesOff,
+    pub because: DisabledBy,
 }
 
 impl From<Removal> for Dropped {

@@ -1,10 +1,10 @@
 //! What goes of transfers that take no part, and what a vacuum takes away.
 
 use super::*;
-use crate::settings::FeaturesOff;
+use crate::settings::DisabledBy;
 
 fn idle(name: &str, case: &Case, shown: Shown) -> Idle {
-    let because = FeaturesOff::NoneOn { features: vec!["extra".to_owned()] };
+    let because = DisabledBy::Features { features: vec!["extra".to_owned()] };
     Idle { line: line(name, case), because, shown }
 }
 
