@@ -364,7 +364,10 @@ fn warn(warning: impl fmt::Display) {
 }
 
 fn complain(name: &ComponentName, failure: &Failure) {
-    say(format_args!("error: {name}: {}", failure.error));
+    let prefix = format!("{name}: ");
+    // A transfer often has the name of its component.
+    let error = failure.error.strip_prefix(&prefix).unwrap_or(&failure.error);
+    say(format_args!("error: {prefix}{error}"));
     if let Some(hint) = &failure.hint {
         say(format_args!("hint: {hint}"));
     }

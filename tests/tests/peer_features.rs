@@ -332,11 +332,12 @@ fn disabled() -> Result<()> {
         let (stock, ours) = (stock?, ours?);
         ensure!(stock.status == Some(0) && stock.stdout == ours.stdout, "{stock:#?} {ours:#?}");
         ensure!(
-            ours.stderr == ["warning: off is disabled: `sysupdate update` does nothing with it"],
+            ours.stderr == ["warning: component off is disabled: `sysupdate update` skips it"],
             "{ours:?}"
         );
     }
-    for (program, word) in [(STOCK, "Component is disabled."), (OURS, "  error: Component is disabled: off")]
+    for (program, word) in
+        [(STOCK, "Component is disabled."), (OURS, "error: off: Component is disabled: off")]
     {
         let done = run(program, &["update", "-C", "off"])?;
         let said = [done.stdout, done.stderr].concat();
@@ -406,8 +407,7 @@ fn overlapping() -> Result<()> {
         stock == ours && stock == ["one-3.raw", "two-1.raw"],
         "stock leaves {stock:?}, we leave {ours:?}"
     );
-    let warning =
-        "warning: both/any takes what both/one brings to /srv/target for its own, as one-1.raw, and may";
+    let warning = "warning: both/any also matches files that both/one installs into /srv/target, such as one-1.raw, and may";
     ensure!(words.starts_with(warning), "{words}");
     Ok(())
 }

@@ -4,7 +4,7 @@ use sysext_manifests::version::Version;
 
 use super::progress::Display;
 use super::scope::Select;
-use super::{Context, Ended, warn};
+use super::{Context, Ended, complain, warn};
 use crate::failure::Failure;
 use crate::node::stock_timer;
 use crate::plan::Request;
@@ -47,11 +47,17 @@ impl Args {
         };
         let mut display = Display::on_stderr();
         let report = update.run(components, &mut |step| display.show(&step));
-        report.warnings.iter().for_each(warn);
-        context.print(&report, || {
+        // Warnings and failures are reported even if the standard output is closed.
+        let printed = context.print(&report, || {
             let lines = report.components.iter().map(|component| format!("{component}\n"));
             lines.collect()
-        })?;
+        });
+        for component in &report.components {
+            component.warnings.iter().for_each(warn);
+            component.failures.iter().for_each(|failure| complain(&component.component, failure));
+        }
+        report.warnings.iter().for_each(warn);
+        printed?;
         Ok(if report.is_good() { Ended::Well } else { Ended::No })
     }
 }

@@ -169,7 +169,7 @@ impl fmt::Display for ComponentReport {
         let or_nothing =
             |version: &Option<Version>| version.as_ref().map_or("nothing".to_owned(), Version::to_string);
         match &self.outcome {
-            Outcome::Undecided => write!(f, "nothing was changed")?,
+            Outcome::Undecided => write!(f, "failed, nothing was changed")?,
             Outcome::UpToDate => write!(f, "up to date")?,
             Outcome::Nothing => write!(f, "nothing to install")?,
             Outcome::Held { candidate } => write!(f, "held; {candidate} would be next")?,
@@ -193,15 +193,6 @@ impl fmt::Display for ComponentReport {
         }
         for PassedOver { version, reason } in &self.passed_over {
             write!(f, "\n  not {version}: {reason}")?;
-        }
-        for warning in &self.warnings {
-            write!(f, "\n  warning: {warning}")?;
-        }
-        for Failure { error, hint } in &self.failures {
-            write!(f, "\n  error: {error}")?;
-            if let Some(hint) = hint {
-                write!(f, "\n  hint: {hint}")?;
-            }
         }
         Ok(())
     }

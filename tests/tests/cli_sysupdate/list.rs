@@ -76,7 +76,10 @@ pub(crate) fn list_of_all() -> Result<()> {
     let site = Site::new()?;
     site.node.define("broken", "[Source]\n")?;
     let seen = site.run(&["list", "-A", "--no-legend"])?.ended(1)?;
-    ensure!(seen.stderr.starts_with("error: broken: ROOT/etc/sysupdate.broken.d: broken.transfer"), "{seen}");
+    ensure!(
+        seen.stderr.starts_with("error: broken: ROOT/etc/sysupdate.broken.d/broken.transfer: "),
+        "{seen}"
+    );
     seen.prints("↻ 1.10              ✓         candidate\n  1.9               ✓         available\n")?;
     Ok(())
 }

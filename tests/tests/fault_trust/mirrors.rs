@@ -128,9 +128,9 @@ fn honest_first() -> Result<()> {
     mirror.offers(older)?;
     site.publisher.server.fault("/catalog/catalog.json", Fault::Status(503), Times::Always);
     site.refuses(
-        "demo: nothing was changed\n  error: none of the 2 places of example has a catalog that is believed: \
+        "error: demo: none of the 2 places of example has a catalog that is believed: \
          SERVER/mirror/catalog/catalog.json: the catalog of example has serial 1, this node has already seen 2; \
-         gave up after 6 attempts: SERVER/catalog/catalog.json: the server answered 503 Service Unavailable\n  \
+         gave up after 6 attempts: SERVER/catalog/catalog.json: the server answered 503 Service Unavailable\n\
          hint: a server or mirror offers an old copy, and nothing older than what was seen is installed; only if \
          the publisher says that the repository started again: `sysupdate trust reset example`\n",
     )
@@ -156,10 +156,10 @@ fn all_lie() -> Result<()> {
     mirrors[0].offers(forged()?)?;
     mirrors[1].offers("{}")?;
     site.refuses(
-        "demo: nothing was changed\n  error: none of the 2 places of example has a catalog that is believed: \
+        "error: demo: none of the 2 places of example has a catalog that is believed: \
          SERVER/mirror/catalog/catalog.json: none of the 1 roots of example is signed by the keys in this node's \
          configuration; SERVER/mirror/catalog/catalog.json: the catalog of example is not readable: missing field \
-         `version` at line 1 column 2\n  \
+         `version` at line 1 column 2\n\
          hint: compare keys= in /etc/sysupdate/repositories/example.toml with the publisher's\n",
     )
 }
@@ -179,7 +179,7 @@ fn one_lies_one_is_down() -> Result<()> {
     site.publisher.keys.catalog = KeyPair::generate_unencrypted_keypair()?;
     site.publisher.sign()?;
     let seen = site.update()?.ended(1)?;
-    seen.mentions("error: none of the 2 places of example has a catalog that is believed: ")?;
+    seen.mentions("error: demo: none of the 2 places of example has a catalog that is believed: ")?;
     site.uses("1")
 }
 
