@@ -1,9 +1,9 @@
-//! `check-new`: is there something newer?
+//! `check-new`: prints the version that an update would install.
 
 use serde::Serialize;
 use sysext_manifests::version::Version;
 
-use super::{Context, Ended};
+use super::{Context, Status};
 use crate::failure::Failure;
 use crate::plan::{self, Decision, Request};
 
@@ -16,11 +16,11 @@ struct Answer {
 }
 
 impl Args {
-    pub(super) fn run(self, context: &Context) -> Result<Ended, Failure> {
+    pub(super) fn run(self, context: &Context) -> Result<Status, Failure> {
         let (looked, all_well) = context.look(&Request::Newest)?;
         if looked.is_empty() {
-            // Why was said; an answer would be taken for one.
-            return Ok(Ended::No);
+            // The error was reported; any output could be mistaken for an answer.
+            return Ok(Status::Failure);
         }
         let situations: Vec<_> = looked.into_iter().map(|(_, situation)| situation).collect();
         let available = plan::plan(&situations).components.into_iter().find_map(|plan| match plan.decision {
@@ -32,6 +32,6 @@ impl Args {
         let found = available.is_some();
         let answer = Answer { available };
         context.print(&answer, || answer.available.iter().map(|version| format!("{version}\n")).collect())?;
-        Ok(if found && all_well { Ended::Well } else { Ended::No })
+        Ok(if found && all_well { Status::Success } else { Status::Failure })
     }
 }

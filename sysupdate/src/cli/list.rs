@@ -1,12 +1,12 @@
-//! `list`: the versions that are here and that are offered, or one of them in full.
+//! `list`: the installed and available versions, or one of them in full.
 
 use serde::Serialize;
 use sysext_manifests::stock::StockChoice;
 use sysext_manifests::update_set::UpdateSet;
 use sysext_manifests::version::Version;
 
-use super::scope::Select;
-use super::{Context, Ended};
+use super::scope::ChosenBy;
+use super::{Context, Status};
 use crate::failure::Failure;
 use crate::plan::{self, Decision, Objection, Request, Situation, State};
 use crate::settings::{Component, ComponentName};
@@ -18,7 +18,7 @@ use version::Shown;
 
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Args {
-    /// The version to show in full
+    /// Version to show in full
     version: Option<String>,
 }
 
@@ -61,15 +61,15 @@ enum Assessment {
 }
 
 impl Args {
-    pub(super) fn run(self, context: &Context) -> Result<Ended, Failure> {
-        let one = context.global.scope.components() == Select::Named;
+    pub(super) fn run(self, context: &Context) -> Result<Status, Failure> {
+        let one = context.options.scope.components() == ChosenBy::Name;
         if self.version.is_some() && !one {
             return Err(Failure {
-                error: "a version belongs to one component".to_owned(),
-                hint: Some("name the component with --component=".to_owned()),
+                error: "a version needs one component".to_owned(),
+                hint: Some("select it with --component=".to_owned()),
             });
         }
-        let no_legend = context.global.no_legend;
+        let no_legend = context.options.no_legend;
         let (looked, all_well) = context.look(&Request::Newest)?;
         if let Some(version) = &self.version {
             for (component, situation) in &looked {
@@ -83,12 +83,12 @@ impl Args {
             match &listings[..] {
                 // One component prints as systemd-sysupdate prints it.
                 [listing] if one => context.print(listing, text)?,
-                // Why there is none was said.
+                // The error was reported.
                 [] if one => {}
                 _ => context.print(&listings, text)?,
             }
         }
-        Ok(if all_well { Ended::Well } else { Ended::No })
+        Ok(if all_well { Status::Success } else { Status::Failure })
     }
 }
 

@@ -1,19 +1,19 @@
-//! `plan`: what would an update do, and why?
+//! `plan`: shows what an update would do, and why.
 
 use sysext_manifests::version::Version;
 
-use super::{Context, Ended};
+use super::{Context, Status};
 use crate::failure::Failure;
 use crate::plan::{self, Decision, Request};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The version to plan for, older or newer; the newest one otherwise
+    /// Version to install, also an older one [default: the newest]
     version: Option<Version>,
 }
 
 impl Args {
-    pub(super) fn run(self, context: &Context) -> Result<Ended, Failure> {
+    pub(super) fn run(self, context: &Context) -> Result<Status, Failure> {
         context.check_instances_max(2, "updating")?;
         let request = self.version.map_or(Request::Newest, Request::Exactly);
         let (looked, all_well) = context.look(&request)?;
@@ -22,6 +22,6 @@ impl Args {
         context.print(&plan, || plan.to_string())?;
         let refused = |plan: &plan::ComponentPlan| matches!(plan.decision, Decision::Refuse { .. });
         let refused = plan.components.iter().any(refused);
-        Ok(if all_well && !refused { Ended::Well } else { Ended::No })
+        Ok(if all_well && !refused { Status::Success } else { Status::Failure })
     }
 }

@@ -1,4 +1,4 @@
-//! Switching features and components: a drop-in in `/etc`, where and as systemd-sysupdate writes it.
+//! Enabling and disabling features and components with a drop-in in `/etc`, as systemd-sysupdate does.
 
 use std::path::Path;
 
@@ -6,41 +6,41 @@ use sysext_manifests::feature::{ENABLED_FILE, Kind, enabled_text};
 
 use super::{Context, say};
 
-/// Which way something is switched.
+/// Whether something is enabled or disabled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
-    On,
-    Off,
+pub(super) enum Switch {
+    Enable,
+    Disable,
 }
 
-impl Turn {
+impl Switch {
     pub(super) const fn verb(self, kind: Kind) -> &'static str {
         match (self, kind) {
-            (Self::On, Kind::Feature) => "enable-feature",
-            (Self::Off, Kind::Feature) => "disable-feature",
-            (Self::On, Kind::Component) => "enable-component",
-            (Self::Off, Kind::Component) => "disable-component",
+            (Self::Enable, Kind::Feature) => "enable-feature",
+            (Self::Disable, Kind::Feature) => "disable-feature",
+            (Self::Enable, Kind::Component) => "enable-component",
+            (Self::Disable, Kind::Component) => "disable-component",
         }
     }
 
-    /// The word for what is about to happen.
+    /// The word for the change that follows.
     pub(super) const fn doing(self) -> &'static str {
         match self {
-            Self::On => "Enabling",
-            Self::Off => "Disabling",
+            Self::Enable => "Enabling",
+            Self::Disable => "Disabling",
         }
     }
 
     const fn done(self) -> &'static str {
         match self {
-            Self::On => "enabled",
-            Self::Off => "disabled",
+            Self::Enable => "enabled",
+            Self::Disable => "disabled",
         }
     }
 
     /// Writes the drop-in into its directory and says so, or why not; returns whether it is there.
     pub(super) fn write(self, context: &Context, kind: Kind, name: &str, directory: &Path) -> bool {
-        let text = enabled_text(kind, self.verb(kind), self == Self::On);
+        let text = enabled_text(kind, self.verb(kind), self == Self::Enable);
         let store = &*context.host.store;
         let written = store
             .make_directory(directory)

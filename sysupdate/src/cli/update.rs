@@ -1,10 +1,10 @@
-//! `update`: bring the newest version and put it in use; `acquire`: only bring it.
+//! `update`: installs and activates a version; `acquire`: only downloads it.
 
 use sysext_manifests::version::Version;
 
 use super::progress::Display;
-use super::scope::Select;
-use super::{Context, Ended, complain, warn};
+use super::scope::ChosenBy;
+use super::{Context, Status, fail_component, warn};
 use crate::failure::Failure;
 use crate::node::stock_timer;
 use crate::plan::Request;
@@ -13,21 +13,21 @@ use crate::update::{Until, Update};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The version to bring, older or newer; the newest one otherwise
+    /// Version to install, also an older one [default: the newest]
     version: Option<Version>,
 }
 
 impl Args {
-    pub(super) fn run(self, mut context: Context, until: Until) -> Result<Ended, Failure> {
+    pub(super) fn run(self, mut context: Context, until: Until) -> Result<Status, Failure> {
         let verb = match until {
             Until::Acquired => "acquire",
             Until::Judged => "update",
         };
-        context.global.stock.check_update(verb)?;
-        if self.version.is_some() && context.global.scope.components() == Select::All {
+        context.options.stock.check_update(verb)?;
+        if self.version.is_some() && context.options.scope.components() == ChosenBy::All {
             return Err(Failure {
-                error: "a version belongs to one component".to_owned(),
-                hint: Some("name the component with --component=".to_owned()),
+                error: "a version needs one component".to_owned(),
+                hint: Some("select it with --component=".to_owned()),
             });
         }
         context.check_instances_max(2, "updating")?;
@@ -54,10 +54,10 @@ impl Args {
         });
         for component in &report.components {
             component.warnings.iter().for_each(warn);
-            component.failures.iter().for_each(|failure| complain(&component.component, failure));
+            component.failures.iter().for_each(|failure| fail_component(&component.component, failure));
         }
         report.warnings.iter().for_each(warn);
         printed?;
-        Ok(if report.is_good() { Ended::Well } else { Ended::No })
+        Ok(if report.is_good() { Status::Success } else { Status::Failure })
     }
 }

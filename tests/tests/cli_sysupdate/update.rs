@@ -102,7 +102,7 @@ pub(crate) fn update() -> Result<()> {
     site.run(&["update", "-A", "1.9"])?
         .ended(1)?
         .prints("")?
-        .says("error: a version belongs to one component\nhint: name the component with --component=\n")?;
+        .says("error: a version needs one component\nhint: select it with --component=\n")?;
     Ok(())
 }
 
@@ -119,7 +119,7 @@ pub(crate) fn update_json() -> Result<()> {
     site.run(&["update", "-C", "demo", "--json"])?.well()?.prints(&report(installed, &evidence))?;
     site.run(&["update", "-C", "demo", "--json"])?.well()?.says("")?.prints(&report("\"up-to-date\"", ""))?;
     let seen = site.run(&["update", "-C", "demo", "--json", "7"])?.ended(1)?;
-    seen.says("")?.prints(
+    seen.says("error: demo: 7 is neither here nor offered\n")?.prints(
         "{\"components\":[{\"component\":\"demo\",\"outcome\":\"undecided\",\"dropped\":[],\"passed_over\":[],\
          \"failures\":[{\"error\":\"7 is neither here nor offered\"}],\"warnings\":[]}],\"merged\":null,\"warnings\":[]}\n",
     )?;

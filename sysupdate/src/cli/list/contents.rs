@@ -9,7 +9,7 @@ use sysext_manifests::pattern::{Captures, Patterns};
 use sysext_manifests::transfer::{SourceType, Transfer};
 use sysext_manifests::update_set::UpdateSet;
 
-use crate::cli::Context;
+use crate::cli::context::Context;
 use crate::cli::table::{Side, Table};
 use crate::failure::Failure;
 use crate::plan::{Origin, Situation, Source};

@@ -5,7 +5,7 @@ use sysext_manifests::stock::{ListedVersion, StockChoice};
 
 use super::contents::{self, Content};
 use super::{Assessment, Judged, Row};
-use crate::cli::Context;
+use crate::cli::context::Context;
 use crate::failure::Failure;
 use crate::plan::Situation;
 use crate::settings::{Component, ComponentName};

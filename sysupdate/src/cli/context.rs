@@ -1,0 +1,122 @@
+//! What a verb works with: the machine, its paths and the options of the command line.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use sysext_manifests::specifier::Identity;
+
+use super::output::{self, Json, fail_component, warn};
+use super::{Options, Verbosity};
+use crate::failure::Failure;
+use crate::host::Host;
+use crate::host::lock::Lock;
+use crate::node::identity::{self, IdentityError};
+use crate::paths::Paths;
+use crate::plan::{Offers, Request, Situation};
+use crate::settings::{self, Component, Loaded, OnDisabled};
+use crate::sources::{Discovery, Memory};
+
+/// What a verb works with.
+pub(super) struct Context {
+    pub(super) host: Host,
+    pub(super) paths: Paths,
+    pub(super) options: Options,
+}
+
+impl Context {
+    pub(super) fn identity(&self) -> Result<Identity, IdentityError> {
+        identity::identify(&*self.host.store, &self.paths)
+    }
+
+    /// The chosen components. The options of the command line override their definitions.
+    pub(super) fn components(&self, identity: &Identity, on_disabled: OnDisabled) -> Result<Loaded, Failure> {
+        let chosen = self.options.scope.chosen();
+        let mut components = settings::load(&*self.host.store, &self.paths, identity, &chosen, on_disabled)?;
+        let loaded = components.iter_mut().filter_map(|(_, component)| component.as_mut().ok());
+        for transfer in loaded.flat_map(|component| &mut component.transfers) {
+            transfer.verify = self.options.verify.unwrap_or(transfer.verify);
+            let target = &mut transfer.target;
+            target.instances_max = self.options.instances_max.unwrap_or(target.instances_max);
+        }
+        Ok(components)
+    }
+
+    /// Refuses a number of versions that is too small for a verb, in systemd-sysupdate's words.
+    pub(super) fn check_instances_max(&self, least: u64, doing: &str) -> Result<(), Failure> {
+        match self.options.instances_max {
+            Some(number) if number < least => Err(Failure {
+                error: format!("The --instances-max= argument must be >= {least} while {doing}"),
+                hint: None,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the lock that every verb needs which changes something.
+    pub(super) fn lock(&self, verb: &str) -> Result<Lock, Failure> {
+        let path = self.host.store.resolve(&self.paths.lock)?;
+        Lock::take(&path, verb, self.host.clock.now()).map_err(Failure::from)
+    }
+
+    /// Reads the state of every chosen component and of its sources, changing nothing. A component that fails
+    /// is reported on standard error and makes the second part false.
+    pub(super) fn look(&self, request: &Request) -> Result<(Vec<(Component, Situation)>, bool), Failure> {
+        let identity = self.identity()?;
+        let mut discovery = Discovery::new(&self.host, &self.paths, &identity, Memory::Leave);
+        let mut looked = Vec::new();
+        let mut all_well = true;
+        for (name, component) in self.components(&identity, OnDisabled::Warn)? {
+            let component = match component {
+                Ok(component) => component,
+                Err(error) => {
+                    fail_component(&name, &Failure::from(error));
+                    all_well = false;
+                    continue;
+                }
+            };
+            component.warnings.iter().for_each(warn);
+            let offers = match self.options.stock.offline {
+                true => Ok(Offers::Known(BTreeMap::new())),
+                false => discovery.offers(&component),
+            };
+            let offers = offers.unwrap_or_else(|error| {
+                fail_component(&name, &Failure::from(&*error));
+                all_well = false;
+                Offers::Unknown { reason: error.to_string() }
+            });
+            discovery.take_warnings().iter().for_each(warn);
+            match crate::update::situation(&self.host, &self.paths, &component, offers, request.clone()) {
+                Ok((situation, unreadable)) => {
+                    unreadable.iter().for_each(warn);
+                    looked.push((component, situation));
+                }
+                Err(failure) => {
+                    fail_component(&name, &failure);
+                    all_well = false;
+                }
+            }
+        }
+        Ok((looked, all_well))
+    }
+
+    /// Whether results are printed as text.
+    pub(super) fn is_text(&self) -> bool {
+        self.options.json == Json::Off
+    }
+
+    /// Prints a result as JSON if it is wanted, else as text.
+    pub(super) fn print<T: Serialize>(
+        &self,
+        result: &T,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        output::print(self.options.json, result, text)
+    }
+
+    /// Writes a line about what happens to standard error.
+    pub(super) fn inform(&self, text: impl std::fmt::Display) {
+        if self.options.verbosity() != Verbosity::Quiet {
+            output::say(text);
+        }
+    }
+}
