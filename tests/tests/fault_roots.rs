@@ -41,7 +41,7 @@ fn fault_trust_show_prints_marks_and_older_catalog_needs_reset() -> Result<()> {
     ensure!(error.contains("has serial 1, this node has already seen 2"), "{error}");
     ensure!(error.contains("`sysupdate trust reset example`"), "{error}");
     let run = site.sysupdate(&["trust", "reset", "example"])?;
-    ensure!(run.stderr.contains("is believed, even if it is older"), "{run:?}");
+    ensure!(run.stderr.contains("is accepted, even if it is older"), "{run:?}");
     assert_eq!(run.succeeds()?, "example: cleared root 1, serial 2\n");
     site.update()?.succeeds()?;
     assert_eq!(site.marks()?, (1, 1));

@@ -336,9 +336,7 @@ fn disabled() -> Result<()> {
             "{ours:?}"
         );
     }
-    for (program, word) in
-        [(STOCK, "Component is disabled."), (OURS, "error: off: Component is disabled: off")]
-    {
+    for (program, word) in [(STOCK, "Component is disabled."), (OURS, "off: Component is disabled: off")] {
         let done = run(program, &["update", "-C", "off"])?;
         let said = [done.stdout, done.stderr].concat();
         ensure!(done.status == Some(1) && said.iter().any(|line| line == word), "{program}: {said:?}");

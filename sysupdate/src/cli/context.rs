@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use sysext_manifests::specifier::Identity;
+use sysext_manifests::transfer::Transfer;
 
 use super::output::{self, Json, fail_component, warn};
 use super::{Options, Verbosity};
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::host::lock::Lock;
+use crate::host::transport::without_secrets;
 use crate::node::identity::{self, IdentityError};
 use crate::paths::Paths;
 use crate::plan::{Offers, Request, Situation};
-use crate::settings::{self, Component, Loaded, OnDisabled};
+use crate::settings::{self, Component, DisabledTransfer, Loaded, OnDisabled};
 use crate::sources::{Discovery, Memory};
 
 /// What a verb works with.
@@ -37,6 +39,9 @@ impl Context {
             transfer.verify = self.options.verify.unwrap_or(transfer.verify);
             let target = &mut transfer.target;
             target.instances_max = self.options.instances_max.unwrap_or(target.instances_max);
+        }
+        if self.options.verbosity() == Verbosity::Verbose {
+            describe(&components);
         }
         Ok(components)
     }
@@ -117,6 +122,19 @@ impl Context {
     pub(super) fn inform(&self, text: impl std::fmt::Display) {
         if self.options.verbosity() != Verbosity::Quiet {
             output::say(text);
+        }
+    }
+}
+
+/// Reports the transfers of each component.
+fn describe(components: &Loaded) {
+    for (name, component) in components.iter().filter_map(|(name, each)| Some((name, each.as_ref().ok()?))) {
+        for Transfer { id, source, target, .. } in &component.transfers {
+            let from = without_secrets(&source.path);
+            output::say(format_args!("{name}: transfer {id}: {} {from} to {}", source.kind, target.path));
+        }
+        for DisabledTransfer { transfer, reason } in &component.disabled {
+            output::say(format_args!("{name}: transfer {} is disabled: {reason}", transfer.id));
         }
     }
 }

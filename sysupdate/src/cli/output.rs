@@ -17,6 +17,7 @@ use crate::settings::ComponentName;
 const COLORS_VARIABLE: &str = "SYSTEMD_COLORS";
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
+const GOOD: Style = AnsiColor::Green.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
 
@@ -67,6 +68,21 @@ pub(super) fn print<T: Serialize>(
 /// Writes a line to standard error.
 pub(super) fn say(text: impl fmt::Display) {
     let _closed = writeln!(anstream::stderr(), "{}", printable(&text.to_string()));
+}
+
+/// Writes a line with a word that is good news.
+pub(super) fn say_good(before: &str, word: &str, after: &str) {
+    highlight(before, GOOD, word, after);
+}
+
+/// Writes a line with a word that is bad news.
+pub(super) fn say_bad(before: &str, word: &str, after: &str) {
+    highlight(before, ERROR, word, after);
+}
+
+fn highlight(before: &str, style: Style, word: &str, after: &str) {
+    let (before, after) = (printable(before), printable(after));
+    let _closed = writeln!(anstream::stderr(), "{before}{style}{word}{style:#}{after}");
 }
 
 fn report(label: &str, style: Style, text: &str) {

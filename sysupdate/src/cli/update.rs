@@ -45,7 +45,7 @@ impl Args {
             request: self.version.map_or(Request::Newest, Request::Exactly),
             until,
         };
-        let mut display = Display::on_stderr();
+        let mut display = Display::new(context.options.verbosity());
         let report = update.run(components, &mut |step| display.show(&step));
         // Warnings and failures are reported even if the standard output is closed.
         let printed = context.print(&report, || {

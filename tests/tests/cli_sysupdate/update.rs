@@ -87,12 +87,11 @@ pub(crate) fn plan_json() -> Result<()> {
 pub(crate) fn update() -> Result<()> {
     let site = Site::new()?;
     let progress = site.expect(
-        "demo: fetching SERVER/demo/FILE (0.0 MB)\ndemo: 1.10 is here, signed by KEY in serial 1 of example\n",
+        "demo: downloading SERVER/demo/FILE (0.0 MB)\ndemo: downloaded 1.10, signed by KEY in serial 1 of example\n",
     )?;
     site.run(&["update", "-C", "demo"])?.well()?.says(&progress)?.prints("demo: installed 1.10\n")?;
     site.run(&["update", "-C", "demo"])?.well()?.says("")?.prints("demo: up to date\n")?;
-    let back =
-        "demo: fetching SERVER/demo/OLD (0.0 MB)\ndemo: 1.9 is here, signed by KEY in serial 1 of example\n";
+    let back = "demo: downloading SERVER/demo/OLD (0.0 MB)\ndemo: downloaded 1.9, signed by KEY in serial 1 of example\n";
     let back = site.expect(back)?.replace("OLD", &Publisher::file("demo", "1.9")?);
     let seen = site.run(&["update", "-C", "demo", "1.9"])?.well()?;
     seen.says(&back)?.prints("demo: updated from 1.10 to 1.9\n")?;

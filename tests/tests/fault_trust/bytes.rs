@@ -80,7 +80,7 @@ fn cut() -> Result<()> {
     let site = Site::new()?;
     site.publisher.server.fault(&path("1")?, Fault::CutAfter(9000), Times::Next(1));
     let seen = site.update()?.well()?.prints("demo: installed 1\n")?;
-    ensure!(seen.stderr.contains("; trying again in "), "{seen}");
+    ensure!(seen.stderr.contains("; retrying in "), "{seen}");
     site.uses("1")?;
     let statuses: Vec<_> = site.publisher.server.requests().iter().map(|request| request.status).collect();
     ensure!(statuses == [200, 200, 206], "{statuses:?}");
@@ -98,7 +98,7 @@ fn cut_for_good() -> Result<()> {
     site.publisher.server.heal();
     site.publisher.server.forget();
     let seen = site.update()?.well()?;
-    ensure!(seen.stderr.contains("demo: going on with SERVER/demo/demo-1-"), "{seen}");
+    ensure!(seen.stderr.contains("demo: resuming SERVER/demo/demo-1-"), "{seen}");
     site.uses("1")?;
     site.has(&["1"])?;
     let requests = site.publisher.server.requests();
