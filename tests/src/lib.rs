@@ -4,6 +4,7 @@ pub mod interrupt;
 mod isolation;
 pub mod licences;
 pub mod machine;
+pub mod manuals;
 pub mod needs;
 pub mod node;
 pub mod pages;
