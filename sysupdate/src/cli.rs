@@ -24,6 +24,7 @@ mod list;
 mod output;
 mod plan;
 mod progress;
+mod retry;
 mod scope;
 mod stock;
 mod switch;
@@ -34,7 +35,7 @@ mod update;
 mod vacuum;
 
 use context::Context;
-use output::{Json, fail, fail_component, say, warn};
+use output::{Json, fail, fail_component, warn};
 use scope::{Scope, Takes};
 use stock::Stock;
 use switch::Switch;
@@ -63,6 +64,11 @@ enum Verb {
     Acquire(update::Args),
     /// Remove old versions and files of disabled features
     Vacuum(vacuum::Args),
+    /// Allow a version again that failed its health checks
+    ///
+    /// A version that failed its health checks is rolled back, and later updates skip it. Use this after the
+    /// cause was repaired on this host. `sysupdate update VERSION` installs a failed version once, too.
+    Retry(retry::Args),
     /// Merge system extensions into /usr and /opt
     Sysext(sysext::Args),
     /// Show or reset the trust state of repositories
@@ -92,8 +98,8 @@ enum Verb {
     Reboot,
 }
 
-/// The options of every verb. systemd-sysupdate accepts its options with every verb and refuses those that
-/// contradict the verb; the help of a verb only shows those that it uses.
+/// The options of every verb. As in systemd-sysupdate, its verbs accept them all and refuse those that contradict
+/// the verb; our own verbs only accept those that they use. The help of a verb shows those that it uses.
 #[derive(Debug, Args)]
 struct Options {
     #[command(flatten)]
@@ -188,9 +194,12 @@ where
     F: FnOnce() -> Host,
 {
     output::choose_colors();
-    let parsed = command().try_get_matches_from(arguments);
-    let cli = match parsed.and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches)) {
-        Ok(cli) => cli,
+    let parsed = command().try_get_matches_from(arguments).and_then(|mut matches| {
+        let unused = help::check(&matches);
+        Ok((Cli::from_arg_matches_mut(&mut matches)?, unused))
+    });
+    let (cli, unused) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             // A closed output does not matter here.
             let _closed = error.print();
@@ -198,7 +207,7 @@ where
             return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
         }
     };
-    match run(cli, open) {
+    match unused.and_then(|()| run(cli, open)) {
         Ok(Status::Success) => ExitCode::SUCCESS,
         Ok(Status::Failure) => ExitCode::FAILURE,
         Ok(Status::Code(code)) => ExitCode::from(code),
@@ -241,6 +250,7 @@ impl Verb {
             Self::Update(_) => ("update", Takes::OneOrAll),
             Self::Acquire(_) => ("acquire", Takes::OneOrAll),
             Self::Vacuum(_) => ("vacuum", Takes::One),
+            Self::Retry(_) => ("retry", Takes::One),
             Self::Sysext(_) => ("sysext", Takes::One),
             Self::Trust(_) => ("trust", Takes::One),
             Self::Features(_) => ("features", Takes::One),
@@ -264,6 +274,7 @@ impl Verb {
             Self::Update(args) => args.run(context, Until::Judged),
             Self::Acquire(args) => args.run(context, Until::Acquired),
             Self::Vacuum(args) => args.run(context),
+            Self::Retry(args) => args.run(&context),
             Self::Sysext(args) => args.run(&context),
             Self::Trust(args) => args.run(&context),
             Self::Features(args) => args.run(&context),

@@ -64,7 +64,7 @@ fn rows() -> Result<BTreeMap<String, Row>> {
             continue;
         };
         let yes = |cell: &str| -> Result<bool> {
-            let word = cell.split([',', ':']).next().unwrap_or_default();
+            let word = cell.split([',', ':', ';']).next().unwrap_or_default();
             ensure!(["yes", "no"].contains(&word), "{name}: {cell:?} is neither yes nor no");
             Ok(word == "yes")
         };

@@ -4,7 +4,7 @@ use serde::Serialize;
 use sysext_manifests::feature::Feature;
 
 use super::table::{Table, tick};
-use super::{Context, Status, fail_component, say, warn};
+use super::{Context, Status, fail_component, warn};
 use crate::failure::Failure;
 use crate::settings::{self, ComponentName, ComponentsWith};
 
@@ -36,7 +36,7 @@ impl Args {
             return Ok(Status::Success);
         }
         if !listing.default && listing.components.is_empty() {
-            say(format_args!("No components defined."));
+            context.inform("No components defined.");
             return Ok(Status::Success);
         }
         let (table, ended) = table(context, &listing)?;

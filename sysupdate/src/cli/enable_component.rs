@@ -7,8 +7,8 @@ use sysext_manifests::feature::Kind;
 
 use super::components::Metadata;
 use super::scope::ChosenBy;
-use super::switch::Switch;
-use super::{Context, Status, fail_component, say};
+use super::switch::{Changes, Switch, Switched};
+use super::{Context, Status, fail_component};
 use crate::failure::Failure;
 use crate::settings::{self, ComponentName, ComponentsWith, valid_name};
 
@@ -53,8 +53,10 @@ impl Args {
                 suggested
             }
         };
+        let mut changes = Changes::default();
         if chosen.is_empty() {
-            say(format_args!("No components selected."));
+            context.inform("No components selected.");
+            changes.print(&context)?;
             return Ok(ended);
         }
         let directory = |name: &str| -> PathBuf {
@@ -63,10 +65,12 @@ impl Args {
         let directories: Vec<PathBuf> = chosen.iter().map(|name| directory(name)).collect();
         context.host.reach_beneath(&context.paths, &directories.iter().cloned().collect())?;
         for (name, directory) in chosen.iter().zip(&directories) {
-            if !switch.write(&context, Kind::Component, name, directory) {
-                ended = Status::Failure;
+            match switch.write(&context, Switched::Component { component: name.clone() }, directory) {
+                Some(change) => changes.changes.push(change),
+                None => ended = Status::Failure,
             }
         }
+        changes.print(&context)?;
         Ok(ended)
     }
 
@@ -106,7 +110,7 @@ fn suggested(
     for name in existing {
         match metadata.of(context, &name) {
             Ok((_, Some(true))) => {
-                say(format_args!("{} '{name}'.", switch.doing()));
+                context.inform(format_args!("{} '{name}'.", switch.doing()));
                 suggested.push(name);
             }
             // If it could not be decided, that was reported.

@@ -6,8 +6,8 @@ use sysext_manifests::condition::Facts;
 use sysext_manifests::feature::Kind;
 
 use super::scope::ChosenBy;
-use super::switch::Switch;
-use super::{Context, Status, fail_component, features, say};
+use super::switch::{Changes, Switch, Switched};
+use super::{Context, Status, fail, fail_component, features};
 use crate::failure::Failure;
 use crate::node::facts;
 use crate::settings::{ComponentName, Definitions, valid_name};
@@ -37,7 +37,7 @@ impl Args {
         let directories = components.iter().map(|(name, _)| configuration(&context, name)).collect();
         context.host.reach_beneath(&context.paths, &directories)?;
         let facts = facts::gather(&*context.host.store, &context.paths, &identity);
-        let mut ended = Status::Success;
+        let (mut ended, mut changes) = (Status::Success, Changes::default());
         for (component, definitions) in &components {
             let definitions = match definitions {
                 Ok(definitions) => definitions,
@@ -54,15 +54,20 @@ impl Args {
             for name in chosen {
                 let directory = configuration(&context, component).join(format!("{name}.feature.d"));
                 let shown = shown(component);
-                let there = definitions.features.contains_key(name);
-                if !there {
-                    say(format_args!("error: Optional feature not found in component '{shown}': {name}"));
-                }
-                if !there || !switch.write(&context, Kind::Feature, name, &directory) {
+                if !definitions.features.contains_key(name) {
+                    let error = format!("Optional feature not found in component '{shown}': {name}");
+                    fail(&failure(error));
                     ended = Status::Failure;
+                    continue;
+                }
+                let feature = Switched::Feature { component: component.clone(), feature: name.to_owned() };
+                match switch.write(&context, feature, &directory) {
+                    Some(change) => changes.changes.push(change),
+                    None => ended = Status::Failure,
                 }
             }
         }
+        changes.print(&context)?;
         Ok(ended)
     }
 
@@ -85,13 +90,15 @@ impl Args {
             let shown = shown(component);
             match feature.is_suggested(facts) {
                 Ok(true) => {
-                    say(format_args!("{} feature '{name}' of component '{shown}'.", switch.doing()));
+                    context
+                        .inform(format_args!("{} feature '{name}' of component '{shown}'.", switch.doing()));
                     chosen.push(name.as_str());
                 }
                 Ok(false) => {}
                 Err(error) => {
                     let what = format!("feature '{name}' of component '{shown}'");
-                    say(format_args!("error: Failed to determine if {what} is suggested: {error}"));
+                    let error = format!("Failed to determine if {what} is suggested: {error}");
+                    fail(&Failure { error, hint: None });
                     all_well = false;
                 }
             }

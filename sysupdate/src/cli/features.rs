@@ -4,7 +4,7 @@ use serde::Serialize;
 use sysext_manifests::feature::Feature;
 
 use super::table::{Side, Table, tick};
-use super::{Context, Status, say, warn};
+use super::{Context, Status, warn};
 use crate::failure::Failure;
 use crate::node::facts;
 use crate::settings::{self, AllDefinitions, Definitions};
@@ -73,7 +73,7 @@ impl Args {
             false => format!("{}\n{} features listed.\n", table.text(false), listing.features.len()),
         })?;
         if table.is_empty() && !no_legend {
-            say(format_args!("No features."));
+            context.inform("No features.");
         }
         Ok(Status::Success)
     }

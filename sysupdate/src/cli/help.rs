@@ -2,7 +2,10 @@
 //! uses.
 
 use clap::builder::{StyledStr, Styles};
-use clap::{Arg, Command};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Command};
+
+use crate::failure::Failure;
 
 /// The exit statuses of every verb without others of its own.
 const EXIT_STATUS: &str = "  0  success\n  1  failure: at least one error was reported\n";
@@ -12,6 +15,8 @@ struct Extra {
     verb: &'static str,
     /// The options it uses, beside those of every verb.
     options: &'static [&'static str],
+    /// Whether systemd-sysupdate has it, which accepts every option.
+    stock: bool,
     /// Its exit statuses where they are not those of every verb.
     status: Option<&'static str>,
     examples: &'static [(&'static str, &'static str)],
@@ -23,6 +28,7 @@ const EVERYWHERE: &[&str] = &["root", "json", "quiet", "verbose", "help", "versi
 const EXTRAS: &[Extra] = &[
     Extra {
         verb: "list",
+        stock: true,
         options: &["component", "component_all", "definitions", "verify", "offline", "no_legend"],
         status: None,
         examples: &[
@@ -33,6 +39,7 @@ const EXTRAS: &[Extra] = &[
     },
     Extra {
         verb: "check-new",
+        stock: true,
         options: &["component", "definitions", "verify", "offline"],
         status: Some(
             "\
@@ -44,6 +51,7 @@ const EXTRAS: &[Extra] = &[
     },
     Extra {
         verb: "plan",
+        stock: false,
         options: &["component", "component_all", "definitions", "verify", "instances_max", "offline"],
         status: None,
         examples: &[
@@ -53,6 +61,7 @@ const EXTRAS: &[Extra] = &[
     },
     Extra {
         verb: "update",
+        stock: true,
         options: &["component", "component_all", "definitions", "verify", "instances_max", "sync", "cleanup"],
         status: Some(
             "\
@@ -67,18 +76,28 @@ const EXTRAS: &[Extra] = &[
     },
     Extra {
         verb: "acquire",
+        stock: true,
         options: &["component", "component_all", "definitions", "verify", "instances_max", "sync", "cleanup"],
         status: None,
         examples: &[("sysupdate -A acquire", "download now, so that `update` needs little time")],
     },
     Extra {
         verb: "vacuum",
+        stock: true,
         options: &["component", "definitions", "instances_max"],
         status: None,
         examples: &[("sysupdate -C kubernetes vacuum -m 1", "keep the active version only")],
     },
     Extra {
+        verb: "retry",
+        stock: false,
+        options: &[],
+        status: None,
+        examples: &[("sysupdate retry kubernetes 1.32.3", "the next update may install 1.32.3 again")],
+    },
+    Extra {
         verb: "sysext",
+        stock: false,
         options: &[],
         status: None,
         examples: &[
@@ -88,48 +107,56 @@ const EXTRAS: &[Extra] = &[
     },
     Extra {
         verb: "trust",
+        stock: false,
         options: &[],
         status: None,
         examples: &[("sysupdate trust show example", "show the keys and the last catalog of a repository")],
     },
     Extra {
         verb: "features",
+        stock: true,
         options: &["component", "definitions", "no_legend"],
         status: None,
         examples: &[("sysupdate -C tools features", "list the features of a component")],
     },
     Extra {
         verb: "enable-feature",
+        stock: true,
         options: &["component", "component_all", "feature_all", "feature_suggested"],
         status: None,
         examples: &[("sysupdate -C tools enable-feature devel", "enable one feature")],
     },
     Extra {
         verb: "disable-feature",
+        stock: true,
         options: &["component", "component_all", "feature_all", "feature_suggested"],
         status: None,
         examples: &[("sysupdate -C tools disable-feature devel", "disable one feature")],
     },
     Extra {
         verb: "components",
+        stock: true,
         options: &["component", "no_legend"],
         status: None,
         examples: &[("sysupdate components", "list all components")],
     },
     Extra {
         verb: "enable-component",
+        stock: true,
         options: &["component", "component_all", "component_suggested"],
         status: None,
         examples: &[("sysupdate enable-component kubernetes", "enable one component")],
     },
     Extra {
         verb: "disable-component",
+        stock: true,
         options: &["component", "component_all", "component_suggested"],
         status: None,
         examples: &[("sysupdate disable-component kubernetes", "disable one component")],
     },
     Extra {
         verb: "compare-versions",
+        stock: false,
         options: &[],
         status: Some(
             "\
@@ -162,6 +189,23 @@ pub(super) fn complete(command: Command) -> Command {
             verb.mut_subcommands(|verb| verb.after_help(exit_status(EXIT_STATUS)))
         })
     })
+}
+
+/// Refuses options that one of our own verbs does not use.
+pub(super) fn check(matches: &ArgMatches) -> Result<(), Failure> {
+    let extra = EXTRAS.iter().find(|extra| Some(extra.verb) == matches.subcommand_name());
+    let Some(extra) = extra.filter(|extra| !extra.stock) else { return Ok(()) };
+    let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let unused = EXTRAS.iter().flat_map(|extra| extra.options).copied();
+    // Headings are omitted where there are none.
+    let unused = unused.filter(|option| !extra.options.contains(option) && *option != "no_legend");
+    match unused.into_iter().find(|option| given(option)) {
+        None => Ok(()),
+        Some(option) => Err(Failure {
+            error: format!("--{} is not supported for '{}'", option.replace('_', "-"), extra.verb),
+            hint: None,
+        }),
+    }
 }
 
 fn after_help(extra: &Extra) -> StyledStr {
@@ -211,9 +255,16 @@ mod tests {
             let matches = command().try_get_matches_from(line).unwrap();
             assert_eq!(matches.get_one::<u64>("instances_max"), Some(&3), "{line:?}");
         }
+    }
+
+    #[test]
+    fn own_verbs_refuse_options_that_they_do_not_use() {
+        let check = |line: &[&str]| check(&command().try_get_matches_from(line).unwrap());
         for line in [["sysupdate", "-m", "3", "trust"], ["sysupdate", "trust", "-m", "3"]] {
-            let matches = command().try_get_matches_from(line).unwrap();
-            assert_eq!(matches.get_one::<u64>("instances_max"), Some(&3), "{line:?}");
+            let failure = check(&line).unwrap_err();
+            assert_eq!(failure.error, "--instances-max is not supported for 'trust'");
         }
+        check(&["sysupdate", "-m", "3", "check-new"]).unwrap();
+        check(&["sysupdate", "trust", "--root", "/", "--json"]).unwrap();
     }
 }

@@ -23,6 +23,7 @@ Commands:
   update             Install and activate the newest (or given) version
   acquire            Download the newest (or given) version without activating it
   vacuum             Remove old versions and files of disabled features
+  retry              Allow a version again that failed its health checks
   sysext             Merge system extensions into /usr and /opt
   trust              Show or reset the trust state of repositories
   features           List the optional features of a component
