@@ -36,6 +36,7 @@ pub struct CatalogFile {
 
 /// Which keys may say what. Kept offline, rarely signed.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Root {
     /// Counts up by one with each rotation.
     pub number: u64,
@@ -46,6 +47,7 @@ pub struct Root {
     /// The keys that sign catalogs.
     pub catalog: Role,
     /// From then on this root is not believed.
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub expires: Timestamp,
 }
 

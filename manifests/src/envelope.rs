@@ -40,6 +40,7 @@ pub struct Signature {
 
 /// Keys of which at least `threshold` must have signed.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Role {
     /// How many distinct keys must have signed.
     pub threshold: usize,

@@ -25,6 +25,8 @@ mod output;
 mod plan;
 mod progress;
 mod retry;
+#[cfg(feature = "schema")]
+mod schema;
 mod scope;
 mod stock;
 mod switch;
@@ -39,6 +41,9 @@ use output::{Json, fail, fail_component, warn};
 use scope::{Scope, Takes};
 use stock::Stock;
 use switch::Switch;
+
+#[cfg(feature = "schema")]
+pub use schema::schemas;
 
 /// Download, verify and merge system extensions, run health checks, and roll back on failure
 #[derive(Debug, Parser)]

@@ -12,6 +12,7 @@ pub mod peer;
 pub mod programs;
 pub mod quickstart;
 pub mod sample;
+pub mod schema;
 pub mod scratch;
 pub mod server;
 pub mod specimen;

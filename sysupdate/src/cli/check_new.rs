@@ -11,7 +11,8 @@ use crate::plan::{self, Decision, Request};
 pub(super) struct Args {}
 
 #[derive(Serialize)]
-struct Answer {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct NewVersion {
     available: Option<Version>,
 }
 
@@ -30,7 +31,7 @@ impl Args {
             Decision::Settle { .. } | Decision::Keep { .. } | Decision::Refuse { .. } => None,
         });
         let found = available.is_some();
-        let answer = Answer { available };
+        let answer = NewVersion { available };
         context.print(&answer, || answer.available.iter().map(|version| format!("{version}\n")).collect())?;
         Ok(if found && all_well { Status::Success } else { Status::Failure })
     }

@@ -29,7 +29,8 @@ pub(super) struct Args {
 
 /// The order of two versions.
 #[derive(Debug, Serialize)]
-struct Comparison<'a> {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Comparison<'a> {
     first: &'a str,
     second: &'a str,
     /// `<`, `==` or `>`.
@@ -38,7 +39,8 @@ struct Comparison<'a> {
 
 /// Whether a comparison is true.
 #[derive(Debug, Serialize)]
-struct Answer {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct ComparisonResult {
     holds: bool,
 }
 
@@ -61,7 +63,7 @@ impl Args {
             });
         };
         let holds = operator(compare(&self.first, &third));
-        context.print(&Answer { holds }, String::new)?;
+        context.print(&ComparisonResult { holds }, String::new)?;
         Ok(if holds { Status::Success } else { Status::Failure })
     }
 }

@@ -13,7 +13,8 @@ pub(super) struct Args {}
 
 /// The components as systemd-sysupdate shows them.
 #[derive(Serialize)]
-struct Listing {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct ComponentList {
     default: bool,
     components: Vec<String>,
 }
@@ -23,7 +24,7 @@ impl Args {
         let scope = &context.options.scope;
         scope.refuse_definitions("components")?;
         let names = settings::names(&*context.host.store, &context.paths, ComponentsWith::Directory)?;
-        let mut listing = Listing { default: false, components: Vec::new() };
+        let mut listing = ComponentList { default: false, components: Vec::new() };
         for name in names {
             match name {
                 // As systemd-sysupdate does: the default component is not shown if another one is named.
@@ -45,7 +46,7 @@ impl Args {
     }
 }
 
-fn table(context: &Context, listing: &Listing) -> Result<(Table, Status), Failure> {
+fn table(context: &Context, listing: &ComponentList) -> Result<(Table, Status), Failure> {
     let metadata = Metadata::new(context)?;
     let mut table = Table::of(["ENABLED", "SUGGESTED", "COMPONENT", "DESCRIPTION", "DOCUMENTATION"]);
     let mut ended = Status::Success;

@@ -16,13 +16,15 @@ pub(super) struct Args {
 }
 
 #[derive(Serialize)]
-struct Listing {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct FeatureList {
     features: Vec<String>,
 }
 
 /// A feature as systemd-sysupdate 262 shows it, without unset fields.
 #[derive(Serialize)]
-struct Details {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct FeatureDetails {
     id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
@@ -47,7 +49,7 @@ impl Args {
             if let Err(error) = &suggested {
                 warn(format_args!("{id}: {error}"));
             }
-            Details::of(id, feature, suggested.ok(), &definitions)
+            FeatureDetails::of(id, feature, suggested.ok(), &definitions)
         };
         if let Some(id) = &self.feature {
             let Some(feature) = definitions.features.get(id) else {
@@ -57,7 +59,7 @@ impl Args {
             context.print(&details, || details.text(context.options.no_legend))?;
             return Ok(Status::Success);
         }
-        let listing = Listing { features: definitions.features.keys().cloned().collect() };
+        let listing = FeatureList { features: definitions.features.keys().cloned().collect() };
         if !context.is_text() {
             context.print(&listing, String::new)?;
             return Ok(Status::Success);
@@ -97,7 +99,7 @@ pub(super) fn all(context: &Context) -> Result<AllDefinitions, Failure> {
     Ok(all)
 }
 
-impl Details {
+impl FeatureDetails {
     fn of(id: &str, feature: &Feature, suggested: Option<bool>, definitions: &Definitions) -> Self {
         let of_it = definitions
             .transfers

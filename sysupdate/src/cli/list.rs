@@ -14,7 +14,7 @@ use crate::settings::{Component, ComponentName};
 mod contents;
 mod version;
 
-use version::Shown;
+pub(super) use version::VersionDetails;
 
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Args {
@@ -24,7 +24,8 @@ pub(super) struct Args {
 
 /// A component as `systemd-sysupdate list --json` shows it, and more behind that.
 #[derive(Serialize)]
-struct Listing {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct VersionList {
     current: Option<Version>,
     all: Vec<Version>,
     #[serde(rename = "appstreamUrls")]
@@ -34,6 +35,7 @@ struct Listing {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Row {
     version: Version,
     installed: bool,
@@ -44,6 +46,7 @@ struct Row {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 enum Assessment {
     Candidate,
@@ -73,12 +76,12 @@ impl Args {
         let (looked, all_well) = context.look(&Request::Newest)?;
         if let Some(version) = &self.version {
             for (component, situation) in &looked {
-                let shown = Shown::of(context, component, situation, version)?;
+                let shown = VersionDetails::of(context, component, situation, version)?;
                 context.print(&shown, || shown.text(no_legend))?;
             }
         } else {
             let listings: Vec<_> =
-                looked.iter().map(|(component, situation)| Listing::of(component, situation)).collect();
+                looked.iter().map(|(component, situation)| VersionList::of(component, situation)).collect();
             let text = || listings.iter().map(|listing| listing.text(no_legend)).collect();
             match &listings[..] {
                 // One component prints as systemd-sysupdate prints it.
@@ -117,7 +120,7 @@ impl Judged {
     }
 }
 
-impl Listing {
+impl VersionList {
     fn of(component: &Component, situation: &Situation) -> Self {
         let judged = Judged::of(situation);
         let mut appstream_urls: Vec<String> = Vec::new();

@@ -18,7 +18,8 @@ pub(super) struct Args {
 
 /// The failed versions that were forgotten.
 #[derive(Debug, Serialize)]
-struct Forgotten<'a> {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct ForgottenFailures<'a> {
     component: &'a ComponentName,
     versions: Vec<Version>,
 }
@@ -52,13 +53,13 @@ impl Args {
             record.bad.retain(|bad| !is_meant(&bad.version));
             record.save(store, &path)?;
         }
-        let forgotten = Forgotten { component: &component, versions };
+        let forgotten = ForgottenFailures { component: &component, versions };
         context.print(&forgotten, || forgotten.text())?;
         Ok(Status::Success)
     }
 }
 
-impl Forgotten<'_> {
+impl ForgottenFailures<'_> {
     fn text(&self) -> String {
         let Self { component, versions } = self;
         let versions: Vec<_> = versions.iter().map(Version::to_string).collect();

@@ -67,6 +67,7 @@ impl Switch {
 
 /// What is enabled or disabled.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub(super) enum Switched {
     Component { component: String },
@@ -91,6 +92,7 @@ impl Switched {
 
 /// A feature or component that was enabled or disabled.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct Change {
     #[serde(flatten)]
     what: Switched,
@@ -101,6 +103,7 @@ pub(super) struct Change {
 
 /// Everything that was enabled or disabled.
 #[derive(Debug, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct Changes {
     pub(super) changes: Vec<Change>,
 }

@@ -39,7 +39,8 @@ enum Verb {
 
 /// The state that was reset.
 #[derive(Debug, Serialize)]
-struct Reset<'a> {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Reset<'a> {
     repository: &'a str,
     #[serde(flatten)]
     forgotten: Forgotten,

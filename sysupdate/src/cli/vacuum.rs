@@ -13,7 +13,8 @@ pub(super) struct Args {}
 
 /// What was removed, as `systemd-sysupdate vacuum --json` prints it.
 #[derive(Serialize)]
-struct Answer {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct RemovedFiles {
     removed: usize,
     #[serde(rename = "disabledTransfers")]
     disabled_transfers: usize,
@@ -44,7 +45,7 @@ impl Args {
         if context.is_text() {
             context.inform(summary(removed, disabled_transfers));
         } else {
-            context.print(&Answer { removed, disabled_transfers }, String::new)?;
+            context.print(&RemovedFiles { removed, disabled_transfers }, String::new)?;
         }
         Ok(Status::Success)
     }

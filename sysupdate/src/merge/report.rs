@@ -12,6 +12,7 @@ use super::quarantine::Quarantined;
 
 /// What was done.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Report {
     /// In one word.
     pub outcome: Outcome,
@@ -29,11 +30,13 @@ pub struct Report {
     pub warnings: Vec<Warning>,
     /// How long it took, in seconds in JSON.
     #[serde(serialize_with = "as_seconds")]
+    #[cfg_attr(feature = "schema", schemars(with = "f64"))]
     pub took: Duration,
 }
 
 /// What was done, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Nothing was merged before.
@@ -48,6 +51,7 @@ pub enum Outcome {
 
 /// An extension that is merged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Merged {
     /// Its name.
     pub name: String,
@@ -59,6 +63,7 @@ pub struct Merged {
 
 /// An extension that is not merged since a stronger directory has something of its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Hidden {
     /// The extension.
     pub name: String,
@@ -73,6 +78,7 @@ pub struct Hidden {
 
 /// What hides an extension.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "because", rename_all = "kebab-case")]
 pub enum Hiding {
     /// A link to `/dev/null`, or an empty directory: the operator wants none of that name.
@@ -91,6 +97,7 @@ pub enum Hiding {
 
 /// What the operator should know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Warning {
     /// The new overlay could not be moved beneath the old one.
@@ -116,6 +123,7 @@ pub enum Warning {
 
 /// What is merged.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Status {
     /// `/usr` and `/opt`, as the target system sees them.
     pub hierarchies: Vec<HierarchyStatus>,
@@ -125,6 +133,7 @@ pub struct Status {
 
 /// What is merged at one hierarchy. In JSON as `systemd-sysext status` prints it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HierarchyStatus {
     /// The hierarchy, as the target system sees it.
     pub hierarchy: PathBuf,
@@ -132,6 +141,7 @@ pub struct HierarchyStatus {
     pub extensions: Vec<String>,
     /// When, in microseconds since 1970 in JSON.
     #[serde(serialize_with = "as_microseconds")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<i64>"))]
     pub since: Option<Timestamp>,
 }
 

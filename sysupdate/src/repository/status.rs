@@ -23,6 +23,7 @@ const KEY_SHOWN: (usize, usize) = (8, 10);
 
 /// How this node stands towards a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Standing {
     /// The repository.
     pub repository: String,
@@ -34,6 +35,7 @@ pub struct Standing {
 
 /// What the operator says of a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Configured {
     /// Where it is, and which keys sign its roots.
@@ -61,6 +63,7 @@ pub enum Configured {
 
 /// What is remembered of a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Remembered {
     /// Nothing: the first catalog that the keys in `/etc` lead to is believed.
@@ -74,6 +77,7 @@ pub enum Remembered {
         /// The highest serial believed under it.
         serial: u64,
         /// The largest signed time believed.
+        #[cfg_attr(feature = "schema", schemars(with = "String"))]
         issued: Timestamp,
         /// The last catalog.
         catalog: Kept,
@@ -87,6 +91,7 @@ pub enum Remembered {
 
 /// Under which keys marks were made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "keys", rename_all = "kebab-case")]
 pub enum Under {
     /// Those that are in `/etc`.
@@ -100,6 +105,7 @@ pub enum Under {
 
 /// The copy of the last catalog.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Kept {
     /// It is there, and signed as the remembered root wants it.
@@ -107,8 +113,10 @@ pub enum Kept {
         /// Its serial.
         serial: u64,
         /// When it was signed.
+        #[cfg_attr(feature = "schema", schemars(with = "String"))]
         issued: Timestamp,
         /// When it ends.
+        #[cfg_attr(feature = "schema", schemars(with = "String"))]
         expires: Timestamp,
         /// How many extensions it offers.
         extensions: usize,

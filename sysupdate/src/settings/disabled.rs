@@ -28,6 +28,7 @@ pub struct DisabledTransfer {
 
 /// Why a transfer is disabled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 pub enum DisabledBy {
     /// None of the features in `Features=` is enabled.

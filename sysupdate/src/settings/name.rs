@@ -25,6 +25,17 @@ impl fmt::Display for ComponentName {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for ComponentName {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ComponentName".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"description": "The name of a component.", "type": "string"})
+    }
+}
+
 impl Serialize for ComponentName {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {

@@ -18,6 +18,7 @@ use crate::targets::names;
 
 /// One file, as systemd-sysupdate shows it: what is not known is left out.
 #[derive(Debug, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Content {
     #[serde(rename = "type")]

@@ -11,7 +11,8 @@ use crate::plan::Situation;
 use crate::settings::{Component, ComponentName};
 
 #[derive(Serialize)]
-pub(super) struct Shown {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(in crate::cli) struct VersionDetails {
     #[serde(flatten)]
     listed: ListedVersion,
     #[serde(rename = "changelogUrls")]
@@ -25,7 +26,7 @@ pub(super) struct Shown {
     state: String,
 }
 
-impl Shown {
+impl VersionDetails {
     /// The version of that spelling. What no source has whole and of which nothing is here does not exist.
     pub(super) fn of(
         context: &Context,
