@@ -161,7 +161,7 @@ fn cli_bakery_names_files_that_an_extension_must_not_contain() -> Result<()> {
     tool("rm tree/usr/pipe && truncate -s 1M tree/usr/holes && tar -C tree -Scf sparse.tar .")?;
     let told = bake("sparse.tar")?;
     assert!(told.contains("is a sparse file, which is not supported\n"), "{told}");
-    assert!(told.ends_with("without --sparse (-S), or unpack it and bake the directory\n"), "{told}");
+    assert!(told.ends_with("without --sparse (-S), or extract it and bake the directory\n"), "{told}");
     Ok(())
 }
 
