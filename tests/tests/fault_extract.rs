@@ -183,7 +183,8 @@ fn mutations(format: Format, codec: &str) -> Result<()> {
         if let Some(told) = told {
             ensure!(tells_where(&told), "mutation {number}: {told}");
             refused += 1;
-            located += u64::from(told.contains("offset "));
+            let is_located = ["offset ", "the image is truncated: "].iter().any(|words| told.contains(words));
+            located += u64::from(is_located);
         }
     }
     // Nothing can detect damage to uncompressed contents, times or owners

@@ -148,7 +148,7 @@ fn cli_bakery_extracts_and_compares_images() -> Result<()> {
     );
     assert_eq!(
         desk.run(&["extract", one, "part", "--path", "usr/nothing"])?.fails()?,
-        format!("error: {one}: the image has no /usr/nothing\n")
+        format!("error: {one}: no such path in the image: /usr/nothing\n")
     );
     assert!(!desk.path("part").exists());
 
