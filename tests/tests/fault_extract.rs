@@ -352,7 +352,7 @@ fn by_the_program() -> Result<()> {
     let output = run(name, &flipped, &["verify"])?;
     let told = String::from_utf8(output.stderr)?;
     ensure!(
-        told == "error: x-1.raw is not sound:\n  the checksum of the superblock, at offset 1024, is wrong\n",
+        told == "error: x-1.raw is invalid:\n  the checksum of the superblock, at offset 1024, is wrong\n",
         "{told}"
     );
     ensure!(run(name, &whole, &["verify"])?.status.success(), "the whole image is refused");
@@ -431,7 +431,7 @@ fn full_disk() -> Result<()> {
     let output = command.args(["extract", "x.raw", "in/out"]).current_dir(desk.directory.path()).output()?;
     let told = String::from_utf8(output.stderr)?;
     ensure!(
-        told == "what was written before stays in in/out\n\
+        told == "files extracted so far are left in in/out\n\
                  error: x.raw: cannot write in/out/b: No space left on device (os error 28)\n",
         "{told}"
     );

@@ -7,7 +7,7 @@ use sysext_manifests::checksums::{self, Checksums, Entry};
 use sysext_manifests::specifier;
 use sysext_manifests::transfer::{Activate, TransferText, VerifyText};
 
-use super::error::IndexError;
+use super::error::ComposeError;
 use crate::keys::openpgp::{self, OpenPgpKey, Signatures};
 use crate::naming;
 
@@ -36,18 +36,19 @@ pub(super) fn files(
     publication: &Publication<'_>,
     name: &str,
     extension: &Extension,
-) -> Result<Vec<(String, Vec<u8>)>, IndexError> {
+) -> Result<Vec<(String, Vec<u8>)>, ComposeError> {
     let transfer = transfer(publication, name, extension)
         .render()
-        .map_err(|source| IndexError::Transfer { name: name.to_owned(), source })?
+        .map_err(|source| ComposeError::Transfer { name: name.to_owned(), source })?
         .into_bytes();
     let sums = checksums(extension, publication.best_before)
         .render()
-        .map_err(|source| IndexError::Checksums { name: name.to_owned(), source })?
+        .map_err(|source| ComposeError::Checksums { name: name.to_owned(), source })?
         .into_bytes();
     let mut files = Vec::new();
     if let Some(key) = publication.openpgp {
-        let Signatures { armored, binary } = key.sign(&sums, publication.now).map_err(IndexError::OpenPgp)?;
+        let Signatures { armored, binary } =
+            key.sign(&sums, publication.now).map_err(ComposeError::OpenPgp)?;
         files.push((openpgp::ARMORED.to_owned(), armored));
         files.push((openpgp::BINARY.to_owned(), binary));
     }

@@ -55,7 +55,7 @@ fn fault_rejects_expired_catalog_until_it_is_refreshed() -> Result<()> {
     std::fs::remove_dir_all(site.path("store/catalog"))?;
     site.index(&["--now", &days_ago(31)?])?.succeeds()?;
     let error = site.bakery(&["publish", "store", "--to", "served"])?.fails()?;
-    ensure!(error.contains("hint: `bakery index` signs it anew"), "{error}");
+    ensure!(error.contains("hint: sign it again with `bakery index`"), "{error}");
     std::fs::copy(site.path("store/catalog/catalog.json"), site.path("served/catalog/catalog.json"))?;
     site.refuses("1.0", "the catalog of example expired at")?;
     site.index(&["--refresh"])?.succeeds()?;
