@@ -9,4 +9,5 @@ pub(crate) mod error;
 pub(crate) mod identity;
 mod manifests;
 pub(crate) mod read;
+mod seal;
 pub(crate) mod sign;

@@ -5,8 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use jiff::tz::Offset;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
 use sysext_manifests::catalog::{Catalog, CatalogFile, Extension, FORMAT, Root};
 use sysext_manifests::checksums;
@@ -18,15 +17,12 @@ use super::drops::{self, Drop};
 use super::error::ComposeError;
 use super::manifests::{self, Publication};
 use super::read::{self, CatalogError, Validity};
+use super::seal::{Signed, expiry, seal};
+use crate::keys::SigningKey;
 use crate::keys::openpgp::{self, OpenPgpKey};
-use crate::keys::{KeyError, SigningKey};
 use crate::naming;
 use crate::store::dropped::Dropped;
 use crate::store::{self, JsonError, Overwrite, Pending, Store};
-
-/// The default validity of a catalog in days: long enough for a monthly release, short enough that a mirror cannot
-/// keep nodes on an old release for long.
-const VALIDITY_DEFAULT_DAYS: u32 = 30;
 
 /// What to release, and how.
 #[derive(Debug)]
@@ -120,7 +116,7 @@ impl Previous {
     }
 }
 
-/// Creates a release of what is in the store.
+/// Creates a release of everything in the store.
 pub(crate) fn compose(request: &Request<'_>) -> Result<Composed, ComposeError> {
     let store = request.store;
     naming::check_repository(request.repository).map_err(ComposeError::Naming)?;
@@ -154,7 +150,7 @@ pub(crate) fn compose(request: &Request<'_>) -> Result<Composed, ComposeError> {
         expires,
         extensions,
     };
-    let signed = seal(request, &catalog)?;
+    let signed = seal(&store.catalog(), request.keys, request.roots, request.root, &catalog)?;
 
     dropped.write(store).map_err(ComposeError::Dropped)?;
     write(request, &catalog, files, &signed, lock)?;
@@ -183,7 +179,7 @@ fn check_follows(request: &Request<'_>, file: &CatalogFile, last: &Catalog) -> R
             repository: request.repository.to_owned(),
         });
     }
-    // A catalog signed with a stolen key, which the new root does not name, has no say in this.
+    // A catalog under an older root may be signed with a stolen key, so its time is ignored.
     if last.issued > request.now && last.root == request.root.number {
         return Err(ComposeError::ClockBehind { now: request.now, issued: last.issued });
     }
@@ -342,35 +338,6 @@ fn next_serial(root: &Root, previous: &Previous) -> Result<u64, ComposeError> {
     }
 }
 
-/// `catalog.json` with the signatures made now.
-struct Signed {
-    document: Vec<u8>,
-    /// The number of signatures that are still required.
-    missing: usize,
-}
-
-/// Signs a catalog and checks it as a node does.
-fn seal(request: &Request<'_>, catalog: &Catalog) -> Result<Signed, ComposeError> {
-    let packed = Envelope::pack(catalog).map_err(|error| ComposeError::Key(KeyError::Pack(error)))?;
-    let comment = comment(catalog);
-    let signatures = request.keys.iter().map(|key| key.sign(&packed, &comment)).collect::<Result<_, _>>();
-    let sealed = Envelope::seal(&packed, signatures.map_err(ComposeError::Key)?);
-    let file = CatalogFile { version: FORMAT, roots: request.roots.to_vec(), catalog: sealed };
-    let mut document = serde_json::to_vec_pretty(&file).map_err(ComposeError::Json)?;
-    document.push(b'\n');
-    let missing = request.root.catalog.threshold.saturating_sub(request.keys.len());
-    let (path, validity) = (request.store.catalog(), Validity::At(request.now));
-    match read::check(&path, &document, &file.roots, request.repository, validity) {
-        Err(error) if !(missing > 0 && error.lacks_signatures()) => Err(ComposeError::Catalog(error)),
-        _ => Ok(Signed { document, missing }),
-    }
-}
-
-/// The trusted comment of every signature of a catalog.
-pub(super) fn comment(catalog: &Catalog) -> String {
-    format!("catalog {} of {}", catalog.serial, catalog.repository)
-}
-
 fn write(
     request: &Request<'_>,
     catalog: &Catalog,
@@ -405,24 +372,6 @@ fn remove_signatures(store: &Store, name: &str) -> Result<(), ComposeError> {
     [openpgp::ARMORED, openpgp::BINARY]
         .iter()
         .try_for_each(|file| store::remove_if_present(&store.file(name, file)).map_err(ComposeError::File))
-}
-
-/// When a catalog expires. Stock tools know only days, so a validity that they are told ends at midnight UTC, and
-/// never earlier than promised.
-fn expiry(now: Timestamp, valid_for: Option<u32>) -> Result<Timestamp, ComposeError> {
-    let days = valid_for.unwrap_or(VALIDITY_DEFAULT_DAYS);
-    let beyond = || ComposeError::Validity { days, now };
-    let expires = now.checked_add(SignedDuration::from_hours(i64::from(days) * 24)).map_err(|_| beyond())?;
-    if valid_for.is_none() {
-        return Ok(expires);
-    }
-    let date = Offset::UTC.to_datetime(expires).date();
-    let midnight =
-        |date: jiff::civil::Date| Offset::UTC.to_timestamp(date.at(0, 0, 0, 0)).map_err(|_| beyond());
-    if midnight(date)? == expires {
-        return Ok(expires);
-    }
-    midnight(date.tomorrow().map_err(|_| beyond())?)
 }
 
 #[cfg(test)]

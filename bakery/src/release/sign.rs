@@ -17,7 +17,7 @@ use sysext_manifests::envelope::is_same_key;
 use sysext_manifests::version::Version;
 
 use super::read::{self, Validity};
-use super::{check, compose};
+use super::{check, seal};
 use crate::keys::SigningKey;
 use crate::keys::openpgp::{self, OpenPgpKey, Signatures};
 use crate::store::openpgp::{OpenPgpDigests, SignedList};
@@ -162,7 +162,7 @@ impl<'a> Release<'a> {
         if self.signers()?.iter().any(is_this) {
             return Err(SignError::AlreadySigned { key: public, serial: self.catalog.serial });
         }
-        let comment = compose::comment(&self.catalog);
+        let comment = seal::comment(&self.catalog);
         let signature = key.sign(&self.bytes()?, &comment).map_err(SignError::Key)?;
         self.file.catalog.signatures.push(signature);
         Ok(())
