@@ -7,7 +7,6 @@ use std::process::ExitCode;
 
 use sysext_image::codec::CodecError;
 use sysext_image::ddi;
-use sysext_image::diff::DiffError;
 use sysext_image::erofs::WriteError;
 use sysext_image::extract::ExtractError;
 use sysext_image::filesystem::FilesystemError;
@@ -55,7 +54,6 @@ macro_rules! of_manifests {
 has_hint!(
     of_image,
     CodecError,
-    DiffError,
     ExtractError,
     FilesystemError,
     FloorError,
@@ -130,7 +128,7 @@ impl<E: Error + Hint> From<E> for Failure {
     }
 }
 
-/// Puts the subject in front of whatever went wrong.
+/// Puts the subject in front of the message of an error.
 pub(crate) trait At<T> {
     fn at(self, subject: impl Display) -> Result<T, Failure>;
 }

@@ -81,7 +81,7 @@ pub(crate) enum StageError {
     Harmful { problems: Vec<Problem> },
 }
 
-/// What is wrong with an extension-release file in a tree.
+/// Defects of an extension-release file in a tree.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReleaseDefect {
     #[error(transparent)]

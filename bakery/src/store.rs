@@ -33,7 +33,7 @@ pub(crate) use pending::{Pending, abandon};
 /// The size of one read, in bytes: large enough for the disk, small enough for the cache.
 const CHUNK: usize = 1 << 18;
 
-/// A file that does not hold the expected JSON.
+/// A file that does not contain the expected JSON.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}:{line}:{column}: {message}", path = .path.display())]
 pub(crate) struct JsonError {
@@ -45,12 +45,13 @@ pub(crate) struct JsonError {
 
 impl JsonError {
     pub(crate) fn new(path: &Path, error: &serde_json::Error) -> Self {
-        let (line, column) = (error.line(), error.column());
+        // An error at a line break has column 0.
+        let (line, column) = (error.line(), error.column().max(1));
         Self { path: path.to_owned(), line, column, message: without_position(error) }
     }
 }
 
-/// What a JSON parser says without the position, which goes in front of the message with the file.
+/// The message of a JSON error without the position, which is printed in front with the file.
 fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let position = format!(" at line {} column {}", error.line(), error.column());

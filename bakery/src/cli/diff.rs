@@ -4,7 +4,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use sysext_image::diff::{Change, Content, Difference, Field, Place, Summary, diff, first_difference};
+use sysext_image::diff::{
+    Change, Content, DiffError, Difference, Field, Place, Summary, diff, first_difference,
+};
 use sysext_image::dump::escape;
 use sysext_image::filesystem::{Facts, Limits};
 
@@ -103,7 +105,10 @@ impl Args {
             &mut |done, total| progress.show(done, total),
         );
         drop(progress);
-        let differences = differences?;
+        let differences = differences.map_err(|error| match error {
+            DiffError::First(error) => Failure::from(error).at(self.first.display()),
+            DiffError::Second(error) => Failure::from(error).at(self.second.display()),
+        })?;
         let image = images(&first, &second);
         let bytes = match differences.is_empty() {
             true => self.bytes(&first)?,

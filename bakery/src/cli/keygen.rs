@@ -58,7 +58,7 @@ impl Args {
             ("root expires", generated.expires.to_string()),
         ])?;
         print(generated.files.iter().map(|file| file.display().to_string()))?;
-        say("Keep root.key offline. `bakery index --keys` needs the other files of the directory.");
+        say("Keep root.key offline. `bakery index --keys` needs catalog.key, roots.json and the TOML file.");
         say(format_args!("Nodes need {0}.toml as /etc/sysupdate/repositories/{0}.toml.", self.repository));
         Ok(())
     }

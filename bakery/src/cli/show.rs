@@ -11,7 +11,7 @@ use sysext_manifests::digest::Sha256;
 use sysext_manifests::version::Version;
 
 use super::Result;
-use super::output::{print, print_fields, print_json, size};
+use super::output::{count, print, print_fields, print_json, size};
 use crate::failure::{Failure, in_full};
 use crate::release::read::{Description, describe};
 use crate::store::Store;
@@ -180,9 +180,9 @@ fn remaining(expires: Timestamp, now: Timestamp) -> String {
     if expires <= now {
         return "expired".to_owned();
     }
-    match expires.duration_since(now).as_hours() / 24 {
-        0 => "less than a day left".to_owned(),
-        1 => "1 day left".to_owned(),
-        days => format!("{days} days left"),
+    match expires.duration_since(now).as_hours() {
+        hours if hours < 24 => "less than a day left".to_owned(),
+        // To the nearest day: a new catalog is valid for 30 days, not for 29.
+        hours => count(u64::try_from((hours + 12) / 24).unwrap_or(0), "day left", "days left"),
     }
 }

@@ -15,7 +15,7 @@ use crate::failure::Hint;
 use crate::keys::{KeyError, check_url};
 use crate::store::{self, FileError, Store};
 
-/// What the command line says.
+/// The options on the command line.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Given<'a> {
     pub(crate) repository: Option<&'a str>,
@@ -57,7 +57,7 @@ pub(crate) enum IdentityError {
     SeveralNames { keys: PathBuf, names: Vec<String> },
     #[error("no URL: {keys} has no {repository}.toml, and the store has no release yet", keys = .keys.display())]
     NoUrl { keys: PathBuf, repository: String },
-    #[error("{keys} has the keys of repository {found}, not of {given}", keys = .keys.display())]
+    #[error("{keys} contains the keys of repository {found}, not {given}", keys = .keys.display())]
     OtherKeys { keys: PathBuf, found: String, given: String },
     #[error("{file} contains the URL {found}, not {given}", file = .file.display())]
     OtherUrl { file: PathBuf, found: String, given: String },

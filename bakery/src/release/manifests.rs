@@ -30,8 +30,8 @@ const INSTANCES_MAX: u64 = 3;
 /// catalog names the digests of the signatures, so that a release which was cut off after the first of
 /// them no longer fits the catalog of the last one, and is not published.
 ///
-/// A stream has no transfer file of its own: systemd takes what `@v` stands for as the version, so
-/// that `NAME-v1.32.@v` would call a version `1` which everything else calls `v1.32.1`.
+/// A stream has no transfer file of its own: systemd takes the text that matches `@v` as the version, so
+/// `NAME-v1.32.@v` would give the name `1` to a version that is `v1.32.1` everywhere else.
 pub(super) fn files(
     publication: &Publication<'_>,
     name: &str,
@@ -88,7 +88,7 @@ fn transfer(publication: &Publication<'_>, name: &str, extension: &Extension) ->
     text
 }
 
-/// Only what stock tools may install, and until when they may believe it.
+/// The images that stock tools may install, and until when they accept the list.
 fn checksums(extension: &Extension, best_before: Option<Timestamp>) -> Checksums {
     let offered = extension.instances.iter().filter(|instance| instance.withdrawn.is_none());
     let entry = |instance: &Instance| Entry {

@@ -13,8 +13,8 @@ use super::elf::Machine;
 use crate::failure::Hint;
 use crate::recipe::Recipe;
 
-/// Directories that are symbolic links to `bin` on hosts such as Flatcar, Fedora and Arch Linux: the overlay would put
-/// a directory in place of the link and hide every program behind it. `/usr/lib64` is not one of them: it is a
+/// Directories that are symbolic links to `bin` on hosts such as Flatcar and Fedora: the overlay would put a directory
+/// in place of the link and hide every program behind it. `/usr/lib64` is not one of them: it is a
 /// directory on Debian, Fedora and Flatcar.
 const LINKS_ON_HOSTS: [&str; 2] = ["usr/sbin", "usr/local/sbin"];
 
@@ -87,8 +87,8 @@ impl fmt::Display for Problem {
             Self::HidesLink { path } => {
                 write!(
                     f,
-                    "/{}: is a directory here, but a symlink to bin on Flatcar, Fedora and Arch Linux: the programs behind \
-                     that link would be hidden",
+                    "/{}: is a directory here, but a symlink to bin on Flatcar and Fedora: the programs behind that link would \
+                     be hidden",
                     path.display()
                 )
             }

@@ -177,7 +177,7 @@ fn cli_bakery_extracts_and_compares_images() -> Result<()> {
     );
     assert_eq!(
         publisher.run(&["extract", one, "part", "--path", "usr/nothing"])?.fails()?,
-        format!("error: {one}: the image has no /usr/nothing\n")
+        format!("error: {one}: no such path in the image: /usr/nothing\n")
     );
     assert!(!publisher.path("part").exists());
 

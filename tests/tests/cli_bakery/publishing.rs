@@ -270,7 +270,7 @@ fn cli_bakery_takes_name_and_url_from_the_keys() -> Result<()> {
     );
     assert_eq!(
         index(&["--repository", "exampel"])?.fails()?,
-        "error: keys has the keys of repository example, not of exampel\n\
+        "error: keys contains the keys of repository example, not exampel\n\
          hint: pass --repository example or omit it, or use the keys of the other repository\n"
     );
     assert!(index(&["--url", "https://example.com"])?.fails()?.starts_with(

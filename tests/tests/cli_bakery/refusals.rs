@@ -42,8 +42,7 @@ fn cli_bakery_rejects_harmful_files() -> Result<()> {
         "error: the tree must not be merged as it is:\n  \
          /etc: only /usr and /opt can be extended\n  \
          /usr/lib/systemd/system/multi-user.target.d/bird.service: systemd reads only drop-ins that end in .conf\n  \
-         /usr/sbin: is a directory here, but a symlink to bin on Flatcar, Fedora and Arch Linux: the programs behind that \
-         link would be hidden\n  \
+         /usr/sbin: is a directory here, but a symlink to bin on Flatcar and Fedora: the programs behind that link would be hidden\n  \
          a health check runs /usr/bin/true, which is not in the extension\n\
          hint: ship a default below usr/share and let a tmpfiles.d entry copy it; rename it to bird.service.conf; \
          move its contents to usr/bin; health checks may only run programs of the extension\n"
@@ -153,12 +152,12 @@ fn cli_bakery_names_files_that_an_extension_must_not_contain() -> Result<()> {
     );
     let message = bake("pipe.tar")?;
     assert!(message.contains("is a device node or fifo, which an extension must not contain\n"), "{message}");
-    assert!(message.ends_with(&format!("pipe out: {why}\n")), "{message}");
+    assert!(message.ends_with(&format!("usr/pipe: {why}\n")), "{message}");
 
     tool("rm tree/usr/pipe && truncate -s 1M tree/usr/holes && tar -C tree -Scf sparse.tar .")?;
     let message = bake("sparse.tar")?;
     assert!(message.contains("is a sparse file, which is not supported\n"), "{message}");
-    assert!(message.ends_with("without --sparse (-S), or unpack it and bake the directory\n"), "{message}");
+    assert!(message.ends_with("without --sparse (-S), or extract it and bake the directory\n"), "{message}");
     Ok(())
 }
 
