@@ -63,7 +63,7 @@ pub(crate) enum StageError {
     Source(SourceError),
     #[error(transparent)]
     Tree(TreeError),
-    #[error("cannot read /{path} of the tree", path = .path.display())]
+    #[error("cannot read {path}", path = .path.display())]
     Content { path: PathBuf, source: io::Error },
     #[error("the recipe takes {path} from the input {input:?}, which was not given", path = .path.display())]
     NoInput { path: PathBuf, input: String },

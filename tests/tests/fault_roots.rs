@@ -186,12 +186,13 @@ fn fault_rejects_rotation_signed_only_by_new_keys() -> Result<()> {
     // Options cannot enforce a release either
     fs::rename(site.path("next.json"), site.path("keys/roots.json"))?;
     let error = site.index(&["--key", "new.key"])?.fails()?;
-    ensure!(error.contains("no node would believe"), "{error}");
+    ensure!(error.contains("nodes would reject"), "{error}");
 
     // The owner of another chain appends its second root to our first one
     let ours = site.served()?["roots"][0].clone();
     fs::remove_dir_all(site.path("store"))?;
     fs::remove_dir_all(site.path("keys"))?;
+    fs::remove_file(site.path("served/catalog/catalog.json"))?;
     site.bakery(&["keygen", "keys", "--repository", "example", "--url", &site.url(), "--unencrypted"])?
         .succeeds()?;
     site.rotate(&[], &["keys/root"])?;
@@ -224,7 +225,7 @@ fn fault_root_thresholds_count_distinct_keys() -> Result<()> {
     let error = site.bakery(&["root", "finish", "next.json", "--to", "keys/roots.json"])?.fails()?;
     ensure!(error.contains("1 of 2 required from the keys of root 1"), "{error}");
     let error = site.bakery(&["root", "sign", "next.json", "--key", "a.key"])?.fails()?;
-    ensure!(error.contains("has signed root 2 already, and counts once"), "{error}");
+    ensure!(error.contains("has already signed root 2"), "{error}");
     let error = site.bakery(&["root", "sign", "next.json", "--key", "online.key"])?.fails()?;
     ensure!(error.contains("is not a key of root 2 or of the root before it"), "{error}");
     // The other copy was passed on separately
@@ -281,7 +282,7 @@ fn fault_catalog_with_threshold_two_needs_two_signatures() -> Result<()> {
     let error = site.index(&["--key", "a.key"])?.fails()?;
     ensure!(error.contains("1 of 2 required signatures (root 1)"), "{error}");
     let error = site.index(&["--key", "a.key", "--key", "a.key"])?.fails()?;
-    ensure!(error.contains("was given twice, and counts once"), "{error}");
+    ensure!(error.contains("was given twice"), "{error}");
     site.index(&["--key", "a.key", "--key", "b.key"])?.succeeds()?;
     site.publish()?;
     site.define()?;

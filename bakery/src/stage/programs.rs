@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, Read as _};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use sysext_image::Tree;
-use sysext_image::tree::{Content, Kind};
+use sysext_image::tree::{ContentError, Kind};
 use sysext_manifests::architecture::Architecture;
 
 use super::elf::{self, INTERPRETER_LENGTH, MACHINE_LENGTH};
@@ -57,7 +57,13 @@ pub(super) fn check(tree: &Tree, architecture: Architecture) -> Result<Programs,
     let mut missing: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
     for entry in tree.entries() {
         let Kind::File(content) = &entry.node.kind else { continue };
-        let head = head(content).map_err(|error| (entry.path.clone(), error))?;
+        let mut file = match content.open() {
+            Ok(file) => file,
+            Err(ContentError::Read { path, source }) => return Err((path, source)),
+            // The file changed: the writer finds the same, and knows which image is affected.
+            Err(_) => continue,
+        };
+        let head = head(&mut file).map_err(|error| (Path::new("/").join(&entry.path), error))?;
         let Some(machine) = elf::machine(&head) else { continue };
         if machine.is_foreign_to(architecture) {
             let path = entry.path.clone();
@@ -74,8 +80,7 @@ pub(super) fn check(tree: &Tree, architecture: Architecture) -> Result<Programs,
 }
 
 /// The beginning of a file: as much as needed to know what it is.
-fn head(content: &Content) -> io::Result<Vec<u8>> {
-    let mut file = content.open().map_err(io::Error::other)?;
+fn head(file: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     file.by_ref().take(MACHINE_LENGTH).read_to_end(&mut head)?;
     if elf::machine(&head).is_some() {
