@@ -22,7 +22,7 @@ use crate::host::store::StoreError;
 use crate::host::{Host, transport};
 use crate::merge::quarantine::Unread;
 use crate::paths::Paths;
-use crate::plan::{Offer, Offers, Origin, Source};
+use crate::plan::{Offer, OfferedFile, Offers, Origin};
 use crate::repository::{self, Opened, RepositoryFailure};
 use crate::settings::{Component, SettingsError};
 use crate::targets::names::{self, Name, Scanned};
@@ -172,7 +172,7 @@ impl Manifest {
 struct Found {
     upstream: Option<String>,
     version: Version,
-    source: Source,
+    source: OfferedFile,
     unread: Option<Unread>,
     withdrawn: Option<String>,
     health: Vec<String>,
@@ -208,12 +208,12 @@ impl<'a> Discovery<'a> {
             for Found { upstream, version, source, unread, withdrawn, health } in self.found(transfer)? {
                 let offer = offers.entry(version).or_insert_with(|| Offer {
                     upstream,
-                    sources: vec![None; count],
+                    files: vec![None; count],
                     unread: None,
                     withdrawn: None,
                     health: Vec::new(),
                 });
-                offer.sources[index].get_or_insert(source);
+                offer.files[index].get_or_insert(source);
                 offer.unread = offer.unread.or(unread);
                 offer.withdrawn = offer.withdrawn.take().or(withdrawn);
                 offer.health.extend(health);
@@ -406,7 +406,7 @@ impl<'a> Discovery<'a> {
         transfer: &Transfer,
         captures: &Captures,
         origin: Origin,
-    ) -> Result<Source, DiscoverError> {
+    ) -> Result<OfferedFile, DiscoverError> {
         let captures = Captures {
             tries_left: captures.tries_left.or(transfer.target.tries_left),
             tries_done: captures.tries_done.or(transfer.target.tries_done),
@@ -421,7 +421,7 @@ impl<'a> Discovery<'a> {
         let mode = transfer.target.mode.or(captures.mode);
         let read_only = transfer.target.read_only.or(captures.read_only).unwrap_or(false);
         let mode = if read_only { Some(mode.unwrap_or(0o444) & !0o222) } else { mode };
-        Ok(Source { origin, target, mode })
+        Ok(OfferedFile { origin, target, mode })
     }
 }
 /// What the merge would not read of an instance, if the transfer is merged. What has dm-verity is a disk image.

@@ -78,7 +78,7 @@ pub enum Stage {
     /// It is, or is about to be, in use; the checks have not passed.
     Checking,
     /// It did not pass; what was in use before is being put back.
-    Returning,
+    RollingBack,
 }
 
 /// Something that happened.
@@ -123,8 +123,8 @@ pub enum Recalled {
 }
 
 /// A record that this program does not read.
-#[derive(Debug, thiserror::Error)]
-#[error("{} is not readable ({reason}): which versions are bad is forgotten", path.display())]
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{} is unreadable ({reason}): the list of failed versions was lost", path.display())]
 pub struct Unreadable {
     /// The file.
     path: PathBuf,
@@ -172,7 +172,7 @@ impl Record {
     }
 
     /// Adds a version that did not pass.
-    pub fn condemn(&mut self, mut bad: Bad) {
+    pub fn record_failure(&mut self, mut bad: Bad) {
         if bad.output.len() > OUTPUT_LIMIT {
             // Programs say last what went wrong.
             let start = bad.output.ceil_char_boundary(bad.output.len() - OUTPUT_LIMIT);
@@ -192,7 +192,7 @@ impl Record {
 
     /// The entry that says that exactly these bytes did not pass. Where either side does not know the
     /// digests, the version alone decides.
-    pub fn judged_bad(&self, version: &Version, sha256: &[Sha256]) -> Option<&Bad> {
+    pub fn failure_of(&self, version: &Version, sha256: &[Sha256]) -> Option<&Bad> {
         self.bad.iter().find(|bad| {
             bad.version == *version && (bad.sha256.is_empty() || sha256.is_empty() || bad.sha256 == sha256)
         })
@@ -211,7 +211,7 @@ mod tests {
         let (store, mut record) = (FakeStore::default(), Record::default());
         for number in 0..300 {
             let version = format!("1.{number}").parse().unwrap();
-            record.condemn(Bad { version, sha256: Vec::new(), output: "\u{1}é".repeat(200_000) });
+            record.record_failure(Bad { version, sha256: Vec::new(), output: "\u{1}é".repeat(200_000) });
         }
         record.save(&store, Path::new(PATH)).unwrap();
         let Recalled::Record(recalled) = Record::recall(&store, Path::new(PATH)).unwrap() else {

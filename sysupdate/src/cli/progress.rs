@@ -39,14 +39,14 @@ impl Display {
                     self.line(&format!("{component}: {reason}; trying again in {:.1} s", wait.as_secs_f64()));
                 }
             },
-            Step::Installed { component, activation, evidence } => {
-                self.line(&format!("{component}: {} is here, {evidence}", activation.version));
+            Step::Downloaded { component, version, evidence } => {
+                self.line(&format!("{component}: downloaded {version}, {evidence}"));
             }
             Step::Merged(report) => self.line(report.to_string().trim_end()),
             Step::Checking { component, activation } => {
                 self.line(&format!("{component}: checking {}", activation.version));
             }
-            Step::Judged { component, activation, verdict } => {
+            Step::Checked { component, activation, verdict } => {
                 let verdict = match verdict {
                     Verdict::Healthy => "works".to_owned(),
                     Verdict::Sick { output } => format!("does not work: {output}"),

@@ -1,16 +1,16 @@
-//! Taking away what transfers have that take no part any more: first out of use, and off the disk once
-//! nothing shows it. As long as any file is there, the next run knows that there is something left to do.
+//! Removing the files of disabled transfers: first they are taken out of use, and removed once they are no longer
+//! merged. As long as a file is left, the next run knows that the removal is not finished.
 
 use std::path::Path;
 
 use crate::acquire;
 use crate::host::Host;
 use crate::host::store::StoreError;
-use crate::plan::{Leaving, Removal};
+use crate::plan::{Removal, RemovedFile};
 
-/// Takes it out of use: what is merged from now on does not have it.
+/// Takes the files out of use: the next refresh does not merge them.
 pub fn out_of_use(host: &Host, removal: &Removal) -> Result<(), StoreError> {
-    for Leaving { path, set_aside, .. } in &removal.files {
+    for RemovedFile { path, set_aside, .. } in &removal.files {
         if let Some(aside) = set_aside {
             host.store.rename(path, aside)?;
         }
@@ -27,7 +27,7 @@ pub fn off_the_disk(host: &Host, removal: &Removal) -> Result<(), StoreError> {
     names.try_for_each(|path| remove(host, path))
 }
 
-/// Removes a file, and what a download of it kept beside.
+/// Removes a file, and the record of its download beside it.
 pub fn remove(host: &Host, path: &Path) -> Result<(), StoreError> {
     host.store.remove(path)?;
     let beside = acquire::origin_beside(path);

@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::host::Host;
 use crate::merge;
 use crate::paths::Paths;
-use crate::plan::{self, Leaving, Shown, Situation, State};
+use crate::plan::{self, RemovedFile, Situation, State};
 use crate::services;
 use crate::targets::removal;
 
@@ -58,12 +58,12 @@ pub fn vacuum(
     for removal in &plan.removals {
         removal::out_of_use(host, removal)?;
     }
-    if plan.removals.iter().any(|removal| removal.shown == Shown::Merged) {
+    if plan.removals.iter().any(|removal| removal.merged) {
         let report = merge::refresh(&*host.mounts, paths, &merge::Options::default())?;
         vacuumed.warnings.extend(services::reload(host, paths, &report));
     }
     for removal in &plan.removals {
-        for Leaving { path, state, .. } in &removal.files {
+        for RemovedFile { path, state, .. } in &removal.files {
             watch(Going { path, because: Because::Disabled(*state) });
         }
         removal::off_the_disk(host, removal)?;

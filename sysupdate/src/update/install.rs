@@ -8,7 +8,7 @@ use sysext_manifests::trust::{Claim, Verified, VerifyError};
 use crate::acquire::{self, AcquireError, Progress};
 use crate::host::store::{Operation, StoreError};
 use crate::host::{Host, transport};
-use crate::plan::{Acquire, Origin};
+use crate::plan::{NewFile, Origin};
 use crate::targets::names;
 use sysext_manifests::hint::Hint;
 
@@ -54,17 +54,17 @@ pub type Installed = Verified<PathBuf>;
 /// Gets all files of a version whole and verified under their pending names.
 pub fn acquire(
     host: &Host,
-    acquire: &[Acquire],
+    files: &[NewFile],
     progress: &mut dyn FnMut(&str, Progress<'_>),
 ) -> Result<Vec<Installed>, InstallError> {
-    acquire.iter().map(|acquire| fetch(host, acquire, progress)).collect()
+    files.iter().map(|file| fetch(host, file, progress)).collect()
 }
 
 /// Acquires all files of a version, then installs them in the order of the transfers: a failure to get one
 /// leaves none of them installed.
 pub fn install(
     host: &Host,
-    files: &[Acquire],
+    files: &[NewFile],
     progress: &mut dyn FnMut(&str, Progress<'_>),
 ) -> Result<Vec<Installed>, InstallError> {
     let pending = acquire(host, files, progress)?;
@@ -80,19 +80,19 @@ pub fn install(
 
 fn fetch(
     host: &Host,
-    acquire: &Acquire,
+    file: &NewFile,
     progress: &mut dyn FnMut(&str, Progress<'_>),
 ) -> Result<Verified<PathBuf>, InstallError> {
-    let target = &acquire.source.target;
+    let target = &file.source.target;
     let (partial, pending) = (names::partial(target), names::pending(target));
     if let Some(directory) = target.parent() {
         host.store.make_directory(directory)?;
     }
-    if let Some(left) = acquire.reuse.as_ref().filter(|left| **left != partial) {
+    if let Some(left) = file.reuse.as_ref().filter(|left| **left != partial) {
         // What another run left under the pending name is looked at again like any other bytes.
         host.store.rename(left, &partial)?;
     }
-    let claim = match &acquire.source.origin {
+    let claim = match &file.source.origin {
         Origin::Claimed(claim) => claim.clone(),
         Origin::File(path) => claim_of(host, path)?,
     };
@@ -105,14 +105,11 @@ fn fetch(
         &host.patience,
         &mut |step| progress(&claim.get().name, step),
     )
-    .map_err(|source| InstallError::Acquire {
-        transfer: acquire.transfer.clone(),
-        source: Box::new(source),
-    })?;
+    .map_err(|source| InstallError::Acquire { transfer: file.transfer.clone(), source: Box::new(source) })?;
     let verified = unverified
         .verify(&claim)
-        .map_err(|source| InstallError::Verify { transfer: acquire.transfer.clone(), source })?;
-    let mode = acquire.source.mode.unwrap_or(MODE);
+        .map_err(|source| InstallError::Verify { transfer: file.transfer.clone(), source })?;
+    let mode = file.source.mode.unwrap_or(MODE);
     host.store.set_mode(&partial, mode)?;
     host.store.rename(&partial, &pending)?;
     Ok(verified.moved(pending))

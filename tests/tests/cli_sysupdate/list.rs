@@ -48,9 +48,9 @@ pub(crate) fn list_of_odd_versions() -> Result<()> {
          VERSION INSTALLED AVAILABLE ASSESSMENT\n\
          ⤵ 4                           pending\n\
          ⤵ 3                           partial\n\
-         × 2                 ✓         withdrawn: its publisher took it back: it eats disks\n\
+         × 2                 ✓         withdrawn: withdrawn by its publisher: it eats disks\n\
          ↻ 1.10              ✓         candidate\n\
-         × 1.9               ✓         obsolete: it is below MinVersion=1.10\n",
+         × 1.9               ✓         obsolete: older than MinVersion=1.10\n",
     )?;
     Ok(())
 }

@@ -140,7 +140,7 @@ impl<'a> Scene<'a> {
         // The run that takes a version back says so, whoever put it in use.
         let status = i32::from(self.stage.health == Health::Sick && !judged);
         let again = again.ended(status).context("the run afterwards")?;
-        let news = if status == 0 { "" } else { " was taken back, " };
+        let news = if status == 0 { "" } else { "rolled back " };
         ensure!(
             again.stdout.contains(news) && !again.stdout.contains("error: "),
             "the run afterwards: {again}"

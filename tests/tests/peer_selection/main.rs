@@ -18,7 +18,7 @@ use sysext_manifests::update_set::State;
 use sysext_manifests::version::Version;
 use sysupdate::host::Host;
 use sysupdate::paths::Paths;
-use sysupdate::plan::{self, Offers, Request};
+use sysupdate::plan::{self, Offers, Wanted};
 use sysupdate::settings::{self, Choice, Disabled, SettingsError};
 use sysupdate::sources::{Discovery, Memory};
 use tests::needs::{Need, Suite};
@@ -137,9 +137,8 @@ impl Node {
         ensure!(component.warnings.is_empty(), "{:?}", component.warnings);
         let mut discovery = Discovery::new(&self.host, &self.paths, &self.identity, Memory::Leave);
         let offers = discovery.offers(&component).map_err(|error| anyhow::anyhow!("{error}"))?;
-        let found =
-            sysupdate::update::situation(&self.host, &self.paths, &component, offers, Request::Newest);
-        let (situation, _) = found.map_err(|failure| anyhow::anyhow!("{}", failure.error))?;
+        let found = sysupdate::update::situation(&self.host, &self.paths, &component, offers, Wanted::Newest);
+        let situation = found.map_err(|failure| anyhow::anyhow!("{}", failure.error))?;
         Ok(Some(situation))
     }
 }
@@ -159,7 +158,7 @@ fn through_eyes_of(
         hidden.extend((!seen).then_some(why));
         seen
     };
-    for line in &mut situation.lines {
+    for line in &mut situation.transfers {
         line.local.retain(|local| seen(&local.version));
         line.minimum.take_if(|minimum| !seen(minimum));
         line.protected.retain(&mut seen);
@@ -168,15 +167,15 @@ fn through_eyes_of(
         offers.retain(|version, _| seen(version));
     }
     if peer == Peer::Trixie {
-        let mut keep = |situation: &mut plan::Situation, why, keep: &dyn Fn(&plan::Local) -> bool| {
-            for line in &mut situation.lines {
+        let mut keep = |situation: &mut plan::Situation, why, keep: &dyn Fn(&plan::LocalInstance) -> bool| {
+            for line in &mut situation.transfers {
                 let before = line.local.len();
                 line.local.retain(keep);
                 hidden.extend((line.local.len() < before).then_some(why));
             }
         };
         keep(&mut situation, Divergence::States, &|local| local.state == State::Installed);
-        let reached = reached_by_257(&situation.lines);
+        let reached = reached_by_257(&situation.transfers);
         keep(&mut situation, Divergence::Reach, &|local| reached.contains(&local.version));
     }
     met.extend(hidden);
@@ -185,7 +184,7 @@ fn through_eyes_of(
 
 /// 257 walks down from version to version. For the next one it takes the newest that each transfer has left,
 /// and of these the greatest in another order than that of versions: what lies above, it never reaches.
-fn reached_by_257(lines: &[plan::Line]) -> Vec<Version> {
+fn reached_by_257(lines: &[plan::TransferState]) -> Vec<Version> {
     let mut reached: Vec<Version> = Vec::new();
     loop {
         let next = lines.iter().filter_map(|line| {

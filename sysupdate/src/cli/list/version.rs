@@ -7,7 +7,6 @@ use super::contents::{self, Content};
 use super::{Assessment, Judged, Row};
 use crate::cli::Context;
 use crate::failure::Failure;
-use crate::plan::Situation;
 use crate::settings::{Component, ComponentName};
 
 #[derive(Serialize)]
@@ -30,12 +29,11 @@ impl Shown {
     pub(super) fn of(
         context: &Context,
         component: &Component,
-        situation: &Situation,
+        judged: &Judged<'_>,
         version: &str,
     ) -> Result<Self, Failure> {
-        let judged = Judged::of(situation);
         let set = judged.sets.iter().find(|set| set.version.as_str() == version);
-        let row = set.map(|set| Row::of(situation, set, &judged));
+        let row = set.map(|set| Row::of(set, judged));
         let choice = StockChoice::of(&judged.sets);
         let listed = choice.listed.into_iter().find(|listed| listed.version.as_str() == version);
         let (Some(set), Some(row), Some(listed)) = (set, &row, listed) else {
@@ -51,11 +49,11 @@ impl Shown {
         }
         Ok(Self {
             changelog_urls,
-            contents: contents::of(context, component, situation, set)?,
+            contents: contents::of(context, component, judged.situation, set)?,
             component: component.name.clone(),
             assessment: row.assessment,
             reason: row.reason.clone(),
-            state: state(&judged, &listed),
+            state: state(judged, &listed),
             listed,
         })
     }
@@ -105,7 +103,7 @@ impl Shown {
 }
 
 /// What becomes of a version in a word, and what is odd about it in more.
-fn state(judged: &Judged, listed: &ListedVersion) -> String {
+fn state(judged: &Judged<'_>, listed: &ListedVersion) -> String {
     let is = |version: &Option<_>| version.as_ref() == Some(&listed.version);
     let mut state = match listed {
         _ if is(&judged.current) => Assessment::Current.word(),
