@@ -321,8 +321,15 @@ impl Context {
         }
         let discovery = (!self.global.stock.offline).then_some(&mut discovery);
         let goal = Goal::Update;
-        let surveyed =
-            crate::update::survey(&self.host, &self.paths, components.values(), discovery, goal, wanted);
+        let surveyed = crate::update::survey(
+            &self.host,
+            &self.paths,
+            &identity,
+            components.values(),
+            discovery,
+            goal,
+            wanted,
+        );
         surveyed.warnings.iter().for_each(|(_, warning)| warn(warning));
         surveyed.failures.iter().for_each(|(name, failure)| complain(name, failure));
         all_well &= surveyed.failures.is_empty();

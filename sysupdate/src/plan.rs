@@ -1,5 +1,6 @@
 //! Deciding what to do. Pure: the same survey gives the same plan, and the plan leaves the executor no choice.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -13,15 +14,19 @@ mod choose;
 mod display;
 mod objection;
 mod recover;
+mod relations;
 mod removal;
+mod resolve;
 mod survey;
 #[cfg(test)]
 mod tests;
 
 pub use display::Refused;
-pub use objection::Objection;
+pub use objection::{Objection, Obstacle};
 pub use recover::{Resume, RollbackReason};
+pub use relations::{OtherExtension, Related, Relations, RelationsError};
 pub use removal::{Removal, RemovedFile, Surplus, Vacuum, vacuum};
+pub use resolve::MetRequirement;
 pub use survey::{
     Active, Goal, Hold, Leftover, LocalInstance, Offer, OfferedFile, Offers, Origin, Situation, Survey,
     TransferState, Wanted,
@@ -30,12 +35,9 @@ pub use sysext_manifests::update_set::State;
 
 /// Decides what to do with every component.
 pub fn plan(survey: &Survey) -> Plan {
-    let situations = survey.components.iter();
     let components = match survey.goal {
-        Goal::Recover => situations.filter_map(recover::recover).collect(),
-        Goal::Download | Goal::Update => {
-            situations.map(|situation| choose::decide(situation, survey.goal)).collect()
-        }
+        Goal::Recover => recover::recover(survey),
+        Goal::Download | Goal::Update => choose::decide(survey),
     };
     Plan { components }
 }
@@ -57,6 +59,13 @@ pub struct ComponentPlan {
     /// What will be done.
     #[serde(flatten)]
     pub decision: Decision,
+    /// What meets the requirements of the version, if another one will be used.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<MetRequirement>,
+    /// The components whose change makes this one possible, and their new versions: if one of them is not
+    /// changed, neither is this one.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub relies_on: BTreeMap<ComponentName, Version>,
     /// The files of disabled transfers, which will be removed.
     pub removals: Vec<Removal>,
     /// Newer versions that will not be used, and why, newest first.
@@ -136,6 +145,12 @@ pub struct Activation {
     pub sha256: Vec<Sha256>,
     /// The catalog's health checks.
     pub health: Vec<String>,
+    /// What the version requires of other extensions.
+    #[serde(skip)]
+    pub relations: Relations,
+    /// The plan's `relies_on`: it is recorded until the version passed its checks.
+    #[serde(skip)]
+    pub relies_on: BTreeMap<ComponentName, Version>,
 }
 
 /// A link and where it will point.

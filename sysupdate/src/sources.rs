@@ -22,7 +22,7 @@ use crate::host::store::StoreError;
 use crate::host::{Host, transport};
 use crate::merge::quarantine::Unread;
 use crate::paths::Paths;
-use crate::plan::{Offer, OfferedFile, Offers, Origin};
+use crate::plan::{Offer, OfferedFile, Offers, Origin, Relations};
 use crate::repository::{self, Opened, RepositoryFailure};
 use crate::settings::{Component, SettingsError};
 use crate::targets::names::{self, Name, Scanned};
@@ -170,7 +170,8 @@ impl Manifest {
 
 /// One version a transfer's source has.
 struct Found {
-    upstream: Option<String>,
+    relations: Relations,
+    malformed: Option<String>,
     version: Version,
     source: OfferedFile,
     unread: Option<Unread>,
@@ -205,15 +206,19 @@ impl<'a> Discovery<'a> {
         let mut offers: BTreeMap<Version, Offer> = BTreeMap::new();
         let count = component.transfers.len();
         for (index, transfer) in component.transfers.iter().enumerate() {
-            for Found { upstream, version, source, unread, withdrawn, health } in self.found(transfer)? {
+            for found in self.found(transfer)? {
+                let Found { relations, malformed, version, source, unread, withdrawn, health } = found;
                 let offer = offers.entry(version).or_insert_with(|| Offer {
-                    upstream,
+                    relations: Relations::default(),
+                    malformed: None,
                     files: vec![None; count],
                     unread: None,
                     withdrawn: None,
                     health: Vec::new(),
                 });
                 offer.files[index].get_or_insert(source);
+                offer.relations.add(relations);
+                offer.malformed = offer.malformed.take().or(malformed);
                 offer.unread = offer.unread.or(unread);
                 offer.withdrawn = offer.withdrawn.take().or(withdrawn);
                 offer.health.extend(health);
@@ -251,8 +256,15 @@ impl<'a> Discovery<'a> {
             let instance = *verified.get();
             let Some(captures) = self.wanted(transfer, instance) else { continue };
             let claim = verified.claim(&opened.repository);
+            let upstream = Some(instance.upstream.clone());
+            let relations = Relations::parse(upstream, &instance.requires, &instance.conflicts);
+            let (relations, malformed) = match relations {
+                Ok(relations) => (relations, None),
+                Err(error) => (Relations::default(), Some(error.to_string())),
+            };
             found.push(Found {
-                upstream: Some(instance.upstream.clone()),
+                relations,
+                malformed,
                 source: self.source(transfer, &captures, Origin::Claimed(claim))?,
                 version: captures.version,
                 unread: unread(transfer, instance),
@@ -362,7 +374,8 @@ impl<'a> Discovery<'a> {
             let Some(claim) = manifest.claim(claim) else { continue };
             let origin = Origin::Claimed(claim);
             found.push(Found {
-                upstream: None,
+                relations: Relations::default(),
+                malformed: None,
                 source: self.source(transfer, &captures, origin)?,
                 version: captures.version,
                 unread: None,
@@ -389,7 +402,8 @@ impl<'a> Discovery<'a> {
             let Scanned { path, name: Name::Plain, captures } = file else { continue };
             let origin = Origin::File(path);
             found.push(Found {
-                upstream: None,
+                relations: Relations::default(),
+                malformed: None,
                 source: self.source(transfer, &captures, origin)?,
                 version: captures.version,
                 unread: None,

@@ -1,5 +1,6 @@
-//! What the node remembers of a component: what worked, what did not, and what is being tried.
+//! The record of a component: what is installed, what worked, what did not, and what is on trial.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -8,6 +9,8 @@ use sysext_manifests::digest::Sha256;
 use sysext_manifests::version::Version;
 
 use crate::host::store::{Operation, Store, StoreError};
+use crate::plan::Relations;
+use crate::settings::ComponentName;
 
 /// The format this program writes.
 const FORMAT: u32 = 1;
@@ -17,6 +20,9 @@ const HISTORY_LENGTH: usize = 50;
 
 /// How many versions that did not pass are kept, newest last.
 const BAD_LENGTH: usize = 100;
+
+/// How many installed versions are kept, newest last.
+const INSTALLED_LENGTH: usize = 50;
 
 /// How much of what a check said is kept, in bytes.
 const OUTPUT_LIMIT: usize = 8 << 10;
@@ -32,6 +38,9 @@ pub struct Record {
     /// The version that last passed its checks.
     #[serde(default)]
     pub last_good: Option<Version>,
+    /// Versions that were installed, some of which may be removed by now, newest last.
+    #[serde(default)]
+    pub installed: Vec<InstalledVersion>,
     /// Versions that did not pass: not to be tried again, unless their bytes change.
     #[serde(default)]
     pub bad: Vec<Bad>,
@@ -41,6 +50,16 @@ pub struct Record {
     /// What happened, oldest first.
     #[serde(default)]
     pub history: Vec<Event>,
+}
+
+/// A version that was installed.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct InstalledVersion {
+    /// The version.
+    pub version: Version,
+    /// What it requires of other extensions.
+    #[serde(flatten)]
+    pub relations: Relations,
 }
 
 /// A version that did not pass its checks.
@@ -67,6 +86,10 @@ pub struct Trial {
     /// Checks the catalog asks for.
     #[serde(default)]
     pub health: Vec<String>,
+    /// The components that were changed together with this one, and their versions: without them, the version
+    /// must not stay.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub relies_on: BTreeMap<ComponentName, Version>,
     /// How far the trial came.
     pub stage: Stage,
 }
@@ -109,7 +132,14 @@ pub enum What {
 
 impl Default for Record {
     fn default() -> Self {
-        Self { version: FORMAT, last_good: None, bad: Vec::new(), trial: None, history: Vec::new() }
+        Self {
+            version: FORMAT,
+            last_good: None,
+            installed: Vec::new(),
+            bad: Vec::new(),
+            trial: None,
+            history: Vec::new(),
+        }
     }
 }
 
@@ -181,6 +211,19 @@ impl Record {
         self.bad.push(bad);
         let surplus = self.bad.len().saturating_sub(BAD_LENGTH);
         self.bad.drain(..surplus);
+    }
+
+    /// Adds a version that is installed now.
+    pub fn record_installed(&mut self, installed: InstalledVersion) {
+        self.installed.retain(|other| other.version != installed.version);
+        self.installed.push(installed);
+        let surplus = self.installed.len().saturating_sub(INSTALLED_LENGTH);
+        self.installed.drain(..surplus);
+    }
+
+    /// What was recorded when a version was installed.
+    pub fn installed(&self, version: &Version) -> Option<&InstalledVersion> {
+        self.installed.iter().find(|installed| installed.version == *version)
     }
 
     /// Adds to the history.

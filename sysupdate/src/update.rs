@@ -15,6 +15,7 @@ mod execute;
 pub mod install;
 pub mod report;
 mod survey;
+mod together;
 pub mod trial;
 mod verdict;
 
@@ -71,7 +72,7 @@ impl Update<'_> {
     ) {
         // Where the recovery failed, nothing else is tried.
         let usable = components.values().filter(|component| !report.has_failed(&component.name));
-        let surveyed = survey(self.host, self.paths, usable, discovery, goal, &self.wanted);
+        let surveyed = survey(self.host, self.paths, self.identity, usable, discovery, goal, &self.wanted);
         report.note(surveyed.failures, surveyed.warnings);
         let plan = plan::plan(&surveyed.survey);
         report.then(execute(self.host, self.paths, components, plan, watch));

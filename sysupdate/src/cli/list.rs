@@ -8,7 +8,7 @@ use sysext_manifests::version::Version;
 use super::scope::Select;
 use super::{Context, Ended};
 use crate::failure::Failure;
-use crate::plan::{self, ComponentPlan, Decision, Objection, Situation, State, Wanted};
+use crate::plan::{self, ComponentPlan, Decision, Objection, Situation, Skipped, State, Wanted};
 use crate::settings::{Component, ComponentName};
 
 mod contents;
@@ -106,6 +106,8 @@ struct Judged<'a> {
     current: Option<Version>,
     /// The version that an update would put in use.
     candidate: Option<Version>,
+    /// Newer versions that an update skips.
+    skipped: Vec<Skipped>,
 }
 
 impl<'a> Judged<'a> {
@@ -116,7 +118,13 @@ impl<'a> Judged<'a> {
             }
             _ => None,
         };
-        Self { situation, sets: situation.update_sets(), current: plan.active, candidate }
+        Self {
+            situation,
+            sets: situation.update_sets(),
+            current: plan.active,
+            candidate,
+            skipped: plan.skipped,
+        }
     }
 }
 
@@ -164,7 +172,12 @@ impl Row {
     fn of(set: &UpdateSet, judged: &Judged<'_>) -> Self {
         let version = &set.version;
         let installed = set.is_installed();
-        let objections: Vec<_> = judged.situation.objections(set).collect();
+        // The plan also knows the requirements and conflicts of newer versions.
+        let skipped = judged.skipped.iter().find(|skipped| skipped.version == *version);
+        let objections = match skipped {
+            Some(skipped) => skipped.objections.clone(),
+            None => judged.situation.objections(set).collect(),
+        };
         let (assessment, reason) = if judged.current.as_ref() == Some(version) {
             (Assessment::Current, None)
         } else if judged.candidate.as_ref() == Some(version) {
@@ -175,14 +188,11 @@ impl Row {
             match objections.first() {
                 Some(Objection::Bad { .. }) => (Assessment::Bad, reason),
                 Some(Objection::Obsolete { .. }) => (Assessment::Obsolete, reason),
-                Some(
-                    Objection::TooNew { .. } | Objection::Unmatched { .. } | Objection::Unsupported { .. },
-                ) => (Assessment::Excluded, reason),
                 Some(Objection::Withdrawn { .. }) => (Assessment::Withdrawn, reason),
                 Some(Objection::Incomplete { .. }) if set.has(State::Pending) => (Assessment::Pending, None),
                 Some(Objection::Incomplete { .. }) if set.has(State::Partial) => (Assessment::Partial, None),
                 Some(Objection::Incomplete { .. }) => (Assessment::Incomplete, reason),
-                Some(Objection::NotOffered | Objection::OnTrial) => (Assessment::Excluded, reason),
+                Some(_) => (Assessment::Excluded, reason),
                 None if installed && set.protected => (Assessment::Protected, None),
                 None if installed => (Assessment::Installed, None),
                 None => (Assessment::Available, None),

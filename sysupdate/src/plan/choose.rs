@@ -1,95 +1,190 @@
 //! The rules by which a version is chosen, and what its installation takes.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use sysext_manifests::update_set::UpdateSet;
 use sysext_manifests::version::Version;
 
-use super::survey::{Active, Goal, Hold, Offer, Offers, Situation, Wanted};
+use super::resolve::{self, Participant, Resolution};
+use super::survey::{Active, Goal, Hold, Offer, Offers, Situation, Survey, Wanted};
 use super::{Activation, ComponentPlan, Decision, Keep, Link, NewFile, Objection, Skipped};
+use crate::settings::ComponentName;
 
-pub(super) fn decide(situation: &Situation, goal: Goal) -> ComponentPlan {
-    let sets = situation.update_sets();
-    let active = situation.active(&sets);
-    let (decision, skipped) = match (&situation.record.trial, &situation.wanted) {
-        (Some(trial), _) if goal == Goal::Download => {
-            let (version, objections) = (trial.version.clone(), vec![Objection::OnTrial]);
-            (Decision::Refuse { version, objections }, Vec::new())
+pub(super) fn decide(survey: &Survey) -> Vec<ComponentPlan> {
+    let choices: Vec<_> = survey.components.iter().map(|each| Choice::of(each, survey.goal)).collect();
+    let others = survey.others.iter().map(|other| Participant {
+        label: other.label.clone(),
+        provides: other.provides.clone(),
+        current: Some(other.installed.clone()),
+        candidates: Vec::new(),
+        requested: false,
+    });
+    let participants: Vec<_> = choices.iter().map(Choice::participant).chain(others).collect();
+    let resolutions = resolve::resolve(&participants);
+    // What others rely on: only components change.
+    let chosen: Vec<_> = choices
+        .iter()
+        .zip(&resolutions)
+        .map(|(choice, resolution)| {
+            let version = choice.candidates.get(resolution.candidate?)?;
+            Some((choice.situation.component.clone(), version.clone()))
+        })
+        .collect();
+    let decided = choices.into_iter().zip(resolutions).map(|(choice, resolution)| {
+        let reliance = |other: &usize| chosen.get(*other).cloned().flatten();
+        let relies_on = resolution.relies_on.iter().filter_map(reliance).collect();
+        choice.decide(resolution, relies_on, survey.goal)
+    });
+    decided.collect()
+}
+
+/// What one component could get, before others are looked at.
+struct Choice<'a> {
+    situation: &'a Situation,
+    sets: Vec<UpdateSet>,
+    active: Option<Version>,
+    /// What is decided, whatever the others get.
+    decided: Option<Decision>,
+    /// The versions that may be used, the preferred one first.
+    candidates: Vec<Version>,
+    skipped: Vec<Skipped>,
+}
+
+impl<'a> Choice<'a> {
+    fn of(situation: &'a Situation, goal: Goal) -> Self {
+        let sets = situation.update_sets();
+        let active = situation.active(&sets);
+        let (candidates, skipped) = (Vec::new(), Vec::new());
+        let mut choice = Self { situation, sets, active, decided: None, candidates, skipped };
+        match (&situation.record.trial, &situation.wanted) {
+            (Some(trial), _) if goal == Goal::Download => {
+                let (version, objections) = (trial.version.clone(), vec![Objection::OnTrial]);
+                choice.decided = Some(Decision::Refuse { version, objections });
+            }
+            (Some(trial), _) => choice.decided = Some(situation.resume(trial)),
+            (None, Wanted::Exactly(version)) => choice.exactly(version.clone()),
+            (None, Wanted::Newest) => choice.newest(),
         }
-        (Some(trial), _) => (situation.resume(trial), Vec::new()),
-        (None, Wanted::Exactly(version)) => {
-            (situation.exactly(version, active.as_ref(), &sets, goal), Vec::new())
+        choice
+    }
+
+    fn newest(&mut self) {
+        for set in &self.sets {
+            let version = set.version.clone();
+            if self.active.as_ref().is_some_and(|active| version <= *active) {
+                break;
+            }
+            let objections: Vec<_> = self.situation.objections(set).collect();
+            if !objections.is_empty() {
+                self.skipped.push(Skipped { version, objections });
+                continue;
+            }
+            if self.situation.hold == Hold::Held {
+                self.decided = Some(Decision::Keep { reason: Keep::Held { candidate: version } });
+                break;
+            }
+            self.candidates.push(version);
+            if self.candidates.len() == resolve::CANDIDATES_MAX {
+                break;
+            }
         }
-        (None, Wanted::Newest) => situation.newest(active.as_ref(), &sets, goal),
-    };
-    let removals = match &decision {
-        Decision::Install { .. } | Decision::Activate { .. } | Decision::Keep { .. }
-            if goal == Goal::Update =>
-        {
-            situation.removals_in_update()
+    }
+
+    fn exactly(&mut self, version: Version) {
+        let Some(set) = find(&self.sets, &version) else {
+            let objections = vec![Objection::NotOffered];
+            self.decided = Some(Decision::Refuse { version, objections });
+            return;
+        };
+        if self.active.as_ref() == Some(&version) && set.is_installed() {
+            self.decided = Some(Decision::Keep { reason: Keep::UpToDate });
+            return;
         }
-        // An interrupted run is finished first; and a refused request changes nothing.
-        _ => Vec::new(),
-    };
-    let source_failure = match &situation.offers {
-        Offers::Known(_) => None,
-        Offers::Unknown { reason } => Some(reason.clone()),
-    };
-    let set_aside = situation.unreadable.clone().filter(|_| goal == Goal::Update);
-    let component = situation.component.clone();
-    ComponentPlan { component, active, decision, removals, skipped, source_failure, set_aside }
+        let objections = self.situation.objections(set);
+        let objections: Vec<_> = objections.filter(|objection| !objection.yields_to_request()).collect();
+        if objections.is_empty() {
+            self.candidates.push(version);
+        } else {
+            self.decided = Some(Decision::Refuse { version, objections });
+        }
+    }
+
+    fn participant(&self) -> Participant {
+        Participant {
+            label: self.situation.component.to_string(),
+            provides: self.situation.provides.clone(),
+            current: self.active.as_ref().map(|version| self.situation.active_related(version)),
+            candidates: self.candidates.iter().map(|version| self.situation.related(version)).collect(),
+            requested: matches!(self.situation.wanted, Wanted::Exactly(_)),
+        }
+    }
+
+    fn decide(
+        self,
+        resolution: Resolution,
+        relies_on: BTreeMap<ComponentName, Version>,
+        goal: Goal,
+    ) -> ComponentPlan {
+        let Self { situation, sets, active, decided, candidates, mut skipped } = self;
+        let Resolution { candidate, skipped: unfit, met, .. } = resolution;
+        let chosen = candidate.and_then(|index| candidates.get(index));
+        let unfit = unfit.into_iter().filter_map(|(index, objection)| {
+            Some(Skipped { version: candidates.get(index)?.clone(), objections: vec![objection] })
+        });
+        skipped.extend(unfit);
+        skipped.sort_by(|a, b| b.version.cmp(&a.version));
+        let decision = match (decided, chosen) {
+            (Some(decision), _) => decision,
+            (None, Some(version)) => {
+                skipped.retain(|skipped| skipped.version > *version);
+                situation.use_version(version.clone(), active.as_ref(), &sets, &relies_on, goal)
+            }
+            (None, None) => match (&situation.wanted, skipped.pop()) {
+                (Wanted::Exactly(_), Some(Skipped { version, objections })) => {
+                    Decision::Refuse { version, objections }
+                }
+                (_, last) => {
+                    skipped.extend(last);
+                    situation.keep(active.as_ref(), &sets, goal)
+                }
+            },
+        };
+        let removals = match &decision {
+            Decision::Install { .. } | Decision::Activate { .. } | Decision::Keep { .. }
+                if goal == Goal::Update =>
+            {
+                situation.removals_in_update()
+            }
+            // An interrupted run is finished first; and a refused request changes nothing.
+            _ => Vec::new(),
+        };
+        let source_failure = match &situation.offers {
+            Offers::Known(_) => None,
+            Offers::Unknown { reason } => Some(reason.clone()),
+        };
+        ComponentPlan {
+            component: situation.component.clone(),
+            active,
+            decision,
+            requires: met,
+            relies_on,
+            removals,
+            skipped,
+            source_failure,
+            set_aside: situation.unreadable.clone().filter(|_| goal == Goal::Update),
+        }
+    }
 }
 
 impl Situation {
-    fn newest(&self, active: Option<&Version>, sets: &[UpdateSet], goal: Goal) -> (Decision, Vec<Skipped>) {
-        let mut skipped = Vec::new();
-        for set in sets {
-            let version = set.version.clone();
-            if active.is_some_and(|active| version <= *active) {
-                break;
-            }
-            let objections: Vec<_> = self.objections(set).collect();
-            if !objections.is_empty() {
-                skipped.push(Skipped { version, objections });
-                continue;
-            }
-            let decision = match self.hold {
-                Hold::Held => Decision::Keep { reason: Keep::Held { candidate: version } },
-                Hold::Free => self.use_version(version, active, sets, goal),
-            };
-            return (decision, skipped);
-        }
+    /// Keeps the version in use, and installs files of it that are missing and can be installed again.
+    fn keep(&self, active: Option<&Version>, sets: &[UpdateSet], goal: Goal) -> Decision {
+        let Some(version) = active else { return Decision::Keep { reason: Keep::Nothing } };
         let repairable = |set: &UpdateSet| !set.is_installed() && self.missing(set).is_empty();
-        let reason = match active {
-            Some(version) if find(sets, version).is_some_and(repairable) => {
-                // A file of the version in use is missing, and can be installed again.
-                return (self.use_version(version.clone(), active, sets, goal), skipped);
-            }
-            Some(_) => Keep::UpToDate,
-            None => Keep::Nothing,
-        };
-        (Decision::Keep { reason }, skipped)
-    }
-
-    fn exactly(
-        &self,
-        version: &Version,
-        active: Option<&Version>,
-        sets: &[UpdateSet],
-        goal: Goal,
-    ) -> Decision {
-        let version = version.clone();
-        let Some(set) = find(sets, &version) else {
-            return Decision::Refuse { version, objections: vec![Objection::NotOffered] };
-        };
-        if active == Some(&version) && set.is_installed() {
-            return Decision::Keep { reason: Keep::UpToDate };
-        }
-        let objections = self.objections(set).filter(|objection| !objection.yields_to_request());
-        let objections: Vec<_> = objections.collect();
-        match objections.is_empty() {
-            true => self.use_version(version, active, sets, goal),
-            false => Decision::Refuse { version, objections },
+        match find(sets, version).is_some_and(repairable) {
+            true => self.use_version(version.clone(), active, sets, &BTreeMap::new(), goal),
+            false => Decision::Keep { reason: Keep::UpToDate },
         }
     }
 
@@ -99,6 +194,7 @@ impl Situation {
         version: Version,
         active: Option<&Version>,
         sets: &[UpdateSet],
+        relies_on: &BTreeMap<ComponentName, Version>,
         goal: Goal,
     ) -> Decision {
         let offer = self.offer(&version);
@@ -131,6 +227,8 @@ impl Situation {
             rollback_links: self.links_to(previous.as_ref()),
             sha256: offer.map(Offer::sha256).unwrap_or_default(),
             health: offer.map(|offer| offer.health.clone()).unwrap_or_default(),
+            relations: offer.map(|offer| offer.relations.clone()).unwrap_or_default(),
+            relies_on: relies_on.clone(),
             previous,
             version,
         };

@@ -8,8 +8,8 @@ use serde::{Serialize, Serializer};
 use sysext_manifests::version::Version;
 
 use super::{
-    Activation, ComponentPlan, Decision, Keep, NewFile, Objection, OfferedFile, Origin, Plan, Removal,
-    Resume, Skipped,
+    Activation, ComponentPlan, Decision, Keep, MetRequirement, NewFile, Objection, OfferedFile, Origin, Plan,
+    Removal, Resume, Skipped,
 };
 use crate::host::transport::without_password;
 
@@ -44,6 +44,13 @@ impl fmt::Display for ComponentPlan {
             }
             Decision::Keep { reason } => writeln!(f, "keep {}: {reason}", or_nothing(&self.active))?,
             Decision::Refuse { version, objections } => writeln!(f, "{}", Refused(version, objections))?,
+        }
+        for MetRequirement { requirement, by, version, changed } in &self.requires {
+            let version = version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+            match changed {
+                true => writeln!(f, "  requires {requirement}: this run installs {by}{version}")?,
+                false => writeln!(f, "  requires {requirement}: {by}{version} is installed")?,
+            }
         }
         self.removals.iter().try_for_each(|removal| removal.fmt(f))?;
         self.skipped.iter().try_for_each(|skipped| writeln!(f, "  {skipped}"))?;

@@ -50,8 +50,56 @@ pub enum Objection {
         /// The output of the failed check.
         output: String,
     },
+    /// Its catalog says of it what this program cannot use.
+    Malformed {
+        /// What.
+        message: String,
+    },
+    /// It requires an extension that is not there in a matching version.
+    Requires {
+        /// The requirement.
+        requirement: String,
+        /// What there is instead.
+        #[serde(flatten)]
+        obstacle: Obstacle,
+    },
+    /// Another extension requires the version in use, or at least not this one.
+    Held {
+        /// The component that holds it.
+        by: String,
+        /// The version of that component.
+        version: Option<Version>,
+        /// What that version requires.
+        requirement: String,
+    },
+    /// It must not be merged together with another extension.
+    Conflicts {
+        /// The component of the other extension.
+        with: String,
+        /// The version of that component.
+        version: Option<Version>,
+    },
     /// An interrupted run activated it, and its checks have not passed yet.
     OnTrial,
+}
+
+/// Why a requirement is not met.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "obstacle", rename_all = "kebab-case")]
+pub enum Obstacle {
+    /// The extension is not installed.
+    Missing,
+    /// The extension is installed, but no component knows its version.
+    UnknownVersion,
+    /// The extension has another version.
+    Version {
+        /// The component of the extension.
+        by: String,
+        /// Its version.
+        version: Version,
+        /// Whether this run installs that version.
+        changed: bool,
+    },
 }
 
 impl Objection {
@@ -65,6 +113,10 @@ impl Objection {
             | Self::TooNew { .. }
             | Self::Unmatched { .. }
             | Self::Unsupported { .. }
+            | Self::Malformed { .. }
+            | Self::Requires { .. }
+            | Self::Held { .. }
+            | Self::Conflicts { .. }
             | Self::OnTrial => false,
         }
     }
@@ -97,7 +149,30 @@ impl fmt::Display for Objection {
                 let last = output.lines().last().unwrap_or_default();
                 write!(f, "failed its health checks: {last}")
             }
+            Self::Malformed { message } => f.write_str(message),
+            Self::Requires { requirement, obstacle } => write!(f, "requires {requirement}, {obstacle}"),
+            Self::Held { by, version, requirement } => {
+                write!(f, "held by {by}{}, which requires {requirement}", after_blank(version.as_ref()))
+            }
+            Self::Conflicts { with, version } => {
+                write!(f, "conflicts with {with}{}", after_blank(version.as_ref()))
+            }
             Self::OnTrial => f.write_str("activated by an interrupted run, but not checked yet"),
+        }
+    }
+}
+
+fn after_blank(version: Option<&Version>) -> String {
+    version.map(|version| format!(" {version}")).unwrap_or_default()
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("which is neither installed nor available"),
+            Self::UnknownVersion => f.write_str("but the version that is installed is unknown"),
+            Self::Version { by, version, changed: false } => write!(f, "but {by} {version} is installed"),
+            Self::Version { by, version, changed: true } => write!(f, "but this run installs {by} {version}"),
         }
     }
 }
@@ -113,12 +188,16 @@ impl Situation {
         let too_new = self.too_new(version).map(|maximum| Objection::TooNew { maximum });
         let unmatched = self.unmatched(version).map(|requirement| Objection::Unmatched { requirement });
         let unsupported = offer.and_then(|offer| offer.unread).map(|what| Objection::Unsupported { what });
+        let malformed = offer.and_then(|offer| offer.malformed.clone());
+        let malformed = malformed.map(|message| Objection::Malformed { message });
         let withdrawn = offer.and_then(|offer| offer.withdrawn.clone());
         let withdrawn = withdrawn.map(|message| Objection::Withdrawn { message });
         let digests = offer.map(Offer::sha256).unwrap_or_default();
         let bad = self.record.failure_of(version, &digests);
         let bad = bad.map(|bad| Objection::Bad { output: bad.output.clone() });
-        [incomplete, obsolete, too_new, unmatched, unsupported, withdrawn, bad].into_iter().flatten()
+        [incomplete, obsolete, too_new, unmatched, unsupported, malformed, withdrawn, bad]
+            .into_iter()
+            .flatten()
     }
 
     /// The names of the transfers that neither have a version nor can get it.
@@ -135,7 +214,7 @@ impl Situation {
     /// The first requirement that a version does not match. A catalog names the upstream version, which has
     /// no revision of ours.
     fn unmatched(&self, version: &Version) -> Option<String> {
-        let upstream = self.offer(version).and_then(|offer| offer.upstream.as_deref());
+        let upstream = self.offer(version).and_then(|offer| offer.relations.upstream.as_deref());
         let name = upstream.unwrap_or(version.as_str());
         let requirements = self.transfers.iter().filter_map(|transfer| transfer.requirement.as_ref());
         let mut unmatched = requirements.filter(|requirement| !requirement.matches(name));

@@ -1,12 +1,16 @@
-//! What to do about a version that an interrupted run activated.
+//! What to do about versions that an interrupted run activated.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
 use serde::Serialize;
+use sysext_manifests::version::Version;
 
-use super::survey::{Situation, TransferState};
+use super::relations::Relations;
+use super::survey::{Situation, Survey, TransferState};
 use super::{Activation, ComponentPlan, Decision};
+use crate::settings::ComponentName;
 use crate::state::{Stage, Trial};
 
 /// How an interrupted run is finished.
@@ -23,7 +27,7 @@ pub enum Resume {
     },
 }
 
-/// Why a version is rolled back without being checked again.
+/// Why a version is rolled back, although it did not fail its checks now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 pub enum RollbackReason {
@@ -39,6 +43,13 @@ pub enum RollbackReason {
         /// The transfers whose files are missing.
         transfers: Vec<String>,
     },
+    /// It was activated together with a version that is not in use any more.
+    WithoutOther {
+        /// The other component.
+        component: ComponentName,
+        /// The version of that component.
+        version: Version,
+    },
 }
 
 impl fmt::Display for RollbackReason {
@@ -47,39 +58,82 @@ impl fmt::Display for RollbackReason {
             Self::Bad { output } => f.write_str(output),
             Self::Begun => f.write_str("an interrupted run had begun to roll it back"),
             Self::FilesMissing { transfers } => write!(f, "its files are missing: {}", transfers.join(", ")),
+            Self::WithoutOther { component, version } => {
+                write!(f, "it relies on {component} {version}, which is not in use")
+            }
         }
     }
 }
 
-/// The plan for a component that an interrupted run left on trial.
-pub(super) fn recover(situation: &Situation) -> Option<ComponentPlan> {
-    let trial = situation.record.trial.as_ref()?;
-    Some(ComponentPlan {
+/// Plans the end of everything that an interrupted run left on trial.
+pub(super) fn recover(survey: &Survey) -> Vec<ComponentPlan> {
+    let on_trial = survey.components.iter();
+    let on_trial = on_trial.filter_map(|situation| Some((situation, situation.record.trial.as_ref()?)));
+    let mut resumed: Vec<_> =
+        on_trial.map(|(situation, trial)| (situation, trial, situation.resume_alone(trial))).collect();
+    // One that is rolled back takes those along that rely on it.
+    loop {
+        let in_use: BTreeSet<(ComponentName, Version)> = survey
+            .components
+            .iter()
+            .filter_map(|situation| {
+                let name = &situation.component;
+                let version = match resumed.iter().find(|(other, ..)| other.component == *name) {
+                    Some((_, trial, Resume::Check)) => Some(trial.version.clone()),
+                    Some((_, trial, Resume::RollBack { .. })) => trial.previous.clone(),
+                    None => situation.active(&situation.update_sets()),
+                };
+                Some((name.clone(), version?))
+            })
+            .collect();
+        let surveyed = |name: &ComponentName| survey.components.iter().any(|each| each.component == *name);
+        let mut changed = false;
+        for (_, trial, resume) in resumed.iter_mut().filter(|(.., resume)| *resume == Resume::Check) {
+            let relies_on = trial.relies_on.iter().filter(|(name, _)| surveyed(name));
+            let mut relies_on = relies_on.map(|(name, version)| (name.clone(), version.clone()));
+            if let Some((component, version)) = relies_on.find(|each| !in_use.contains(each)) {
+                let reason = RollbackReason::WithoutOther { component, version };
+                *resume = Resume::RollBack { reason };
+                changed = true;
+            }
+        }
+        if !changed {
+            break;
+        }
+    }
+    let plans = resumed.into_iter().map(|(situation, trial, resume)| ComponentPlan {
         component: situation.component.clone(),
         active: situation.active(&situation.update_sets()),
-        decision: situation.resume(trial),
+        decision: Decision::Resume { resume, activation: situation.activation_on_trial(trial) },
+        requires: Vec::new(),
+        relies_on: trial.relies_on.clone(),
         removals: Vec::new(),
         skipped: Vec::new(),
         source_failure: None,
         set_aside: None,
-    })
+    });
+    plans.collect()
 }
 
 impl Situation {
+    /// The plan for a trial, if no other component has one.
     pub(super) fn resume(&self, trial: &Trial) -> Decision {
+        Decision::Resume { resume: self.resume_alone(trial), activation: self.activation_on_trial(trial) }
+    }
+
+    fn resume_alone(&self, trial: &Trial) -> Resume {
         let missing = self.not_installed(&trial.version);
         let bad = self.record.failure_of(&trial.version, &trial.sha256);
-        let resume = match (trial.stage, bad) {
+        match (trial.stage, bad) {
             (Stage::RollingBack, Some(bad)) => {
                 Resume::RollBack { reason: RollbackReason::Bad { output: bad.output.clone() } }
             }
-            _ if !missing.is_empty() => {
+            _ if !missing.is_empty() || self.transfers.is_empty() => {
                 Resume::RollBack { reason: RollbackReason::FilesMissing { transfers: missing } }
             }
             (Stage::RollingBack, None) => Resume::RollBack { reason: RollbackReason::Begun },
             (Stage::Checking, _) => Resume::Check,
-        };
-        Decision::Resume { resume, activation: self.activation_on_trial(trial) }
+        }
     }
 
     /// What the interrupted run activated.
@@ -96,6 +150,8 @@ impl Situation {
             files: self.removable(&trial.version, files),
             sha256: trial.sha256.clone(),
             health: trial.health.clone(),
+            relations: Relations::default(),
+            relies_on: trial.relies_on.clone(),
         }
     }
 }

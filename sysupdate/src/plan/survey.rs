@@ -5,11 +5,13 @@ use std::path::PathBuf;
 
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::requirement::Requirement;
+use sysext_manifests::transfer::Dependency;
 use sysext_manifests::trust::{Claim, Verified};
 use sysext_manifests::update_set::{self, Instances, UpdateSet};
 use sysext_manifests::version::Version;
 
 use super::State;
+use super::relations::{OtherExtension, Related, Relations};
 use crate::merge::quarantine::Unread;
 use crate::settings::{ComponentName, FeaturesOff};
 use crate::state::{Record, Unreadable};
@@ -21,6 +23,8 @@ pub struct Survey {
     pub goal: Goal,
     /// The components that may be changed, sorted by name.
     pub components: Vec<Situation>,
+    /// What else is installed, sorted by name.
+    pub others: Vec<OtherExtension>,
 }
 
 /// What a plan is for.
@@ -39,6 +43,10 @@ pub enum Goal {
 pub struct Situation {
     /// The component's name.
     pub component: ComponentName,
+    /// The names of the extensions in it.
+    pub provides: Vec<String>,
+    /// What the operator's definitions require of every version.
+    pub requires: Vec<Dependency>,
     /// Its enabled transfers, in the order of their file names.
     pub transfers: Vec<TransferState>,
     /// What its disabled transfers installed.
@@ -129,8 +137,10 @@ pub enum Offers {
 /// What sources have of a version.
 #[derive(Clone, Debug)]
 pub struct Offer {
-    /// The upstream version, where a catalog names it: requirements are compared with that.
-    pub upstream: Option<String>,
+    /// What it requires of other extensions.
+    pub relations: Relations,
+    /// What the catalog says and this program cannot use.
+    pub malformed: Option<String>,
     /// The file of each transfer.
     pub files: Vec<Option<OfferedFile>>,
     /// What the merge does not support, if the version is to be merged.
@@ -206,6 +216,35 @@ impl Situation {
 
     pub(super) fn offer(&self, version: &Version) -> Option<&Offer> {
         self.offers()?.get(version)
+    }
+
+    /// A version that may be installed, with all that it requires.
+    pub(super) fn related(&self, version: &Version) -> Related {
+        let offered = self.offer(version).map(|offer| &offer.relations);
+        self.with_operators(version, offered.or(self.recorded(version)))
+    }
+
+    /// The version in use, with all that it requires: as it was when it was installed.
+    pub(super) fn active_related(&self, version: &Version) -> Related {
+        let offered = self.offer(version).map(|offer| &offer.relations);
+        self.with_operators(version, self.recorded(version).or(offered))
+    }
+
+    fn recorded(&self, version: &Version) -> Option<&Relations> {
+        self.record.installed(version).map(|installed| &installed.relations)
+    }
+
+    fn with_operators(&self, version: &Version, relations: Option<&Relations>) -> Related {
+        let mut relations = relations.cloned().unwrap_or_default();
+        relations.requires.extend(self.requires.iter().cloned());
+        Related { version: Some(version.clone()), relations }
+    }
+
+    /// What this component is for others that are changed without it.
+    pub fn as_other(&self) -> Option<OtherExtension> {
+        let version = self.active(&self.update_sets())?;
+        let (label, provides) = (self.component.to_string(), self.provides.clone());
+        Some(OtherExtension { label, provides, installed: self.active_related(&version) })
     }
 
     /// The file that a transfer, by its number, would install of a version.

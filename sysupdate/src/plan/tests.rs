@@ -1,13 +1,15 @@
 //! A table of situations. One line each: what is here, what is offered, what is remembered, what is
 //! asked for, and what must be decided.
 
+use sysext_manifests::transfer::Dependency;
 use sysext_manifests::trust::{Claim, Verified};
 
+mod relations;
 mod room;
 
 use super::*;
 use crate::merge::quarantine::Unread;
-use crate::state::{Bad, Record, Stage, Trial};
+use crate::state::{Bad, InstalledVersion, Record, Stage, Trial};
 
 /// A situation in a few words. Versions are separated by blanks.
 #[derive(Default, Clone, Copy)]
@@ -99,7 +101,11 @@ fn transfer_state(transfer: &str, case: &Case) -> TransferState {
 fn situation(case: &Case) -> Situation {
     let offers = versions(case.offered).into_iter().map(|version| {
         let offer = Offer {
-            upstream: (!case.upstream.is_empty()).then(|| case.upstream.to_owned()),
+            relations: Relations {
+                upstream: (!case.upstream.is_empty()).then(|| case.upstream.to_owned()),
+                ..Relations::default()
+            },
+            malformed: None,
             files: vec![Some(source("x", version.as_str()))],
             unread: versions(case.disks).contains(&version).then_some(Unread::PartitionTable),
             withdrawn: versions(case.withdrawn).contains(&version).then(|| "it eats files".to_owned()),
@@ -118,10 +124,13 @@ fn situation(case: &Case) -> Situation {
         previous: optional(previous),
         sha256: Vec::new(),
         health: Vec::new(),
+        relies_on: BTreeMap::new(),
         stage,
     });
     Situation {
         component: ComponentName::Named("x".to_owned()),
+        provides: vec!["x".to_owned()],
+        requires: Vec::new(),
         transfers: vec![transfer_state("x", case)],
         leftovers: Vec::new(),
         merged: true,
@@ -143,7 +152,7 @@ fn situation(case: &Case) -> Situation {
 }
 
 fn plan<const N: usize>(components: [Situation; N]) -> Plan {
-    super::plan(&Survey { goal: Goal::Update, components: components.into() })
+    super::plan(&Survey { goal: Goal::Update, components: components.into(), others: Vec::new() })
 }
 
 /// The plan in one line, without the indented details.
@@ -268,7 +277,17 @@ fn two_transfers(first: Case, second: Case) -> Situation {
             .zip(&offered)
             .map(|(name, has)| has.contains(&version).then(|| source(name, version.as_str())))
             .collect();
-        (version, Offer { upstream: None, files: sources, unread: None, withdrawn: None, health: Vec::new() })
+        (
+            version,
+            Offer {
+                relations: Relations::default(),
+                malformed: None,
+                files: sources,
+                unread: None,
+                withdrawn: None,
+                health: Vec::new(),
+            },
+        )
     });
     both.offers = Offers::Known(offers.collect());
     both
@@ -372,7 +391,8 @@ fn a_plan_over_very_many_versions_is_made_in_seconds() {
     let mut many = situation(&Case { link: "1", here: "1", ..Case::default() });
     let source = source("x", "2");
     let offer = Offer {
-        upstream: None,
+        relations: Relations::default(),
+        malformed: None,
         files: vec![Some(source)],
         unread: None,
         withdrawn: Some("no".to_owned()),

@@ -1,7 +1,7 @@
 //! Executing a plan. All components that it changes are merged in one refresh and checked one by one; those that
 //! fail are rolled back in one more refresh.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use sysext_manifests::version::Version;
@@ -15,10 +15,12 @@ use crate::paths::Paths;
 use crate::plan::{Activation, ComponentPlan, Decision, NewFile, Plan, Refused, Removal, Resume};
 use crate::services;
 use crate::settings::{Component, ComponentName};
+use crate::state::InstalledVersion;
 use crate::targets::removal;
 use crate::update::install;
 use crate::update::report::{ComponentReport, Outcome, UpdateReport};
-use crate::update::trial::RunningTrial;
+use crate::update::together::{Begun, Ending, Ready, roll_back_together, without_unmet};
+use crate::update::trial::{self, RunningTrial};
 use crate::update::verdict;
 
 /// What happens, as it happens.
@@ -74,31 +76,31 @@ pub fn execute(
 ) -> UpdateReport {
     let mut execution = Execution { host, paths, components, watch, merged: None, warnings: Vec::new() };
     let mut work = Vec::new();
-    let mut trials = Vec::new();
-    for ComponentPlan { component, decision, removals, skipped, source_failure, set_aside, .. } in
-        plan.components
-    {
-        let mut report = ComponentReport::new(component, Vec::new());
-        report.skipped = skipped;
-        let mut item = Work { report, retired: Vec::new() };
-        match set_aside.map_or(Ok(()), |unreadable| unreadable.set_aside(&*host.store)) {
-            Ok(()) => {
-                execution.retire(removals, &mut item);
-                let begun = execution.begin(decision, source_failure.is_some(), &mut item.report);
-                let begun = begun.unwrap_or_else(|failure| {
-                    item.report.fail(failure);
-                    None
-                });
-                trials.extend(begun.map(|(trial, resume)| Begun { index: work.len(), trial, resume }));
-            }
-            Err(error) => item.report.fail(error),
+    let mut ready = Vec::new();
+    for plan in plan.components {
+        let mut item =
+            Work { report: ComponentReport::new(plan.component.clone(), Vec::new()), retired: Vec::new() };
+        item.report.skipped.clone_from(&plan.skipped);
+        match execution.prepare(plan, &mut item) {
+            Ok(Some((activation, resume))) => ready.push(Ready { index: work.len(), activation, resume }),
+            Ok(None) => {}
+            Err(failure) => item.report.fail(failure),
         }
         work.push(item);
     }
-    execution.conclude(&mut work, trials);
+    without_unmet(&mut ready, &mut work);
+    let trials = execution.begin(ready, &mut work);
+    execution.conclude(trials, &mut work);
     let Execution { merged, warnings, .. } = execution;
     let components = work.into_iter().map(|item| item.report).collect();
     UpdateReport { components, merged, warnings }
+}
+
+/// One component.
+pub(super) struct Work {
+    pub(super) report: ComponentReport,
+    /// What is no longer used; its files are removed after the next refresh.
+    retired: Vec<Removal>,
 }
 
 struct Execution<'a, 'w> {
@@ -111,21 +113,49 @@ struct Execution<'a, 'w> {
     warnings: Vec<String>,
 }
 
-/// One component.
-struct Work {
-    report: ComponentReport,
-    /// What is no longer used; its files are removed after the next refresh.
-    retired: Vec<Removal>,
-}
-
-/// A component whose version is on trial.
-struct Begun {
-    index: usize,
-    trial: RunningTrial,
-    resume: Resume,
-}
-
 impl Execution<'_, '_> {
+    /// Executes the part of a plan that only concerns one component: everything up to the activation.
+    fn prepare(
+        &mut self,
+        plan: ComponentPlan,
+        item: &mut Work,
+    ) -> Result<Option<(Activation, Option<Resume>)>, Failure> {
+        let ComponentPlan { decision, removals, source_failure, set_aside, .. } = plan;
+        if let Some(unreadable) = set_aside {
+            unreadable.set_aside(&*self.host.store)?;
+        }
+        self.retire(removals, item);
+        let report = &mut item.report;
+        match decision {
+            Decision::Keep { reason } => {
+                report.outcome = Outcome::kept(reason, source_failure.is_some());
+                Ok(None)
+            }
+            Decision::Refuse { version, objections } => {
+                let error = Refused(&version, &objections).to_string();
+                Err(Failure { error, hint: objections.iter().find_map(|objection| objection.hint()) })
+            }
+            Decision::Resume { resume, activation } => Ok(Some((activation, Some(resume)))),
+            Decision::Download { version, remove, files } => {
+                self.make_room(&remove)?;
+                self.download(report, &version, &files)?;
+                report.outcome = Outcome::Downloaded { version };
+                Ok(None)
+            }
+            Decision::Install { remove, files, activation } => {
+                self.make_room(&remove)?;
+                let pending = self.download(report, &activation.version, &files)?;
+                // What is installed is recorded first: afterwards the catalog may not list it any more.
+                let record = report.component.record(self.paths);
+                let Activation { version, relations, .. } = activation.clone();
+                trial::record_installed(self.host, &record, InstalledVersion { version, relations })?;
+                install::install(self.host, &files, pending)?;
+                Ok(Some((activation, None)))
+            }
+            Decision::Activate { activation } => Ok(Some((activation, None))),
+        }
+    }
+
     /// Takes what disabled transfers installed out of use, and removes it unless it is merged.
     fn retire(&self, removals: Vec<Removal>, Work { report, retired }: &mut Work) {
         for removal in removals {
@@ -137,81 +167,65 @@ impl Execution<'_, '_> {
         }
     }
 
-    /// Executes a decision up to the refresh of the merged set.
-    fn begin(
-        &mut self,
-        decision: Decision,
-        source_failed: bool,
-        report: &mut ComponentReport,
-    ) -> Result<Option<(RunningTrial, Resume)>, Failure> {
-        let record = report.component.record(self.paths);
-        let activation = match decision {
-            Decision::Keep { reason } => {
-                report.outcome = Outcome::kept(reason, source_failed);
-                return Ok(None);
-            }
-            Decision::Refuse { version, objections } => {
-                let error = Refused(&version, &objections).to_string();
-                return Err(Failure { error, hint: objections.iter().find_map(|each| each.hint()) });
-            }
-            Decision::Resume { resume, activation } => {
-                let trial = RunningTrial::resume(self.host, self.paths, record, activation, &resume)?;
-                return Ok(Some((trial, resume)));
-            }
-            Decision::Download { version, remove, files } => {
-                self.make_room(&remove)?;
-                let pending = {
-                    let mut progress = fetching(&report.component, &mut *self.watch);
-                    install::acquire(self.host, &files, &mut progress)
-                };
-                let pending = pending?;
-                self.downloaded(report, &version, &pending);
-                report.outcome = Outcome::Downloaded { version };
-                return Ok(None);
-            }
-            Decision::Install { remove, files, activation } => {
-                self.make_room(&remove)?;
-                self.install(report, &files, &activation)?;
-                activation
-            }
-            Decision::Activate { activation } => activation,
-        };
-        let trial = RunningTrial::begin(self.host, self.paths, record, activation)?;
-        Ok(Some((trial, Resume::Check)))
-    }
-
     fn make_room(&self, remove: &[PathBuf]) -> Result<(), Failure> {
         let removed = remove.iter().try_for_each(|path| removal::remove(self.host, path));
         removed.map_err(Failure::from)
     }
 
-    fn install(
+    fn download(
         &mut self,
         report: &mut ComponentReport,
+        version: &Version,
         files: &[NewFile],
-        activation: &Activation,
-    ) -> Result<(), Failure> {
-        let installed = {
-            let mut progress = fetching(&report.component, &mut *self.watch);
-            install::install(self.host, files, &mut progress)
-        };
-        let installed = installed?;
-        self.downloaded(report, &activation.version, &installed);
-        Ok(())
+    ) -> Result<Vec<install::Installed>, Failure> {
+        let component = &report.component;
+        let watch = &mut *self.watch;
+        let mut progress =
+            |file: &str, progress: Progress<'_>| watch(Step::Fetching { component, file, progress });
+        let pending = install::acquire(self.host, files, &mut progress)?;
+        if !pending.is_empty() {
+            let evidence: Vec<String> = pending.iter().map(|file| file.evidence().to_string()).collect();
+            let evidence = evidence.join("; ");
+            watch(Step::Downloaded { component, version, evidence: evidence.clone() });
+            report.evidence = Some(evidence);
+        }
+        Ok(pending)
     }
 
-    fn downloaded(&mut self, report: &mut ComponentReport, version: &Version, files: &[install::Installed]) {
-        if files.is_empty() {
-            return;
+    /// Activates what is ready. What relies on a version that could not be activated is rolled back.
+    fn begin(&self, ready: Vec<Ready>, work: &mut [Work]) -> Vec<Begun> {
+        let mut trials = Vec::new();
+        let mut failed = BTreeSet::new();
+        for Ready { index, activation, resume } in ready {
+            let report = &mut work[index].report;
+            let record = report.component.record(self.paths);
+            let begun = match &resume {
+                Some(resume) => RunningTrial::resume(self.host, self.paths, record, activation, resume),
+                None => RunningTrial::begin(self.host, self.paths, record, activation),
+            };
+            match begun {
+                Ok(trial) => {
+                    let resume = resume.unwrap_or(Resume::Check);
+                    trials.push(Begun { index, trial, resume });
+                }
+                Err(error) => {
+                    failed.insert(report.component.clone());
+                    report.fail(error);
+                }
+            }
         }
-        let evidence: Vec<String> = files.iter().map(|file| file.evidence().to_string()).collect();
-        let evidence = evidence.join("; ");
-        report.evidence = Some(evidence.clone());
-        (self.watch)(Step::Downloaded { component: &report.component, version, evidence });
+        let mut endings: Vec<_> = trials.iter().map(|begun| Ending::of(&begun.resume)).collect();
+        roll_back_together(&trials, &mut endings, work, failed);
+        for (begun, ending) in trials.iter_mut().zip(endings) {
+            if let Ending::RollBack(reason) = ending {
+                begun.resume = Resume::RollBack { reason };
+            }
+        }
+        trials
     }
 
     /// Merges what was activated, checks it, and rolls back what fails.
-    fn conclude(&mut self, work: &mut [Work], trials: Vec<Begun>) {
+    fn conclude(&mut self, trials: Vec<Begun>, work: &mut [Work]) {
         let tries = trials.iter().any(|begun| begun.resume == Resume::Check && begun.trial.activation.merged);
         let refresh_first = tries || work.iter().any(|item| !item.retired.is_empty());
         if refresh_first && let Err(failure) = self.refresh() {
@@ -231,10 +245,20 @@ impl Execution<'_, '_> {
         for Work { report, retired } in work.iter_mut() {
             retired.drain(..).for_each(|removal| self.discard(removal, report));
         }
+        let mut endings = Vec::new();
+        for Begun { index, trial, resume } in &trials {
+            endings.push(match resume {
+                Resume::Check => {
+                    Ending::Checked(self.check(&work[*index].report.component, &trial.activation))
+                }
+                Resume::RollBack { .. } => Ending::of(resume),
+            });
+        }
+        roll_back_together(&trials, &mut endings, work, BTreeSet::new());
         let mut rolled_back = Vec::new();
-        for Begun { index, trial, resume } in trials {
+        for (Begun { index, trial, .. }, ending) in trials.into_iter().zip(endings) {
             let report = &mut work[index].report;
-            match self.end(trial, resume, report) {
+            match self.end(trial, ending, report) {
                 Ok(Some(trial)) => rolled_back.push((index, trial)),
                 Ok(None) => {}
                 Err(failure) => report.fail(failure),
@@ -252,36 +276,31 @@ impl Execution<'_, '_> {
         }
     }
 
-    /// Checks a version, and keeps it or begins to roll it back. A trial that is returned is to be discarded
-    /// after the next refresh.
+    /// Keeps a version or begins to roll it back. A trial that is returned is to be discarded after the next
+    /// refresh.
     fn end(
-        &mut self,
+        &self,
         mut trial: RunningTrial,
-        resume: Resume,
+        ending: Ending,
         report: &mut ComponentReport,
     ) -> Result<Option<RunningTrial>, Failure> {
         let Activation { version, previous, .. } = trial.activation.clone();
-        let verdict = match resume {
-            Resume::Check => self.check(&report.component, &trial.activation),
-            Resume::RollBack { reason } => {
-                let output = reason.to_string();
-                report.outcome = Outcome::RolledBack { version, previous, output };
-                let rolled_back = trial.roll_back(self.host, self.paths);
-                return rolled_back.map(|()| Some(trial)).map_err(Failure::from);
-            }
-        };
-        let ended = match verdict {
-            Verdict::Healthy => {
+        let ended = match ending {
+            Ending::Checked(Verdict::Healthy) => {
                 report.outcome = Outcome::Updated { version, previous };
                 trial.commit(self.host).map(|()| None)
             }
-            Verdict::Hidden { because } => {
+            Ending::Checked(Verdict::Hidden { because }) => {
                 report.outcome = Outcome::Masked { version, previous, reason: because };
                 trial.leave(self.host).map(|()| None)
             }
-            Verdict::Sick { output } => {
+            Ending::Checked(Verdict::Sick { output }) => {
                 report.outcome = Outcome::RolledBack { version, previous, output: output.clone() };
                 trial.fail(self.host, self.paths, output).map(|()| Some(trial))
+            }
+            Ending::RollBack(reason) => {
+                report.outcome = Outcome::RolledBack { version, previous, output: reason.to_string() };
+                trial.roll_back(self.host, self.paths).map(|()| Some(trial))
             }
         };
         ended.map_err(Failure::from)
@@ -313,11 +332,4 @@ impl Execution<'_, '_> {
         self.merged = Some(report);
         Ok(())
     }
-}
-
-fn fetching<'w>(
-    component: &'w ComponentName,
-    watch: &'w mut dyn FnMut(Step<'_>),
-) -> impl FnMut(&str, Progress<'_>) + 'w {
-    move |file, progress| watch(Step::Fetching { component, file, progress })
 }

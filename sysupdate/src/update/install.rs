@@ -60,14 +60,12 @@ pub fn acquire(
     files.iter().map(|file| fetch(host, file, progress)).collect()
 }
 
-/// Acquires all files of a version, then installs them in the order of the transfers: a failure to get one
-/// leaves none of them installed.
+/// Installs downloaded files in the order of the transfers.
 pub fn install(
     host: &Host,
     files: &[NewFile],
-    progress: &mut dyn FnMut(&str, Progress<'_>),
+    pending: Vec<Installed>,
 ) -> Result<Vec<Installed>, InstallError> {
-    let pending = acquire(host, files, progress)?;
     let mut installed = Vec::new();
     for (file, pending) in files.iter().zip(pending) {
         let target = &file.source.target;

@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::host::store::StoreError;
 use crate::paths::Paths;
 use crate::plan::{Activation, Link, Resume};
-use crate::state::{Bad, Event, Recalled, Record, Stage, Trial, Unreadable, What};
+use crate::state::{Bad, Event, InstalledVersion, Recalled, Record, Stage, Trial, Unreadable, What};
 use crate::targets::inventory;
 
 /// How long the checks of a catalog may be, in bytes: they are stored in the record of a trial.
@@ -117,12 +117,13 @@ impl RunningTrial {
     }
 
     fn write(&mut self, host: &Host, stage: Stage) -> Result<(), ActivateError> {
-        let Activation { version, previous, sha256, health, .. } = &self.activation;
+        let Activation { version, previous, sha256, health, relies_on, .. } = &self.activation;
         self.record.trial = Some(Trial {
             version: version.clone(),
             previous: previous.clone(),
             sha256: sha256.clone(),
             health: health.clone(),
+            relies_on: relies_on.clone(),
             stage,
         });
         Ok(self.record.save(&*host.store, &self.record_path)?)
@@ -138,6 +139,13 @@ impl RunningTrial {
         });
         Ok(self.record.save(&*host.store, &self.record_path)?)
     }
+}
+
+/// Records a version that is about to be installed.
+pub fn record_installed(host: &Host, path: &Path, installed: InstalledVersion) -> Result<(), ActivateError> {
+    let mut record = recall(host, path)?;
+    record.record_installed(installed);
+    Ok(record.save(&*host.store, path)?)
 }
 
 fn recall(host: &Host, path: &Path) -> Result<Record, ActivateError> {

@@ -114,7 +114,7 @@ mod tests {
 
     use super::*;
     use crate::merge::quarantine::{QuarantineReason, Quarantined};
-    use crate::plan::Link;
+    use crate::plan::{Link, Relations};
 
     #[test]
     fn what_the_merge_left_out_is_found_under_either_ending() {
@@ -143,6 +143,8 @@ mod tests {
                 files: Vec::new(),
                 sha256: Vec::new(),
                 health: Vec::new(),
+                relations: Relations::default(),
+                relies_on: Default::default(),
             };
             assert_eq!(left_out(&activation, Some(&merged)).is_some(), expected, "{link}");
         }
