@@ -39,8 +39,12 @@ impl Display {
                     self.line(&format!("{component}: {reason}; trying again in {:.1} s", wait.as_secs_f64()));
                 }
             },
-            Step::Downloaded { component, version, evidence } => {
-                self.line(&format!("{component}: downloaded {version}, {evidence}"));
+            Step::Downloaded { component, version, files } => {
+                // Files of one version usually come from one catalog.
+                let mut evidence: Vec<String> = files.iter().map(|file| file.evidence.to_string()).collect();
+                evidence.dedup();
+                let evidence = evidence.join("; ");
+                self.line(&format!("{component}: downloaded {version} ({evidence})"));
             }
             Step::Merged(report) => self.line(report.to_string().trim_end()),
             Step::Checking { component, activation } => {

@@ -142,7 +142,7 @@ impl Serialize for OfferedFile {
                 source.serialize_field("urls", &urls)?;
                 source.serialize_field("sha256", &claim.get().sha256)?;
                 source.serialize_field("size", &claim.get().size)?;
-                source.serialize_field("evidence", &claim.evidence().to_string())?;
+                source.serialize_field("evidence", claim.evidence())?;
             }
             Origin::File(path) => source.serialize_field("file", path)?,
         }

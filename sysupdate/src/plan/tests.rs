@@ -9,7 +9,7 @@ mod room;
 
 use super::*;
 use crate::merge::quarantine::Unread;
-use crate::state::{Bad, InstalledVersion, Record, Stage, Trial};
+use crate::state::{BadVersion, InstalledVersion, Record, Stage, Trial};
 
 /// A situation in a few words. Versions are separated by blanks.
 #[derive(Default, Clone, Copy)]
@@ -114,10 +114,14 @@ fn situation(case: &Case) -> Situation {
         (version, offer)
     });
     let bad = case.bad.split_whitespace().map(|text| match text.strip_suffix('!') {
-        Some(text) => {
-            Bad { version: version(text), sha256: vec![digest(text, "old")], output: "boom".to_owned() }
+        Some(text) => BadVersion {
+            version: version(text),
+            sha256: vec![digest(text, "old")],
+            output: "boom".to_owned(),
+        },
+        None => {
+            BadVersion { version: version(text), sha256: vec![digest(text, "")], output: "boom".to_owned() }
         }
-        None => Bad { version: version(text), sha256: vec![digest(text, "")], output: "boom".to_owned() },
     });
     let trial = case.trial.map(|(new, previous, stage)| Trial {
         version: version(new),

@@ -15,7 +15,7 @@ use crate::paths::Paths;
 use crate::plan::{Activation, ComponentPlan, Decision, NewFile, Plan, Refused, Removal, Resume};
 use crate::services;
 use crate::settings::{Component, ComponentName};
-use crate::state::InstalledVersion;
+use crate::state::{InstalledFile, InstalledVersion};
 use crate::targets::removal;
 use crate::update::install;
 use crate::update::report::{ComponentReport, Outcome, UpdateReport};
@@ -41,8 +41,8 @@ pub enum Step<'a> {
         component: &'a ComponentName,
         /// The version.
         version: &'a Version,
-        /// Why its files are trusted.
-        evidence: String,
+        /// Its files, and why they are trusted.
+        files: &'a [InstalledFile],
     },
     /// The merged set was refreshed.
     Merged(&'a merge::report::Report),
@@ -145,11 +145,12 @@ impl Execution<'_, '_> {
             Decision::Install { remove, files, activation } => {
                 self.make_room(&remove)?;
                 let pending = self.download(report, &activation.version, &files)?;
+                let files = report.files.clone();
                 // What is installed is recorded first: afterwards the catalog may not list it any more.
                 let record = report.component.record(self.paths);
                 let Activation { version, relations, .. } = activation.clone();
-                trial::record_installed(self.host, &record, InstalledVersion { version, relations })?;
-                install::install(self.host, &files, pending)?;
+                trial::record_installed(self.host, &record, InstalledVersion { version, relations, files })?;
+                install::install(self.host, &pending)?;
                 Ok(Some((activation, None)))
             }
             Decision::Activate { activation } => Ok(Some((activation, None))),
@@ -177,17 +178,15 @@ impl Execution<'_, '_> {
         report: &mut ComponentReport,
         version: &Version,
         files: &[NewFile],
-    ) -> Result<Vec<install::Installed>, Failure> {
+    ) -> Result<Vec<install::Pending>, Failure> {
         let component = &report.component;
         let watch = &mut *self.watch;
         let mut progress =
             |file: &str, progress: Progress<'_>| watch(Step::Fetching { component, file, progress });
-        let pending = install::acquire(self.host, files, &mut progress)?;
+        let pending = install::download(self.host, files, &mut progress)?;
         if !pending.is_empty() {
-            let evidence: Vec<String> = pending.iter().map(|file| file.evidence().to_string()).collect();
-            let evidence = evidence.join("; ");
-            watch(Step::Downloaded { component, version, evidence: evidence.clone() });
-            report.evidence = Some(evidence);
+            report.files = pending.iter().map(|file| file.installed_file(self.paths)).collect();
+            watch(Step::Downloaded { component, version, files: &report.files });
         }
         Ok(pending)
     }

@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::merge;
 use crate::plan::{Keep, Removal, Skipped};
 use crate::settings::{ComponentName, FeaturesOff};
+use crate::state::InstalledFile;
 
 /// What an update did.
 #[derive(Debug, Default, Serialize)]
@@ -29,9 +30,8 @@ pub struct ComponentReport {
     /// The result.
     #[serde(flatten)]
     pub outcome: Outcome,
-    /// Why what was installed is trusted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub evidence: Option<String>,
+    /// The files that were downloaded, and why they are trusted.
+    pub files: Vec<InstalledFile>,
     /// The disabled transfers whose files were removed.
     pub removed: Vec<RemovedTransfer>,
     /// Newer versions that were not used, and why.
@@ -143,7 +143,7 @@ impl ComponentReport {
         Self {
             component,
             outcome: Outcome::Failed,
-            evidence: None,
+            files: Vec::new(),
             removed: Vec::new(),
             skipped: Vec::new(),
             failures: Vec::new(),
@@ -169,7 +169,7 @@ impl ComponentReport {
         if later.outcome.is_change() || self.outcome == Outcome::Failed {
             self.outcome = later.outcome;
         }
-        self.evidence = later.evidence.or(self.evidence.take());
+        self.files.extend(later.files);
         self.removed.extend(later.removed);
         self.skipped.extend(later.skipped);
         self.failures.extend(later.failures);

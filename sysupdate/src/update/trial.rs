@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::host::store::StoreError;
 use crate::paths::Paths;
 use crate::plan::{Activation, Link, Resume};
-use crate::state::{Bad, Event, InstalledVersion, Recalled, Record, Stage, Trial, Unreadable, What};
+use crate::state::{BadVersion, Change, Event, InstalledVersion, Recalled, Record, Stage, Trial, Unreadable};
 use crate::targets::inventory;
 
 /// How long the checks of a catalog may be, in bytes: they are stored in the record of a trial.
@@ -81,13 +81,13 @@ impl RunningTrial {
         let version = self.activation.version.clone();
         self.record.last_good = Some(version.clone());
         self.record.bad.retain(|bad| bad.version != version);
-        self.end(host, What::Committed)
+        self.end(host, Event::Activated)
     }
 
     /// Ends the trial of a version that is masked, as the operator wants it: it stays, and is neither good nor
     /// bad.
     pub fn leave(self, host: &Host) -> Result<(), ActivateError> {
-        self.end(host, What::Left)
+        self.end(host, Event::Masked)
     }
 
     /// Records that the version failed its checks, and begins to roll it back. The caller refreshes the merged
@@ -95,7 +95,7 @@ impl RunningTrial {
     pub fn fail(&mut self, host: &Host, paths: &Paths, output: String) -> Result<(), ActivateError> {
         let Activation { version, sha256, .. } = &self.activation;
         if self.record.failure_of(version, sha256).is_none() {
-            let bad = Bad { version: version.clone(), sha256: sha256.clone(), output };
+            let bad = BadVersion { version: version.clone(), sha256: sha256.clone(), output };
             self.record.record_failure(bad);
         }
         self.roll_back(host, paths)
@@ -113,7 +113,7 @@ impl RunningTrial {
         for path in &self.activation.files {
             host.store.remove(path)?;
         }
-        self.end(host, What::TakenBack)
+        self.end(host, Event::RolledBack)
     }
 
     fn write(&mut self, host: &Host, stage: Stage) -> Result<(), ActivateError> {
@@ -129,11 +129,11 @@ impl RunningTrial {
         Ok(self.record.save(&*host.store, &self.record_path)?)
     }
 
-    fn end(mut self, host: &Host, what: What) -> Result<(), ActivateError> {
+    fn end(mut self, host: &Host, event: Event) -> Result<(), ActivateError> {
         self.record.trial = None;
-        self.record.note(Event {
+        self.record.note(Change {
             at: host.clock.now(),
-            what,
+            event,
             version: self.activation.version,
             previous: self.activation.previous,
         });

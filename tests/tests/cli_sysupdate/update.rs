@@ -12,7 +12,7 @@ pub(crate) fn plan() -> Result<()> {
     let install = |from: &str| {
         site.expect(&format!(
             "demo: install 1.10{from}\n  \
-             get SERVER/demo/FILE, SIZE bytes, sha256 SHORT, signed by KEY in serial 1 of example\n    \
+             get SERVER/demo/FILE, SIZE bytes, sha256 SHORT, catalog serial 1 of example, key KEY\n    \
              as ROOT/var/lib/sysupdate/images/demo/FILE\n"
         ))
     };
@@ -48,7 +48,13 @@ pub(crate) fn plan_json() -> Result<()> {
           ],
           "sha256": "SHA256",
           "size": SIZE,
-          "evidence": "signed by KEY in serial 1 of example",
+          "evidence": {
+            "kind": "signed",
+            "repository": "example",
+            "root": 1,
+            "serial": 1,
+            "key": "KEY"
+          },
           "target": "ROOT/var/lib/sysupdate/images/demo/FILE"
         }
       ],
@@ -90,11 +96,11 @@ pub(crate) fn plan_json() -> Result<()> {
 pub(crate) fn update() -> Result<()> {
     let site = Site::new()?;
     let progress = site.expect(
-        "demo: fetching SERVER/demo/FILE (0.0 MB)\ndemo: downloaded 1.10, signed by KEY in serial 1 of example\n",
+        "demo: fetching SERVER/demo/FILE (0.0 MB)\ndemo: downloaded 1.10 (catalog serial 1 of example, key KEY)\n",
     )?;
     site.run(&["update", "-C", "demo"])?.well()?.says(&progress)?.prints("demo: installed 1.10\n")?;
     site.run(&["update", "-C", "demo"])?.well()?.says("")?.prints("demo: up to date\n")?;
-    let back = "demo: fetching SERVER/demo/OLD (0.0 MB)\ndemo: downloaded 1.9, signed by KEY in serial 1 of example\n";
+    let back = "demo: fetching SERVER/demo/OLD (0.0 MB)\ndemo: downloaded 1.9 (catalog serial 1 of example, key KEY)\n";
     let back = site.expect(back)?.replace("OLD", &Publisher::file("demo", "1.9")?);
     let seen = site.run(&["update", "-C", "demo", "1.9"])?.well()?;
     seen.says(&back)?.prints("demo: updated from 1.10 to 1.9\n")?;
@@ -110,19 +116,21 @@ pub(crate) fn update() -> Result<()> {
 
 pub(crate) fn update_json() -> Result<()> {
     let site = Site::new()?;
-    let report = |outcome: &str, evidence: &str| {
+    let report = |outcome: &str, files: &str| {
         format!(
-            "{{\"components\":[{{\"component\":\"demo\",\"outcome\":{outcome}{evidence},\
+            "{{\"components\":[{{\"component\":\"demo\",\"outcome\":{outcome},\"files\":[{files}],\
              \"removed\":[],\"skipped\":[],\"failures\":[],\"warnings\":[]}}],\"merged\":null,\"warnings\":[]}}\n"
         )
     };
     let installed = r#""updated","version":"1.10","previous":null"#;
-    let evidence = site.expect(r#","evidence":"signed by KEY in serial 1 of example""#)?;
-    site.run(&["update", "-C", "demo", "--json"])?.well()?.prints(&report(installed, &evidence))?;
+    let file = site.expect(
+        r#"{"transfer":"demo","path":"/var/lib/sysupdate/images/demo/FILE","sha256":"SHA256","evidence":{"kind":"signed","repository":"example","root":1,"serial":1,"key":"KEY"}}"#,
+    )?;
+    site.run(&["update", "-C", "demo", "--json"])?.well()?.prints(&report(installed, &file))?;
     site.run(&["update", "-C", "demo", "--json"])?.well()?.says("")?.prints(&report("\"up-to-date\"", ""))?;
     let seen = site.run(&["update", "-C", "demo", "--json", "7"])?.ended(1)?;
     seen.says("")?.prints(
-        "{\"components\":[{\"component\":\"demo\",\"outcome\":\"failed\",\"removed\":[],\"skipped\":[],\
+        "{\"components\":[{\"component\":\"demo\",\"outcome\":\"failed\",\"files\":[],\"removed\":[],\"skipped\":[],\
          \"failures\":[{\"error\":\"cannot use 7: neither installed nor available\"}],\"warnings\":[]}],\"merged\":null,\"warnings\":[]}\n",
     )?;
     Ok(())

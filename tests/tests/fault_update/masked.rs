@@ -41,7 +41,7 @@ pub(crate) fn is_neither_good_nor_bad() -> Result<()> {
     let record = node.record(NAME)?;
     ensure!(record["last_good"] == "1" && record["bad"] == json!([]), "{record}");
     let last = record["history"].as_array().and_then(|history| history.last()).cloned().unwrap_or_default();
-    ensure!(record["trial"] == Value::Null && last["what"] == "left", "{record}");
+    ensure!(record["trial"] == Value::Null && last["event"] == "masked", "{record}");
     update()?.prints("demo: up to date\n")?;
 
     // Another extension of that name, in a stronger directory.

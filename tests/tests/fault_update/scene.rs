@@ -158,7 +158,7 @@ impl<'a> Scene<'a> {
         }
         let record = self.node.record(NAME)?;
         let history = record["history"].as_array().context("no history")?;
-        Ok(history.iter().any(|event| event["what"] == "taken-back"))
+        Ok(history.iter().any(|event| event["event"] == "rolled-back"))
     }
 
     /// What holds at every instant.

@@ -2,12 +2,15 @@
 
 use serde::Serialize;
 use sysext_manifests::stock::{ListedVersion, StockChoice};
+use sysext_manifests::update_set::UpdateSet;
 
 use super::contents::{self, Content};
 use super::{Assessment, Judged, Row};
 use crate::cli::Context;
 use crate::failure::Failure;
+use crate::plan::State;
 use crate::settings::{Component, ComponentName};
+use crate::state::InstalledFile;
 
 #[derive(Serialize)]
 pub(super) struct Shown {
@@ -16,6 +19,9 @@ pub(super) struct Shown {
     #[serde(rename = "changelogUrls")]
     changelog_urls: Vec<String>,
     contents: Vec<Content>,
+    /// What was recorded when the version was installed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    evidence: Vec<InstalledFile>,
     component: ComponentName,
     assessment: Assessment,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,6 +56,7 @@ impl Shown {
         Ok(Self {
             changelog_urls,
             contents: contents::of(context, component, judged.situation, set)?,
+            evidence: evidence(judged, set),
             component: component.name.clone(),
             assessment: row.assessment,
             reason: row.reason.clone(),
@@ -93,6 +100,9 @@ impl Shown {
         if let Some(reason) = &self.reason {
             text.push_str(&format!("   Reason: {reason}\n"));
         }
+        for InstalledFile { transfer, evidence, .. } in &self.evidence {
+            text.push_str(&format!(" Evidence: {transfer}: {evidence}\n"));
+        }
         for url in &self.changelog_urls {
             text.push_str(&format!("ChangeLog: {url}\n"));
         }
@@ -100,6 +110,13 @@ impl Shown {
         text.push_str(&contents::table(&self.contents).text(no_legend));
         text
     }
+}
+
+/// Why the installed files of a version are trusted.
+fn evidence(judged: &Judged<'_>, set: &UpdateSet) -> Vec<InstalledFile> {
+    let recorded = judged.situation.record.installed(&set.version);
+    let files = recorded.filter(|_| set.has(State::Installed)).into_iter().flat_map(|installed| &installed.files);
+    files.cloned().collect()
 }
 
 /// What becomes of a version in a word, and what is odd about it in more.

@@ -44,7 +44,7 @@ fn component(text: &str) -> Situation {
         let link = PathBuf::from(format!("/extensions/{name}.raw"));
         situation.transfers[0].local = locals(name, number.as_str(), "", State::Installed);
         situation.transfers[0].active = Active::Linked { link, version: Some(number.clone()) };
-        situation.record.installed = vec![InstalledVersion { version: number, relations }];
+        situation.record.installed = vec![InstalledVersion { version: number, relations, files: Vec::new() }];
     }
     let offered = offered.split(';').map(str::trim).filter(|text| !text.is_empty()).map(|text| {
         let (number, relations) = related(text);
