@@ -9,6 +9,7 @@ use sysext_manifests::version::Version;
 
 use crate::settings::ComponentName;
 use crate::state::Unreadable;
+use crate::targets::Location;
 
 mod choose;
 mod display;
@@ -92,7 +93,7 @@ pub enum Decision {
     /// Install a version and activate it.
     Install {
         /// Files to remove first.
-        remove: Vec<PathBuf>,
+        remove: Vec<Location>,
         /// Files to install, in this order.
         files: Vec<NewFile>,
         /// How it is activated.
@@ -103,7 +104,7 @@ pub enum Decision {
         /// The version.
         version: Version,
         /// Files to remove first.
-        remove: Vec<PathBuf>,
+        remove: Vec<Location>,
         /// Files to download, in this order. None if all are installed.
         files: Vec<NewFile>,
     },
@@ -140,7 +141,7 @@ pub struct Activation {
     /// The links that activate the previous version again.
     pub rollback_links: Vec<Link>,
     /// The files of the version, which are removed after a rollback.
-    pub files: Vec<PathBuf>,
+    pub files: Vec<Location>,
     /// The digests of the version's files, where they are known.
     pub sha256: Vec<Sha256>,
     /// The catalog's health checks.
@@ -158,8 +159,8 @@ pub struct Activation {
 pub struct Link {
     /// The link.
     pub path: PathBuf,
-    /// The file; without one, the link is removed.
-    pub target: Option<PathBuf>,
+    /// The instance; without one, the link is removed.
+    pub target: Option<Location>,
 }
 
 /// A file to install.
@@ -172,7 +173,7 @@ pub struct NewFile {
     pub source: OfferedFile,
     /// An incomplete or unverified file of an interrupted run, which is resumed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reuse: Option<PathBuf>,
+    pub reuse: Option<Location>,
 }
 
 /// Why a component is not changed.

@@ -25,6 +25,7 @@ use crate::paths::Paths;
 use crate::plan::{Offer, OfferedFile, Offers, Origin, Relations};
 use crate::repository::{self, Opened, RepositoryFailure};
 use crate::settings::{Component, SettingsError};
+use crate::targets::Location;
 use crate::targets::names::{self, Name, Scanned};
 use sysext_manifests::hint::Hint;
 
@@ -432,6 +433,7 @@ impl<'a> Discovery<'a> {
             .format(&captures)
             .map_err(|source| DiscoverError::Name { transfer: transfer.id.clone(), source })?;
         let target = self.paths.below_root(Path::new(&transfer.target.path)).join(name);
+        let target = Location::File(target);
         let mode = transfer.target.mode.or(captures.mode);
         let read_only = transfer.target.read_only.or(captures.read_only).unwrap_or(false);
         let mode = if read_only { Some(mode.unwrap_or(0o444) & !0o222) } else { mode };

@@ -57,7 +57,7 @@ fn line(going: &Going<'_>) -> String {
         Because::Old(State::Installed) => "old",
         Because::Disabled(State::Installed) => "disabled",
     };
-    format!("Removing {what} '{}' (regular-file).", going.path.display())
+    format!("Removing {what} '{}' (regular-file).", going.location)
 }
 
 /// What stock says in the end.

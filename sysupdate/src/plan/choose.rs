@@ -1,7 +1,6 @@
 //! The rules by which a version is chosen, and what its installation takes.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use sysext_manifests::update_set::UpdateSet;
 use sysext_manifests::version::Version;
@@ -10,6 +9,7 @@ use super::resolve::{self, Participant, Resolution};
 use super::survey::{Active, Goal, Hold, Offer, Offers, Situation, Survey, Wanted};
 use super::{Activation, ComponentPlan, Decision, Keep, Link, NewFile, Objection, Skipped};
 use crate::settings::ComponentName;
+use crate::targets::Location;
 
 pub(super) fn decide(survey: &Survey) -> Vec<ComponentPlan> {
     let choices: Vec<_> = survey.components.iter().map(|each| Choice::of(each, survey.goal)).collect();
@@ -203,7 +203,7 @@ impl Situation {
         let mut targets = Vec::new();
         for (index, transfer) in self.transfers.iter().enumerate() {
             if let Some(installed) = transfer.installed(&version) {
-                targets.push(installed.path.clone());
+                targets.push(installed.location.clone());
                 continue;
             }
             let Some(source) = offer.and_then(|offer| offer.files.get(index).cloned().flatten()) else {
@@ -212,7 +212,7 @@ impl Situation {
             remove.extend(transfer.surplus(&version, active, self.record.last_good.as_ref()));
             targets.push(source.target.clone());
             let left = transfer.local.iter().find(|local| local.version == version);
-            let reuse = left.map(|local| local.path.clone());
+            let reuse = left.map(|local| local.location.clone());
             files.push(NewFile { transfer: transfer.transfer.clone(), source, reuse });
         }
         if goal == Goal::Download {
@@ -240,17 +240,17 @@ impl Situation {
     }
 
     /// The files of a version that may be removed; none if the operator protects it.
-    pub(super) fn removable(&self, version: &Version, files: Vec<PathBuf>) -> Vec<PathBuf> {
+    pub(super) fn removable(&self, version: &Version, files: Vec<Location>) -> Vec<Location> {
         let protected = self.transfers.iter().any(|transfer| transfer.protected.contains(version));
         if protected { Vec::new() } else { files }
     }
 
     /// The links, pointing to the installed files of a version, or removed.
     pub(super) fn links_to(&self, version: Option<&Version>) -> Vec<Link> {
-        self.links(self.transfers.iter().map(|transfer| Some(transfer.installed(version?)?.path.clone())))
+        self.links(self.transfers.iter().map(|transfer| Some(transfer.installed(version?)?.location.clone())))
     }
 
-    fn links(&self, targets: impl Iterator<Item = Option<PathBuf>>) -> Vec<Link> {
+    fn links(&self, targets: impl Iterator<Item = Option<Location>>) -> Vec<Link> {
         let linked =
             self.transfers.iter().zip(targets).filter_map(|(transfer, target)| match &transfer.active {
                 Active::Linked { link, .. } => Some(Link { path: link.clone(), target }),

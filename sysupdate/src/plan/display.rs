@@ -1,7 +1,6 @@
 //! A plan for people and programs.
 
 use std::fmt;
-use std::path::PathBuf;
 
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
@@ -12,6 +11,7 @@ use super::{
     Removal, Resume, Skipped,
 };
 use crate::host::transport::without_password;
+use crate::targets::Location;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -62,13 +62,13 @@ impl fmt::Display for ComponentPlan {
 }
 
 impl ComponentPlan {
-    fn files(&self, f: &mut fmt::Formatter<'_>, remove: &[PathBuf], files: &[NewFile]) -> fmt::Result {
-        for path in remove {
-            writeln!(f, "  remove {}", path.display())?;
+    fn files(&self, f: &mut fmt::Formatter<'_>, remove: &[Location], files: &[NewFile]) -> fmt::Result {
+        for location in remove {
+            writeln!(f, "  remove {location}")?;
         }
         for NewFile { source: OfferedFile { origin, target, .. }, .. } in files {
             writeln!(f, "  get {origin}")?;
-            writeln!(f, "    as {}", target.display())?;
+            writeln!(f, "    as {target}")?;
         }
         Ok(())
     }
@@ -101,8 +101,8 @@ fn list(objections: &[Objection]) -> String {
 impl fmt::Display for Removal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "  remove {}: {}", self.transfer, self.reason)?;
-        let files = self.files.iter().map(|file| &file.path);
-        self.link.iter().chain(files).try_for_each(|path| writeln!(f, "    remove {}", path.display()))
+        self.link.iter().try_for_each(|link| writeln!(f, "    remove {}", link.display()))?;
+        self.files.iter().try_for_each(|file| writeln!(f, "    remove {}", file.location))
     }
 }
 

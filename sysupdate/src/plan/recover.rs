@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::PathBuf;
 
 use serde::Serialize;
 use sysext_manifests::version::Version;
@@ -12,6 +11,7 @@ use super::survey::{Situation, Survey, TransferState};
 use super::{Activation, ComponentPlan, Decision};
 use crate::settings::ComponentName;
 use crate::state::{Stage, Trial};
+use crate::targets::Location;
 
 /// How an interrupted run is finished.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -139,8 +139,8 @@ impl Situation {
     /// What the interrupted run activated.
     fn activation_on_trial(&self, trial: &Trial) -> Activation {
         let installed =
-            |transfer: &TransferState| transfer.installed(&trial.version).map(|local| local.path.clone());
-        let files: Vec<PathBuf> = self.transfers.iter().filter_map(installed).collect();
+            |transfer: &TransferState| transfer.installed(&trial.version).map(|local| local.location.clone());
+        let files: Vec<Location> = self.transfers.iter().filter_map(installed).collect();
         Activation {
             version: trial.version.clone(),
             previous: trial.previous.clone(),

@@ -8,7 +8,7 @@ use sysext_manifests::version::Version;
 use super::survey::{Active, Leftover, LocalInstance, Situation, TransferState};
 use super::{Hold, State};
 use crate::settings::FeaturesOff;
-use crate::targets::names;
+use crate::targets::Location;
 
 /// What is removed of a disabled transfer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -30,14 +30,15 @@ pub struct Removal {
 /// A file that is removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RemovedFile {
-    /// Its path.
-    pub path: PathBuf,
+    /// Where it is.
+    #[serde(rename = "path")]
+    pub location: Location,
     /// How complete it is.
     pub state: State,
-    /// Its new path before the refresh, where the merge would find it by its name: that of a partial download,
+    /// Its new location before the refresh, where the merge would find it by its name: that of a partial download,
     /// which every later run removes.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub set_aside: Option<PathBuf>,
+    pub set_aside: Option<Location>,
 }
 
 /// What a vacuum of a component removes.
@@ -55,7 +56,7 @@ pub struct Surplus {
     /// The transfer's name.
     pub transfer: String,
     /// The files, and how complete each is.
-    pub files: Vec<(PathBuf, State)>,
+    pub files: Vec<(Location, State)>,
 }
 
 /// Plans the removal of surplus files without an installation.
@@ -71,7 +72,7 @@ pub fn vacuum(situation: &Situation) -> Vacuum {
     let transfers = situation.transfers.iter().map(|transfer| {
         let old = transfer.oldest(transfer.instances_max, |version| stays(transfer, version));
         let abandoned = transfer.abandoned();
-        let files = abandoned.chain(old).map(|local| (local.path.clone(), local.state));
+        let files = abandoned.chain(old).map(|local| (local.location.clone(), local.state));
         Surplus { transfer: transfer.transfer.clone(), files: files.collect() }
     });
     Vacuum { transfers: transfers.collect(), removals: situation.removals() }
@@ -94,7 +95,7 @@ impl Situation {
     fn removal(&self, leftover: &Leftover) -> Option<Removal> {
         let Leftover { state: transfer, reason, merged } = leftover;
         let is_removed = |local: &&LocalInstance| {
-            let shared = self.transfers.iter().any(|other| other.has(&local.path));
+            let shared = self.transfers.iter().any(|other| other.has(&local.location));
             !transfer.protects(local) && !shared
         };
         let link = match &transfer.active {
@@ -107,9 +108,9 @@ impl Situation {
         };
         let by_name = *merged && transfer.active == Active::Newest;
         let files = transfer.local.iter().filter(is_removed).map(|local| RemovedFile {
-            path: local.path.clone(),
+            location: local.location.clone(),
             state: local.state,
-            set_aside: (by_name && local.state == State::Installed).then(|| names::partial(&local.path)),
+            set_aside: (by_name && local.state == State::Installed).then(|| local.location.partial()),
         });
         let removal = Removal {
             transfer: transfer.transfer.clone(),
@@ -131,12 +132,12 @@ impl TransferState {
         coming: &Version,
         active: Option<&Version>,
         last_good: Option<&Version>,
-    ) -> Vec<PathBuf> {
+    ) -> Vec<Location> {
         let abandoned = self.abandoned().filter(|local| local.version != *coming);
         // One place is for the new version.
         let old = self
             .oldest(self.instances_max.saturating_sub(1), |version| self.stays(version, active, last_good));
-        abandoned.chain(old).map(|local| local.path.clone()).collect()
+        abandoned.chain(old).map(|local| local.location.clone()).collect()
     }
 
     /// Downloads that are not installed and may be removed. A protected file is kept once it is complete.
@@ -178,8 +179,8 @@ impl TransferState {
         [active, linked, last_good].contains(&Some(version)) || self.protected.contains(version)
     }
 
-    fn has(&self, path: &Path) -> bool {
-        self.local.iter().any(|local| local.path == path)
+    fn has(&self, location: &Location) -> bool {
+        self.local.iter().any(|local| local.location == *location)
     }
 
     fn is_linked_at(&self, path: &Path) -> bool {

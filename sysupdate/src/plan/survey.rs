@@ -15,6 +15,7 @@ use super::relations::{OtherExtension, Related, Relations};
 use crate::merge::quarantine::Unread;
 use crate::settings::{ComponentName, FeaturesOff};
 use crate::state::{Record, Unreadable};
+use crate::targets::Location;
 
 /// Everything the planner knows.
 #[derive(Debug)]
@@ -111,13 +112,13 @@ pub enum Active {
     Newest,
 }
 
-/// A file of some version on this node.
+/// A version of a transfer on this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalInstance {
     /// The version.
     pub version: Version,
-    /// The file.
-    pub path: PathBuf,
+    /// Where it is.
+    pub location: Location,
     /// How complete it is.
     pub state: State,
 }
@@ -157,7 +158,7 @@ pub struct OfferedFile {
     /// Where its bytes come from.
     pub origin: Origin,
     /// Where it is installed.
-    pub target: PathBuf,
+    pub target: Location,
     /// Its permission bits, if the definition sets them.
     pub mode: Option<u32>,
 }

@@ -67,12 +67,19 @@ fn source(transfer: &str, text: &str) -> OfferedFile {
         name: name.clone(),
     };
     let origin = Origin::Claimed(Verified::listed("https://example.org/SHA256SUMS", claim));
-    OfferedFile { origin, target: PathBuf::from("/images").join(name), mode: None }
+    OfferedFile { origin, target: Location::File(PathBuf::from("/images").join(name)), mode: None }
+}
+
+fn file(name: &str) -> Location {
+    Location::File(PathBuf::from("/images").join(name))
 }
 
 fn locals(transfer: &str, text: &str, prefix: &str, state: State) -> Vec<LocalInstance> {
-    let path = |version: &Version| PathBuf::from(format!("/images/{prefix}{transfer}-{version}.raw"));
-    versions(text).into_iter().map(|version| LocalInstance { path: path(&version), version, state }).collect()
+    let path = |version: &Version| file(&format!("{prefix}{transfer}-{version}.raw"));
+    versions(text)
+        .into_iter()
+        .map(|version| LocalInstance { location: path(&version), version, state })
+        .collect()
 }
 
 fn transfer_state(transfer: &str, case: &Case) -> TransferState {
@@ -331,12 +338,12 @@ fn what_is_left_of_the_coming_version_is_reused() {
     let case = Case { here: "1", link: "1", partial: "2", offered: "2", ..EMPTY };
     let plan = plan([situation(&case)]);
     let Decision::Install { files, remove, .. } = &plan.components[0].decision else { panic!("{plan}") };
-    assert_eq!(files[0].reuse.as_deref(), Some("/images/.sysupdate.partial.x-2.raw".as_ref()));
+    assert_eq!(files[0].reuse, Some(file(".sysupdate.partial.x-2.raw")));
     assert!(remove.is_empty());
 }
 
 fn link_to(name: Option<&str>) -> Link {
-    let target = name.map(|name| PathBuf::from(format!("/images/{name}")));
+    let target = name.map(file);
     Link { path: "/extensions/x.raw".into(), target }
 }
 
@@ -347,7 +354,7 @@ fn an_installation_knows_its_way_back() {
     let Decision::Install { activation, .. } = &plan.components[0].decision else { panic!("{plan}") };
     assert_eq!(activation.links, [link_to(Some("x-2.raw"))]);
     assert_eq!(activation.rollback_links, [link_to(Some("x-1.raw"))]);
-    assert_eq!(activation.files, [PathBuf::from("/images/x-2.raw")]);
+    assert_eq!(activation.files, [file("x-2.raw")]);
 }
 
 #[test]
@@ -423,5 +430,5 @@ fn what_one_link_shows_stays_even_if_the_links_disagree() {
     let second = Case { here: "1 2", link: "2", offered: "3", instances_max: 2, ..Case::default() };
     let plan = plan([two_transfers(first, second)]);
     let Decision::Install { remove, .. } = &plan.components[0].decision else { panic!("{plan}") };
-    assert_eq!(remove, &[PathBuf::from("/images/a-2.raw"), PathBuf::from("/images/b-1.raw")]);
+    assert_eq!(remove, &[file("a-2.raw"), file("b-1.raw")]);
 }

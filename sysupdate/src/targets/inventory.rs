@@ -8,6 +8,7 @@ use crate::host::store::{EntryKind, Store, StoreError};
 use crate::paths::Paths;
 use crate::plan::{Active, Leftover, LocalInstance, State, TransferState};
 use crate::settings;
+use crate::targets::Location;
 use crate::targets::names::{self, Name};
 use sysext_manifests::hint::Hint;
 
@@ -70,7 +71,7 @@ fn state(
             Name::Pending => State::Pending,
             Name::Partial => State::Partial,
         };
-        LocalInstance { version: found.captures.version, path: found.path, state }
+        LocalInstance { version: found.captures.version, location: Location::File(found.path), state }
     });
     let local = local.collect();
     Ok(TransferState {

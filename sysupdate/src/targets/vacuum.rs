@@ -1,14 +1,12 @@
 //! Making room without bringing anything: what was begun, what is old, and what takes no part.
 
-use std::path::Path;
-
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::merge;
 use crate::paths::Paths;
 use crate::plan::{self, RemovedFile, Situation, State};
 use crate::services;
-use crate::targets::removal;
+use crate::targets::{Location, removal};
 
 /// What went.
 #[derive(Debug, Default)]
@@ -25,7 +23,7 @@ pub struct Vacuumed {
 #[derive(Debug)]
 pub struct Going<'a> {
     /// Which.
-    pub path: &'a Path,
+    pub location: &'a Location,
     /// Why.
     pub because: Because,
 }
@@ -49,9 +47,9 @@ pub fn vacuum(
     let plan = plan::vacuum(situation);
     let mut vacuumed = Vacuumed::default();
     for surplus in &plan.transfers {
-        for (path, state) in &surplus.files {
-            watch(Going { path, because: Because::Old(*state) });
-            removal::remove(host, path)?;
+        for (location, state) in &surplus.files {
+            watch(Going { location, because: Because::Old(*state) });
+            location.remove(host)?;
         }
         vacuumed.removed = vacuumed.removed.max(surplus.files.len());
     }
@@ -63,8 +61,8 @@ pub fn vacuum(
         vacuumed.warnings.extend(services::reload(host, paths, &report));
     }
     for removal in &plan.removals {
-        for RemovedFile { path, state, .. } in &removal.files {
-            watch(Going { path, because: Because::Disabled(*state) });
+        for RemovedFile { location, state, .. } in &removal.files {
+            watch(Going { location, because: Because::Disabled(*state) });
         }
         removal::off_the_disk(host, removal)?;
         vacuumed.disabled_transfers += usize::from(!removal.files.is_empty());

@@ -2,7 +2,6 @@
 //! fail are rolled back in one more refresh.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use sysext_manifests::version::Version;
 
@@ -16,7 +15,7 @@ use crate::plan::{Activation, ComponentPlan, Decision, NewFile, Plan, Refused, R
 use crate::services;
 use crate::settings::{Component, ComponentName};
 use crate::state::{InstalledFile, InstalledVersion};
-use crate::targets::removal;
+use crate::targets::{Location, removal};
 use crate::update::install;
 use crate::update::report::{ComponentReport, Outcome, UpdateReport};
 use crate::update::together::{Begun, Ending, Ready, roll_back_together, without_unmet};
@@ -168,8 +167,8 @@ impl Execution<'_, '_> {
         }
     }
 
-    fn make_room(&self, remove: &[PathBuf]) -> Result<(), Failure> {
-        let removed = remove.iter().try_for_each(|path| removal::remove(self.host, path));
+    fn make_room(&self, remove: &[Location]) -> Result<(), Failure> {
+        let removed = remove.iter().try_for_each(|location| location.remove(self.host));
         removed.map_err(Failure::from)
     }
 

@@ -12,7 +12,7 @@ use crate::host::{Host, transport};
 use crate::paths::Paths;
 use crate::plan::{NewFile, Origin};
 use crate::state::InstalledFile;
-use crate::targets::names;
+use crate::targets::Location;
 
 /// The permission bits of a new file, unless its definition says otherwise.
 const MODE: u32 = 0o644;
@@ -54,7 +54,7 @@ impl Hint for InstallError {
 #[derive(Debug)]
 pub struct Pending {
     transfer: String,
-    target: PathBuf,
+    target: Location,
     sha256: Sha256,
     file: Verified<PathBuf>,
 }
@@ -64,7 +64,7 @@ impl Pending {
     pub fn installed_file(&self, paths: &Paths) -> InstalledFile {
         InstalledFile {
             transfer: self.transfer.clone(),
-            path: paths.as_seen_inside(&self.target),
+            path: paths.as_seen_inside(self.target.path()),
             sha256: self.sha256,
             evidence: self.file.evidence().clone(),
         }
@@ -83,7 +83,7 @@ pub fn download(
 /// Installs downloaded files in the order of the transfers.
 pub fn install(host: &Host, pending: &[Pending]) -> Result<(), InstallError> {
     for Pending { target, file, .. } in pending {
-        host.store.rename(file.get(), target)?;
+        Location::File(file.get().clone()).rename(host, target)?;
     }
     Ok(())
 }
@@ -94,13 +94,11 @@ fn fetch(
     progress: &mut dyn FnMut(&str, Progress<'_>),
 ) -> Result<Pending, InstallError> {
     let target = &file.source.target;
-    let (partial, pending) = (names::partial(target), names::pending(target));
-    if let Some(directory) = target.parent() {
-        host.store.make_directory(directory)?;
-    }
+    let (partial, pending) = (target.partial(), target.pending());
+    target.prepare(host)?;
     if let Some(left) = file.reuse.as_ref().filter(|left| **left != partial) {
         // The pending file of another run is verified again like any other bytes.
-        host.store.rename(left, &partial)?;
+        left.rename(host, &partial)?;
     }
     let claim = match &file.source.origin {
         Origin::Claimed(claim) => claim.clone(),
@@ -111,7 +109,7 @@ fn fetch(
         &*host.clock,
         &*host.store,
         claim.get(),
-        &partial,
+        partial.path(),
         &host.patience,
         &mut |step| progress(&claim.get().name, step),
     )
@@ -120,13 +118,13 @@ fn fetch(
         .verify(&claim)
         .map_err(|source| InstallError::Verify { transfer: file.transfer.clone(), source })?;
     let mode = file.source.mode.unwrap_or(MODE);
-    host.store.set_mode(&partial, mode)?;
-    host.store.rename(&partial, &pending)?;
+    host.store.set_mode(partial.path(), mode)?;
+    partial.rename(host, &pending)?;
     Ok(Pending {
         transfer: file.transfer.clone(),
         target: target.clone(),
         sha256: claim.get().sha256,
-        file: verified.moved(pending),
+        file: verified.moved(pending.path().to_owned()),
     })
 }
 

@@ -110,8 +110,8 @@ impl RunningTrial {
 
     /// Removes the files of a version that was rolled back and is no longer merged, and ends its trial.
     pub fn discard(self, host: &Host) -> Result<(), ActivateError> {
-        for path in &self.activation.files {
-            host.store.remove(path)?;
+        for location in &self.activation.files {
+            location.remove(host)?;
         }
         self.end(host, Event::RolledBack)
     }
@@ -163,7 +163,7 @@ fn point(host: &Host, paths: &Paths, links: &[Link]) -> Result<(), StoreError> {
                 if let Some(directory) = path.parent() {
                     host.store.make_directory(directory)?;
                 }
-                let text = link_text(host, paths, path, target)?;
+                let text = link_text(host, paths, path, target.path())?;
                 if host.store.read_link(path)?.as_deref() != Some(text.as_path()) {
                     host.store.point(path, &text)?;
                 }

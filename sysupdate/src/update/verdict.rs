@@ -51,7 +51,7 @@ pub(super) fn check(
 fn masked(paths: &Paths, activation: &Activation, merged: Option<&merge::report::Report>) -> Option<String> {
     let is_it = |hidden: &&merge::report::Hidden| {
         activation.links.iter().any(|link| {
-            let target = link.target.as_ref().map(|target| paths.as_seen_inside(target));
+            let target = link.target.as_ref().map(|target| paths.as_seen_inside(target.path()));
             // Either may be reached through a link in its directory.
             target.as_ref() == Some(&hidden.path) || paths.as_seen_inside(&link.path) == hidden.entry
         })
@@ -70,7 +70,7 @@ fn checks(host: &Host, component: &Component, activation: &Activation) -> Result
             return Err(format!("the catalog's {check} is not supported by this version"));
         };
         let program = argv.first().map(String::as_str).unwrap_or_default();
-        let images = activation.links.iter().filter_map(|link| link.target.as_deref());
+        let images = activation.links.iter().filter_map(|link| Some(link.target.as_ref()?.path()));
         let mut inside = false;
         for image in images {
             inside |= is_inside(host, image, program)

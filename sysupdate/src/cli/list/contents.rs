@@ -57,7 +57,7 @@ pub(super) fn of(
         let here = line.farthest(&set.version);
         let content = match (here, situation.offered_file(&set.version, index)) {
             (Some(local), _) => {
-                Some(lying(context, &transfer.target.path, &transfer.target.patterns, &local.path)?)
+                Some(lying(context, &transfer.target.path, &transfer.target.patterns, local.location.path())?)
             }
             // Half a version that is offered is not offered at all.
             (None, Some(source)) if set.is_available() => Some(offered(context, transfer, source)?),

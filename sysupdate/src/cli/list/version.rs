@@ -115,7 +115,8 @@ impl Shown {
 /// Why the installed files of a version are trusted.
 fn evidence(judged: &Judged<'_>, set: &UpdateSet) -> Vec<InstalledFile> {
     let recorded = judged.situation.record.installed(&set.version);
-    let files = recorded.filter(|_| set.has(State::Installed)).into_iter().flat_map(|installed| &installed.files);
+    let files =
+        recorded.filter(|_| set.has(State::Installed)).into_iter().flat_map(|installed| &installed.files);
     files.cloned().collect()
 }
 

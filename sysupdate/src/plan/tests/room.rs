@@ -66,11 +66,11 @@ fn what_another_transfer_has_as_well_stays() {
 #[test]
 fn a_file_that_the_merge_finds_by_its_name_is_set_aside_first() {
     let case = Case { here: "1", partial: "2", ..EMPTY };
-    let names = |merged| -> Vec<Option<PathBuf>> {
+    let names = |merged| -> Vec<Option<Location>> {
         let plan = plan([with_leftover(&ACTIVE, leftover("y", &case, merged))]);
         plan.components[0].removals[0].files.iter().map(|file| file.set_aside.clone()).collect()
     };
-    assert_eq!(names(true), [Some("/images/.sysupdate.partial.y-1.raw".into()), None]);
+    assert_eq!(names(true), [Some(file(".sysupdate.partial.y-1.raw")), None]);
     assert_eq!(names(false), [None, None]);
 }
 
@@ -86,7 +86,10 @@ fn json_says_why() {
 
 fn vacuumed(case: &Case) -> String {
     let plan = vacuum(&situation(case));
-    let files = plan.transfers[0].files.iter().map(|(path, _)| path.file_name().unwrap().to_string_lossy());
+    let files = plan.transfers[0]
+        .files
+        .iter()
+        .map(|(location, _)| location.path().file_name().unwrap().to_string_lossy());
     files.collect::<Vec<_>>().join(" ")
 }
 
