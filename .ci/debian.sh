@@ -1,9 +1,9 @@
-# Sourced by the scripts that fetch Debian packages: apt with sources, lists and status of its own, beside this
-# machine's. The mirror is whatever this machine's apt uses; signatures are checked with its Debian keyring.
+# Sourced by the scripts that download Debian packages. It uses apt with separate sources, lists and status. The mirror
+# is the one in the apt configuration of this machine; signatures are checked with its Debian keyring.
 
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
-# Every URI in the apt sources, in both of their forms.
+# All URIs in the apt sources, in both formats.
 uris() {
   local files=(/etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources)
   local file
@@ -21,9 +21,9 @@ mirror_of() { # ARCHIVE: the first URI that ends in it
   printf '%s\n' "$found"
 }
 
-# A peer's own apt: own sources, lists and status, and of the machine's settings those for fetching
-# (proxies, and the checks of dates that a machine with a snapshot mirror has to relax). Its hooks
-# must not run: they would clean up after the machine's own apt.
+# Configures apt with separate sources, lists and status. Of this machine's settings it keeps those for downloads
+# (proxies, and date checks that a snapshot mirror requires to relax). The machine's hooks must not run, because they
+# clean up the machine's own apt.
 configure_apt() { # APT-DIRECTORY
   mkdir -p "$1"/{state/lists/partial,cache/archives/partial}
   : >"$1/status"
@@ -54,7 +54,7 @@ sources() { # APT-DIRECTORY SUITE...: sets up apt in there for these suites, and
   configure_apt "$apt"
   for suite; do
     printf 'deb [signed-by=%s] %s\n' "$keyring" "$(mirror_of debian) $suite main"
-    if [ "$suite" != sid ]; then # which gets its security updates like any other
+    if [ "$suite" != sid ]; then # sid has no separate security updates
       printf 'deb [signed-by=%s] %s\n' "$keyring" "$(mirror_of debian-security) $suite-security main"
     fi
   done >"$apt/sources.list"

@@ -23,8 +23,10 @@ use crate::store::Overwrite;
 use crate::store::record::{self, Record};
 use crate::store::{self, FileError, Pending, Store};
 
+mod sample;
 mod write;
 
+pub(crate) use sample::saving;
 pub(crate) use write::{ImageError, codec};
 
 /// Where an image goes.
@@ -200,7 +202,7 @@ pub(crate) fn bake(request: &Request<'_>) -> Result<Baked, BakeError> {
         requires: recipe.requires.clone(),
         conflicts: recipe.conflicts.clone(),
         units: (&recipe.units).into(),
-        health: recipe.health.iter().map(ToString::to_string).collect(),
+        health: recipe.health.clone(),
         waves: Vec::new(),
         withdrawn: None,
     };

@@ -18,7 +18,6 @@ use sysext_image::tree::TreeError;
 use sysext_manifests::architecture::UnknownArchitecture;
 use sysext_manifests::checksums::ChecksumsError;
 use sysext_manifests::hint::Hint as _;
-use sysext_manifests::transfer::HealthCheckError;
 
 use crate::bake::BakeError;
 use crate::inspect::opened::OpenError;
@@ -181,7 +180,6 @@ fn hint(error: &anyhow::Error) -> Option<String> {
             CodecError,
             ChecksumsError,
             FloorError,
-            HealthCheckError,
             UnknownArchitecture
         )
     })

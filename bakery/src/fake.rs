@@ -192,7 +192,7 @@ fn record(name: &str, version: &str, bytes: &[u8]) -> Record {
         transport: Vec::new(),
         deltas: Vec::new(),
         release: BTreeMap::new(),
-        requires: BTreeMap::new(),
+        requires: Vec::new(),
         conflicts: Vec::new(),
         units: Units::default(),
         health: Vec::new(),

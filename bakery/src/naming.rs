@@ -136,11 +136,6 @@ pub(crate) fn stem(name: &str, version: &Version, architecture: Architecture) ->
     }
 }
 
-/// The last part of an image's URL.
-pub(crate) fn file_name(url: &str) -> &str {
-    url.rsplit('/').next().unwrap_or(url)
-}
-
 /// The pattern that recognises an extension's images; `%a` as architecture makes it the node's own.
 pub(crate) fn match_pattern(name: &str, architecture: &str) -> String {
     format!("{name}-@v-{architecture}.raw")

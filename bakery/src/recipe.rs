@@ -26,8 +26,9 @@ use sysext_image::kernel::KernelError;
 use sysext_image::{Codec, Floor, Format, squashfs};
 use sysext_manifests::architecture::Architecture;
 use sysext_manifests::catalog::Units;
+use sysext_manifests::health::HealthCheck;
 use sysext_manifests::hint::Hint as _;
-use sysext_manifests::transfer::{HealthCheck, HealthCheckError};
+use sysext_manifests::requirement::{self, ExtensionName, Requirement};
 
 use crate::naming;
 
@@ -71,11 +72,11 @@ pub(crate) struct Recipe {
     #[serde(default, deserialize_with = "release")]
     pub(crate) release: BTreeMap<String, String>,
     /// Other extensions it needs, with version requirements.
-    #[serde(default)]
-    pub(crate) requires: BTreeMap<String, String>,
+    #[serde(default, with = "requirement::map")]
+    pub(crate) requires: Vec<Requirement>,
     /// Extensions it cannot be merged with.
     #[serde(default)]
-    pub(crate) conflicts: Vec<String>,
+    pub(crate) conflicts: Vec<ExtensionName>,
     /// What to do with its units.
     #[serde(default)]
     pub(crate) units: Restarts,
@@ -180,7 +181,7 @@ impl Recipe {
             stream: None,
             image: Image::default(),
             release: BTreeMap::new(),
-            requires: BTreeMap::new(),
+            requires: Vec::new(),
             conflicts: Vec::new(),
             units: Restarts::default(),
             health: Vec::new(),
@@ -253,12 +254,7 @@ fn health<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<HealthCheck>
     let checks = Vec::<String>::deserialize(deserializer)?;
     checks
         .iter()
-        .map(|text| match text.parse().map_err(|error: HealthCheckError| told(&error, error.hint()))? {
-            check @ HealthCheck::Exec { .. } => Ok(check),
-            check => Err(serde::de::Error::custom(format!(
-                "health check \"{check}\" is of a kind that nodes of this version do not run"
-            ))),
-        })
+        .map(|text| HealthCheck::parse_runnable(text).map_err(|error| told(&error, error.hint())))
         .collect()
 }
 
@@ -332,7 +328,7 @@ mod tests {
     fn each_defect_is_told_with_its_place() {
         let cases = [
             (format!("{LEAST}colour = 'red'\n"), "recipe.toml:4:1: unknown field `colour`"),
-            (format!("{LEAST}[image]\ncodec = 'lz5'\n"), "recipe.toml:5:9: no codec is called \"lz5\""),
+            (format!("{LEAST}[image]\ncodec = 'lz5'\n"), "recipe.toml:5:9: unknown codec \"lz5\""),
             (LEAST.replace("'1.0'", "'1.0-rc.1'"), "recipe.toml:2:11: version \"1.0-rc.1\" is a pre-release"),
             (LEAST.replace("'1.0'", "'1.0-rc.1'"), "(write it as 1.0~rc.1)"),
             (LEAST.replace("'x'", "'catalog'"), "recipe.toml:1:8: \"catalog\" cannot name an extension"),

@@ -1,12 +1,15 @@
-//! Our images beside those of mkfs.erofs and mksquashfs: bytes, processor time, memory, and reads from
-//! the mounted image with nothing cached.
+//! Compares our images with those of mkfs.erofs and mksquashfs: size, CPU time, memory, and uncached reads
+//! from the mounted image.
 //!
 //! ```text
 //! .ci/peers && .ci/corpora && cargo bench -p sysext-image [-- [M|L] [TEXT]]
 //! ```
 //!
-//! `TEXT` picks the rows that have it in our setting, as `zstd:3` or `erofs`. Prints a table in Markdown, each row with both settings, the medians of interleaved runs, and the ratio
-//! beside its target. Reads need root, for mounts; without, they are left out and the table says so.
+//! `levels TREE...` prints what each level of lz4hc costs on these trees instead.
+//!
+//! `TEXT` selects the rows whose setting contains it, such as `zstd:3` or `erofs`. Prints a Markdown table
+//! with both settings, the medians of interleaved runs, and the ratio with its target. Reads need mounts and
+//! therefore root; otherwise they are skipped.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,6 +19,8 @@ use anyhow::{Context as _, Result, bail};
 
 #[path = "images/cost.rs"]
 mod cost;
+#[path = "images/levels.rs"]
+mod levels;
 #[path = "images/reads.rs"]
 mod reads;
 #[path = "images/rows.rs"]
@@ -28,7 +33,7 @@ use rows::{Row, Side};
 /// The root of the checkout, to which the directories of peers and corpora are relative.
 const CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// How often each image is made.
+/// How often each image is written.
 const RUNS: usize = 3;
 
 fn main() -> ExitCode {
@@ -54,15 +59,18 @@ fn run() -> Result<()> {
         .filter(|argument| *argument != "--bench")
         .map(|argument| argument.to_str().map(String::from).context("an argument is not text"))
         .collect::<Result<_>>()?;
+    let directory = tempfile::Builder::new().prefix("images-").tempdir_in("/var/tmp")?;
+    if let Some((levels::LEVELS, trees)) = wanted.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return levels::print(trees, directory.path());
+    }
     let is_wanted = |row: &&Row| {
         let setting = row.ours.setting();
         wanted.iter().all(|text| text == row.corpus || setting.contains(text.as_str()))
     };
     let rows: Vec<&Row> = rows::ROWS.iter().filter(is_wanted).collect();
     if rows.is_empty() {
-        bail!("no row is for all of {wanted:?}: there are corpora M and L, and settings such as zstd:3");
+        bail!("no row matches {wanted:?}: use a corpus, M or L, and a setting such as zstd:3");
     }
-    let directory = tempfile::Builder::new().prefix("images-").tempdir_in("/var/tmp")?;
     let mounts = reads::Mounts::new(directory.path())?;
     table::head(mounts.is_some())?;
     for row in rows {
@@ -74,14 +82,14 @@ fn run() -> Result<()> {
     Ok(())
 }
 
-/// What a row came to: ours first, the peer's second.
+/// The result of a row.
 struct Comparison {
     ours: Figures,
     peer: Figures,
     reads: Option<reads::Reads>,
 }
 
-/// The medians of one side.
+/// The medians of one writer.
 struct Figures {
     cost: cost::Cost,
     bytes: u64,
@@ -110,12 +118,12 @@ fn compare(row: &Row, tree: &Path, directory: &Path, mounts: Option<&reads::Moun
     Ok(Comparison { ours: figures(0)?, peer: figures(1)?, reads })
 }
 
-/// A tree that `.ci/corpora` made.
+/// A tree from `.ci/corpora`.
 fn corpus(name: &str) -> Result<PathBuf> {
     let corpora = std::env::var_os("CORPORA_DIR").map_or_else(|| ".cache/corpora".into(), PathBuf::from);
     let tree = Path::new(CHECKOUT).join(corpora).join(name);
     if !tree.with_extension("complete").is_file() {
-        bail!("{} is not there; run .ci/corpora", tree.display());
+        bail!("{} not found; run .ci/corpora", tree.display());
     }
     Ok(tree)
 }

@@ -1,22 +1,22 @@
-//! Discoverable disk images: a filesystem, the dm-verity tree over it and the signature of its root
-//! hash, as three partitions of one file that say themselves what they are.
+//! Discoverable disk images (DDI): a file system, its dm-verity tree and the signature of its root hash, as
+//! three partitions whose types describe them.
 //!
 //! ```text
 //! head    partition table (see [`gpt`](crate::gpt))
-//! data    the filesystem, with zeros up to a multiple of 4096 bytes
+//! data    the file system, padded with zeros to a multiple of 4096 bytes
 //! verity  superblock and tree (see [`verity`](crate::verity))
 //! sig     16 KiB: a JSON object with root hash, certificate fingerprint and PKCS#7 signature, then zeros
 //! tail    partition table again
 //! ```
 //!
-//! All is as `systemd-repart --make-ddi=sysext` has it. The partitions' types name an architecture, so
-//! that a host passes over images of another, and `root`, also for a system extension. The UUID of the
-//! data partition is the first half of the root hash, that of the verity partition the second half;
-//! that of the signature and of the disk, the salt and the UUID of the tree come from a [`Seed`]. All
-//! three are read-only (bit 60 of their flags) and do not grow.
+//! The images equal those of `systemd-repart --make-ddi=sysext`. The partition types contain the
+//! architecture, so that hosts skip images for others, and `root`, also for a system extension. The UUID of
+//! the data partition is the first half of the root hash, that of the verity partition the second half. The
+//! UUIDs of signature, disk and tree and the salt are derived from a [`Seed`]. All three partitions are
+//! read-only (bit 60 of their flags) and do not grow.
 //!
-//! [`Writer`] takes the filesystem as it is written and hashes it on the way; [`Reader`] finds the
-//! partitions of an image and checks what they say of each other.
+//! [`Writer`] hashes the file system while it is written. [`Reader`] finds the partitions of an image and
+//! checks that they belong together.
 //!
 //! ```
 //! use std::io::{Cursor, Read as _, Write as _};
@@ -37,7 +37,7 @@
 //! ```
 
 mod error;
-mod kind;
+mod partition_type;
 mod reader;
 mod signature;
 #[cfg(test)]
@@ -46,7 +46,7 @@ mod window;
 mod writer;
 
 pub use error::{ReadError, WriteError};
-pub use kind::{Architecture, Designator, Kind, Role, UnknownArchitecture};
+pub use partition_type::{Architecture, Designator, PartitionType, Role, UnknownArchitecture};
 pub use reader::Reader;
 pub use signature::Signature;
 pub use window::Window;
@@ -55,5 +55,5 @@ pub use writer::{Options, Writer, Written};
 pub use crate::gpt::Sector;
 pub use crate::verity::Seed;
 
-/// The flag of a partition that is not to be written to: bit 60.
+/// The flag of a read-only partition: bit 60.
 pub const READ_ONLY: u64 = 1 << 60;

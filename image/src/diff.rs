@@ -1,6 +1,6 @@
-//! What differs between two images: which names, what of them, and where the bytes part.
+//! Compares two images: names, metadata, content and the first differing byte.
 //!
-//! Images of different formats are compared by what they hold.
+//! Images of different formats are compared by their files.
 
 mod place;
 #[cfg(test)]
@@ -19,48 +19,48 @@ use crate::filesystem::{FileReader, Filesystem, FilesystemError, Limits};
 /// How much of two files is compared at a time, in bytes.
 const PIECE: usize = 64 << 10;
 
-/// One name that differs.
+/// A difference between two images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// The name, from the root.
+    /// The path from the root.
     pub path: PathBuf,
-    /// What differs.
+    /// The kind of difference.
     pub change: Change,
 }
 
-/// What differs of a name.
+/// How a path differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Only the second image has it.
     Added(Summary),
     /// Only the first image has it.
     Removed(Summary),
-    /// Both have it, and it is not the same.
+    /// Both have it, with differences.
     Changed {
-        /// What differs but for the content, as words.
+        /// Differences of the metadata, as text.
         fields: Vec<Field>,
-        /// How the content of a file differs.
+        /// Difference of the content of a file.
         content: Option<Content>,
     },
 }
 
-/// What a name stands for.
+/// Describes an added or removed entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// What it is.
+    /// The file type.
     pub kind: &'static str,
     /// The size of a file, in bytes.
     pub size: Option<u64>,
 }
 
-/// Something that has another value.
+/// A field with different values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// What it is called.
+    /// The name of the field.
     pub name: String,
-    /// Its value in the first image; nothing if it is not there.
+    /// Its value in the first image; `None` if absent.
     pub from: Option<String>,
-    /// Its value in the second image.
+    /// Its value in the second image; `None` if absent.
     pub to: Option<String>,
 }
 
@@ -71,7 +71,7 @@ pub struct Content {
     pub from: u64,
     /// Size in the second image, in bytes.
     pub to: u64,
-    /// The first byte that is not the same, counted from 0.
+    /// Offset of the first different byte.
     pub first: u64,
 }
 
@@ -94,10 +94,10 @@ impl DiffError {
     }
 }
 
-/// Every name that differs, in the order of trees. `progress` is told how many bytes of content were
-/// compared so far, and how many there are at most. Limits hold for each image.
+/// All differences, in the order of trees. Calls `progress` with the bytes of content compared so far and the
+/// maximum. Each image has its own limits.
 ///
-/// The time of an image's names is most often that of the image; names differ only where one has its own.
+/// Most entries have the time of their image. Times differ only if an entry has another time.
 pub fn diff<A: Read + Seek + Send, B: Read + Seek + Send>(
     (first, second): (&Filesystem<A>, &Filesystem<B>),
     limits: (Limits, Limits),
@@ -111,7 +111,7 @@ pub fn diff<A: Read + Seek + Send, B: Read + Seek + Send>(
     let mut differences = Vec::new();
     let mut done = 0;
     let mut seen = HashSet::new();
-    // Names of one file have one content, however many there are.
+    // Compare the content of hard links once.
     let mut compared: HashMap<(u64, u64), Option<Content>> = HashMap::new();
     let (mut olds, mut news) = (olds.iter().peekable(), news.iter().peekable());
     loop {
@@ -152,7 +152,7 @@ pub fn diff<A: Read + Seek + Send, B: Read + Seek + Send>(
     }
 }
 
-/// How two files differ, read side by side up to the first byte that does.
+/// Compares the content of two files up to the first difference.
 fn content<A: Read + Seek + Send, B: Read + Seek + Send>(
     first: &Filesystem<A>,
     old: &Entry,
@@ -208,7 +208,7 @@ fn kind(entry: &Entry) -> &'static str {
     }
 }
 
-/// What differs of two entries of one name, without their content.
+/// The differences of two entries with the same path, except their content.
 fn fields(old: &Entry, new: &Entry, (old_time, new_time): (u64, u64)) -> Vec<Field> {
     let mut fields = Vec::new();
     let mut field = |name: &str, from: String, to: String| {
@@ -220,7 +220,7 @@ fn fields(old: &Entry, new: &Entry, (old_time, new_time): (u64, u64)) -> Vec<Fie
     field("mode", format!("{:04o}", old.mode), format!("{:04o}", new.mode));
     let owner = |entry: &Entry| format!("{}:{}", entry.uid, entry.gid);
     field("owner", owner(old), owner(new));
-    // How many there are of a directory follows from what is in it
+    // The link count of a directory follows from its entries
     if old.kind != EntryKind::Directory && new.kind != EntryKind::Directory {
         field("links", old.links.to_string(), new.links.to_string());
     }

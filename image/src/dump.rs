@@ -21,6 +21,16 @@ pub enum DumpError {
     Write(#[source] io::Error),
 }
 
+impl DumpError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Image(error) => error.hint(),
+            Self::Write(_) => None,
+        }
+    }
+}
+
 /// Writes the content of `image` as text, one line per name. It reads every file to the length that
 /// the image claims, so use it only for trusted images.
 pub fn dump<R: Read + Seek + Send>(image: &Filesystem<R>, out: &mut impl Write) -> Result<(), DumpError> {

@@ -1,7 +1,7 @@
 //! Finds files, and ends of files, with the same content, so that an image stores it once.
 //!
-//! Only units of the same length are read at all, and only those whose first bytes are equal to the end.
-//! Units with the same length and SHA-256 are equal: nobody can make two that differ.
+//! Only units of the same length are read at all, and only those with equal first bytes are read to the end.
+//! Units with the same length and SHA-256 are taken as equal: no collisions are known.
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -1,8 +1,8 @@
-//! Writes what an image holds into a directory, and nowhere else.
+//! Extracts an image into a directory, and nowhere else.
 //!
-//! The image is not trusted. Its names are found to lead downwards before anything is written; every
-//! directory is opened name by name from the destination without following a link, and every file is
-//! made anew; so that neither `..` nor absolute names, symbolic links or hard links lead out.
+//! The image is not trusted. All names are checked before anything is written, every directory is opened name
+//! by name from the destination without following links, and every file is newly created. So neither `..` nor
+//! absolute names, symbolic links or hard links can escape.
 
 mod destination;
 mod error;
@@ -18,33 +18,33 @@ pub use self::error::ExtractError;
 use crate::entry::{Entry, EntryKind};
 use crate::filesystem::{Filesystem, Limits};
 
-/// What to extract, and how.
+/// Options for an extraction.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Only this path, with all that is below it; it keeps its place below the destination.
+    /// Extracts only this path and everything below it; the path is preserved.
     pub path: Option<PathBuf>,
-    /// What becomes of owners.
+    /// How owners are restored.
     pub owners: Owners,
-    /// How much content there may be.
+    /// Limits for the content.
     pub limits: Limits,
 }
 
-/// What becomes of owners.
+/// How owners are restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owners {
-    /// They are set, which needs privileges.
+    /// They are set, which requires privileges.
     Set,
-    /// Everything belongs to the caller. Setuid and setgid bits would then give away the caller's
-    /// own rights, and are left out.
+    /// The caller owns all files. Setuid and setgid bits, which would grant the rights of the caller, are not
+    /// set.
     Caller,
 }
 
-/// What was extracted.
+/// Counts what was extracted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Extracted {
-    /// Directories, without the destination itself.
+    /// Directories, except the destination.
     pub directories: u64,
-    /// Files, hard links not among them.
+    /// Files, each counted once.
     pub files: u64,
     /// Further names of files.
     pub hard_links: u64,
@@ -54,27 +54,27 @@ pub struct Extracted {
     pub specials: u64,
     /// Content of files, in bytes.
     pub bytes: u64,
-    /// What was left out.
-    pub left_out: LeftOut,
+    /// Metadata and devices that could not be restored.
+    pub not_restored: NotRestored,
 }
 
-/// What could not be set without more rights, or on this file system.
+/// Lists what could not be restored without more privileges or on this file system.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LeftOut {
-    /// How many owners other than the caller.
+pub struct NotRestored {
+    /// The number of entries with another owner than the caller.
     pub owners: u64,
-    /// How many setuid and setgid bits.
+    /// The number of files with setuid or setgid bits.
     pub set_ids: u64,
     /// Extended attributes, each with its path.
     pub xattrs: Vec<(PathBuf, String)>,
-    /// Device nodes.
+    /// Device nodes that were not created.
     pub devices: Vec<PathBuf>,
 }
 
-/// Extracts into the directory `into`, which is made if it is missing and must be empty. `progress` is
-/// told how many bytes of content were written so far, and how many there will be.
+/// Extracts into the directory `into`, which is created if it does not exist, and must be empty. Calls
+/// `progress` with the bytes of content written so far and in total.
 ///
-/// On an error, what was written before stays; a file that was not written to its end does not.
+/// After an error, files that were extracted before remain, but no partial file.
 pub fn extract<R: Read + Seek + Send>(
     image: &Filesystem<R>,
     into: &Path,
@@ -128,7 +128,7 @@ pub fn extract<R: Read + Seek + Send>(
             first_names.insert(entry.inode, &entry.path);
         }
     }
-    extracted.left_out = destination.finish(&entries)?;
+    extracted.not_restored = destination.finish(&entries)?;
     Ok(extracted)
 }
 

@@ -91,10 +91,9 @@ impl<R: Read + Seek + Send> Filesystem<R> {
                 erofs::Reader::open(section)
                     .map_err(|source| FilesystemError::Erofs { offset: trace.offset(), source })?,
             ),
-            Format::Squashfs => Reader::Squashfs(
-                squashfs::Reader::open(section)
-                    .map_err(|source| FilesystemError::Squashfs { offset: trace.offset(), source })?,
-            ),
+            Format::Squashfs => {
+                Reader::Squashfs(squashfs::Reader::open(section).map_err(FilesystemError::Squashfs)?)
+            }
         };
         Ok(Self { reader, facts, length, trace })
     }
@@ -209,7 +208,7 @@ impl<R: Read + Seek + Send> Filesystem<R> {
     fn squashfs(&self, source: squashfs::ReadError) -> FilesystemError {
         match source {
             squashfs::ReadError::Unsupported { path } => socket(Format::Squashfs, &path),
-            source => FilesystemError::Squashfs { offset: self.trace.offset(), source },
+            source => FilesystemError::Squashfs(source),
         }
     }
 }
@@ -234,7 +233,11 @@ impl<R: Read + Seek + Send> FileReader<'_, R> {
             io::ErrorKind::Unsupported if !image.facts.unreadable().is_empty() => {
                 image.compression(self.entry)
             }
-            _ => FilesystemError::Content { path: path.clone(), offset, source },
+            _ => {
+                let is_located = source.get_ref().is_some_and(|inner| inner.is::<squashfs::Fault>());
+                let offset = (!is_located).then_some(offset);
+                FilesystemError::Content { path: path.clone(), offset, source }
+            }
         })?;
         self.found += count as u64;
         if self.found > *expected || count == 0 && self.found < *expected {

@@ -1,24 +1,23 @@
-//! GUID partition tables: the frame of a disk image, around partitions that come from elsewhere.
+//! GUID partition tables of disk images.
 //!
-//! [`Table`] says what partitions there are. [`Table::read`] reads both copies of one, and refuses a
-//! table that does not hold together. [`Layout`] places new partitions one behind the other, and has
-//! the bytes before and behind them.
+//! [`Table`] lists the partitions. [`Table::read`] reads both copies of a table and rejects an inconsistent
+//! one. [`Layout`] places new partitions in sequence, and encodes the bytes before and after them.
 //!
 //! ```text
-//! sector 0         protective MBR: one partition of the type 0xee over all of the disk
-//! sector 1         primary header: size and place of everything, checksums of itself and the entries
+//! sector 0         protective MBR: one partition of type 0xee over the whole disk
+//! sector 1         primary header: sizes and places, checksums of itself and the entries
 //! sector 2 …       128 entries of 128 bytes
 //! …                partitions, each from a multiple of 4096 bytes on
 //! last 33 sectors  the entries again, then the backup header (last 5 with sectors of 4096 bytes);
-//!                  the whole has a multiple of 4096 bytes
+//!                  the total size is a multiple of 4096 bytes
 //! ```
 //!
-//! Sectors have 512 or 4096 bytes; a table made for the one is not found by the other.
+//! Sectors have 512 or 4096 bytes. A table for one size is not found with the other.
 //!
 //! ```
-//! use sysext_image::gpt::{Guid, Layout, New, Sector, Table};
+//! use sysext_image::gpt::{Guid, Layout, NewPartition, Sector, Table};
 //!
-//! let new = New {
+//! let new = NewPartition {
 //!     kind: "4f68bce3-e8cd-4db1-96e7-fbcaf984b709".parse()?,
 //!     id: Guid([1; 16]),
 //!     size: 8192,
@@ -44,7 +43,7 @@ mod writer;
 pub use error::{LayoutError, ReadError};
 pub use guid::{Guid, InvalidGuid};
 pub use table::{Partition, Sector, Table};
-pub use writer::{Layout, New};
+pub use writer::{Layout, NewPartition};
 
 pub(crate) use format::MAGIC;
 pub(crate) use writer::first_place;

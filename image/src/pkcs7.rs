@@ -1,13 +1,13 @@
-//! Signatures of a root hash, in the form that systemd and the kernel check before they use an image:
+//! Signatures of a root hash, in the form that systemd and the kernel verify before they use an image:
 //! PKCS#7, detached, without signed attributes, over the 64 hexadecimal digits of the root hash.
 //!
-//! [`Signer`] makes them, from a private key and its certificate, byte for byte as `openssl smime
-//! -sign -nocerts -noattr -binary -outform der` does with an RSA key. ECDSA signatures of openssl have
-//! chance in them; ours are made without (RFC 6979), so that the same image has the same signature.
-//! [`Signature`] reads and checks them.
+//! [`Signer`] creates them from a private key and its certificate. With an RSA key they equal those of
+//! `openssl smime -sign -nocerts -noattr -binary -outform der`. ECDSA signatures of openssl are randomised;
+//! ours are deterministic (RFC 6979), so that the same image has the same signature. [`Signature`] reads and
+//! verifies them.
 //!
-//! A signature is checked against certificates that are given. As in systemd and the kernel, their dates,
-//! purposes and issuers do not matter: whoever puts a certificate into `verity.d` trusts its key.
+//! A signature is verified against given certificates. As in systemd and the kernel, their dates, purposes
+//! and issuers do not matter: a certificate in `verity.d` means that its key is trusted.
 //!
 //! ```text
 //! ContentInfo     SEQUENCE { signedData, [0] SignedData }
@@ -23,7 +23,7 @@
 //!
 //! # let key = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/test-only-p256.key"));
 //! # let certificate = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/test-only-p256.crt"));
-//! // What stands in the files of a key and of its certificate
+//! // The content of the files of a key and its certificate
 //! let certificate = Certificate::parse(certificate)?;
 //! let signer = Signer::new(PrivateKey::from_pem(key)?, certificate.clone())?;
 //! let root_hash = RootHash([7; 32]);
@@ -51,5 +51,5 @@ pub use key::PrivateKey;
 pub use signature::Signature;
 pub use signer::Signer;
 
-/// Sizes in bits that an RSA key may have. Shorter ones can be broken; longer ones cost seconds.
+/// Allowed sizes of RSA keys in bits. Shorter ones can be broken, longer ones take seconds.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;

@@ -9,7 +9,7 @@ use crate::gpt;
 /// How much of an image is looked at, in bytes: a partition table with sectors of 4096 bytes needs the most.
 const HEAD: usize = 4096 + gpt::MAGIC.len();
 
-/// What an image is.
+/// The kind of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImageKind {
     /// A file system.
@@ -24,14 +24,14 @@ pub enum ImageKind {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read the image at offset {offset}")]
 pub struct ProbeError {
-    /// Where the read began, in bytes.
+    /// Offset of the read, in bytes.
     pub offset: u64,
-    /// What the system reported.
+    /// The error of the system.
     pub source: io::Error,
 }
 
-/// Tells what `image` holds, from its first few KiB. Leaves the position anywhere. An open file can be probed
-/// as `&mut &file`.
+/// Finds out the kind of `image` from its first few KiB. The position afterwards is unspecified. An open file
+/// can be probed as `&mut &file`.
 pub fn probe(image: &mut (impl Read + Seek)) -> Result<ImageKind, ProbeError> {
     let mut head = Vec::with_capacity(HEAD);
     image
@@ -41,8 +41,8 @@ pub fn probe(image: &mut (impl Read + Seek)) -> Result<ImageKind, ProbeError> {
     Ok(identify(&head))
 }
 
-/// The kind of an image that begins with `head`. A partition table counts more than a file system in the space
-/// before the first partition or around the table, so that all programs see the same image.
+/// The kind of an image that begins with `head`. A partition table counts more than a file system in the
+/// space before the first partition or around the table, so that all programs see the same image.
 fn identify(head: &[u8]) -> ImageKind {
     let has = |offset: usize, magic: &[u8]| head.get(offset..).is_some_and(|rest| rest.starts_with(magic));
     let is_disk = gpt::Sector::ALL

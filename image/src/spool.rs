@@ -21,22 +21,22 @@ pub(crate) struct Spool {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {operation} a temporary file in {directory}", directory = .directory.display())]
 pub struct SpoolError {
-    /// What failed.
+    /// The operation that failed.
     pub operation: Operation,
     /// The directory for temporary files.
     pub directory: PathBuf,
-    /// What the system reported.
+    /// The error of the system.
     pub source: io::Error,
 }
 
-/// What is done with a temporary file.
+/// An operation on a temporary file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// It is created.
+    /// Creating it.
     Create,
-    /// Bytes are read back from it.
+    /// Reading bytes back.
     Read,
-    /// Bytes are appended to it.
+    /// Appending bytes.
     Write,
 }
 

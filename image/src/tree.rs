@@ -1,9 +1,8 @@
 //! A file tree in memory, without the content of its files.
 //!
-//! Everything is sorted by the bytes of its name, so that whatever walks a tree walks it in one
-//! order. A file refers to a path on disk and the size it had, or to a part of an open file, or owns
-//! a few bytes; content is read when an image is written. Times are not kept: an image has one, given
-//! by its writer.
+//! Entries are sorted by the bytes of their names, so that every walk has the same order. A file refers to a
+//! path on disk and its size, or to a part of an open file, or owns a few bytes. Content is read when an
+//! image is written. Times are not stored: all files of an image have the time in the options of its writer.
 
 mod content;
 mod directory;
@@ -30,27 +29,27 @@ pub use tar::TarError;
 
 use crate::entry::PERMISSIONS;
 
-/// What an image is made of: a root directory and everything below it.
+/// The files of an image: a root directory and everything below it.
 #[derive(Clone, Debug)]
 pub struct Tree {
-    /// The root directory is the first. Nodes that were replaced stay behind, unreachable.
+    /// The first is the root directory. Replaced nodes stay here, unreachable.
     nodes: Vec<Node>,
 }
 
-/// Names one node of one tree. Two names of the same node are hard links of each other.
+/// Identifies a node of a tree. Names of the same node are hard links of each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(usize);
 
-/// A directory, file, symbolic link or special file, with what belongs to it apart from its name.
+/// An inode: a directory, file, symbolic link or special file, without its names.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// Mode, owner and extended attributes.
     pub metadata: Metadata,
-    /// What it is, and what it holds.
+    /// The file type, with its content.
     pub kind: Kind,
 }
 
-/// What a node is.
+/// The type of a node, with its content.
 #[derive(Clone, Debug)]
 pub enum Kind {
     /// A directory with its entries, sorted by the bytes of their names.
@@ -77,19 +76,19 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// This mode, owned by root, without extended attributes.
+    /// Metadata with this mode, owned by root, without extended attributes.
     pub fn new(mode: u16) -> Self {
         Self { mode: mode & PERMISSIONS, uid: 0, gid: 0, xattrs: BTreeMap::new() }
     }
 
-    /// The same with another owner.
+    /// Sets the owner.
     #[must_use]
     pub fn owner(mut self, uid: u32, gid: u32) -> Self {
         (self.uid, self.gid) = (uid, gid);
         self
     }
 
-    /// The same with one more extended attribute.
+    /// Adds an extended attribute.
     #[must_use]
     pub fn xattr(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.xattrs.insert(name.into(), value.into());
@@ -98,19 +97,19 @@ impl Metadata {
 }
 
 impl Tree {
-    /// A root directory (0755, owned by root) and nothing in it.
+    /// An empty root directory, with mode 0755 and owned by root.
     pub fn new() -> Self {
         Self { nodes: vec![Node { metadata: Metadata::new(0o755), kind: Kind::Directory(BTreeMap::new()) }] }
     }
 
-    /// What lies below the directory `path`, as `rules` have it. Files stay where they are and
-    /// are read again when an image is written.
+    /// Reads the directory `path`, subject to `rules`. The content of files is read later, when an image is
+    /// written.
     pub fn from_directory(path: impl AsRef<Path>, rules: &Rules) -> Result<Self, TreeError> {
         let threads = thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
         directory::read(path.as_ref(), rules, threads)
     }
 
-    /// The node with this id, which must come from this tree.
+    /// The node with this id, which must be from this tree.
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0]
     }
@@ -126,8 +125,8 @@ impl Tree {
         self.find(&names).map(|id| self.node(id))
     }
 
-    /// Every name in the tree with its node, the root first, a directory before what is in it,
-    /// and siblings in the order of their names' bytes.
+    /// Every name in the tree with its node, the root first, a directory before its entries, and siblings in
+    /// the order of their bytes.
     pub fn entries(&self) -> Entries<'_> {
         Entries::new(self)
     }

@@ -1,10 +1,10 @@
-//! dm-verity: a tree of SHA-256 hashes over an image, so that a single root hash vouches for every
-//! block of it, and each can be checked when it is read.
+//! dm-verity: a tree of SHA-256 hashes over an image, so that every block can be verified against a single
+//! root hash when it is read.
 //!
-//! [`Builder`] hashes what is written to it and gives a [`HashTree`], byte for byte the one that
-//! `veritysetup format` makes; [`Verifier`] checks a whole image or ranges of it, [`Checked`] checks
-//! while it is read. The tree lies behind the image ([`append`]), in a partition of its own
-//! ([`ddi`](crate::ddi)) or in a file beside it ([`Sidecars`]).
+//! [`Builder`] hashes what is written to it and returns a [`HashTree`], which equals that of `veritysetup
+//! format`. [`Verifier`] verifies a whole image or ranges of it, [`Checked`] verifies while it is read. The
+//! tree is after the image ([`append`]), in a partition of its own ([`ddi`](crate::ddi)) or in a file next to
+//! it ([`Sidecars`]).
 //!
 //! ```text
 //! block 0      superblock: 512 bytes, then zeros
@@ -13,8 +13,8 @@
 //! last blocks  level 1: the hashes of the blocks of the image
 //! ```
 //!
-//! A block is hashed after the salt. What is left of the last block of a level is zero. An image of
-//! a single block has no level at all: the root hash is that block's.
+//! The salt is hashed before each block. The last block of a level is padded with zeros. An image of a single
+//! block has no levels: the root hash is the hash of that block.
 //!
 //! ```
 //! use std::io::{Cursor, Write as _};
@@ -59,7 +59,7 @@ pub use sidecars::Sidecars;
 pub use superblock::Superblock;
 pub use writer::{Appended, Builder, HashTree, Parameters, append};
 
-/// Size in bytes of the blocks that are written, of the image as of the tree.
+/// Size in bytes of the blocks of the image and the tree, as written here.
 pub const BLOCK: u64 = 4096;
 
 /// [`BLOCK`] in memory.

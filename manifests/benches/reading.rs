@@ -17,6 +17,7 @@ use sysext_manifests::catalog::{Catalog, CatalogFile, Extension, FORMAT, Instanc
 use sysext_manifests::checksums::{Checksums, Entry};
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::envelope::{Envelope, Role, Signature};
+use sysext_manifests::health::HealthCheck;
 use sysext_manifests::pattern::Patterns;
 use sysext_manifests::repository::Repository;
 use sysext_manifests::trust::{self, Clock};
@@ -137,10 +138,10 @@ fn extension(number: usize) -> Extension {
                 ("ID".to_owned(), "_any".to_owned()),
                 ("ARCHITECTURE".to_owned(), arch.to_string()),
             ]),
-            requires: BTreeMap::from([("containerd".to_owned(), ">=1.7".to_owned())]),
-            conflicts: vec!["k3s".to_owned(), "rke2".to_owned()],
+            requires: vec!["containerd >=1.7".parse().expect("a requirement")],
+            conflicts: ["k3s", "rke2"].map(|name| name.parse().expect("a name")).into(),
             units: Units { restart: vec![format!("{name}.service")] },
-            health: vec![format!("unit:{name}.service")],
+            health: vec![HealthCheck::Unit { name: format!("{name}.service") }],
             waves: Vec::new(),
             withdrawn: None,
         }

@@ -11,11 +11,13 @@ use serde::{Deserialize, Serialize};
 use crate::architecture::Architecture;
 use crate::digest::Sha256;
 use crate::envelope::{Envelope, Role};
+use crate::health::HealthCheck;
+use crate::requirement::{self, ExtensionName, Requirement};
 use crate::version::Version;
 
-mod url;
+mod resource;
 
-pub use url::UrlError;
+pub use resource::UrlError;
 
 /// The version of the file format this crate reads and writes.
 pub const FORMAT: u32 = 1;
@@ -133,18 +135,18 @@ pub struct Instance {
     /// The extension-release fields: which hosts may merge it.
     #[serde(default)]
     pub release: BTreeMap<String, String>,
-    /// Other extensions it needs, with version requirements.
+    /// Other extensions that it needs.
+    #[serde(default, with = "requirement::map")]
+    pub requires: Vec<Requirement>,
+    /// Extensions that must not be merged together with it.
     #[serde(default)]
-    pub requires: BTreeMap<String, String>,
-    /// Extensions it cannot be merged with.
-    #[serde(default)]
-    pub conflicts: Vec<String>,
+    pub conflicts: Vec<ExtensionName>,
     /// What to do with units.
     #[serde(default)]
     pub units: Units,
     /// How to tell that it works; may only name what is inside the extension.
     #[serde(default)]
-    pub health: Vec<String>,
+    pub health: Vec<HealthCheck>,
     /// Which share of the fleet gets it when.
     #[serde(default)]
     pub waves: Vec<Wave>,

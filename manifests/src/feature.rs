@@ -4,9 +4,9 @@
 use crate::condition::{self, Condition, ConditionError, Facts, Subject};
 use crate::ini::{self, IniError};
 use crate::specifier::{self, Identity};
-use crate::transfer::draft::is_url;
 use crate::transfer::writer::Text;
 use crate::transfer::{Place, TextError, Warning};
+use crate::url::is_url;
 
 /// The file in a feature's or component's drop-in directory that says whether it is enabled. Stock's name.
 pub const ENABLED_FILE: &str = "50-systemd-sysupdate-enabled.conf";

@@ -10,6 +10,7 @@ pub mod digest;
 pub mod envelope;
 pub mod extension_release;
 pub mod feature;
+pub mod health;
 pub mod hint;
 pub mod ini;
 #[cfg(feature = "openpgp")]
@@ -23,4 +24,6 @@ pub mod stock;
 pub mod transfer;
 pub mod trust;
 pub mod update_set;
+mod url;
 pub mod version;
+mod words;

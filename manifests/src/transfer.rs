@@ -6,27 +6,25 @@
 
 use std::time::Duration;
 
+use crate::health::HealthCheck;
 use crate::pattern::{PartitionUuid, Patterns};
-use crate::requirement::Requirement;
+use crate::requirement::{Requirement, VersionRequirement};
 use crate::specifier::Identity;
 use crate::version::Version;
 
-pub(crate) mod draft;
-mod health;
+mod draft;
 mod keys;
 mod kinds;
 mod problem;
 mod reader;
 mod rewrite;
 mod span;
-mod words;
 pub(crate) mod writer;
 
-pub use health::{HealthCheck, HealthCheckError};
+pub use crate::words::WordsError;
 pub use kinds::{Activate, Channel, PartitionType, RelativeTo, SourceType, TargetType};
 pub use problem::{Meant, Place, TransferError, Warning};
 pub use span::{SpanError, format_span, parse_span};
-pub use words::WordsError;
 pub use writer::{TextError, TransferText, VerifyText};
 
 /// How many versions a directory keeps unless the file says otherwise.
@@ -70,14 +68,15 @@ pub struct Transfer {
     pub repository: Option<String>,
     /// Other places with the same files.
     pub mirrors: Vec<String>,
-    /// What versions must fulfil.
-    pub version: Option<Requirement>,
+    /// Which versions are installed: `1.32` (that stream), `1.32.3` (that upstream version) and others; see
+    /// [`VersionRequirement`].
+    pub version: Option<VersionRequirement>,
     /// Newer versions are never installed.
     pub max_version: Option<Version>,
     /// How ripe versions have to be.
     pub channel: Option<Channel>,
-    /// What else has to be there.
-    pub requires: Vec<Dependency>,
+    /// Other extensions that must be there as well.
+    pub requires: Vec<Requirement>,
     /// How many bytes a second may be downloaded.
     pub bandwidth: Option<u64>,
     /// What makes a new version take effect.
@@ -158,15 +157,6 @@ impl Partition {
     pub fn fills_with_zeros(&self) -> bool {
         self.zero_fill.unwrap_or_else(|| self.kind.is_signature())
     }
-}
-
-/// Something that has to be there, in versions that fulfil a requirement.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dependency {
-    /// The extension.
-    pub name: String,
-    /// Its versions; nothing if any will do.
-    pub versions: Option<Requirement>,
 }
 
 /// A transfer and what was odd about its file.

@@ -116,7 +116,7 @@ impl Verified<&Instance> {
     /// What the catalog says about its image.
     pub fn claim(&self, repository: &Repository) -> Verified<Claim> {
         let Resource { url, size, sha256 } = &self.value.image;
-        let name = url.rsplit('/').next().unwrap_or(url).to_owned();
+        let name = self.value.image.file_name().to_owned();
         let claim = Claim { name, urls: repository.urls(url), sha256: *sha256, size: Some(*size) };
         Verified { value: claim, evidence: self.evidence.clone() }
     }

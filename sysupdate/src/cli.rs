@@ -14,6 +14,7 @@ use sysext_manifests::specifier::Identity;
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::host::lock::Lock;
+use crate::host::view::{absolute, is_directory};
 use crate::node::identity::{self, IdentityError};
 use crate::paths::Paths;
 use crate::plan::{Goal, Survey, Wanted};
@@ -180,7 +181,7 @@ where
         }
     };
     let root = absolute(&cli.global.root);
-    if !root.is_dir() {
+    if !is_directory(&root) {
         // Said before anything is written: the directories of a misspelt root would be made.
         say(format_args!("error: --root={}: no such directory", cli.global.root.display()));
         return ExitCode::FAILURE;
@@ -259,12 +260,6 @@ impl Verb {
             Self::Reboot => Err(stock::no_reboot("reboot")),
         }
     }
-}
-
-/// A path from the command line as everything behind it needs it: absolute and without `..`.
-fn absolute(path: &Path) -> PathBuf {
-    // What is not there cannot be resolved; whoever reads it says so.
-    std::fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
 }
 
 impl Context {
@@ -378,16 +373,7 @@ fn complain(name: &ComponentName, failure: &Failure) {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use clap::CommandFactory as _;
-
-    #[test]
-    fn paths_may_be_relative_and_have_dots() {
-        let here = std::env::current_dir().unwrap().canonicalize().unwrap();
-        assert_eq!(super::absolute(Path::new("./src/..")), here);
-        assert_eq!(super::absolute(Path::new("not-there")), here.join("not-there"));
-    }
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use sysext_manifests::transfer::HealthCheck;
+use sysext_manifests::health::RunnableCheck;
 use sysext_manifests::version::Version;
 
 use crate::host::Host;
@@ -45,14 +45,12 @@ pub enum Verdict {
 
 /// Runs the checks one after another, each again and again until it passes; all of them together have
 /// `timeout`. A check that cannot even start has failed at once: waiting does not bring a missing program.
-pub fn judge(host: &Host, checks: &[HealthCheck], subject: Subject<'_>, timeout: Duration) -> Verdict {
+pub fn judge(host: &Host, checks: &[RunnableCheck<'_>], subject: Subject<'_>, timeout: Duration) -> Verdict {
     let end = host.clock.elapsed() + timeout;
     for check in checks {
-        let HealthCheck::Exec { argv } = check else {
-            return Verdict::Sick { output: format!("{check} is not executed by this version") };
-        };
+        let RunnableCheck::Exec { argv } = check;
         let program =
-            Program { root: subject.root.to_owned(), argv: argv.clone(), environment: environment(subject) };
+            Program { root: subject.root.to_owned(), argv: argv.to_vec(), environment: environment(subject) };
         let mut last = "it had no time to run".to_owned();
         loop {
             let left = end.saturating_sub(host.clock.elapsed());
@@ -86,3 +84,6 @@ fn environment(subject: Subject<'_>) -> BTreeMap<String, String> {
     ];
     pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,9 +6,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub mod clock;
+pub mod errno;
 pub mod fake;
 pub mod http;
 pub mod lock;
+pub mod manager;
 pub mod mounts;
 pub mod processes;
 pub mod store;
@@ -18,6 +20,7 @@ pub mod view;
 
 use clock::{Clock, SystemClock};
 use http::Http;
+use manager::{ServiceManager, Systemctl};
 use mounts::Mounts;
 use mounts::kernel::Kernel;
 use processes::{Processes, Spawner};
@@ -31,6 +34,8 @@ use crate::paths::Paths;
 pub struct Host {
     /// What time it is, and waiting.
     pub clock: Box<dyn Clock>,
+    /// The service manager.
+    pub manager: Box<dyn ServiceManager>,
     /// Mounting images and swapping what is merged.
     pub mounts: Box<dyn Mounts>,
     /// Programs.
@@ -48,6 +53,7 @@ impl Host {
     pub fn of_this_machine() -> Self {
         Self {
             clock: Box::new(SystemClock::new()),
+            manager: Box::new(Systemctl::new(Spawner)),
             mounts: Box::new(Kernel),
             processes: Box::new(Spawner),
             store: Box::new(Files::new()),

@@ -13,7 +13,6 @@ pub mod node;
 pub mod paths;
 pub mod plan;
 pub mod repository;
-pub mod services;
 pub mod settings;
 pub mod sources;
 pub mod state;

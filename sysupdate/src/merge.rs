@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use crate::host::mounts::Mounts;
-use crate::host::view::{self, Tree, View};
+use crate::host::view::{self, Tree, View, is_missing};
 use crate::paths::Paths;
 
 pub mod admit;
@@ -22,6 +22,7 @@ mod hierarchy;
 
 mod marker;
 pub mod quarantine;
+mod reload;
 pub mod report;
 mod run;
 mod submounts;
@@ -31,6 +32,7 @@ mod system;
 pub use discover::extension_name;
 pub use error::MergeError;
 use hierarchy::{Hierarchy, State, inspect};
+pub use reload::reload;
 use report::{HierarchyStatus, Report, Status};
 use run::Run;
 
@@ -128,11 +130,17 @@ fn original(mounts: &dyn Mounts, root: &Path) -> Result<HostFiles, MergeError> {
     let mut files = View::new(mounts.files(root));
     for hierarchy in view::HIERARCHIES {
         let look = |source| MergeError::Look { path: PathBuf::from(hierarchy), source };
-        let Ok(inside) = files.resolve(Path::new(hierarchy)) else { continue };
-        let (directory, rest) = files.place_seen(&inside);
+        let inside = match files.resolve(Path::new(hierarchy)) {
+            Err(error) if is_missing(&error) => continue,
+            other => other.map_err(look)?,
+        };
+        let (directory, rest) = files.place_seen(&inside).map_err(look)?;
         if let Some(beneath) = mounts.beneath(&directory.path(rest)).map_err(look)? {
             files = files.with(inside, mounts.files_in(beneath));
         }
     }
     Ok(files)
 }
+
+#[cfg(test)]
+mod tests;

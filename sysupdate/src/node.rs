@@ -3,3 +3,4 @@
 pub mod facts;
 pub mod identity;
 pub mod release;
+pub mod stock_timer;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use sysext_manifests::digest::Sha256;
+use sysext_manifests::health::HealthCheck;
 use sysext_manifests::version::Version;
 
 use crate::settings::ComponentName;
@@ -145,7 +146,7 @@ pub struct Activation {
     /// The digests of the version's files, where they are known.
     pub sha256: Vec<Sha256>,
     /// The catalog's health checks.
-    pub health: Vec<String>,
+    pub health: Vec<HealthCheck>,
     /// What the version requires of other extensions.
     #[serde(skip)]
     pub relations: Relations,

@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use sysext_manifests::catalog::Instance;
 use sysext_manifests::checksums::{Checksums, ChecksumsError, Stale};
+use sysext_manifests::health::HealthCheck;
 #[cfg(feature = "openpgp")]
 use sysext_manifests::openpgp::{Keyring, SignedChecksums};
 use sysext_manifests::pattern::{Captures, FormatError};
@@ -177,7 +178,7 @@ struct Found {
     source: OfferedFile,
     unread: Option<Unread>,
     withdrawn: Option<String>,
-    health: Vec<String>,
+    health: Vec<HealthCheck>,
 }
 
 impl<'a> Discovery<'a> {
@@ -206,6 +207,8 @@ impl<'a> Discovery<'a> {
     pub fn offers(&mut self, component: &Component) -> Result<Offers, Rc<DiscoverError>> {
         let mut offers: BTreeMap<Version, Offer> = BTreeMap::new();
         let count = component.transfers.len();
+        // Checks run after a merge only.
+        let is_merged = component.transfers.iter().any(|transfer| transfer.activate == Activate::Refresh);
         for (index, transfer) in component.transfers.iter().enumerate() {
             for found in self.found(transfer)? {
                 let Found { relations, malformed, version, source, unread, withdrawn, health } = found;
@@ -222,7 +225,7 @@ impl<'a> Discovery<'a> {
                 offer.malformed = offer.malformed.take().or(malformed);
                 offer.unread = offer.unread.or(unread);
                 offer.withdrawn = offer.withdrawn.take().or(withdrawn);
-                offer.health.extend(health);
+                offer.health.extend(health.into_iter().filter(|_| is_merged));
             }
         }
         Ok(Offers::Known(offers))
@@ -257,9 +260,7 @@ impl<'a> Discovery<'a> {
             let instance = *verified.get();
             let Some(captures) = self.wanted(transfer, instance) else { continue };
             let claim = verified.claim(&opened.repository);
-            let upstream = Some(instance.upstream.clone());
-            let relations = Relations::parse(upstream, &instance.requires, &instance.conflicts);
-            let (relations, malformed) = match relations {
+            let (relations, malformed) = match Relations::of(instance) {
                 Ok(relations) => (relations, None),
                 Err(error) => (Relations::default(), Some(error.to_string())),
             };
@@ -282,8 +283,7 @@ impl<'a> Discovery<'a> {
         if instance.arch != self.identity.architecture {
             return None;
         }
-        let name = instance.image.url.rsplit('/').next()?;
-        let captures = transfer.source.patterns.matches(name)?;
+        let captures = transfer.source.patterns.matches(instance.image.file_name())?;
         instance.version.as_str().ends_with(captures.version.as_str()).then_some(captures)
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sysext_manifests::digest::Sha256;
+use sysext_manifests::health::HealthCheck;
 use sysext_manifests::trust::Evidence;
 use sysext_manifests::version::Version;
 
@@ -101,7 +102,7 @@ pub struct Trial {
     pub sha256: Vec<Sha256>,
     /// The catalog's health checks.
     #[serde(default)]
-    pub health: Vec<String>,
+    pub health: Vec<HealthCheck>,
     /// The components that were changed together with this one, and their versions: without them, the version
     /// must not stay.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -18,6 +18,7 @@ use sysupdate::host::Host;
 use sysupdate::host::clock::{Clock, SystemClock};
 use sysupdate::host::fake::FakeClock;
 use sysupdate::host::http::{Http, Options, Proxies};
+use sysupdate::host::manager::Systemctl;
 use sysupdate::host::mounts::image::ImageError;
 use sysupdate::host::mounts::kernel::Kernel;
 use sysupdate::host::mounts::table::Table;
@@ -48,6 +49,7 @@ pub fn host() -> Result<Host> {
     let network = Http::new(Options { proxies: Proxies::Avoid, ..Options::default() });
     Ok(Host {
         clock,
+        manager: Box::new(Systemctl::new(Counted { inner: Spawner, points: Arc::clone(&points) })),
         mounts: Box::new(Counted { inner: Kernel, points: Arc::clone(&points) }),
         processes: Box::new(Counted { inner: Spawner, points: Arc::clone(&points) }),
         store: Box::new(Counted { inner: Files::new(), points: Arc::clone(&points) }),

@@ -14,4 +14,5 @@ pub mod sample;
 pub mod scratch;
 pub mod server;
 pub mod specimen;
+pub mod third_party;
 pub mod workspace;

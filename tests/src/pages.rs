@@ -18,6 +18,8 @@ pub struct Page {
     pub links: Vec<Link>,
     /// The anchors of the headings, as links write them after `#`.
     pub anchors: Vec<String>,
+    /// The lines outside code blocks, each with its number counted from 1.
+    pub prose: Vec<(usize, String)>,
 }
 
 /// A fenced code block.
@@ -51,7 +53,7 @@ impl Page {
     /// Parses a page.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
         let mut page =
-            Self { path: path.to_owned(), blocks: Vec::new(), links: Vec::new(), anchors: Vec::new() };
+            Self { path: path.to_owned(), blocks: vec![], links: vec![], anchors: vec![], prose: vec![] };
         let mut open: Option<Block> = None;
         for (line, content) in (1..).zip(text.lines()) {
             match (content.strip_prefix("```"), open.take()) {
@@ -65,6 +67,7 @@ impl Page {
                     open = Some(block);
                 }
                 (None, None) => {
+                    page.prose.push((line, content.to_owned()));
                     if let Some(title) = content.strip_prefix('#') {
                         page.anchors.push(anchor(title.trim_start_matches('#').trim()));
                     }
@@ -131,6 +134,7 @@ mod tests {
         assert_eq!(page.links, [link("y.md#z"), link("c")]);
         let block = Block { line: 3, tag: "sh".to_owned(), text: "# no heading\necho\n".to_owned() };
         assert_eq!(page.blocks, [block]);
+        assert_eq!(page.prose.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [1, 2]);
     }
 
     #[test]

@@ -36,23 +36,70 @@ pub struct Package {
     pub members: BTreeSet<String>,
 }
 
+/// The targets that are built for, from `deny.toml`.
+pub fn targets() -> Result<Vec<String>> {
+    let policy = read_toml(&root().join("deny.toml"))?;
+    let targets = policy["graph"]["targets"].as_array().context("deny.toml has no list graph.targets")?;
+    let text = |target: &toml::Value| Some(target.as_str()?.to_owned());
+    targets.iter().map(|target| text(target).context("a target is not text")).collect()
+}
+
 /// Every package that a build of all members for that target uses, including tests.
 pub fn packages(target: &str) -> Result<Vec<Package>> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let arguments = ["metadata", "--format-version", "1", "--locked", "--filter-platform", target];
-    let output = Command::new(cargo).args(arguments).current_dir(root()).output()?;
-    ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout).context("cargo metadata is not JSON")?;
-
-    let mut packages = BTreeMap::new();
-    for package in list(&metadata, "packages")? {
-        packages.insert(text(package, "id")?, read(package)?);
-    }
+    let metadata = metadata(target)?;
+    let mut packages = by_id(&metadata)?;
     let nodes = list(&metadata["resolve"], "nodes")?;
     nodes
         .iter()
         .map(|node| packages.remove(&text(node, "id")?).context("a node without its package"))
         .collect()
+}
+
+/// The packages from elsewhere whose code is in these members' programs, for that target. Procedural macros and
+/// what build scripts use are not; what only tests ask a crate for may be.
+pub fn linked(target: &str, members: &[&str]) -> Result<Vec<Package>> {
+    let metadata = metadata(target)?;
+    let mut macros = BTreeSet::new();
+    for package in list(&metadata, "packages")? {
+        let kinds = list(package, "targets")?.iter().map(|target| &target["kind"][0]);
+        if kinds.into_iter().any(|kind| kind == "proc-macro") {
+            macros.insert(text(package, "id")?);
+        }
+    }
+    let mut packages = by_id(&metadata)?;
+    let is_wanted = |package: &Package| members.contains(&package.name.as_str());
+    let mut ahead: Vec<String> =
+        packages.iter().filter(|(_, package)| is_wanted(package)).map(|(id, _)| id.clone()).collect();
+    ensure!(ahead.len() == members.len(), "not all of {members:?} are members");
+    let mut edges = BTreeMap::new();
+    for node in list(&metadata["resolve"], "nodes")? {
+        edges.insert(text(node, "id")?, list(node, "deps")?);
+    }
+    let mut found = Vec::new();
+    while let Some(id) = ahead.pop() {
+        let Some(package) = packages.remove(&id).filter(|_| !macros.contains(&id)) else { continue };
+        for edge in edges.get(&id).context("a package without its node")?.iter() {
+            if list(edge, "dep_kinds")?.iter().any(|kind| kind["kind"].is_null()) {
+                ahead.push(text(edge, "pkg")?);
+            }
+        }
+        found.push(package);
+    }
+    found.retain(|package| package.source.is_some());
+    Ok(found)
+}
+
+fn metadata(target: &str) -> Result<Value> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let arguments = ["metadata", "--format-version", "1", "--locked", "--filter-platform", target];
+    let output = Command::new(cargo).args(arguments).current_dir(root()).output()?;
+    ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).context("cargo metadata is not JSON")
+}
+
+fn by_id(metadata: &Value) -> Result<BTreeMap<String, Package>> {
+    let packages = list(metadata, "packages")?.iter();
+    packages.map(|package| Ok((text(package, "id")?, read(package)?))).collect()
 }
 
 fn read(package: &Value) -> Result<Package> {

@@ -1,9 +1,9 @@
-//! The README and the pages below `docs/`: every command is run as it is written, what they show is what
-//! is printed, and every link leads somewhere.
+//! The README and the pages below `docs/`: every command runs as written, the shown output is correct, and
+//! every link has a target.
 //!
-//! A block tagged `sh` is run, on a machine made for it; all pages are one story, told in the order in
-//! which the index lists them. A block tagged `output` behind it is what it prints, where `…` stands for
-//! anything. What cannot be run is tagged `console`, and listed here with the reason.
+//! Blocks tagged `sh` run on a scratch machine, in the order in which the index lists the pages; later blocks
+//! build on earlier ones. A following block tagged `output` shows lines of the output, where `…` matches
+//! anything. Commands that cannot run are tagged `console` and listed here with the reason.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,29 +19,46 @@ use tests::scratch::machine::{self, Shown};
 use tests::server::Server;
 use tests::workspace;
 
-/// Where the pages say that the repository is. A server of the test stands in for it.
+/// The address of the repository on the pages. A server of the test replaces it.
 const ADDRESS: &str = "https://extensions.example.org";
 
-/// The architecture that the pages are written for. On another one, that stands in for it; nothing but this
-/// and the address is replaced.
+/// The architecture on the pages. Another machine replaces it by its own; only this and the address are
+/// replaced.
 const ARCHITECTURE: &str = "x86-64";
 
-/// What that server serves, and where the pages publish to.
+/// The directory that the server serves and to which the pages publish.
 const PUBLIC: &str = "/srv/www";
 
-/// Where the machine sees what cargo built.
+/// The directory in the machine with the programs that cargo built.
 const BUILT: &str = "/opt/built";
 
-/// Where the two programs are.
+/// The directory of the two programs.
 const PROGRAMS: &str = "/opt/bakery/bin";
 
-/// Where every block begins: as in a checkout, with `recipes/`.
+/// The directory in which every block starts: like a checkout, with `recipes/`.
 const HOME: &str = "/root";
 
 /// The page that lists the others.
 const INDEX: &str = "docs/index.md";
 
-/// Commands that no block can run, and who runs them instead or why nobody can.
+/// Words that people stumble over or cannot search for, each with better ones.
+const UNCLEAR: [(&str, &str); 13] = [
+    ("afresh", "again"),
+    ("anew", "again"),
+    ("believe", "trust, accept"),
+    ("believed", "trusted, valid"),
+    ("believes", "trusts, accepts"),
+    ("nobody", "the passive"),
+    ("passed over", "skipped"),
+    ("passes over", "skips"),
+    ("somebody", "a plain subject"),
+    ("take part", "be enabled"),
+    ("taken back", "rolled back"),
+    ("vouch", "verify, sign"),
+    ("whoever", "a plain subject"),
+];
+
+/// Commands that no block can run, with the test that runs them instead, or the reason.
 const CONSOLE: [(&str, &str); 10] = [
     (
         "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=example -keyout verity.key -out verity.crt",
@@ -71,6 +88,7 @@ fn main() -> ExitCode {
     suite.trial("cli_commands_not_run_have_a_reason", &[], reasons);
     suite.trial("cli_links_on_the_pages_have_targets", &[], links);
     suite.trial("cli_index_lists_every_page", &[], index);
+    suite.trial("cli_pages_use_clear_words", &[], words);
     suite.run()
 }
 
@@ -108,7 +126,7 @@ fn commands() -> Result<()> {
     Ok(())
 }
 
-/// What a block prints, on standard output and standard error.
+/// The output of a block, on standard output and standard error.
 fn run(block: &Block, url: &str) -> Result<String> {
     let architecture = Architecture::of_machine(std::env::consts::ARCH);
     let architecture = architecture.context("systemd has no name for this machine")?.to_string();
@@ -125,7 +143,7 @@ fn run(block: &Block, url: &str) -> Result<String> {
     Ok(printed)
 }
 
-/// Every line that a page shows is printed, in that order. Others may be printed between them.
+/// Requires every line that a page shows, in that order. Other lines may be printed between them.
 fn compare(printed: &str, shown: &str) -> Result<()> {
     let mut lines = printed.lines();
     for expected in shown.lines() {
@@ -160,6 +178,21 @@ fn reasons() -> Result<()> {
         }
     }
     ensure!(unused.is_empty(), "no page has these: {unused:?}");
+    Ok(())
+}
+
+fn words() -> Result<()> {
+    let mut unclear = Vec::new();
+    for page in pages()? {
+        for (number, line) in &page.prose {
+            let line = line.to_lowercase();
+            let words: Vec<&str> = line.split(|c: char| !c.is_alphanumeric()).collect();
+            let text = format!(" {} ", words.join(" "));
+            let found = UNCLEAR.iter().filter(|(word, _)| text.contains(&format!(" {word} ")));
+            unclear.extend(found.map(|(word, better)| format!("{}: {word}: {better}", page.at(*number))));
+        }
+    }
+    ensure!(unclear.is_empty(), "{}", unclear.join("\n"));
     Ok(())
 }
 
@@ -199,7 +232,7 @@ fn index() -> Result<()> {
     Ok(())
 }
 
-/// Every page: those below `docs/`, and those beside it.
+/// All pages: those in `docs/` and those in the top directory.
 fn pages() -> Result<Vec<Page>> {
     let mut paths = Vec::new();
     for directory in ["", "docs"] {
@@ -214,7 +247,7 @@ fn pages() -> Result<Vec<Page>> {
     paths.iter().map(|path| Page::read(path)).collect()
 }
 
-/// The README, the index, and the pages below `docs/` in the order in which the index first names them.
+/// The README, the index, and the pages in `docs/` in the order of the index.
 fn story() -> Result<Vec<Page>> {
     let index = Page::read(Path::new(INDEX))?;
     let mut paths = vec![PathBuf::from("README.md"), PathBuf::from(INDEX)];
@@ -228,7 +261,7 @@ fn story() -> Result<Vec<Page>> {
     paths.iter().map(|path| Page::read(path)).collect()
 }
 
-/// Where a relative link of a page leads, relative to the checkout.
+/// The target of a relative link on a page, relative to the checkout.
 fn resolve(page: &Path, link: &Path) -> PathBuf {
     let mut path = page.parent().unwrap_or(page).to_owned();
     for part in link.components() {

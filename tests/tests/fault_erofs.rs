@@ -1,4 +1,4 @@
-//! An erofs image that cannot be made ends with an error that says where, and what to do.
+//! An erofs image that cannot be written ends with an error that contains the place and a hint.
 
 use std::error::Error as _;
 use std::fs::{self, File};
@@ -13,7 +13,7 @@ use sysext_image::tree::{Metadata, Rules, Tree};
 use tests::needs::Suite;
 use tests::sample::{self, Random};
 
-/// How much a small disk of these tests holds.
+/// The size of a small disk in these tests.
 const DISK: &str = "size=256k";
 
 fn main() -> ExitCode {
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     suite.run()
 }
 
-/// Large files and small ones, so that every way into the image is taken.
+/// Large and small files, so that every path through the writer is used.
 fn tree() -> Result<Tree> {
     let mut random = Random::new(5);
     let mut tree = Tree::new();
@@ -74,7 +74,7 @@ fn output_is_full() -> Result<()> {
     Ok(())
 }
 
-/// Between the walk over the directory and the last read of a file: it grows, shrinks, is gone.
+/// Between the walk over the directory and the last read, a file grows, shrinks or disappears.
 fn file_changes() -> Result<()> {
     let changes: [fn(&Path) -> io::Result<()>; 3] = [
         |path| fs::write(path, vec![7; 400_001]),
@@ -89,7 +89,7 @@ fn file_changes() -> Result<()> {
             let path = directory.path().join("usr/lib/library.so");
             fs::create_dir_all(path.parent().context("it is in a directory")?)?;
             fs::write(&path, vec![7; size])?;
-            // Enough other small files that small files are packed.
+            // Enough other small files, so that small files are packed.
             for number in 0..20 {
                 fs::write(path.with_extension(number.to_string()), vec![number; 5000])?;
             }
@@ -116,7 +116,7 @@ fn name_is_too_long() -> Result<()> {
 fn kernel_is_too_old() -> Result<()> {
     let error = refused(erofs::write(&tree()?, &sample::options("zstd@6.9", 0)?, io::sink()))?;
     ensure!(error.to_string() == "kernel 6.9 cannot read zstd", "{error}");
-    ensure!(error.hint().context("a hint")? == "name kernel 6.10 or a newer one, or use lz4hc");
+    ensure!(error.hint().context("a hint")? == "pass --kernel 6.10 or use lz4hc");
     Ok(())
 }
 

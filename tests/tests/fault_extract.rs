@@ -1,5 +1,5 @@
-//! Images that somebody damaged or made with intent: reading them ends in an error that says where, in
-//! bounded time and memory, and nothing is ever written outside the directory that is extracted into.
+//! Damaged and malicious images: reading them ends with an error that contains the place, in bounded time and
+//! memory, and never writes outside the target directory.
 
 use std::fs;
 use std::io::Cursor;
@@ -8,10 +8,10 @@ use std::process::{Command, ExitCode, Output};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use sysext_image::ddi::{Architecture, Designator, Kind, Role};
+use sysext_image::ddi::{Architecture, Designator, PartitionType, Role};
 use sysext_image::extract::{Options, Owners, extract};
 use sysext_image::filesystem::Limits;
-use sysext_image::gpt::{Guid, Layout, New, Sector};
+use sysext_image::gpt::{Guid, Layout, NewPartition, Sector};
 use sysext_image::tree::{Metadata, Tree};
 use sysext_image::{Codec, Filesystem, Format, erofs, squashfs, verity};
 use tempfile::TempDir;
@@ -19,16 +19,16 @@ use tests::needs::{Need, Suite};
 use tests::programs::program;
 use tests::sample::Random;
 
-/// How often each image is damaged.
+/// Mutations of each image.
 const MUTATIONS: u64 = 1000;
 
-/// What reading an image of 100 kB may take at most; it takes a few milliseconds.
+/// Time limit for reading an image of 100 kB, which takes a few milliseconds.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// What this process may have had in memory at any time, in KiB: far more than all images together.
+/// Limit for the peak memory of this process in KiB: far more than all images together.
 const MEMORY_KIB: u64 = 600 << 10;
 
-/// What the files of a damaged image may have together, in bytes.
+/// Limit for the total size of the files of a damaged image in bytes.
 const LIMITS: Limits = Limits { content: 32 << 20 };
 
 fn main() -> ExitCode {
@@ -77,7 +77,7 @@ fn squashed(tree: &Tree, codec: &str) -> Result<Vec<u8>> {
     Ok(image)
 }
 
-/// A directory with a neighbour that nobody may touch.
+/// A directory with a neighbour that must not change.
 struct Desk {
     directory: TempDir,
 }
@@ -95,7 +95,7 @@ impl Desk {
         self.directory.path().join(path)
     }
 
-    /// Reads all of an image and extracts it; what was refused, if it was.
+    /// Reads all of an image and extracts it; returns the error, if any.
     fn judge(&self, image: Vec<u8>) -> Result<Option<String>> {
         let begin = Instant::now();
         let into = self.path("in/out");
@@ -124,12 +124,12 @@ fn attempt(image: Vec<u8>, into: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What every refusal must tell: where it is, or what of the image's own account is wrong.
+/// Every error must contain the place, or the inconsistent property of the image.
 fn tells_where(told: &str) -> bool {
-    ["offset ", "the image is invalid: /", "claim ", "not an erofs", "or disk image", "more than ", "cannot read"]
+    ["offset ", "the image is invalid: /", "the image is truncated: ", "claim ", "not an erofs", "or disk image", "more than ", "cannot read"]
         .iter()
         .any(|words| told.contains(words))
-        // Names that no directory on disk can have next to each other, and attributes it cannot hold
+        // Names that cannot exist side by side on disk, and attributes that it cannot store
         || told.starts_with("cannot ")
 }
 
@@ -140,7 +140,7 @@ fn mutations(format: Format, codec: &str) -> Result<()> {
         Format::Squashfs => squashed(&tree()?, codec)?,
     };
     ensure!(desk.judge(whole.clone())?.is_none(), "the whole image is refused");
-    // Where most of the structure is: behind the superblock, or at the end
+    // Most of the structure is after the superblock, or at the end
     let (begin, structure) = match format {
         Format::Erofs => {
             let entries = Filesystem::open(Cursor::new(&whole))?.entries()?;
@@ -160,19 +160,19 @@ fn mutations(format: Format, codec: &str) -> Result<()> {
                 let place = begin + at(structure);
                 damaged[place] ^= 1 << at(8);
             }
-            // The superblock, or else anywhere
+            // The superblock, otherwise any place
             1 | 2 => {
                 let front = if format == Format::Erofs { 1024..1152 } else { 0..96 };
                 let place = if number % 6 == 1 { front.start + at(front.len() as u64) } else { at(length) };
                 damaged[place] ^= 1 << at(8);
             }
-            // A number becomes another one
+            // Another number
             3 => {
                 let place = begin + at(structure - 4) / 4 * 4;
                 let values = [0, 1, u32::MAX, 1 << 31, 0x7fff_ffff, 4096, 4095, 36];
                 damaged[place..place + 4].copy_from_slice(&values[at(8)].to_le_bytes());
             }
-            // One part over another
+            // A copy of another part
             4 => {
                 let (from, to, size) = (at(length - 64), at(length - 64), at(64));
                 damaged.copy_within(from..from + size, to);
@@ -186,7 +186,7 @@ fn mutations(format: Format, codec: &str) -> Result<()> {
             located += u64::from(told.contains("offset "));
         }
     }
-    // Damage to content that is not compressed is nobody's to notice, nor is it in a time or an owner
+    // Nothing can detect damage to uncompressed contents, times or owners
     ensure!(refused > MUTATIONS / 8, "only {refused} of {MUTATIONS} were refused");
     ensure!(located * 2 > refused, "only {located} of {refused} say where");
     let peak = peak_memory_kib()?;
@@ -200,7 +200,7 @@ fn peak_memory_kib() -> Result<u64> {
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
-/// Where these bytes are in an image, which must have them once.
+/// The position of these bytes in an image, which must contain them once.
 fn find(image: &[u8], bytes: &[u8]) -> Result<usize> {
     let places: Vec<usize> = image
         .windows(bytes.len())
@@ -227,10 +227,10 @@ fn names() -> Result<()> {
         let at = find(&bytes, name.as_bytes())?;
         bytes[at..at + name.len()].copy_from_slice(instead.as_bytes());
         let told = desk.judge(bytes)?;
-        // A NUL ends a name on disk; what is left of it is a name like any other
+        // A NUL ends a name on disk; the rest is an ordinary name
         ensure!(told.is_some() || instead.contains('\0'), "{instead:?} was extracted");
     }
-    // A link, and a directory of the same name with a file in it
+    // A link, and a directory of the same name that contains a file
     let mut tree = Tree::new();
     tree.insert_symlink("QAQ", desk.path("outside"), Metadata::new(0o777))?;
     tree.insert_bytes("QBQ/new", "escaped", Metadata::new(0o644))?;
@@ -242,7 +242,7 @@ fn names() -> Result<()> {
     Ok(())
 }
 
-/// The number that a directory says an entry has: 8 bytes, 12 for each entry, names behind all of them.
+/// The inode number of a directory entry: 8 bytes, 12 for each entry, then all names.
 fn directory_loop() -> Result<()> {
     let desk = Desk::new()?;
     let mut tree = Tree::new();
@@ -279,10 +279,10 @@ fn tebibyte() -> Result<()> {
     let desk = Desk::new()?;
     for (codec, owner) in [("none", 0), ("lz4hc", 0), ("zstd", 0), ("none", 70_000)] {
         let mut tree = Tree::new();
-        // Whole blocks: no tail must fit behind the inode
+        // Whole blocks, so that no tail is stored after the inode
         let size = 15 * 4096_u64;
         let text = Random::new(7).text(15 * 4096);
-        // An owner beyond 16 bits makes the inode a long one, whose size has 64 bits
+        // An owner above 16 bits requires an extended inode, whose size has 64 bits
         tree.insert_bytes("file", text, Metadata::new(0o644).owner(owner, 0))?;
         let mut bytes = image(&tree, codec)?;
         let (width, claimed) = match owner {
@@ -294,7 +294,7 @@ fn tebibyte() -> Result<()> {
         let told = desk.judge(bytes.clone())?.context("it was extracted")?;
         let words = format!("the files in the image claim {claimed} bytes in total, more than ");
         ensure!(told.starts_with(&words), "{codec}: {told}");
-        // Allowed, it ends where the image does, and no file is left of it
+        // With a higher limit, it ends where the image ends, and no file is left
         let image = Filesystem::open(Cursor::new(bytes))?;
         let into = desk.path("in/out");
         let limits = Limits { content: u64::MAX };
@@ -310,11 +310,11 @@ fn tebibyte() -> Result<()> {
 fn by_the_program() -> Result<()> {
     let desk = Desk::new()?;
     let whole = image(&tree()?, "lz4hc")?;
-    // Built before anything is timed
+    // Built before the time is measured
     let bakery = program("bakery")?;
     let run = |name: &str, bytes: &[u8], arguments: &[&str]| -> Result<Output> {
         fs::write(desk.path(name), bytes)?;
-        // 256 MiB of address space are enough for any answer
+        // 256 MiB of address space are enough for any result
         let script = "ulimit -v 262144; exec \"$0\" \"$@\"";
         let begin = Instant::now();
         let mut command = Command::new("/bin/sh");
@@ -359,7 +359,7 @@ fn by_the_program() -> Result<()> {
     Ok(())
 }
 
-/// Nobody vouches for the rest, whatever it is; the kernel does not read it.
+/// Nothing verifies the rest, and the kernel does not read it.
 fn covers_less() -> Result<()> {
     let desk = Desk::new()?;
     let whole = image(&tree()?, "none")?;
@@ -370,8 +370,9 @@ fn covers_less() -> Result<()> {
         let tree = builder.finish()?;
         let mut hashes = Vec::new();
         tree.write_to(&mut hashes)?;
-        let new = |role, id, content: &[u8]| New {
-            kind: Kind { architecture: Architecture::X86_64, designator: Designator::Root, role }.guid(),
+        let new = |role, id, content: &[u8]| NewPartition {
+            kind: PartitionType { architecture: Architecture::X86_64, designator: Designator::Root, role }
+                .guid(),
             id: Guid(id),
             size: content.len() as u64,
             flags: 0,
@@ -396,7 +397,7 @@ fn covers_less() -> Result<()> {
     Ok(())
 }
 
-/// What `mksquashfs -nopad` makes: no loop device shows the last bytes.
+/// `mksquashfs -nopad` writes such images: a loop device does not show the last bytes.
 fn half_a_sector() -> Result<()> {
     let desk = Desk::new()?;
     let mut bytes = squashed(&tree()?, "zstd")?;

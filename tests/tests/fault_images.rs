@@ -1,5 +1,5 @@
-//! Requests that `bakery bake` cannot meet: each ends with a clear error, and nothing that is half written
-//! has the final name.
+//! Requests that `bakery bake` cannot fulfil: each ends with a clear error and leaves no partial file under the
+//! final name.
 
 use std::fs::{self, File, Permissions};
 use std::io::Write as _;
@@ -61,7 +61,7 @@ impl Desk {
         Ok(command)
     }
 
-    /// Into a store and into a file; both fail with the same words, and neither leaves anything.
+    /// Into a store and into a file: both fail with the same message and leave nothing.
     fn refused(&self, tree: &str, arguments: &[&str]) -> Result<String> {
         let mut told = Vec::new();
         for out in ["store", "x.raw"] {
@@ -100,8 +100,12 @@ fn error_of(mut command: Command) -> Result<String> {
 fn codec() -> Result<()> {
     let desk = Desk::new()?;
     let cases = [
-        ("debian-12", "zstd:3", "error: zstd needs kernel 6.10, debian-12 has 6.1\nhint: use lz4hc\n"),
-        ("flatcar", "zstd", "error: zstd needs kernel 6.10, flatcar has 6.6\nhint: use lz4hc\n"),
+        (
+            "debian-12",
+            "zstd:3",
+            "error: zstd needs kernel 6.10 or later, but debian-12 has 6.1\nhint: use lz4hc\n",
+        ),
+        ("flatcar", "zstd", "error: zstd needs kernel 6.10 or later, but flatcar has 6.6\nhint: use lz4hc\n"),
         (
             "6.9",
             "zstd",
@@ -145,7 +149,7 @@ fn socket() -> Result<()> {
     Ok(())
 }
 
-/// No directory can have such a name, but archives can.
+/// A directory cannot contain such a name, but an archive can.
 fn long_name() -> Result<()> {
     let desk = Desk::new()?;
     let name = "n".repeat(256);
@@ -168,11 +172,15 @@ fn archive() -> Result<()> {
     let desk = Desk::new()?;
     let whole = tar("usr/share/x", b"content");
     for (name, bytes, words) in [
-        ("absolute", tar("/etc/passwd", b""), "/etc/passwd: is not a path below the root of a tree"),
+        ("absolute", tar("/etc/passwd", b""), "invalid path /etc/passwd: it is not relative"),
         ("above", tar("usr/../../x", b""), "it contains .."),
-        ("short", whole[..whole.len() - 1200].to_vec(), "the archive ends at offset "),
-        ("text", b"no archive at all".to_vec(), "the archive ends at offset 17, in the middle of an entry"),
-        ("zeros", vec![7; 5000], "no tar header at offset 0: "),
+        ("short", whole[..whole.len() - 1200].to_vec(), "the archive is truncated: it ends at offset "),
+        (
+            "text",
+            b"no archive at all".to_vec(),
+            "the archive is truncated: it ends at offset 17, inside an entry",
+        ),
+        ("zeros", vec![7; 5000], "invalid tar header at offset 0: "),
         ("cut", vec![0x1f, 0x8b, 8, 0], "cannot decompress the gzip data at offset 4: unexpected end"),
         ("packed", b"BZh91AY&SY".to_vec(), "it is compressed with bzip2"),
     ] {
@@ -185,7 +193,7 @@ fn archive() -> Result<()> {
 
 fn changing() -> Result<()> {
     let desk = Desk::new()?;
-    // In memory, where a write never waits for a disk while the other side reads on.
+    // In memory, where a write never waits for a disk while the other side continues to read.
     mount(Some("changing"), &desk.path("tree"), Some("tmpfs"), MsFlags::empty(), None::<&str>)?;
     let path = desk.path("tree/usr/share/changing");
     desk.write("tree/usr/share/changing", &Random::new(5).text(20_000_000))?;
@@ -193,7 +201,7 @@ fn changing() -> Result<()> {
     let told = std::thread::scope(|scope| {
         let writer = scope.spawn(|| -> Result<()> {
             while !stop.load(Ordering::Relaxed) {
-                // The size stays
+                // The size does not change
                 let mut file = File::options().write(true).open(&path)?;
                 file.write_all(b"changed")?;
                 std::thread::sleep(std::time::Duration::from_millis(1));
@@ -245,7 +253,7 @@ fn unreadable() -> Result<()> {
     let desk = Desk::new()?;
     fs::set_permissions(desk.directory.path(), Permissions::from_mode(0o777))?;
     fs::set_permissions(desk.path("tree/usr/share/x"), Permissions::from_mode(0o600))?;
-    // A copy: the build directory may be closed to another user.
+    // A copy, because another user may not enter the build directory.
     let bakery = desk.path("bakery");
     copy_program("bakery", &bakery)?;
     let mut command = Command::new(&bakery);
@@ -282,7 +290,7 @@ fn full_disk() -> Result<()> {
         desk.left_nothing(out)?;
         ensure!(!small.join(".x.raw.partial").exists(), "the beginning of an image was left");
     }
-    // With less in the tree it fits: it was the disk
+    // A smaller tree fits, so the disk was the reason
     desk.write("tree/usr/share/random", b"")?;
     ensure!(desk.bake("tree", &["-o", "small/store"])?.status()?.success());
     Ok(())
@@ -302,12 +310,12 @@ fn full_scratch() -> Result<()> {
         anyhow::Ok(())
     };
     refused("tree")?;
-    // Content of a compressed archive and of an image is set aside there too
+    // The contents of a compressed archive and of an image are stored there too
     ensure!(desk.bake("tree", &["-o", "whole.raw"])?.status()?.success());
     refused("whole.raw")
 }
 
-/// A disk that has 256 KiB.
+/// A disk of 256 KiB.
 fn small_disk(desk: &Desk, name: &str) -> Result<PathBuf> {
     let path = desk.path(name);
     fs::create_dir(&path)?;
@@ -315,7 +323,7 @@ fn small_disk(desk: &Desk, name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// An archive with one file, whose name stands in a pax record.
+/// An archive with one file, whose name is in a pax record.
 fn tar(path: &str, content: &[u8]) -> Vec<u8> {
     let rest = path.len() + "path".len() + 3;
     let length = (rest..).find(|all| all - all.to_string().len() == rest).expect("one fits");

@@ -1,4 +1,4 @@
-//! What somebody sees of a bake that takes its time, and what is left of one that was stopped.
+//! The output of a long bake on a terminal, and the files that an interrupted bake leaves.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -21,10 +21,10 @@ use tests::sample::Random;
 /// Content that takes seconds to compress, in bytes.
 const LONG: usize = 24_000_000;
 
-/// Content that takes long enough to be watched, in bytes.
+/// Content that takes long enough to observe, in bytes.
 const SHORT: usize = 3_000_000;
 
-/// How long to wait for something to begin.
+/// Time limit for something to start.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const SIGNALS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
@@ -54,7 +54,7 @@ impl Desk {
     fn new(content: usize) -> Result<Self> {
         let desk = Self { directory: tempfile::tempdir()? };
         fs::create_dir_all(desk.path("tree/usr/share/x"))?;
-        // Nothing that compresses looks back as far as this repeats itself
+        // The distance of repetitions is larger than the window of any codec
         let text = Random::new(3).text(SHORT).repeat(content / SHORT);
         fs::write(desk.path("tree/usr/share/x/text"), text)?;
         Ok(desk)
@@ -76,7 +76,7 @@ impl Desk {
         Ok(command)
     }
 
-    /// What is there beside the tree.
+    /// The names next to the tree.
     fn left(&self) -> Result<Vec<String>> {
         let mut names: Vec<String> = fs::read_dir(self.directory.path())?
             .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
@@ -97,19 +97,20 @@ impl Desk {
     }
 }
 
-/// Runs a command with its standard error on a terminal. Returns how it ended, and all that the terminal got.
+/// Runs a command with standard error on a terminal. Returns its status and everything that the terminal
+/// received.
 fn on_a_terminal(
     mut command: Command,
     meanwhile: impl FnOnce(&mut Child) -> Result<()>,
 ) -> Result<(ExitStatus, String)> {
     let terminal = openpty(None, None)?;
     let mut child = command.stdout(Stdio::null()).stderr(terminal.slave).spawn()?;
-    // The command holds the other end of it too.
+    // The command also has the other end open.
     drop(command);
     let mut master = File::from(terminal.master);
     let reader = thread::spawn(move || {
         let (mut got, mut buffer) = (Vec::new(), [0; 4096]);
-        // Once nobody has the other end, this is an error.
+        // This is an error as soon as the other end is closed.
         while let Ok(count @ 1..) = master.read(&mut buffer) {
             got.extend_from_slice(&buffer[..count]);
         }
@@ -122,7 +123,7 @@ fn on_a_terminal(
     Ok((status, String::from_utf8(got)?))
 }
 
-/// What stands on the screen in the end: only what these programs use is understood.
+/// The final contents of the screen. Only the escapes that these programs use are supported.
 fn screen(got: &str) -> Result<String> {
     let mut lines = vec![String::new()];
     let mut rest = got;
@@ -159,14 +160,14 @@ fn terminal(format: &'static str) -> Result<()> {
     let shown = screen(&got)?;
     ensure!(shown == "staging x 1 for x86-64\nbaking with zstd:19\n", "{shown:?}");
 
-    // What is shown changes nothing.
+    // The display does not change the result.
     let output = desk.command("quiet.raw", &["--format", format])?.output()?;
     ensure!(output.status.success());
     ensure!(fs::read(desk.path("x.raw"))? == fs::read(desk.path("quiet.raw"))?, "other bytes");
     Ok(())
 }
 
-/// A compressed archive is all that is read before an image is made.
+/// Only a compressed archive is read completely before an image is written.
 fn read() -> Result<()> {
     let desk = Desk::new(LONG)?;
     let mut shell = Command::new("sh");
@@ -174,7 +175,7 @@ fn read() -> Result<()> {
     ensure!(shell.status()?.success());
     let bake = desk.bake("a.tar.xz", "x.raw", &[])?;
     let (status, got) = on_a_terminal(bake, |child| {
-        // The first stage is over when the image is begun.
+        // The first stage is over when the image is created.
         desk.begun(child)?;
         Ok(child.kill()?)
     })?;
@@ -235,7 +236,7 @@ fn stopped_on_a_terminal() -> Result<()> {
     Ok(())
 }
 
-/// As `nohup` and shells that run something in the background do it.
+/// As `nohup` does, and shells for background processes.
 fn ignored() -> Result<()> {
     let desk = Desk::new(SHORT)?;
     let bake = desk.command("x.raw", &[])?;
@@ -253,7 +254,7 @@ fn ignored() -> Result<()> {
     Ok(())
 }
 
-/// Nothing helps against this; it also shows that the others would see what is left.
+/// Nothing can prevent this; it also shows that the other trials would detect leftovers.
 fn killed() -> Result<()> {
     let desk = Desk::new(SHORT)?;
     let mut child = desk.command("x.raw", &[])?.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;

@@ -1,4 +1,4 @@
-//! Output that nobody reads: no program panics over it, and none stops in the middle of its work.
+//! Closed outputs: no program panics because of them, and none stops in the middle of its work.
 
 use std::fs::File;
 use std::process::{Command, ExitCode, Stdio};
@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     suite.run()
 }
 
-/// A pipe whose reader is gone.
+/// A pipe without a reader.
 fn unread() -> Result<Stdio> {
     let (_, writer) = std::io::pipe()?;
     Ok(writer.into())
@@ -34,7 +34,7 @@ fn node() -> Result<(Publisher, Node)> {
 
 fn update() -> Result<()> {
     let (_publisher, node) = node()?;
-    // A warning comes before the download.
+    // A warning is printed before the download.
     node.write("etc/sysupdate.demo.d/demo.transfer.d/odd.conf", "[X-Sysupdate]\nUnknown=1\n")?;
     let status = node.command(&["update", "-C", "demo"]).stdout(unread()?).stderr(unread()?).status()?;
     ensure!(status.code() == Some(1), "{status}");

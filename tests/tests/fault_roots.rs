@@ -1,4 +1,4 @@
-//! Keys that are changed, stolen, lost and forged, from the publisher's hands to the node's decision.
+//! Keys that are replaced, stolen, lost and forged, from the publisher to the decision of the node.
 
 use std::fs;
 
@@ -89,7 +89,7 @@ fn fault_other_keys_in_etc_replace_recorded_trust() -> Result<()> {
     let site = Site::open()?;
     site.release("1.1")?;
     site.update()?.succeeds()?;
-    // Another publisher takes the name over, and the operator follows
+    // Another publisher takes over the name, and the operator accepts that
     fs::rename(site.path("keys"), site.path("keys-old"))?;
     fs::remove_dir_all(site.path("store"))?;
     fs::remove_dir_all(site.path("served"))?;
@@ -128,7 +128,7 @@ fn fault_follows_two_rotations_at_once() -> Result<()> {
     site.update()?.succeeds()?;
     assert_eq!(site.marks()?, (3, 1));
     ensure!(site.has("1.1")?);
-    // A node that is new and was given the first key follows as well
+    // A new node with the first key follows as well
     site.sysupdate(&["trust", "reset", "example"])?.succeeds()?;
     site.update()?.succeeds()?;
     assert_eq!(site.marks()?, (3, 1));
@@ -140,7 +140,7 @@ fn fault_new_root_revokes_stolen_catalog_key() -> Result<()> {
     let site = Site::open()?;
     site.update()?.succeeds()?;
     let honest = site.served()?;
-    // The thief signs far ahead, in serial and in time
+    // The thief signs far ahead, in serial number and in time
     for _ in 0..4 {
         site.index(&["--now", "2028-01-01T00:00:00Z"])?.succeeds()?;
     }
@@ -162,7 +162,7 @@ fn fault_new_root_revokes_stolen_catalog_key() -> Result<()> {
     assert_eq!(site.marks()?, (2, 1));
     ensure!(site.has("1.1")?);
 
-    // The thief's catalog leads nowhere any more, neither with the old chain nor with the new one
+    // The thief's catalog is now rejected, both with the old chain and with the new one
     let mut mixed = stolen.clone();
     mixed["roots"] = site.served()?["roots"].clone();
     for catalog in [stolen, mixed] {
@@ -183,12 +183,12 @@ fn fault_rejects_rotation_signed_only_by_new_keys() -> Result<()> {
     site.sign("next.json", &["new"])?;
     let error = site.bakery(&["root", "finish", "next.json", "--to", "keys/roots.json"])?.fails()?;
     ensure!(error.contains("0 of the keys of root 1 signed, 1 must"), "{error}");
-    // Nor does a release come of it by force
+    // Options cannot enforce a release either
     fs::rename(site.path("next.json"), site.path("keys/roots.json"))?;
     let error = site.index(&["--key", "new.key"])?.fails()?;
     ensure!(error.contains("no node would believe"), "{error}");
 
-    // Someone who owns a chain of their own puts its second root behind our first
+    // The owner of another chain appends its second root to our first one
     let ours = site.served()?["roots"][0].clone();
     fs::remove_dir_all(site.path("store"))?;
     fs::remove_dir_all(site.path("keys"))?;
@@ -227,7 +227,7 @@ fn fault_root_thresholds_count_distinct_keys() -> Result<()> {
     ensure!(error.contains("has signed root 2 already, and counts once"), "{error}");
     let error = site.bakery(&["root", "sign", "next.json", "--key", "online.key"])?.fails()?;
     ensure!(error.contains("is neither among the keys of root 2"), "{error}");
-    // The other copy travelled apart
+    // The other copy was passed on separately
     site.sign("apart.json", &["c"])?;
     let join = ["root", "finish", "next.json", "apart.json", "--to", "keys/roots.json"];
     site.bakery(&join)?.succeeds()?;
@@ -254,7 +254,7 @@ fn fault_duplicate_key_counts_once_whatever_its_identifier() -> Result<()> {
     let site = Site::bare()?;
     site.keys(&["a", "online"])?;
     let key = site.read("a.pub")?.lines().nth(1).unwrap_or_default().to_owned();
-    // The same 32 bytes under another identifier, which is in the front of the text
+    // The same 32 bytes with another identifier, which is at the beginning of the text
     let other = format!("{}AAAAAAA{}", &key[..4], &key[11..]);
     ensure!(other != key && other.len() == key.len());
     let url = site.url();
@@ -316,7 +316,7 @@ fn fault_two_holders_sign_a_catalog_in_turn() -> Result<()> {
         error.contains("hint: each holder of a catalog key runs `bakery sign STORE --key FILE`"),
         "{error}"
     );
-    // By force it comes to nothing
+    // Options cannot enforce it
     let waiting: Value = serde_json::from_str(&site.read("store/catalog/catalog.pending.json")?)?;
     fs::create_dir_all(site.path("served/catalog"))?;
     site.serve(&waiting)?;
@@ -332,7 +332,7 @@ fn fault_two_holders_sign_a_catalog_in_turn() -> Result<()> {
     {
         let error = site.bakery(&["sign", "store", "--key", &format!("{key}.key")])?.fails()?;
         ensure!(error.contains(told), "{error}");
-        // What is to be signed is shown before anything else happens
+        // The contents are shown before anything else happens
         ensure!(error.contains("serial      1\n") && error.contains("offers      x\n"), "{error}");
     }
     let run = site.bakery(&["sign", "store", "--key", "b.key"])?;
@@ -353,7 +353,7 @@ fn fault_two_holders_sign_a_catalog_in_turn() -> Result<()> {
     Ok(())
 }
 
-/// The one image in the store.
+/// The only image in the store.
 fn image(site: &Site) -> Result<String> {
     let names = fs::read_dir(site.path("store/x"))?;
     let names = names
@@ -368,7 +368,7 @@ fn fault_root_sign_shows_the_proposal_first() -> Result<()> {
     site.propose("next.json", &["--expires-in", "100"])?;
     let before = site.read("next.json")?;
     let number = "root          2\n";
-    // Also to the one who then cannot sign
+    // Also to a holder who then cannot sign
     let error = site.bakery(&["root", "sign", "next.json", "--key", "missing.key"])?.fails()?;
     ensure!(error.contains(number) && error.contains("cannot read missing.key"), "{error}");
     assert_eq!(site.read("next.json")?, before);

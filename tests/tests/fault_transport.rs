@@ -1,4 +1,4 @@
-//! Downloads from a server that has a bad day, through the real network and the real files.
+//! Downloads from a faulty server, through the real network and the real file system.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -166,7 +166,7 @@ const TRIALS: &[Trial] = &[
         day.download(&claim).err().context("it came")?;
         ensure!(fs::metadata(day.partial())?.len() > 0);
         day.server.heal();
-        // A rename, so that the server cannot take one for the other
+        // A rename, so that the server cannot confuse the two files
         fs::write(day.root.path().join("new"), &day.bytes)?;
         fs::rename(day.root.path().join("new"), day.root.path().join(NAME))?;
         day.server.forget();
@@ -181,7 +181,7 @@ const TRIALS: &[Trial] = &[
         fs::write(day.root.path().join(NAME), &longer)?;
         day.server.fault(PATH, Fault::CutAfter(u64::from(SIZE) / 2), Times::Next(1));
         day.server.fault(PATH, Fault::Status(503), Times::Always);
-        // The size is not known beforehand, so the longer file is begun
+        // The size is not known beforehand, so the longer file is started
         let claim = Claim { size: None, ..day.claim() };
         day.download(&claim).err().context("it came")?;
         day.server.heal();
@@ -221,7 +221,7 @@ const TRIALS: &[Trial] = &[
     }),
     ("fault_waits_for_a_slow_server", || {
         let day = Day::new()?;
-        // Two seconds in all, which is longer than any single silence may last
+        // Two seconds in total, longer than a single pause may be
         day.server.fault(PATH, Fault::Slow(u64::from(SIZE) / 2), Times::Always);
         day.succeeds()
     }),
@@ -274,7 +274,7 @@ const TRIALS: &[Trial] = &[
         day.server.fault(PATH, Fault::Stall(Duration::from_secs(600)), Times::Always);
         let (idle, stalled) = (connect(&day.server)?, connect(&day.server)?);
         (&stalled).write_all(b"GET /image.raw HTTP/1.1\r\n\r\n")?;
-        // Time for the stall to begin; without it this would only be easier
+        // Time for the stall to begin; without it the test would only be easier
         thread::sleep(Duration::from_millis(50));
         let (address, start) = (day.server.address(), Instant::now());
         drop(day);
@@ -287,7 +287,7 @@ const TRIALS: &[Trial] = &[
     }),
 ];
 
-/// The first answer is cut and cannot be gone on from, so the next one begins again.
+/// The first response is cut and cannot be resumed, so the next one starts over.
 fn starts_over(why: Fault) -> Result<()> {
     let day = Day::new()?;
     day.server.faults(PATH, &[Fault::CutAfter(u64::from(SIZE) / 2), why], Times::Next(1));
@@ -304,7 +304,7 @@ fn connect(server: &Server) -> Result<TcpStream> {
     Ok(stream)
 }
 
-/// A server, a node, and what the one should bring to the other.
+/// A server, a node, and the file to download.
 struct Day {
     root: TempDir,
     node: TempDir,

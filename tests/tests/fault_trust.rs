@@ -1,5 +1,4 @@
-//! What a node believes, whom, and what it does when it must not: through the real program, with a
-//! clock that shows what the test says.
+//! What a node trusts and what it rejects, through the real program with an adjustable clock.
 
 use std::process::ExitCode;
 
@@ -26,10 +25,10 @@ mod sources;
 #[path = "fault_trust/together.rs"]
 mod together;
 
-/// The real program, with a clock to set.
+/// The real program, with an adjustable clock.
 const SYSUPDATE: &str = env!("CARGO_BIN_EXE_interrupted");
 
-/// Nothing is merged: most of what is trusted or not is decided before that.
+/// Nothing is merged: most decisions about trust are made before that.
 const UNMERGED: &str = "Activate=none\n";
 
 type Trial = (&'static str, fn() -> Result<()>);
@@ -55,7 +54,7 @@ fn main() -> ExitCode {
     suite.run()
 }
 
-/// A publisher with one extension, and a node that wants it.
+/// A publisher with one extension, and a node that follows it.
 struct Site {
     publisher: Publisher,
     node: Node,
@@ -92,12 +91,12 @@ impl Site {
         self.node.run(&["update", "-C", "demo", version])
     }
 
-    /// Changes the definition.
+    /// Changes the transfer file.
     fn redefine(&self, change: impl Fn(&str) -> String) -> Result<()> {
         self.node.define("demo", &change(&self.publisher.transfer("demo", UNMERGED)))
     }
 
-    /// Asserts that this version is in use, and no other bytes than the published ones are.
+    /// Requires that this version is active, with the published bytes.
     fn uses(&self, version: &str) -> Result<()> {
         let expected = Publisher::file("demo", version)?;
         let found = self.node.in_use("demo")?;
@@ -107,7 +106,7 @@ impl Site {
         Ok(())
     }
 
-    /// Asserts that exactly these versions are installed and nothing else lies beside them.
+    /// Requires that exactly these versions are installed, without other files.
     fn has(&self, versions: &[&str]) -> Result<()> {
         let expected: Vec<_> =
             versions.iter().map(|version| Publisher::file("demo", version)).collect::<Result<_>>()?;
@@ -116,7 +115,7 @@ impl Site {
         Ok(())
     }
 
-    /// Runs an update that must fail, say exactly this of the component, and change nothing.
+    /// Runs an update that must fail, print exactly this for the component, and change nothing.
     fn refuses(&self, expected: &str) -> Result<()> {
         let before = Snapshot::take(&self.node.root)?;
         self.update()?.ended(1)?.prints(expected)?;
@@ -126,7 +125,7 @@ impl Site {
     }
 }
 
-/// A program cannot know who it was signed for: keys are new in each run.
+/// Replaces keys, which are new in each run.
 fn with_key(expected: &str, key: &str) -> String {
     expected.replace("KEY", key)
 }

@@ -1,8 +1,8 @@
-//! What a disk image around one filesystem is, to the byte, for each architecture, size of sector and
-//! key, and any number of threads.
+//! The exact bytes of a disk image around one file system, for each architecture, sector size and key, and any
+//! number of threads.
 //!
-//! The filesystem is uncompressed erofs, whose bytes `golden_erofs` holds. A changed digest here means
-//! that the same release has another image, and another root hash to be signed or pinned.
+//! The file system is uncompressed erofs, whose bytes are pinned by `golden_erofs`. A changed digest here means
+//! that the same release has another image, and another root hash to sign or to pin.
 
 use std::fs;
 use std::io::Cursor;
@@ -19,16 +19,16 @@ use sysext_manifests::digest::Sha256;
 use tests::needs::Suite;
 use tests::sample::{self, same};
 
-/// The time of everything in the filesystem.
+/// The time of all files in the file system.
 const TIMESTAMP: u64 = 1_700_000_000;
 
-/// Keys that nobody trusts.
+/// Keys that are only for tests.
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../image/fixtures");
 
-/// Where the dumps lie.
+/// The directory of the dumps.
 const TEXTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
 
-/// The root hash of the sample, whatever is around it, as long as no seed is given.
+/// The root hash of the sample in any disk image, as long as no seed is given.
 const ROOT_HASH: &str = "795caa0f1bfca865b091010d2c69b17a4a557f85b610dce2e59dced42a3ca477";
 
 /// Digest of the tree in a file of its own.
@@ -108,7 +108,7 @@ fn main() -> ExitCode {
     suite.run()
 }
 
-/// The filesystem goes straight into the image, as it is written.
+/// The file system is written directly into the image.
 fn write(options: Options, key: Option<&str>, format: Format) -> Result<Vec<u8>> {
     let mut out = Cursor::new(Vec::new());
     let mut writer = Writer::new(&mut out, options)?;
@@ -199,7 +199,7 @@ fn partitions() -> Result<()> {
     Ok(())
 }
 
-/// A signed image, read through its tree of hashes, holds what the filesystem alone does.
+/// A signed image, read through its hash tree, contains the same as the file system alone.
 fn dumps() -> Result<()> {
     for (format, path) in DUMPS {
         let image = write(Options::new(Architecture::X86_64), Some("p256"), format)?;

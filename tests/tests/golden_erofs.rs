@@ -1,7 +1,7 @@
-//! What an image of one tree is, to the byte, for each codec and any number of threads.
+//! The exact bytes of an image of one tree, for each codec and any number of threads.
 //!
-//! A changed digest means that images built before can no longer be rebuilt: keep the old writer
-//! under its id, and give the new one another. `BLESS=1` writes the dumps anew.
+//! A changed digest means that older images cannot be rebuilt any more: keep the old writer under its id, and
+//! give the new one another id. `BLESS=1` writes new dumps.
 
 use std::fs::File;
 use std::io::{BufWriter, Seek as _, Write as _};
@@ -15,24 +15,26 @@ use sysext_image::{Filesystem, dump};
 use tests::needs::Suite;
 use tests::sample::{self, same};
 
-/// The time of everything in the images.
+/// The time of all files in the images.
 const TIMESTAMP: u64 = 1_700_000_000;
 
-/// Where the dumps lie.
+/// The directory of the dumps.
 const DUMPS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/erofs");
 
-/// What an image of the sample is for each setting: a codec, and the oldest kernel if that is not
-/// the oldest that has the codec. BLESS=1 writes it anew.
+/// The image of the sample for each setting: a codec, and the oldest kernel if that is not the oldest one with
+/// the codec. BLESS=1 writes it again.
 const IMAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/erofs/images.txt");
 
-/// The settings: one for each writer id that is in use, and each way of every option.
-const SETTINGS: [&str; 12] = [
+/// The settings: one for each supported writer id, and both values of every option.
+const SETTINGS: [&str; 14] = [
     "none",
     "lz4",
     "lz4@6.1",
     "lz4hc",
     "lz4hc:3",
+    "lz4hc:12",
     "lz4hc@6.1",
+    "lz4hc:12@6.1",
     "lz4hc:3@6.12",
     "zstd:1",
     "zstd:3",
@@ -93,7 +95,7 @@ fn timestamp() -> Result<()> {
     let (one, other) = (image(TIMESTAMP)?, image(TIMESTAMP + 1)?);
     let superblock = 1024..1152;
     ensure!(one.len() == other.len() && one[superblock.clone()] != other[superblock.clone()]);
-    // One file has an owner beyond 16 bits, and so an inode with a time of its own.
+    // One file has an owner above 16 bits, and therefore an inode with its own time.
     let differing = (0..one.len())
         .filter(|position| !superblock.contains(position) && one[*position] != other[*position])
         .count();

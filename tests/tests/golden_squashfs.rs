@@ -1,7 +1,7 @@
-//! What an image of one tree is, to the byte, for each codec and any number of threads.
+//! The exact bytes of an image of one tree, for each codec and any number of threads.
 //!
-//! A changed digest means that images built before can no longer be rebuilt: keep the old writer
-//! under its id, and give the new one another. `BLESS=1` writes the dump anew.
+//! A changed digest means that older images cannot be rebuilt any more: keep the old writer under its id, and
+//! give the new one another id. `BLESS=1` writes a new dump.
 
 use std::io::Cursor;
 use std::num::NonZero;
@@ -14,13 +14,13 @@ use sysext_image::{Filesystem, dump};
 use tests::needs::Suite;
 use tests::sample::{self, same};
 
-/// The time of everything in the images.
+/// The time of all files in the images.
 const TIMESTAMP: u64 = 1_700_000_000;
 
-/// What every image of the sample holds, whatever it is compressed with.
+/// The content of every image of the sample, with any codec.
 const DUMP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/squashfs/dump.txt");
 
-/// Codec, size of a block, writer id, size and digest of the image of the sample.
+/// Codec, block size, writer id, size and digest of the image of the sample.
 const IMAGES: [(&str, u32, &str, u64, &str); 18] = [
     (
         "none",
@@ -183,7 +183,7 @@ fn threads() -> Result<()> {
     Ok(())
 }
 
-/// Which files lie in fragments depends on their sizes, and on no codec.
+/// The sizes of files decide which ones are in fragments, not the codec.
 fn dumps() -> Result<()> {
     for codec in ["none", "gzip:1", "lz4hc:3", "xz:0", "zstd:3"] {
         let mut image = Cursor::new(Vec::new());

@@ -1,5 +1,5 @@
-//! The kernel and the tools of others judge our erofs images: what they read must be what was in
-//! the directory that the image was made from.
+//! The kernel and tools of others read our erofs images: the result must equal the directory from which the
+//! image was built.
 
 use std::ffi::{CString, OsString};
 use std::fs::{self, File};
@@ -19,7 +19,7 @@ use tests::peer::{Peer, Shared, run};
 use tests::sample;
 use tests::specimen::{self, Loss, mount_by_loop_device};
 
-/// Codecs for their oldest kernel or the one that is named, and the oldest kernel that reads them.
+/// Codecs for their oldest kernel or a given one, and the oldest kernel that reads them.
 const SETTINGS: [(&str, (u32, u32)); 8] = [
     ("none", (5, 15)),
     ("lz4", (5, 15)),
@@ -31,11 +31,10 @@ const SETTINGS: [(&str, (u32, u32)); 8] = [
     ("zstd:15", (6, 10)),
 ];
 
-/// What erofs-utils 1.9 has in an image and does not give back: it changes the owner last, and the kernel
-/// takes capabilities away then.
+/// What erofs-utils 1.9 does not restore: it changes the owner last, and the kernel then removes capabilities.
 const LOST_BY_1_9: &[Loss] = &[Loss::Attribute("security.capability")];
 
-/// What erofs-utils 1.5 does not give back: links and attributes it knows nothing of.
+/// What erofs-utils 1.5 does not restore: hard links and unknown attributes.
 const LOST_BY_1_5: &[Loss] = &[
     Loss::HardLinks,
     Loss::SetUser,
@@ -53,7 +52,7 @@ fn main() -> ExitCode {
         suite.isolated(&name, &needs, move || {
             is_the_directory(setting, |image, at| mount_by_loop_device("erofs", image, at))
         });
-        // Mounting a file without a loop device came with 6.12.
+        // Linux 6.12 is the first to mount a file without a loop device.
         let needs = [EROFS, Need::Kernel(6, 12)];
         let name = format!("kernel_erofs_{setting}_by_file_equals_the_directory");
         suite.isolated(&name, &needs, move || is_the_directory(setting, mount_by_file));
@@ -63,7 +62,7 @@ fn main() -> ExitCode {
         suite.isolated(&name, &[Need::Peer(Peer::Sid)], move || extracts(setting));
     }
     suite.isolated("kernel_erofs_comparison_detects_damage", &[EROFS, Need::Tool("mount")], damage);
-    // Debian 12's knows neither zstd nor fragments.
+    // The version of Debian 12 supports neither zstd nor fragments.
     for setting in ["none", "lz4", "lz4hc"] {
         let name = format!("peer_fsck_erofs_of_the_host_extracts_{setting}");
         suite.isolated(&name, &[Need::Tool("fsck.erofs")], move || extracts_here(setting));
@@ -128,15 +127,15 @@ fn agrees(reader: &Reader<File>, entry: &Entry, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What erofs-utils of the host extract is the directory. Ends of files lie beside their inodes in each of
-/// these images.
+/// erofs-utils of the host extracts the directory. Each of these images stores ends of files next to their
+/// inodes.
 fn extracts_here(setting: &str) -> Result<()> {
     let version = version()?;
     println!("fsck.erofs {version}");
     let bench = Bench::new(setting)?;
     let extracted = bench.directory.path().join("extracted");
     extract(&bench.image, &extracted, &[])?;
-    // Later ones give back more, and the trials with 1.9 say what.
+    // Later versions restore more; the trials with 1.9 list it.
     if version == "1.5" {
         specimen::lose(&bench.source, LOST_BY_1_5)?;
         specimen::compare(&bench.source, &extracted)?;
@@ -144,7 +143,7 @@ fn extracts_here(setting: &str) -> Result<()> {
     Ok(())
 }
 
-/// What erofs-utils 1.9 extracts is the directory.
+/// erofs-utils 1.9 extracts the directory.
 fn extracts(setting: &str) -> Result<()> {
     let bench = Bench::new(setting)?;
     let shared = Path::new("/mnt/bench");
@@ -160,13 +159,13 @@ fn extracts(setting: &str) -> Result<()> {
 /// The version of `fsck.erofs`.
 fn version() -> Result<String> {
     let told = run("fsck.erofs", &["-V"])?;
-    // What it can decompress follows in other lines.
+    // Other lines list the supported compressions.
     let first = told.lines().next().unwrap_or_default();
     let version = first.split_whitespace().last().with_context(|| format!("no version in {told:?}"))?;
     Ok(version.to_owned())
 }
 
-/// Runs `fsck.erofs`, which ends with success after some errors that it prints.
+/// Runs `fsck.erofs`, which exits with success after some errors that it prints.
 fn extract(image: &Path, to: &Path, options: &[&str]) -> Result<()> {
     let mut extract = OsString::from("--extract=");
     extract.push(to);
@@ -177,7 +176,7 @@ fn extract(image: &Path, to: &Path, options: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// A directory with all that an image may hold, and an image of it.
+/// A directory with every kind of entry, and an image of it.
 struct Bench {
     directory: tempfile::TempDir,
     source: PathBuf,

@@ -1,5 +1,5 @@
-//! The kernel, squashfs-tools and libsquashfs judge our squashfs images: what they read must be what was in
-//! the directory that the image was made from.
+//! The kernel, squashfs-tools and libsquashfs read our squashfs images: the result must equal the directory
+//! from which the image was built.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -19,8 +19,8 @@ use tests::peer::run;
 use tests::programs;
 use tests::specimen::{self, mount_by_loop_device};
 
-/// Every codec with the kernel that it needs, and the size of the blocks. What a kernel was built
-/// with it does not say; those of distributions have all of these.
+/// Each codec with the kernel that it needs, and the block size. A version does not show how a kernel was
+/// configured; kernels of distributions have all of these.
 const CODECS: [(&str, (u32, u32), u32); 9] = [
     ("none", (4, 14), 128 << 10),
     ("gzip", (4, 14), 128 << 10),
@@ -33,7 +33,7 @@ const CODECS: [(&str, (u32, u32), u32); 9] = [
     ("xz:0", (4, 14), 4 << 10),
 ];
 
-/// Every codec once more, with blocks of another size.
+/// Each codec again, with another block size.
 const OTHER_BLOCKS: [(&str, u32); 6] = [
     ("none", 4 << 10),
     ("gzip:1", 1 << 20),
@@ -43,10 +43,10 @@ const OTHER_BLOCKS: [(&str, u32); 6] = [
     ("zstd:3", 64 << 10),
 ];
 
-/// How many small files are packed with blocks of other sizes: they are what takes the time.
+/// Small files in the images with other block sizes: they take most of the time.
 const FEW_FILES: usize = 600;
 
-/// Options of mksquashfs that make different images.
+/// Options of mksquashfs that produce different images.
 const FOREIGN: [(&str, &[&str]); 12] = [
     ("gzip", &["-comp", "gzip"]),
     ("gzip_level_1", &["-comp", "gzip", "-Xcompression-level", "1", "-Xwindow-size", "10"]),
@@ -143,7 +143,7 @@ fn main() -> ExitCode {
     suite.run()
 }
 
-/// The kernel and unsquashfs read every codec at a size of blocks that is not the usual one.
+/// The kernel and unsquashfs read every codec with an unusual block size.
 fn other_blocks() -> Result<()> {
     let bench = Bench::filled(|source| specimen::fill_with(source, FEW_FILES), "none", 128 << 10)?;
     let tree = Tree::from_directory(&bench.source, &specimen::rules())?;
@@ -180,7 +180,7 @@ fn damage() -> Result<()> {
     }
 }
 
-/// Our reader finds in the image what is in the directory.
+/// Our reader finds the contents of the directory in the image.
 fn reader_agrees(source: &Path, image: &Path) -> Result<()> {
     let reader = Reader::open(File::open(image)?)?;
     let entries = reader.entries()?;
@@ -224,8 +224,8 @@ fn entry_agrees(
     Ok(())
 }
 
-/// The kernel finds names through the index of a directory: those that are there must be found,
-/// and none that is between two of them. It reads blocks anew for each, so not all are tried.
+/// The kernel finds names through the index of a directory: it must find existing names, and none between two
+/// of them. It reads blocks again for each name, so not all are tried.
 fn large_directory() -> Result<()> {
     let directory = tempfile::tempdir()?;
     let (image, mounted) = (directory.path().join("image.raw"), directory.path().join("mounted"));
@@ -272,7 +272,7 @@ fn superblock() -> Result<()> {
     Ok(())
 }
 
-/// What it prints. It returns success after some errors, which it prints.
+/// Returns the output: unsquashfs exits with success after some errors that it prints.
 fn unsquashfs(arguments: &[&str], directory: Option<&Path>, image: &Path) -> Result<String> {
     let output = Command::new("unsquashfs").args(arguments).args(directory).arg(image).output()?;
     let words = String::from_utf8_lossy(&output.stderr);
@@ -280,13 +280,13 @@ fn unsquashfs(arguments: &[&str], directory: Option<&Path>, image: &Path) -> Res
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Lets libsquashfs unpack an image to a directory, or pack a directory to an image.
+/// Makes libsquashfs unpack an image to a directory, or pack a directory into an image.
 fn libsquashfs(verb: &str, from: &Path, to: &Path) -> Result<()> {
     run(&programs::libsquashfs().to_string_lossy(), &[verb, &from.to_string_lossy(), &to.to_string_lossy()])?;
     Ok(())
 }
 
-/// A directory with all that an image may hold, and an image of it.
+/// A directory with every kind of entry, and an image of it.
 struct Bench {
     _directory: tempfile::TempDir,
     source: PathBuf,
@@ -309,7 +309,7 @@ impl Bench {
         Ok(Self { _directory: directory, source, image, mounted })
     }
 
-    /// With an image that libsquashfs made, which packs no devices and keeps the times of files.
+    /// With an image by libsquashfs, which packs no devices and keeps the times of files.
     fn by_libsquashfs() -> Result<Self> {
         let bench = Self::new("none", 128 << 10)?;
         fs::remove_file(&bench.image)?;
@@ -326,7 +326,7 @@ impl Bench {
         Ok(bench)
     }
 
-    /// With an image that mksquashfs made.
+    /// With an image by mksquashfs.
     fn foreign(arguments: &[&str]) -> Result<Self> {
         let bench = Self::new("none", 128 << 10)?;
         fs::remove_file(&bench.image)?;

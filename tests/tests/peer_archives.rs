@@ -1,4 +1,4 @@
-//! Archives that the real programs compressed: tar, gzip, xz, zstd and what puts their output together.
+//! Archives by the real tar, gzip, xz and zstd, and by programs that combine their output.
 
 use std::fs;
 use std::io::Write as _;
@@ -11,7 +11,7 @@ use tests::needs::{Need, Suite};
 use tests::programs::program;
 use tests::sample::Random;
 
-/// How a tar archive `a.tar` becomes another file, in words of the shell.
+/// Shell commands that turn a tar archive `a.tar` into another file.
 const MADE: [(&str, &str, &str); 15] = [
     ("gzip", "gzip", "gzip -c a.tar"),
     ("gzip_best_with_name", "gzip", "gzip -9 --name -c a.tar"),
@@ -112,7 +112,7 @@ impl Desk {
         Ok(command.output()?)
     }
 
-    /// What is said of an archive that is refused, which leaves nothing behind.
+    /// The error for a rejected archive, which leaves no file.
     fn refused(&self, archive: &str) -> Result<String> {
         let output = self.bake(archive, "refused.raw", Stdio::null())?;
         let told = String::from_utf8(output.stderr)?;
@@ -126,7 +126,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| path.display().to_string())
 }
 
-/// The file has no telling name, and the image is the same, from the file and through a pipe.
+/// The file name says nothing about the format, and the image is the same, from the file and through a pipe.
 fn same(script: &str) -> Result<()> {
     let desk = Desk::new()?;
     desk.shell(&format!("{{ {script}; }} >archive"))?;
@@ -168,7 +168,7 @@ fn foreign(tool: &str, script: &str) -> Result<()> {
     let desk = Desk::new()?;
     desk.shell(&format!("{script} >archive"))?;
     let told = desk.refused("archive")?;
-    ensure!(told.contains(tool) && told.contains("hint: decompress it first with "), "{told}");
+    ensure!(told.contains(tool) && told.contains(" it first with "), "{told}");
     Ok(())
 }
 
@@ -177,7 +177,6 @@ fn memory() -> Result<()> {
     desk.shell("xz --lzma2=preset=6,dict=256MiB -c a.tar >archive")?;
     let told = desk.refused("archive")?;
     ensure!(told.contains("more than 80 MiB of memory\nhint: decompress it first with xz -dc"), "{told}");
-    // And so it is.
     desk.shell(&format!(
         "xz -dc archive | {} bake --name x --version 1 --arch x86-64 --tree - -o piped.raw 2>said",
         desk.bakery.display()
@@ -186,7 +185,7 @@ fn memory() -> Result<()> {
     Ok(())
 }
 
-/// More follows the end of the archive than a pipe holds; whoever writes it is not stopped.
+/// More data follows the archive than fits into a pipe; the writer must not be stopped.
 fn pipe() -> Result<()> {
     let desk = Desk::new()?;
     desk.shell("tar --blocking-factor=2048 -C tree -cf long.tar .")?;

@@ -1,6 +1,6 @@
-//! The verbs and options of the real systemd-sysupdate, as its `--help` names them, against the tables of
-//! `docs/compatibility.md`, and these against our `sysupdate`: what the page calls taken is taken, and what it
-//! calls refused is refused by name.
+//! The verbs and options in `--help` of the real systemd-sysupdate, compared with the tables in
+//! `docs/compatibility.md`, and these with our `sysupdate`: it supports what the page says, and rejects the
+//! rest by name.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ const STOCK: &str = "/usr/lib/systemd/systemd-sysupdate";
 /// The page.
 const PAGE: &str = "docs/compatibility.md";
 
-/// Options with a value, and one to try.
+/// Options with a value, and a value to try.
 const VALUES: [(&str, &str); 11] = [
     ("--component=", "x"),
     ("--definitions=", "/srv"),
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     suite.run()
 }
 
-/// One row of a table.
+/// A row of a table.
 struct Row {
     /// Whether 257 and 262 have it.
     stock: [bool; 2],
@@ -87,7 +87,7 @@ fn is_on_the_page(peer: Peer) -> Result<()> {
     Ok(())
 }
 
-/// The verbs and options that a help names, sorted.
+/// The verbs and options in a help text, sorted.
 fn named(help: &str) -> Vec<String> {
     let mut names = Vec::new();
     let mut section = "";
@@ -96,9 +96,9 @@ fn named(help: &str) -> Vec<String> {
             section = title;
         }
         let indent = line.len() - line.trim_start().len();
-        // In 257 some options stand among the verbs.
+        // In 257 some options are listed with the verbs.
         let option = line.split_whitespace().find(|word| word.starts_with("--"));
-        // A long verb has its arguments on a line of their own, and a description may go on there.
+        // The arguments of a long verb are on a separate line, and a description may continue there.
         let verb = line.split_whitespace().next().filter(|_| section == "Commands" && indent == 2);
         let Some(word) = option.filter(|_| indent <= 5).or(verb) else { continue };
         let word = word.trim_matches(['[', ']']);
@@ -127,7 +127,7 @@ fn is_as_the_page_says() -> Result<()> {
         ensure!(value.is_some() == name.ends_with('='), "{name} needs a value to try");
         let given = format!("{name}{}", value.unwrap_or_default());
         let seen = match name.starts_with("--") {
-            // Whatever `check-new` has to say of an empty root, it is about the definitions.
+            // On an empty root, `check-new` complains about the missing definitions only.
             true => run(&[&given, "check-new"])?,
             false if row.taken => run(&[&given, "--help"])?,
             false => run(&[&given])?,

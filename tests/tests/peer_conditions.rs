@@ -1,4 +1,5 @@
-//! When features are suggested, and patterns that look at any depth: judged by the real `systemd-sysupdate` 262.
+//! Conditions of features, and patterns that match at any depth, compared with the real `systemd-sysupdate`
+//! 262.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +19,7 @@ use tests::server::Server;
 
 const SYSUPDATE: &str = "/usr/lib/systemd/systemd-sysupdate";
 
-/// How many machines are asked, each about the edge of its own share.
+/// Number of machine ids, each tested around the limit of its own share.
 const MACHINES: u64 = 24;
 
 fn main() -> ExitCode {
@@ -30,18 +31,18 @@ fn main() -> ExitCode {
     suite.run()
 }
 
-/// What is known of this host, by our own hand.
+/// Properties of this host, determined independently.
 fn facts() -> Result<Facts> {
     let (store, paths) = (Files::new(), Paths::new(Path::new("/")));
     let identity = identity::identify(&store, &paths)?;
     Ok(facts::gather(&store, &paths, &identity))
 }
 
-/// What stock says of a feature with this condition; nothing where it says that it is malformed.
+/// What stock prints for a feature with this condition; `None` if it calls it malformed.
 fn stock(key: &str, value: &str) -> Result<Option<bool>> {
     fs::create_dir_all("/etc/sysupdate.d")?;
     fs::write("/etc/sysupdate.d/f.feature", format!("[Feature]\nSuggestOn{key}={value}\n"))?;
-    // Without a transfer there is nothing to have features of
+    // Features need a transfer
     fs::write(
         "/etc/sysupdate.d/f.transfer",
         "[Transfer]\nFeatures=f\n[Source]\nType=regular-file\nPath=/srv\nMatchPattern=f-@v\n\
@@ -55,7 +56,8 @@ fn stock(key: &str, value: &str) -> Result<Option<bool>> {
     }
 }
 
-/// Each machine belongs to all shares from some size on: found by asking us, and stock must have the same edge.
+/// Each machine belongs to all shares above a certain size. Ours tells the size, and stock must have the same
+/// limit.
 fn fractions() -> Result<()> {
     Peer::Sid.enter(&[])?;
     let mut facts = facts()?;
@@ -85,7 +87,7 @@ fn fractions() -> Result<()> {
     for malformed in ["", "10", "101%", "a b 10%", "x%"] {
         let ours = Condition::parse(Subject::Fraction, malformed).holds(&facts);
         let told = stock("Fraction", malformed)?;
-        // Nothing said is no condition, and nothing is suggested then
+        // An empty value is no condition, and nothing is suggested
         let expected = if malformed.is_empty() { Some(false) } else { ours.ok() };
         ensure!(told == expected, "{malformed:?}: we say {expected:?}, stock {told:?}");
     }
@@ -168,7 +170,7 @@ fn subjects() -> Result<()> {
     Ok(())
 }
 
-/// Names below each other, and what each pattern makes of them.
+/// Nested names, and the ones that each pattern matches.
 const NAMES: [&str; 8] = [
     "demo-1.raw",
     "a/demo-2.raw",

@@ -1,6 +1,5 @@
-//! Disk images and signatures, judged by those who take them: what `openssl` makes and says of
-//! signatures, what the real systemd-dissect finds in our images, and how they differ from those of the
-//! real systemd-repart (in nothing).
+//! Disk images and signatures, compared with other programs: signatures with `openssl`, images with the real
+//! systemd-dissect, and with those of the real systemd-repart (they are equal).
 
 #[path = "peer_ddi/dissected.rs"]
 mod dissected;
@@ -53,7 +52,7 @@ fn main() -> ExitCode {
     suite.run()
 }
 
-/// The way through the program: `bakery bake --ddi`, `bakery verify` and `bakery inspect`.
+/// Through the program: `bakery bake --ddi`, `bakery verify` and `bakery inspect`.
 fn baked() -> Result<()> {
     let scratch = Scratch::new(Kind::P256)?;
     let other = Scratch::new(Kind::Rsa2048)?;
@@ -111,7 +110,7 @@ fn baked() -> Result<()> {
     );
     let inspected = told(&["inspect", "x-1.raw"])?;
     ensure!(inspected.contains("signature   there, not checked; it names the certificate "), "{inspected}");
-    // One byte of the file system, and the root hash does not vouch for it
+    // With one changed byte in the file system, the root hash does not match
     let mut bytes = fs::read(at("x-1.raw"))?;
     bytes[20480 + 5000] ^= 1;
     fs::write(at("x-3.raw"), bytes)?;
@@ -120,7 +119,7 @@ fn baked() -> Result<()> {
         refused.starts_with("error: x-3.raw is not sound:\n  ") && refused.contains("offset"),
         "{refused}"
     );
-    // A key that others may read is none, and half a pair is no request
+    // A key that others may read is rejected, and so is half a pair
     fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
     let output = bake("x-4.raw")?;
     let refused = String::from_utf8_lossy(&output.stderr);
@@ -129,7 +128,7 @@ fn baked() -> Result<()> {
     Ok(())
 }
 
-/// How a key is made.
+/// The kind of a key.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Rsa2048,
@@ -155,7 +154,7 @@ impl Kind {
     }
 }
 
-/// A directory in which openssl works: `key`, `certificate`, and `document` with the digits of [`ROOT`].
+/// A working directory for openssl: `key`, `certificate`, and `document` with the digits of [`ROOT`].
 struct Scratch {
     directory: tempfile::TempDir,
 }
@@ -174,7 +173,7 @@ impl Scratch {
         self.directory.path().join(name)
     }
 
-    /// Another certificate for the same key: a new serial number.
+    /// Another certificate for the same key, with a new serial number.
     fn certify(&self, name: &str) -> Result<()> {
         let subject = ["-subj", "/O=Tests/CN=image signing"];
         self.openssl(&[&["req", "-x509", "-new", "-key", "key", "-out", name][..], &subject].concat())
@@ -196,7 +195,7 @@ impl Scratch {
         Ok(())
     }
 
-    /// What openssl signs, with `document` as content and more options.
+    /// A signature by openssl, with `document` as the content and further options.
     fn signed(&self, command: &str, options: &[&str]) -> Result<Vec<u8>> {
         let given =
             [command, "-sign", "-binary", "-in", "document", "-inkey", "key", "-signer", "certificate"];
@@ -204,7 +203,7 @@ impl Scratch {
         Ok(fs::read(self.path("theirs"))?)
     }
 
-    /// Whether openssl accepts `ours` as the signature of a file by a certificate.
+    /// Whether openssl accepts `ours` as a signature of a file by a certificate.
     fn accepts(&self, command: &str, content: &str, certificate: &str) -> Result<bool> {
         let given = [command, "-verify", "-binary", "-inform", "der", "-in", "ours", "-content", content];
         let trust = ["-certfile", certificate, "-nointern", "-noverify", "-out", "verified"];
@@ -240,7 +239,7 @@ fn accepted() -> Result<()> {
             fs::write(scratch.path("ours"), signer.sign(&ROOT)?)?;
             for command in ["smime", "cms"] {
                 ensure!(scratch.accepts(command, "document", "certificate")?, "{kind:?}: {command} refuses");
-                // It must be able to refuse
+                // It must be able to reject
                 ensure!(
                     !scratch.accepts(command, "other", "certificate")?,
                     "{kind:?}: {command}: other hash"
@@ -284,7 +283,7 @@ fn judged() -> Result<()> {
             ensure!(matches!(unknown, Err(VerifyError::Unknown { certificates: 1 })), "{}", what());
             signature.verify(&ROOT, &[&renewed[..], &trusted].concat())?;
         }
-        // Chance is in every ECDSA signature of openssl, and nothing is in one with RSA
+        // ECDSA signatures of openssl are random, RSA signatures are not
         let signer = scratch.signer()?;
         if kind.is_rsa() {
             ensure!(scratch.signed("smime", &detached)? == signer.sign(&ROOT)?, "{kind:?}: the bytes differ");
@@ -326,7 +325,7 @@ fn keys() -> Result<()> {
         let traditional = PrivateKey::from_pem(&fs::read_to_string(scratch.path("traditional"))?)?;
         let signer = Signer::new(traditional, scratch.certificate("certificate")?)?;
         ensure!(signer.sign(&ROOT)? == expected, "{kind:?}");
-        // With text around, as some tools leave it
+        // With surrounding text, as some tools write it
         scratch.openssl(&["x509", "-in", "certificate", "-text", "-out", "text"])?;
         scratch.openssl(&["x509", "-in", "certificate", "-outform", "der", "-out", "der"])?;
         for name in ["text", "der"] {
@@ -389,7 +388,7 @@ fn partitioned() -> Result<()> {
     let path = image.to_string_lossy().into_owned();
     let found = run("sgdisk", &["--verify", &path])?;
     ensure!(found.contains("No problems found") && !found.contains("corrupt"), "{found}");
-    // It must be able to find one
+    // It must be able to find a problem
     let mut bytes = fs::read(&image)?;
     let end = bytes.len();
     bytes[end - 400] ^= 1;
@@ -439,7 +438,7 @@ fn beside(peer: Peer) -> Result<()> {
     Ok(())
 }
 
-/// Runs the real systemd-repart on the partitions that are defined in `defs` of the shared directory.
+/// Runs the real systemd-repart with the partition definitions in `defs` of the shared directory.
 fn repart(options: &[&str], image: &str) -> Result<()> {
     let keys = ["--private-key=/mnt/shared/key", "--certificate=/mnt/shared/certificate"];
     let seed = format!("--seed={SEED_TEXT}");
@@ -464,7 +463,8 @@ fn repartitioned() -> Result<()> {
             writer.copy(&mut filesystem.as_slice())?;
             let (written, _) = writer.finish_signed(|hash| ddi::Signature::new(&signer, hash))?;
 
-            // All sizes are given: else repart takes those of a sector, and spreads what is left over the partitions
+            // All sizes are given: otherwise repart uses those of a sector, and distributes the rest over the
+            // partitions
             let table = Reader::open(File::open("/mnt/shared/ours")?)?.table().clone();
             let definitions = "/mnt/shared/definitions";
             fs::create_dir_all(definitions)?;
@@ -513,7 +513,8 @@ fn read_back() -> Result<()> {
     ensure!((reader.architecture(), reader.designator()) == (Architecture::X86_64, Designator::Root));
     for (partition, role) in reader.table().partitions.iter().zip([Role::Data, Role::Verity, Role::Signature])
     {
-        let kind = ddi::Kind { architecture: Architecture::X86_64, designator: Designator::Root, role };
+        let kind =
+            ddi::PartitionType { architecture: Architecture::X86_64, designator: Designator::Root, role };
         ensure!(partition.kind == kind.guid() && partition.name == kind.to_string(), "{partition:?}");
         ensure!(partition.flags == ddi::READ_ONLY, "{partition:?}");
     }

@@ -1,5 +1,5 @@
-//! Features and components, as the real systemd-sysupdate 262 shows and switches them and as our `sysupdate`
-//! does: the same text, the same JSON, the same words, the same files.
+//! Features and components in the real systemd-sysupdate 262 and in our `sysupdate`: the same text, the same
+//! JSON, the same messages, the same files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -36,7 +36,7 @@ const TRIALS: &[Trial] = &[
     ("peer_systemd_262_differs_for_links_in_a_linked_directory", linked_directory),
 ];
 
-/// What is defined: everything lies below `/run`, so that what is in `/etc` was written by a program.
+/// The definitions: all are below `/run`, so that a program wrote everything in `/etc`.
 const FILES: &[(&str, &str)] = &[
     ("sysupdate.d/a.transfer", ""),
     ("sysupdate.d/b.transfer", "Features=devel"),
@@ -62,7 +62,7 @@ const FILES: &[(&str, &str)] = &[
     ("sysupdate.d/odd.feature", "[Feature]\nDescription=Größe\nEnabled=yes\nSuggestOnHost=|!%%\n"),
 ];
 
-/// Puts a fresh world in place.
+/// Creates new definitions.
 fn lay_out() -> Result<()> {
     for directory in ["/etc", "/run"] {
         for entry in fs::read_dir(directory)? {
@@ -99,7 +99,7 @@ fn enter() -> Result<()> {
     lay_out()
 }
 
-/// What a program did: status, data, words, and what lies in `/etc` afterwards, with its modes.
+/// The result of a program: status, output, messages, and the files in `/etc` afterwards, with their modes.
 #[derive(Debug, PartialEq, Eq)]
 struct Done {
     status: Option<i32>,
@@ -110,13 +110,13 @@ struct Done {
 
 fn run(program: &str, arguments: &[&str]) -> Result<Done> {
     lay_out()?;
-    // Stock breaks lines at 80 columns, and we never do.
+    // Stock wraps lines at 80 columns, ours never wraps.
     let output = Command::new(program).args(arguments).env("COLUMNS", "500").output()?;
     let lines = |bytes: Vec<u8>| -> Result<Vec<String>> {
         Ok(String::from_utf8(bytes)?.lines().map(str::to_owned).collect())
     };
     let mut stderr = lines(output.stderr)?;
-    // We say what is an error and what can be done; stock says what it is about to do.
+    // Ours prints errors and hints; stock prints what it is about to do.
     stderr.retain(|line| !line.starts_with("hint: ") && !line.ends_with('…'));
     for line in &mut stderr {
         if let Some(message) = line.strip_prefix("error: ") {
@@ -147,10 +147,10 @@ fn collect(path: &Path, files: &mut BTreeMap<String, (u32, String)>) -> Result<(
     Ok(())
 }
 
-/// Runs both programs, each in a fresh world, and holds that they do the same.
+/// Runs both programs with new definitions, and requires the same result.
 fn same(arguments: &[&str]) -> Result<Done> {
     let (mut stock, mut ours) = (run(STOCK, arguments)?, run(OURS, arguments)?);
-    // Stock keeps features in the order of a hash that differs in every run; ours are sorted.
+    // Stock lists features in the order of a hash that differs in every run; ours are sorted.
     if arguments.contains(&"features")
         || arguments.iter().any(|argument| ["-a", "-s", "--feature-suggested"].contains(argument))
     {
@@ -163,7 +163,7 @@ fn same(arguments: &[&str]) -> Result<Done> {
     Ok(ours)
 }
 
-/// As [`same`], for JSON in any layout, and lists in any order.
+/// Like [`same`], for JSON with any layout and lists in any order.
 fn same_json(arguments: &[&str]) -> Result<()> {
     let answer = |program| -> Result<Value> {
         let done = run(program, arguments)?;
@@ -245,7 +245,7 @@ fn switches() -> Result<()> {
             same(&[&[verb], arguments].concat())?;
         }
     }
-    // What is written counts.
+    // The stored value counts.
     let ours = run(OURS, &["enable-feature", "plain"])?;
     ensure!(ours.status == Some(0), "{ours:?}");
     for program in [STOCK, OURS] {
@@ -322,7 +322,7 @@ fn refuses() -> Result<()> {
     Ok(())
 }
 
-/// What a disabled component has can be looked at; nothing is brought to it.
+/// The files of a disabled component can be listed; nothing is installed for it.
 fn disabled() -> Result<()> {
     enter()?;
     fs::write("/srv/source/e-1.raw", "")?;
@@ -346,8 +346,8 @@ fn disabled() -> Result<()> {
     Ok(())
 }
 
-/// The directory of `CurrentSymlink=` is a symbolic link itself: the text of stock's link counts from the name,
-/// and leads nowhere; ours counts from the directory. Either finds out what the other's leads to.
+/// The directory of `CurrentSymlink=` is a symbolic link: stock's link starts at its name and dangles, ours
+/// starts at the real directory. Each program recognises the link of the other.
 fn linked_directory() -> Result<()> {
     enter()?;
     fs::create_dir_all("/srv/deep/down/extensions")?;
@@ -378,7 +378,7 @@ fn linked_directory() -> Result<()> {
     Ok(())
 }
 
-/// Where two definitions match each other's files, either removes what the other brought; ours says so.
+/// If two transfers match each other's files, each program removes the files of the other; ours warns about it.
 fn overlapping() -> Result<()> {
     enter()?;
     let left = |program: &str| -> Result<(Vec<String>, String)> {

@@ -1,8 +1,8 @@
-//! OpenPGP, judged by those whose it is: what gpg makes and says of it, and what the real
-//! systemd-sysupdate 257, which asks gpg, takes from a repository that we signed.
+//! OpenPGP compared with gpg: keys and signatures of gpg, its verdict on ours, and the real systemd-sysupdate
+//! 257, which calls gpg, on a repository that we signed.
 //!
-//! gpg's exit status is 0 for the signatures of expired and revoked keys too; what counts here is the
-//! word in its status output.
+//! The exit status of gpg is 0 for signatures of expired and revoked keys too, so the word in its status output
+//! counts.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -36,22 +36,22 @@ fn main() -> ExitCode {
     suite.run()
 }
 
-/// A home of gpg in a temporary directory.
+/// A home directory of gpg, which is temporary.
 struct Gpg {
     directory: tempfile::TempDir,
 }
 
-/// When something was done.
+/// The time of an action.
 #[derive(Clone, Copy)]
 enum When {
     Now,
-    /// At a faked time, as gpg writes times.
+    /// A faked time, in the format of gpg.
     At(&'static str),
 }
 
 impl Gpg {
     fn new() -> Result<Self> {
-        // The socket of gpg's agent lies in it, and may have only a short path
+        // The socket of gpg's agent is in it and needs a short path
         let directory = tempfile::Builder::new().prefix("gpg").tempdir_in("/tmp")?;
         fs::set_permissions(directory.path(), Permissions::from_mode(0o700))?;
         fs::write(directory.path().join("document"), DOCUMENT)?;
@@ -81,7 +81,7 @@ impl Gpg {
         Ok(output.stdout)
     }
 
-    /// Makes a key and returns its fingerprint.
+    /// Creates a key and returns its fingerprint.
     fn key(&self, when: When, user: &str, kind: &str, purpose: &str, life: &str) -> Result<String> {
         self.run(when, &["--quick-gen-key", user, kind, purpose, life])?;
         self.fingerprint(user)
@@ -103,7 +103,7 @@ impl Gpg {
         Ok(Keyring::parse(&self.run(When::Now, &["--export"])?)?.0)
     }
 
-    /// gpg's word for a signature of the document.
+    /// The verdict of gpg on a signature of the document.
     fn word(&self, signature: &[u8]) -> Result<&'static str> {
         const WORDS: [&str; 6] = ["GOODSIG", "EXPSIG", "EXPKEYSIG", "REVKEYSIG", "BADSIG", "ERRSIG"];
         fs::write(self.path("signature"), signature)?;
@@ -119,12 +119,12 @@ impl Drop for Gpg {
     fn drop(&mut self) {
         let mut agent = Command::new("gpgconf");
         agent.env("GNUPGHOME", self.directory.path()).args(["--kill", "gpg-agent"]);
-        // Without it the agent ends by itself, once its directory is gone
+        // Otherwise the agent ends when its directory disappears
         let _gone_anyway = agent.output();
     }
 }
 
-/// Our word for it, in gpg's words.
+/// Our verdict, in the words of gpg.
 fn ours(ring: &Keyring, signature: &[u8]) -> Result<&'static str> {
     Ok(match ring.verify(DOCUMENT, signature, Timestamp::now()) {
         Ok(_) => "GOODSIG",
@@ -174,7 +174,7 @@ fn judged() -> Result<()> {
     let revoked = gpg.key(past, "revoked@example.org", "rsa3072", "sign", "never")?;
     cases.push(("a revoked key", gpg.sign(past, &["--local-user", "revoked@example.org"])?, "REVKEYSIG"));
     let certificate = fs::read_to_string(gpg.path(&format!("openpgp-revocs.d/{revoked}.rev")))?;
-    // gpg writes a colon before it, so that nobody imports it by mistake
+    // gpg writes a colon in front, so that it is not imported by mistake
     fs::write(gpg.path("revocation"), certificate.replace(":-----BEGIN", "-----BEGIN"))?;
     gpg.run(When::Now, &["--import", "revocation"])?;
 
@@ -188,7 +188,7 @@ fn judged() -> Result<()> {
         ensure!(theirs == *expected, "{name}: gpg says {theirs}");
         ensure!(ours == *expected, "{name}: we say {ours}, gpg says {theirs}");
     }
-    // Where we differ on purpose
+    // Intended differences
     let weak = gpg.sign(When::Now, &["--local-user", "rsa@example.org", "--digest-algo", "SHA1"])?;
     ensure!(gpg.word(&weak)? == "GOODSIG", "gpg refuses SHA-1 now, say so where the difference is described");
     let error = ring.verify(DOCUMENT, &weak, Timestamp::now()).err();
@@ -241,7 +241,7 @@ fn accepted() -> Result<()> {
         let mut export = gpg.command(When::Now);
         if !password.is_empty() {
             let mut change = gpg.command(When::Now);
-            // The last one counts; what is asked for is the old one, which is empty, and then the new one
+            // The last one counts: first the old one, which is empty, then the new one
             change.args(["--passphrase", password, "--passwd", &primary]);
             ensure!(change.status()?.success(), "gpg does not set a password");
             export.args(["--passphrase", password]);
@@ -276,7 +276,7 @@ fn accepted() -> Result<()> {
     Ok(())
 }
 
-/// Debian ships the keys of other distributions; whatever algorithms they use, none may spoil the rest.
+/// Debian ships keys of other distributions; their algorithms must not affect the other keys.
 fn distribution() -> Result<()> {
     let path = Peer::Trixie.root().join("usr/lib/systemd/import-pubring.gpg");
     let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -287,7 +287,7 @@ fn distribution() -> Result<()> {
 }
 
 fn stock() -> Result<()> {
-    // The peer has no agent, which gpg needs for whatever is secret
+    // The peer has no agent, which gpg needs for secret keys
     let mut files = Vec::new();
     for (name, kind) in [("publisher", "ed25519"), ("stranger", "rsa3072")] {
         let gpg = Gpg::new()?;
@@ -323,7 +323,7 @@ fn stock() -> Result<()> {
     for directory in ["/etc/sysupdate.demo.d", "/var/lib/sysupdate/images/demo", "/var/lib/extensions"] {
         fs::create_dir_all(directory)?;
     }
-    // What stands in it about our own catalog would be believed before the signature
+    // An entry for our own catalog would be accepted before the signature
     let transfer = fs::read_to_string("/srv/public/demo/demo.transfer")?;
     ensure!(transfer.lines().any(|line| line == "Verify=yes"), "{transfer}");
     let lines: Vec<&str> = transfer.lines().filter(|line| !line.starts_with("Repository=")).collect();
@@ -342,7 +342,7 @@ fn stock() -> Result<()> {
         }
         Ok(())
     };
-    // The peer has a ring of its own, with strangers in it
+    // The peer has its own keyring with other keys
     both(None)?;
     fs::copy("/srv/stranger.pgp", keyring)?;
     both(None)?;
@@ -363,7 +363,7 @@ fn stock() -> Result<()> {
     server.forget();
     run(STOCK_SYSUPDATE, &["-C", "demo", "check-new"])?;
     let asked: Vec<String> = server.requests().into_iter().map(|request| request.path).collect();
-    // 262 asks for the armoured one first, and has the binary one with its fourth request
+    // 262 requests the armoured file first, and the binary one with its fourth request
     ensure!(asked == ["/demo/SHA256SUMS", "/demo/SHA256SUMS.gpg"], "stock asks for {asked:?}");
     run(SYSUPDATE, &["-C", "demo", "update"])?;
     ensure!(fs::read_to_string("/usr/share/demo/word")? == "3");

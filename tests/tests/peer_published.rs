@@ -1,5 +1,5 @@
-//! What `bakery publish` wrote, taken by the real systemd 257 and 262 as it is; and the two merging programs on
-//! one host, each going on from what the other did.
+//! The real systemd 257 and 262 install what `bakery publish` wrote; and both merge programs on one host
+//! continue from each other's merges.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ const STOCK_SYSUPDATE: &str = "/usr/lib/systemd/systemd-sysupdate";
 const BAKERY: &str = "/opt/ours/bakery";
 const SYSUPDATE: &str = "/opt/ours/sysupdate";
 
-/// A file of the extension, as it is seen once merged.
+/// A file of the extension, at its merged path.
 const WORD: &str = "/usr/share/demo/word";
 
 fn main() -> ExitCode {
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     suite.run()
 }
 
-/// The peer's root with our programs in it, and a repository that a server serves.
+/// The peer's root with our programs, and a repository on a server.
 struct Site {
     server: Server,
 }
@@ -58,7 +58,7 @@ impl Site {
         Ok(Self { server })
     }
 
-    /// Bakes a version, and another extension beside it so that the directory is never tidy.
+    /// Bakes a version, and another extension, so that the store contains more than one.
     fn publish(&self, version: &str) -> Result<()> {
         for name in ["demo", "demo-other"] {
             let tree = format!("/srv/tree/{name}-{version}");
@@ -73,7 +73,7 @@ impl Site {
         Ok(())
     }
 
-    /// What the comment in the published file tells the operator to do.
+    /// The steps that the comment in the published file describes.
     fn define(&self, ending: &str) -> Result<()> {
         for directory in ["/etc/sysupdate.demo.d", "/var/lib/sysupdate/images/demo", "/var/lib/extensions"] {
             fs::create_dir_all(directory)?;
@@ -83,7 +83,7 @@ impl Site {
         Ok(())
     }
 
-    /// What our updater needs besides.
+    /// The additional file for our updater.
     fn trust(&self) -> Result<()> {
         fs::create_dir_all("/etc/sysupdate/repositories")?;
         fs::copy("/srv/keys/demo.toml", "/etc/sysupdate/repositories/demo.toml")?;
@@ -107,12 +107,12 @@ fn installs(site: &Site, ending: &str) -> Result<()> {
     Ok(())
 }
 
-/// The documentation says so, and bakery warns of it: should stock 257 learn to read them, both must change.
+/// The documentation says so, and bakery warns about it: if stock 257 learns to read them, both must change.
 fn passes_over(site: &Site) -> Result<()> {
     sees_pre_release(site, "1")
 }
 
-/// What stock takes for the newest version, if there is a pre-release above the only other one.
+/// The newest version according to stock, if a pre-release is above the only other version.
 fn sees_pre_release(site: &Site, newest: &str) -> Result<()> {
     site.publish("1")?;
     site.publish("2~rc.1")?;

@@ -1,5 +1,5 @@
-//! The real systemd 257 of Debian trixie and 262 of sid, each in a root of its own: that they work here
-//! at all, on bytes made by hand.
+//! The real systemd 257 of Debian trixie and 262 of sid, each in its own root: that they work here at all, on
+//! bytes that the test writes.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ use tests::server::{Fault, Server, Times};
 
 const SYSUPDATE: &str = "/usr/lib/systemd/systemd-sysupdate";
 
-// Not shorter: systemd-pull takes a body of fewer bytes than a compression's magic for a broken one.
+// Not shorter: systemd-pull takes a body that is shorter than a compression's magic number for a broken one.
 const FIRST: &[u8] = b"the first version";
 const SECOND: &[u8] = b"the second version";
 
@@ -79,8 +79,8 @@ fn refuses_flipped(peer: Peer) -> Result<()> {
     Ok(())
 }
 
-/// Which characters a version may have: one file for each character of ASCII that a name may have, and
-/// stock says which ones it sees. What `Version` reads, and what it says of stock, rests on this.
+/// The characters that stock accepts in versions: one file for each ASCII character that a name may have. The
+/// rules in `Version` depend on this.
 fn alphabet(peer: Peer) -> Result<()> {
     peer.enter(&[])?;
     for directory in ["/srv/source", "/var/lib/demo", "/etc/sysupdate.d"] {
@@ -89,7 +89,7 @@ fn alphabet(peer: Peer) -> Result<()> {
     let transfer = "[Source]\nType=regular-file\nPath=/srv/source\nMatchPattern=demo-@v.raw\n\n\
                     [Target]\nType=regular-file\nPath=/var/lib/demo\nMatchPattern=demo-@v.raw\n";
     fs::write("/etc/sysupdate.d/demo.transfer", transfer)?;
-    // Counted, because versions that only differ in what separates them are one version.
+    // Counted, because versions that differ only in separators are equal.
     let texts =
         || (' '..='~').filter(|character| *character != '/').zip(1..).map(|(c, n)| format!("{n}{c}0"));
     for text in texts() {
@@ -141,7 +141,7 @@ fn merges(peer: Peer) -> Result<()> {
     Ok(())
 }
 
-/// A definition that takes `demo` from that server.
+/// A transfer for `demo` from that server.
 fn configure(server: &Server) -> Result<()> {
     fs::create_dir_all("/etc/sysupdate.d")?;
     fs::create_dir_all("/var/lib/demo")?;
@@ -154,7 +154,7 @@ fn configure(server: &Server) -> Result<()> {
     fs::write("/etc/sysupdate.d/demo.transfer", transfer).context("cannot write the transfer file")
 }
 
-/// The files, and the manifest that names them, on a server.
+/// The files on a server, and the manifest that lists them.
 fn publish(files: &[(&str, &[u8])]) -> Result<Server> {
     let directory = Path::new("/srv/public");
     fs::create_dir_all(directory)?;

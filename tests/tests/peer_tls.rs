@@ -1,7 +1,7 @@
-//! HTTPS against the server of `openssl`, with certificates that are trusted, unknown, or missing.
+//! HTTPS with the server of `openssl`, with certificates that are trusted, unknown, or missing.
 //!
-//! Which certificates a system has is read from the environment, so each look at it is a process of its
-//! own: this program again, with a URL to fetch instead of trials.
+//! The certificates of a system are read from the environment, so each fetch is a separate process: this
+//! program again, with a URL instead of trials.
 
 use std::env;
 use std::fs;
@@ -16,7 +16,7 @@ use sysupdate::host::transport::{Request, Response, Transport as _};
 use tests::needs::{Need, Suite};
 use tests::server::Server;
 
-/// Names the URL to fetch.
+/// The URL to fetch.
 const FETCH: &str = "PEER_TLS_FETCH";
 
 fn main() -> ExitCode {
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         let seen = tls.seen_with("missing.pem")?;
         ensure!(seen.starts_with("Permanent") && seen.contains("cannot prepare for https: "), "{seen}");
         ensure!(seen.contains("hint: install the CA certificates"), "{seen}");
-        // Whoever needs none is not bothered
+        // Plain HTTP works without certificates
         let server = Server::serve(tls.directory.path())?;
         let seen = fetch(&format!("{}/greeting", server.url()), &tls.directory.path().join("missing.pem"))?;
         ensure!(seen == "came: hello", "{seen}");
@@ -74,7 +74,7 @@ fn fetched(url: &str) -> String {
     }
 }
 
-/// The same in a process whose system has the certificates of a file, and no others.
+/// The same in a process whose system has only the certificates of a file.
 fn fetch(url: &str, certificates: &Path) -> Result<String> {
     let output = Command::new(env::current_exe()?)
         .env(FETCH, url)
@@ -86,7 +86,7 @@ fn fetch(url: &str, certificates: &Path) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
 }
 
-/// The server of openssl, with a certificate by `ca.pem`; `stranger.pem` is nobody it knows.
+/// The server of openssl, with a certificate by `ca.pem`; `stranger.pem` is unknown.
 struct Tls {
     directory: tempfile::TempDir,
     server: Child,
@@ -108,7 +108,7 @@ impl Tls {
             certificate(at, ca, "ca", &[])?;
         }
         certificate(at, "server", "leaf", &["-CA", "ca.pem", "-CAkey", "ca.key"])?;
-        // Port 0: the kernel chooses, and the server says which
+        // Port 0: the kernel chooses, and the server prints it
         let mut server = Command::new("openssl")
             .args(["s_server", "-accept", "127.0.0.1:0", "-WWW", "-cert", "server.pem", "-key", "server.key"])
             .current_dir(at)
@@ -140,7 +140,7 @@ impl Drop for Tls {
     }
 }
 
-/// Makes NAME.pem and NAME.key.
+/// Creates NAME.pem and NAME.key.
 fn certificate(at: &Path, name: &str, extensions: &str, signer: &[&str]) -> Result<()> {
     let (pem, key) = (format!("{name}.pem"), format!("{name}.key"));
     let output = Command::new("openssl")

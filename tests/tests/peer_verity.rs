@@ -1,5 +1,5 @@
-//! dm-verity, judged by `veritysetup`: the same bytes for the same image, and the same opinion of
-//! images that were changed.
+//! dm-verity compared with `veritysetup`: the same bytes for the same image, and the same verdict on images
+//! that were changed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Seek as _, SeekFrom, Write as _};
@@ -18,7 +18,7 @@ const BLOCK: u64 = 4096;
 const UUID: [u8; 16] = [0xab, 0xcd, 0xef, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13];
 const UUID_TEXT: &str = "abcdef01-0203-0405-0607-08090a0b0c0d";
 
-/// Salts that veritysetup is given, `-` for none.
+/// Salts for veritysetup, `-` for none.
 const SALTS: [&str; 4] = ["-", "00", "0123456789abcdef", SALT_OF_32];
 const SALT_OF_32: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
@@ -68,12 +68,12 @@ impl Scratch {
         Ok(line.parse()?)
     }
 
-    /// Whether `veritysetup verify` finds the image right, and otherwise what it says.
+    /// Whether `veritysetup verify` accepts the image, otherwise its message.
     fn verify(&self, hashes: &str, root: RootHash, options: &[&str]) -> Result<Option<String>> {
         self.verify_data("image", hashes, root, options)
     }
 
-    /// The same, of another image.
+    /// The same, for another image.
     fn verify_data(
         &self,
         data: &str,
@@ -93,7 +93,7 @@ impl Scratch {
         Ok(builder.finish()?)
     }
 
-    /// Flips a bit of a file; twice is never.
+    /// Flips a bit of a file; a second call restores it.
     fn flip(&self, name: &str, offset: u64) -> Result<()> {
         let file = OpenOptions::new().read(true).write(true).open(self.path(name))?;
         let mut byte = [0];
@@ -118,7 +118,7 @@ fn parameters(salt: &str) -> Result<Parameters> {
 }
 
 fn same_tree() -> Result<()> {
-    // One block has no tree; then each size at which a block or a level is added, and batches of a thread
+    // One block has no tree; then each size that adds a block or a level, and batches of a thread
     for blocks in
         [1, 2, 3, 127, 128, 129, 255, 256, 257, 300, 511, 777, 128 * 128 - 1, 128 * 128, 128 * 128 + 1]
     {
@@ -161,7 +161,7 @@ fn same_image() -> Result<()> {
         let root = scratch.format(SALT_OF_32, "image", &[&offset, &count])?;
         ensure!(root == root_hash, "{blocks} blocks: {root_hash} and {root}");
         let (ours, theirs) = (fs::read(scratch.path("both"))?, fs::read(scratch.path("image"))?);
-        // Without a tree behind it, veritysetup cuts the superblock's block short
+        // Without a tree after it, veritysetup truncates the block of the superblock
         let end = if blocks == 1 { theirs.len() } else { ours.len() };
         ensure!(ours[..end] == theirs, "{blocks} blocks: the images differ");
         scratch.ours("image", hash_offset, root)?;
@@ -212,7 +212,7 @@ fn refused() -> Result<()> {
         let error = both("a block of the image")?;
         let first = offset / BLOCK * BLOCK;
         ensure!(matches!(error, VerifyError::Data { offset } if offset == first), "{error}");
-        // Its position is that of the block too
+        // Its position is also that of the block
         let complaint = scratch.verify("hashes", root, &[])?.unwrap_or_default();
         ensure!(complaint.contains(&format!("position {first}")), "{complaint}");
         scratch.flip("image", offset)?;
@@ -223,11 +223,11 @@ fn refused() -> Result<()> {
         ensure!(matches!(error, VerifyError::Hash { level: found, .. } if found == level), "{error}");
         scratch.flip("hashes", offset)?;
     }
-    // The last hash of the image is left out, and the number of blocks with it
+    // The last hash of the image is missing, and the number of blocks is smaller
     scratch.flip("hashes", 72)?;
     both("the number of blocks")?;
     scratch.flip("hashes", 72)?;
     scratch.ours("hashes", 0, root)?;
-    ensure!(scratch.verify("hashes", root, &[])?.is_none(), "the flips were not taken back");
+    ensure!(scratch.verify("hashes", root, &[])?.is_none(), "the flips were not undone");
     Ok(())
 }

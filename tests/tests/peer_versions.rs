@@ -1,5 +1,5 @@
-//! The order of versions, judged by the real `systemd-analyze compare-versions` on thousands of generated
-//! pairs, and our verb of the same name beside it.
+//! The order of versions, compared with the real `systemd-analyze compare-versions` on thousands of generated
+//! pairs, together with our verb of that name.
 
 use std::cmp::Ordering;
 use std::path::Path;
@@ -12,14 +12,14 @@ use tests::needs::{Need, Suite};
 use tests::peer::{Peer, Shared};
 use tests::programs::program;
 
-/// How many pairs are wanted, and after which time fewer will do: each is a process of its own.
+/// Number of pairs, and the time after which fewer are enough: each is a separate process.
 const PAIRS: usize = 4000;
 const TIME: Duration = Duration::from_secs(30);
 
-/// Fewer than these say nothing, however slow the machine is.
+/// The least number of pairs, however slow the machine is.
 const PAIRS_MIN: usize = 1000;
 
-/// Every kind of character that the order knows, those that separate, and some more often than others.
+/// Every kind of character in the order, separators, and some characters more often.
 const ALPHABET: [&str; 22] = [
     "0", "0", "1", "1", "2", "9", "10", "00", "a", "b", "B", "rc", "~", "~", "-", "-", "^", ".", ".", "_",
     "+", ",",
@@ -100,7 +100,7 @@ fn ask(program: &str, versions: &[&str]) -> Result<Output> {
     command.output().with_context(|| format!("cannot run {program}"))
 }
 
-/// How systemd shows a version.
+/// The output of systemd for a result.
 fn shown(version: &str) -> &str {
     if version.is_empty() { "''" } else { version }
 }
@@ -120,7 +120,7 @@ impl Random {
         (0..self.below(9)).map(|_| ALPHABET[self.below(ALPHABET.len())]).collect()
     }
 
-    /// Two versions: near misses are what an order goes wrong at, so they often share most of their text.
+    /// Two versions. They often share most of their text, because errors are likely in near misses.
     fn pair(&mut self) -> (String, String) {
         let first = self.version();
         if self.below(3) == 0 {

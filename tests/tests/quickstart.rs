@@ -66,7 +66,7 @@ fn as_root() -> Result<()> {
             "  FAILED ",
             " update 2 -> 3 ",
             "exec:/usr/bin/hello ",
-            "no greeting: ",
+            "no greeting in /usr/share/hello",
             "  rolled back ",
             " 3 -> 2 ",
             "skips 3",

@@ -1,6 +1,6 @@
-//! Extensions on systems that run, with systemd as their first process: merged by its own systemd-sysext,
-//! signed and verified down to the block, and by `sysupdate`, on kernels that can swap them without a gap
-//! and on one that cannot.
+//! Extensions on booted systems with systemd as the first process: merged by its own systemd-sysext, signed and
+//! verified to the block, and by `sysupdate`, on kernels that can swap them without a gap and on one that
+//! cannot.
 
 use std::fs;
 use std::io::Cursor;
@@ -22,16 +22,16 @@ use tests::peer::{merged_into_usr, run};
 use tests::programs::program;
 use tests::sample::Random;
 
-/// Where an operator puts images.
+/// The directory of the images.
 const EXTENSIONS: &str = "/var/lib/extensions";
 
-/// Where an operator puts the certificates of those whose images may be merged.
+/// The directory of the trusted certificates.
 const CERTIFICATES: &str = "/etc/verity.d";
 
-/// Takes nothing but images with a signature by one of them.
+/// Accepts only images that one of them signed.
 const ONLY_SIGNED: &str = "--image-policy=root=signed+absent:usr=signed+absent";
 
-/// How long the kernel may take to let go of what is no longer merged, on a machine that is emulated.
+/// Time limit for an emulated kernel to release devices after an unmerge.
 const RELEASE: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
@@ -74,7 +74,7 @@ fn prepare(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A key, and NAME.crt that says whose it is.
+/// Creates a key, and NAME.crt for it.
 fn certify(directory: &Path, name: &str, algorithm: &[&str]) -> Result<Signer> {
     let path = |end: &str| directory.join(format!("{name}.{end}"));
     let (key, certificate) = (path("key"), path("crt"));
@@ -86,7 +86,7 @@ fn certify(directory: &Path, name: &str, algorithm: &[&str]) -> Result<Signer> {
     Ok(Signer::new(key, Certificate::parse(&fs::read(certificate)?)?)?)
 }
 
-/// An extension that the program makes: squashfs, in a disk image signed with RSA.
+/// An extension by the program: squashfs, in a disk image signed with RSA.
 fn bake(directory: &Path) -> Result<()> {
     let data_of = directory.join("tree/usr/share/baked");
     fs::create_dir_all(&data_of)?;
@@ -103,12 +103,12 @@ fn bake(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What no codec makes smaller, and so is found in an image as it is.
+/// Bytes that no codec compresses, so that they occur unchanged in an image.
 fn data() -> Vec<u8> {
     Random::new(7).bytes(100_000)
 }
 
-/// What every extension has.
+/// Files of every extension.
 fn tree(name: &str, version: &str, release: &str) -> Result<Tree> {
     let file = Metadata::new(0o644);
     let mut tree = Tree::new();
@@ -122,10 +122,10 @@ fn tree(name: &str, version: &str, release: &str) -> Result<Tree> {
     Ok(tree)
 }
 
-/// An extension with a service that says in `/run` which version it comes from.
+/// An extension with a service that writes its version to `/run`.
 fn bare(version: &str) -> Result<Vec<u8>> {
     let mut tree = tree("bare", version, "ID=_any\nEXTENSION_RELOAD_MANAGER=1\n")?;
-    // Without the dependencies that every service has: nobody started the rest of the system.
+    // Without default dependencies, because the rest of the system was not started.
     let unit = "[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nRemainAfterExit=yes\n\
                 ExecStart=cp /usr/share/bare/version /run/bare\n";
     tree.insert_bytes("usr/lib/systemd/system/bare.service", unit, Metadata::new(0o644))?;
@@ -148,7 +148,7 @@ fn disk(name: &str, signer: &Signer, sector: Sector) -> Result<Vec<u8>> {
     Ok(image.into_inner())
 }
 
-/// The machine from inside.
+/// The machine, seen from inside.
 struct System<'a> {
     machine: Machine,
     directory: &'a Path,
@@ -163,19 +163,19 @@ impl System<'_> {
         unmerge("bare")
     }
 
-    /// Merged with its certificate, and with no other.
+    /// Is merged with its certificate, and with no other.
     fn signed(&self, name: &str, certificate: &str) -> Result<()> {
         self.place(name, "1")?;
         let by_default = Command::new("systemd-sysext").arg("merge").output()?;
         if self.machine == Machine::Sid {
-            // Its policy is content with dm-verity where nobody vouches for the root hash.
+            // Its default policy accepts dm-verity with an unsigned root hash.
             ensure!(by_default.status.success(), "{by_default:?}");
             verified()?;
             unmerge(name)?;
         } else {
             self.refused(name, &by_default)?;
         }
-        // Debian 12's systemd has no policies yet, and by itself the one that is meant here.
+        // systemd of Debian 12 has no policies yet; its default is the one meant here.
         let arguments: &[&str] =
             if self.machine == Machine::Bookworm { &["merge"] } else { &["merge", ONLY_SIGNED] };
         let merge = || Command::new("systemd-sysext").args(arguments).output();
@@ -193,7 +193,7 @@ impl System<'_> {
         unmerge(name)
     }
 
-    /// A disk with sectors of 4096 bytes has the partitions, and the first is the filesystem.
+    /// A disk with sectors of 4096 bytes has the partitions, and the first one is the file system.
     fn partitioned(&self) -> Result<()> {
         let image = self.directory.join("large-sectors").to_string_lossy().into_owned();
         let told = run("losetup", &["--find", "--show", "--sector-size=4096", "--partscan", &image])?;
@@ -211,7 +211,7 @@ impl System<'_> {
                 attribute(partition, "start")?.trim().parse()?,
                 attribute(partition, "size")?.trim().parse()?,
             );
-            // Counted in 512 bytes, whatever the size of a sector is.
+            // In units of 512 bytes, whatever the sector size is.
             ensure!(start >= end && start % 8 == 0 && size > 0 && size % 8 == 0, "{role}: {size} at {start}");
             end = start + size;
             let event = attribute(partition, "uevent")?;
@@ -227,7 +227,7 @@ impl System<'_> {
         released()
     }
 
-    /// A flipped bit in a file makes this file unreadable, once it is read, and no other.
+    /// A flipped bit in a file makes only this file unreadable, once it is read.
     fn damaged(&self) -> Result<()> {
         self.place("damaged", "1")?;
         run("systemd-sysext", &["merge"])?;
@@ -271,7 +271,7 @@ impl System<'_> {
         released()
     }
 
-    /// Makes an image of an extension the only one.
+    /// Makes an image the only one in the directory.
     fn place(&self, name: &str, version: &str) -> Result<()> {
         for entry in fs::read_dir(EXTENSIONS)? {
             fs::remove_file(entry?.path())?;
@@ -281,20 +281,20 @@ impl System<'_> {
         Ok(())
     }
 
-    /// Nothing is merged, and whoever asked for it was told.
+    /// Requires that nothing is merged, and that an error was printed.
     fn refused(&self, name: &str, merge: &Output) -> Result<()> {
         ensure!(!Path::new("/usr/share").join(name).exists(), "{name} was merged: {merge:?}");
-        // Debian 12's exits with 0 all the same.
+        // Debian 12 exits with 0 nevertheless.
         let success = merge.status.success();
         ensure!(success == (self.machine == Machine::Bookworm), "{merge:?}");
         ensure!(!String::from_utf8_lossy(&merge.stderr).contains("Merged extensions"), "{merge:?}");
         Ok(())
     }
 
-    /// The extension's files are seen, and its unit is known to the first process.
+    /// Requires that the extension's files are visible, and its unit is known to the first process.
     fn serves(&self, version: &str) -> Result<()> {
         shows("bare", version)?;
-        // Its systemd-sysext does not know EXTENSION_RELOAD_MANAGER= yet.
+        // Its systemd-sysext does not support EXTENSION_RELOAD_MANAGER= yet.
         if self.machine == Machine::Bookworm {
             run("systemctl", &["daemon-reload"])?;
         }
@@ -317,16 +317,16 @@ fn unmerge(name: &str) -> Result<()> {
     released()
 }
 
-/// There is one device that verifies what is read, and the extension's files lie on it.
+/// Requires one device that verifies reads, with the extension's files on it.
 fn verified() -> Result<()> {
     let devices = mapped_devices()?;
     ensure!(devices.len() == 1 && devices[0].starts_with("CRYPT-VERITY-"), "{devices:?}");
     Ok(())
 }
 
-/// Nothing is left of what was merged: neither loop devices nor such that verify.
+/// Requires that no loop device and no verity device is left.
 fn released() -> Result<()> {
-    // It maps rules and lists of modules from below /usr, and keeps the overlay where it found them.
+    // It maps rules and lists of modules below /usr, and keeps the overlay busy.
     run("systemctl", &["restart", "systemd-udevd.service"])?;
     let start = Instant::now();
     loop {
@@ -339,24 +339,24 @@ fn released() -> Result<()> {
     }
 }
 
-/// What identifies the mapped devices.
+/// The identifiers of the mapped devices.
 fn mapped_devices() -> Result<Vec<String>> {
     of_block_devices("dm/uuid")
 }
 
-/// The files behind loop devices.
+/// The files of loop devices.
 fn backing_files() -> Result<Vec<String>> {
     of_block_devices("loop/backing_file")
 }
 
-/// What an attribute says of each block device that has it.
+/// The value of an attribute for each block device that has it.
 fn of_block_devices(attribute: &str) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/sys/block")? {
         let path = entry?.path().join(attribute);
         match fs::read_to_string(&path) {
             Ok(text) => found.push(text.trim_end().to_owned()),
-            // It has none, or goes away at this moment.
+            // It has none, or disappears at this moment.
             Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV | libc::ENXIO)) => {
             }
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),

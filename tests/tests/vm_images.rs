@@ -1,5 +1,5 @@
-//! Debian's own kernels read what the floors of our images promise, and nothing below: each image is mounted
-//! in a machine with that kernel and compared there with the directory that it was made from.
+//! Debian's own kernels read our images for them, and older kernels do not: each image is mounted in a machine
+//! with that kernel and compared with the directory from which it was built.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -17,19 +17,18 @@ use tests::peer::run;
 use tests::sample;
 use tests::specimen::{self, mount_by_loop_device};
 
-/// The oldest kernels that images are baked for here. Images that come out the same are tried once, as the
-/// first of them.
+/// The oldest kernels for which images are baked here. Equal images are tried once, as the first of them.
 const FLOORS: [&str; 4] = ["5.15", "6.1", "6.6", "6.12"];
 
-/// What kernels that are too old for an image say of it.
+/// The message of kernels that are too old for an image.
 const REFUSAL: &str = "please upgrade kernel";
 
-/// How many small files the directory has, and how many reads at random places of each large file are
-/// compared. Emulation makes both slow; trials on this machine's kernel do more.
+/// Small files in the directory, and random reads of each large file. Emulation makes both slow; trials on the
+/// host's kernel do more.
 const SMALL_FILES: usize = 600;
 const READS: usize = 20;
 
-/// An image that every kernel from its floor on reads, and none below.
+/// An image that every kernel from its minimum on reads, and no older one.
 #[derive(Clone, Copy, Debug)]
 struct Row {
     format: Format,
@@ -46,7 +45,7 @@ fn main() -> ExitCode {
     suite.run()
 }
 
-/// All that we write: every codec that a floor has, for that floor.
+/// All images that we write: every codec for each minimum kernel.
 fn rows() -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for floor in FLOORS {
@@ -66,7 +65,7 @@ fn bake(directory: &Path) -> Result<()> {
     let timestamp = u64::try_from(specimen::TIMESTAMP)?;
     let mut known = BTreeSet::new();
     for row in rows()? {
-        // There is nothing in squashfs that one of these kernels reads and another does not.
+        // All of these kernels read the same squashfs images.
         if row.format == Format::Squashfs && row.floor != Kernel::DEFAULT {
             continue;
         }
@@ -95,7 +94,7 @@ fn read(machine: Machine, directory: &Path) -> Result<()> {
     ensure!(release.starts_with(machine.kernel()), "this is not the kernel of {machine}: {release}");
     let (major, minor) = running_kernel().context("this kernel has no version")?;
     let kernel = Kernel::from((u16::try_from(major)?, u16::try_from(minor)?));
-    // Its device, which mount(8) looks for, only comes with the module.
+    // mount(8) needs its device, which the module creates.
     run("modprobe", &["loop"])?;
     let mounted = directory.join("mounted");
     fs::create_dir(&mounted)?;

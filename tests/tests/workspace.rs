@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use tests::licences;
 use tests::workspace::{self, Package};
+use tests::{licences, third_party};
 
 /// The members that each member depends on. Nothing depends on `bakery`, and only `tests` on `sysupdate`.
 const MEMBER_DEPENDENCIES: [(&str, &[&str]); 5] = [
@@ -20,6 +20,28 @@ const MEMBER_DEPENDENCIES: [(&str, &[&str]); 5] = [
 
 /// The only module, with its submodules, that may make system calls itself.
 const UNSAFE_MAY_BE_IN: &str = "sysupdate/src/host/sys";
+
+/// The one module of the updater, with what is below it, that may touch the machine.
+const EFFECTS_MAY_BE_IN: &str = "sysupdate/src/host";
+
+/// What touches files, processes, mounts or the network. `ExitCode` is how `main` returns.
+const EFFECTS: [&str; 15] = [
+    "std::fs",
+    "std::process",
+    "std::net",
+    "std::os::unix::net",
+    "rustix::fs",
+    "rustix::mount",
+    "rustix::net",
+    "rustix::process",
+    "nix::",
+    "reqwest::",
+    ".is_dir()",
+    ".is_file()",
+    ".exists()",
+    ".canonicalize()",
+    ".symlink_metadata()",
+];
 
 #[test]
 fn members_depend_only_on_allowed_members() -> Result<()> {
@@ -77,6 +99,14 @@ fn licences_are_allowed() -> Result<()> {
 }
 
 #[test]
+fn texts_of_licences_are_up_to_date() -> Result<()> {
+    let stored = fs::read_to_string(workspace::root().join(third_party::FILE))?;
+    let current = third_party::text(&workspace::targets()?)?;
+    assert!(stored == current, "{} is outdated: cargo run -p tests --bin third-party", third_party::FILE);
+    Ok(())
+}
+
+#[test]
 fn banned_crates_are_absent() -> Result<()> {
     let policy = policy()?;
     let banned = reasons(&policy, "deny")?;
@@ -105,6 +135,24 @@ fn duplicate_versions_have_a_reason() -> Result<()> {
     }
     versions.retain(|_, versions| versions.len() > 1);
     assert_eq!(versions, BTreeMap::new(), "use one version, or add a reason to deny.toml");
+    Ok(())
+}
+
+/// `cargo deny` in the workflow asks the database. This test checks that each exception has a reason, and that
+/// `cargo deny` fails when an exception is not needed any more.
+#[test]
+fn ignored_advisories_have_a_reason() -> Result<()> {
+    let policy = policy()?;
+    assert_eq!(policy["advisories"]["unused-ignored-advisory"].as_str(), Some("deny"));
+    let ignored =
+        policy["advisories"]["ignore"].as_array().context("deny.toml has no list advisories.ignore")?;
+    for entry in ignored {
+        let text = |name: &str| entry.get(name).and_then(toml::Value::as_str).unwrap_or_default();
+        ensure!(
+            text("id").starts_with("RUSTSEC-") && text("reason").len() > 20,
+            "{entry} lacks id or reason"
+        );
+    }
     Ok(())
 }
 
@@ -160,6 +208,58 @@ fn readme_lists_where_its_crates_are_used() -> Result<()> {
         }
     }
     assert_eq!(listed, used);
+    Ok(())
+}
+
+/// A dependency that no source uses should not be in the list above.
+#[test]
+fn members_use_each_other() -> Result<()> {
+    for (name, to) in MEMBER_DEPENDENCIES {
+        let manifest = members()?.into_iter().find(|member| member.name == name);
+        let manifest = manifest.with_context(|| format!("no member {name}"))?.manifest;
+        let mut sources = Vec::new();
+        rust_files(manifest.parent().context("a manifest is in a directory")?, &mut sources)?;
+        let sources = sources.iter().map(fs::read_to_string).collect::<std::io::Result<Vec<_>>>()?;
+        for dependency in to {
+            let library = format!("{}::", dependency.replace('-', "_"));
+            assert!(sources.iter().any(|text| text.contains(&library)), "{name} does not use {dependency}");
+        }
+    }
+    Ok(())
+}
+
+/// Outside of `host`, the updater reaches the machine through traits alone, so that a test can replace it. Unit tests
+/// may prepare files.
+#[test]
+fn effects_of_the_updater_stay_in_one_module() -> Result<()> {
+    let mut sources = Vec::new();
+    rust_files(&workspace::root().join("sysupdate/src"), &mut sources)?;
+    let host = workspace::root().join(EFFECTS_MAY_BE_IN);
+    let is_test =
+        |path: &Path| path.components().any(|part| part.as_os_str().to_string_lossy().starts_with("tests"));
+    let (inside, outside): (Vec<_>, Vec<_>) = sources
+        .into_iter()
+        .filter(|path| !is_test(path.strip_prefix(workspace::root().join("sysupdate")).unwrap_or(path)))
+        .partition(|path| path.starts_with(&host) || path.with_extension("") == host);
+    let found = |path: &PathBuf| -> Result<Vec<String>> {
+        let text = fs::read_to_string(path)?;
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        let code = code.replace("std::process::ExitCode", "");
+        Ok(EFFECTS
+            .iter()
+            .filter(|effect| code.contains(**effect))
+            .map(|effect| (*effect).to_owned())
+            .collect())
+    };
+    let mut seen = BTreeSet::new();
+    for path in &inside {
+        seen.extend(found(path)?);
+    }
+    ensure!(seen.len() > EFFECTS.len() / 2, "the test recognises only {seen:?} in {EFFECTS_MAY_BE_IN}");
+    for path in &outside {
+        let effects = found(path)?;
+        assert!(effects.is_empty(), "{}: {effects:?} belong into {EFFECTS_MAY_BE_IN}", path.display());
+    }
     Ok(())
 }
 

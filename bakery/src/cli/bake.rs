@@ -14,8 +14,8 @@ use sysext_image::pkcs7::{Certificate, PrivateKey, Signer};
 use sysext_image::tree::Kind;
 use sysext_image::{Floor, Format};
 use sysext_manifests::architecture::{Architecture, UnknownArchitecture};
+use sysext_manifests::health::{HealthCheck, UnsupportedCheckError};
 use sysext_manifests::hint::Hint as _;
-use sysext_manifests::transfer::HealthCheck;
 
 use super::progress::watch;
 use super::{Usage, verify};
@@ -92,7 +92,7 @@ pub(super) struct Args {
     #[arg(long, requires = "tree")]
     stream: Option<String>,
     /// How a node tells that it works, such as 'exec:/usr/bin/x --version'; may be given several times
-    #[arg(long, value_name = "CHECK", requires = "tree")]
+    #[arg(long, value_name = "CHECK", requires = "tree", value_parser = health)]
     health: Vec<HealthCheck>,
     /// Bake other bytes under a name that was released, if nobody has the old ones; else give --revision
     #[arg(long)]
@@ -158,6 +158,10 @@ fn format(text: &str) -> Result<Format, String> {
 
 fn codec(text: &str) -> Result<String, String> {
     super::told(checked_codec(text), CodecError::hint)
+}
+
+fn health(text: &str) -> Result<HealthCheck, String> {
+    super::told(HealthCheck::parse_runnable(text), UnsupportedCheckError::hint)
 }
 
 fn floor(text: &str) -> Result<Floor, String> {
@@ -244,6 +248,13 @@ impl Args {
         if self.json {
             return super::print_json(&baked);
         }
+        let saving = match bake::saving(&recipe, codec, &staged.tree) {
+            Ok(saving) => saving.filter(|saving| saving.percent() >= 1.0),
+            Err(error) => {
+                super::say(format_args!("warning: cannot compare with zstd: {error}"));
+                None
+            }
+        };
         let files = super::count(baked.files as u64, "file", "files");
         let mut fields = vec![
             ("extension", format!("{} {} for {}", baked.name, baked.version, baked.arch)),
@@ -261,6 +272,10 @@ impl Args {
             ("writer", baked.writer),
             ("kernel", format!("{} and later", baked.kernel)),
         ]);
+        fields.extend(saving.map(|saving| {
+            let (percent, sample) = (saving.percent(), super::show_bytes(saving.sample));
+            ("zstd", format!("about {percent:.0} % smaller, if every kernel is 6.10 or later (from a sample of {sample})"))
+        }));
         fields.extend(baked.verity.map(|hash| ("root hash", hash)));
         fields.push(("time", format!("{:.2} s", baked.seconds)));
         super::print_fields(&fields)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 use sysext_image::dump::escape;
-use sysext_image::extract::{Extracted, LeftOut, Options, Owners, extract};
+use sysext_image::extract::{Extracted, NotRestored, Options, Owners, extract};
 use sysext_image::filesystem::Limits;
 
 use super::progress::Progress;
@@ -73,10 +73,10 @@ impl Args {
             super::say(format_args!("what was written before stays in {}", self.directory.display()));
         }
         let extracted = extracted.with_context(|| self.image.display().to_string())?;
-        let Extracted { directories, files, hard_links, symlinks, specials, bytes, left_out } = extracted;
-        warn(&left_out);
+        let Extracted { directories, files, hard_links, symlinks, specials, bytes, not_restored } = extracted;
+        warn(&not_restored);
         if self.json {
-            let LeftOut { owners, set_ids, xattrs, devices } = left_out;
+            let NotRestored { owners, set_ids, xattrs, devices } = not_restored;
             let left_out = Missing { owners, set_ids, xattrs, devices };
             let (directory, content) = (self.directory, bytes);
             return super::print_json(&Told {
@@ -102,8 +102,8 @@ impl Args {
 }
 
 /// What the directory has not of the image.
-fn warn(left_out: &LeftOut) {
-    let LeftOut { owners, set_ids, xattrs, devices } = left_out;
+fn warn(not_restored: &NotRestored) {
+    let NotRestored { owners, set_ids, xattrs, devices } = not_restored;
     if *owners > 0 {
         super::say(format_args!("warning: {owners} files and directories have another owner in the image"));
     }

@@ -10,7 +10,7 @@ use sysext_manifests::digest::Sha256;
 use sysext_manifests::hint::Hint as _;
 
 use crate::keys::openpgp;
-use crate::naming::{self, file_name};
+use crate::naming;
 use crate::store::openpgp::OpenPgpDigests;
 use crate::store::{self, FileError, Store};
 
@@ -129,7 +129,7 @@ fn checksums(store: &Store, name: &str, catalog: &Catalog) -> Result<File, Check
         .into_iter()
         .flat_map(|extension| &extension.instances)
         .filter(|instance| instance.withdrawn.is_none())
-        .map(|instance| (file_name(&instance.image.url), instance.image.sha256))
+        .map(|instance| (instance.image.file_name(), instance.image.sha256))
         .collect();
     if listed != offered {
         return Err(CheckError::Torn { path });

@@ -8,7 +8,6 @@ use serde::Serialize;
 use sysext_manifests::catalog::{Catalog, Extension, Instance};
 
 use super::error::IndexError;
-use crate::naming::file_name;
 use crate::store::Overwrite;
 use crate::store::record::Record;
 use crate::store::{self, Store};
@@ -124,7 +123,7 @@ impl Collecting<'_> {
             let bytes = std::fs::read(&path)
                 .map_err(|source| IndexError::File(store::FileError::Read { path: path.clone(), source }))?;
             let mut record = Record::parse(&path, &bytes).map_err(IndexError::Record)?;
-            if !files.contains(file_name(&record.instance.image.url)) {
+            if !files.contains(record.instance.image.file_name()) {
                 self.notes.push(Note::Dropped { image: record.instance.image.url });
                 continue;
             }
@@ -159,7 +158,7 @@ impl Collecting<'_> {
             if recorded.contains(image) {
                 continue;
             }
-            if files.contains(file_name(image)) {
+            if files.contains(instance.image.file_name()) {
                 self.check(name, instance)?;
                 extension.instances.push(instance.clone());
             } else if !self.notes.contains(&Note::Dropped { image: image.clone() }) {
@@ -167,7 +166,7 @@ impl Collecting<'_> {
             }
         }
         extension.instances.sort_by(|a, b| order(a).cmp(&order(b)));
-        let known = extension.instances.iter().map(|instance| file_name(&instance.image.url)).collect();
+        let known = extension.instances.iter().map(|instance| instance.image.file_name()).collect();
         self.note_unrecorded(name, &files, &known);
         Ok(Some(extension))
     }
@@ -179,7 +178,7 @@ impl Collecting<'_> {
 
     /// The image must have the bytes that were promised.
     fn check(&self, name: &str, instance: &Instance) -> Result<(), IndexError> {
-        let path = self.store.file(name, file_name(&instance.image.url));
+        let path = self.store.file(name, instance.image.file_name());
         let (sha256, size) = store::digest(&path).map_err(IndexError::File)?;
         if (sha256, size) == (instance.image.sha256, instance.image.size) {
             return Ok(());

@@ -327,7 +327,7 @@ fn remove_signatures(store: &Store, name: &str) -> Result<(), IndexError> {
 /// No published name of an extension may extend another. Signatures are not listed in the manifest, so
 /// that nothing can be installed under their names.
 fn check_names(extension: &Extension) -> Result<(), IndexError> {
-    let images = extension.instances.iter().map(|instance| naming::file_name(&instance.image.url));
+    let images = extension.instances.iter().map(|instance| instance.image.file_name());
     let is_signature = |name: &&str| matches!(*name, openpgp::ARMORED | openpgp::BINARY);
     let manifests = extension.manifests.keys().map(String::as_str).filter(|name| !is_signature(name));
     let names = images.chain(manifests).chain([checksums::FILE_NAME]);

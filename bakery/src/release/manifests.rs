@@ -91,7 +91,7 @@ fn transfer(publication: &Publication<'_>, name: &str, extension: &Extension) ->
 fn checksums(extension: &Extension, best_before: Option<Timestamp>) -> Checksums {
     let offered = extension.instances.iter().filter(|instance| instance.withdrawn.is_none());
     let entry = |instance: &Instance| Entry {
-        name: naming::file_name(&instance.image.url).to_owned(),
+        name: instance.image.file_name().to_owned(),
         sha256: instance.image.sha256,
     };
     Checksums {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sysext_image::Tree;
 use sysext_image::tree::{Kind, Node};
-use sysext_manifests::transfer::HealthCheck;
+use sysext_manifests::health::HealthCheck;
 
 use super::RELEASES;
 use crate::recipe::Recipe;

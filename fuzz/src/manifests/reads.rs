@@ -10,7 +10,7 @@ use sysext_manifests::ini;
 use sysext_manifests::os_release::{OsRelease, quote};
 use sysext_manifests::pattern::{Pattern, Patterns};
 use sysext_manifests::repository::Repository;
-use sysext_manifests::requirement::{self, Requirement};
+use sysext_manifests::requirement::{self, Requirement, VersionRequirement};
 use sysext_manifests::specifier::{self, Identity};
 use sysext_manifests::transfer::Transfer;
 use sysext_manifests::version::{self, Version};
@@ -28,14 +28,20 @@ pub(super) fn version(text: &str) {
     }
 }
 
-/// A requirement and, after a newline, a version.
+/// A requirement with or without a name and, after a newline, a version.
 pub(super) fn requirement(text: &str) {
     let (requirement, version) = text.split_once('\n').unwrap_or((text, "1.32.1-2"));
     match requirement.parse::<Requirement>() {
+        Ok(requirement) => assert_eq!(requirement.to_string().parse(), Ok(requirement)),
+        Err(error) => drop((error.to_string(), error.hint())),
+    }
+    match requirement.parse::<VersionRequirement>() {
         Ok(requirement) => {
-            let again =
-                requirement.to_string().parse::<Requirement>().expect("what was read is shown as it was");
-            assert_eq!(requirement.matches(version), again.matches(version));
+            let again: VersionRequirement =
+                requirement.to_string().parse().expect("it is printed as it was written");
+            for upstream in [None, Some(version)] {
+                assert_eq!(requirement.matches(version, upstream), again.matches(version, upstream));
+            }
             let _ = requirement::stream(version);
         }
         Err(error) => drop((error.to_string(), error.hint())),

@@ -1,5 +1,5 @@
-//! What making an image costs. Each image is made by a process of its own, below a process that does
-//! nothing but wait for it and tell what it took: the system keeps that account per waiting parent.
+//! Measures the cost of writing an image. Each image is written by its own process, started by a process that
+//! only waits for it and reports its usage: the system accounts usage per waiting parent.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -19,24 +19,24 @@ use super::rows::Side;
 /// First argument of the process that waits.
 pub(crate) const MEASURE: &str = "--measure";
 
-/// First argument of the process that makes one of our images.
+/// First argument of the process that writes one of our images.
 pub(crate) const BAKE: &str = "--bake";
 
 /// The time of everything in an image.
 const TIMESTAMP: u64 = 1_700_000_000;
 
-/// What one image cost to make.
+/// The cost of writing one image.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cost {
-    /// Processor time in seconds, of user and system.
+    /// CPU time in seconds, user and system.
     pub(crate) cpu: f64,
-    /// Time that passed in seconds.
+    /// Elapsed time in seconds.
     pub(crate) wall: f64,
     /// Largest resident memory in KiB.
     pub(crate) memory: u64,
 }
 
-/// Makes `image` from `tree`.
+/// Writes `image` from `tree`.
 pub(crate) fn of(side: &Side, tree: &Path, image: &Path) -> Result<Cost> {
     let this = std::env::current_exe()?;
     let command = match (side.peer(tree, image), side) {
@@ -49,7 +49,7 @@ pub(crate) fn of(side: &Side, tree: &Path, image: &Path) -> Result<Cost> {
                 .arg(image);
             command
         }
-        (None, _) => bail!("no program makes this image"),
+        (None, _) => bail!("no program for this image"),
     };
     let output = Command::new(this)
         .arg(MEASURE)
@@ -65,7 +65,7 @@ pub(crate) fn of(side: &Side, tree: &Path, image: &Path) -> Result<Cost> {
     Ok(Cost { cpu: cpu.parse()?, wall: wall.parse()?, memory: memory.parse()? })
 }
 
-/// Runs a command and prints what it took: processor seconds, seconds, KiB.
+/// Runs a command and prints its usage: CPU seconds, elapsed seconds, KiB.
 pub(crate) fn measure(command: &[OsString]) -> Result<()> {
     let (program, arguments) = command.split_first().context("no command to measure")?;
     let begin = Instant::now();
@@ -78,7 +78,7 @@ pub(crate) fn measure(command: &[OsString]) -> Result<()> {
     Ok(())
 }
 
-/// Makes one of our images: format, codec, kernel, tree, image.
+/// Writes one of our images; arguments are format, codec, kernel, tree and image.
 pub(crate) fn bake(arguments: &[OsString]) -> Result<()> {
     let [format, codec, kernel, tree, image] = arguments else { bail!("five arguments are needed") };
     let text = |argument: &OsString| argument.to_str().map(String::from).context("an argument is not text");
@@ -94,13 +94,13 @@ pub(crate) fn bake(arguments: &[OsString]) -> Result<()> {
             let options = squashfs::Options::new(text(codec)?.parse()?, TIMESTAMP);
             squashfs::write(&tree, &options, &mut out)?;
         }
-        _ => bail!("there is no format {:?}", OsStr::to_string_lossy(format)),
+        _ => bail!("unknown format {:?}", OsStr::to_string_lossy(format)),
     }
     out.flush()?;
     Ok(())
 }
 
-/// Each figure's median.
+/// The medians of CPU and elapsed time, and the maximum memory.
 pub(crate) fn median(costs: &[Cost]) -> Cost {
     let of = |figure: fn(&Cost) -> f64| {
         let mut figures: Vec<f64> = costs.iter().map(figure).collect();

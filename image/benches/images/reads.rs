@@ -1,8 +1,8 @@
-//! How long it takes to read from a mounted image of which nothing is cached: 500 reads of 4 KiB at random
-//! places of a large program, and that program from its start to its end.
+//! Measures uncached reads from a mounted image: 500 reads of 4 KiB at random offsets of a large program, and
+//! the whole program sequentially.
 //!
-//! Both images are read one after the other in each round, ours first in every second one. What else the
-//! machine does slows both, so the ratio of each round is taken, and of those the median.
+//! Each round reads both images, ours first in every second round. Other load slows down both, so the median
+//! of the ratios of all rounds is used.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -19,53 +19,53 @@ use rustix::fs::Advice;
 /// How often each image is read.
 const ROUNDS: usize = 15;
 
-/// How many reads at random places make one time.
+/// The number of random reads per measurement.
 const READS: usize = 500;
 
-/// Bytes of each.
+/// Size of a random read in bytes.
 const LENGTH: usize = 4096;
 
-/// The program that is read, the largest of corpus M.
+/// The program to read, the largest of corpus M.
 const PROGRAM: &str = "usr/bin/kubectl";
 
-/// Where images are mounted, in a mount namespace of this process.
+/// The mount point of images, in a mount namespace of this process.
 pub(crate) struct Mounts(PathBuf);
 
 /// The medians of one image, in seconds.
 #[derive(Clone, Copy)]
 pub(crate) struct Times {
-    /// All reads at random places.
+    /// All random reads.
     pub(crate) random: f64,
     /// The whole program.
     pub(crate) sequential: f64,
-    /// Bytes of the program.
+    /// Size of the program in bytes.
     pub(crate) size: u64,
 }
 
-/// What reading both images came to.
+/// The result of reading both images.
 pub(crate) struct Reads {
     /// The medians: ours first, the peer's second.
     pub(crate) times: [Times; 2],
-    /// Ours of the peer's, reads at random places.
+    /// The ratio of ours to the peer's, for random reads.
     pub(crate) random: f64,
-    /// The same for the whole program.
+    /// The same ratio for the whole program.
     pub(crate) sequential: f64,
 }
 
 impl Mounts {
-    /// A place to mount below `directory`; `None` without the privilege.
+    /// A mount point below `directory`; `None` without root privileges.
     pub(crate) fn new(directory: &Path) -> Result<Option<Self>> {
         if !nix::unistd::geteuid().is_root() {
             return Ok(None);
         }
-        unshare(CloneFlags::CLONE_NEWNS).context("cannot make a mount namespace")?;
+        unshare(CloneFlags::CLONE_NEWNS).context("cannot create a mount namespace")?;
         mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?;
         let point = directory.join("mounted");
         fs::create_dir(&point)?;
         Ok(Some(Self(point)))
     }
 
-    /// Reads both images by turns.
+    /// Reads both images alternately.
     pub(crate) fn compare(&self, filesystems: [&str; 2], images: &[PathBuf; 2]) -> Result<Reads> {
         let mut rounds = Vec::new();
         for round in 0..ROUNDS {
@@ -105,7 +105,7 @@ impl Mounts {
 }
 
 fn read(program: &Path, seed: u64) -> Result<Times> {
-    forget()?;
+    drop_caches()?;
     let mut file = File::open(program)?;
     let size = file.metadata()?.len();
     rustix::fs::fadvise(&file, 0, None, Advice::Random)?;
@@ -115,7 +115,7 @@ fn read(program: &Path, seed: u64) -> Result<Times> {
         file.read_exact_at(&mut buffer[..LENGTH], place * LENGTH as u64)?;
     }
     let random = begin.elapsed().as_secs_f64();
-    forget()?;
+    drop_caches()?;
     rustix::fs::fadvise(&file, 0, None, Advice::Sequential)?;
     let begin = Instant::now();
     while file.read(&mut buffer)? > 0 {}
@@ -133,7 +133,7 @@ fn places(seed: u64, end: u64) -> impl Iterator<Item = u64> {
 }
 
 /// Empties the page cache.
-fn forget() -> Result<()> {
+fn drop_caches() -> Result<()> {
     rustix::fs::sync();
     fs::write("/proc/sys/vm/drop_caches", "3").context("cannot empty the page cache")
 }

@@ -1,4 +1,4 @@
-//! What is compared with what, and the targets.
+//! The comparisons and their targets.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,19 +14,19 @@ pub(crate) struct Row {
     pub(crate) corpus: &'static str,
     pub(crate) ours: Side,
     pub(crate) peer: Side,
-    /// At most so many times the peer's bytes.
+    /// Maximum ratio of sizes.
     pub(crate) bytes: f64,
-    /// At most so many times the peer's processor time.
+    /// Maximum ratio of CPU times.
     pub(crate) cpu: f64,
-    /// At most so many times the peer's time to read; `None` where reads are not compared.
+    /// Maximum ratio of read times; `None` if reads are not compared.
     pub(crate) reads: Option<f64>,
-    /// At most so many MiB of memory.
+    /// Maximum memory in MiB.
     pub(crate) memory: u64,
 }
 
-/// How one image of a row is made.
+/// How one image of a row is written.
 pub(crate) enum Side {
-    /// By us.
+    /// By our writer.
     Ours { format: Format, codec: &'static str, kernel: (u16, u16) },
     /// By `mkfs.erofs` with these arguments.
     MkfsErofs(&'static [&'static str]),
@@ -34,14 +34,14 @@ pub(crate) enum Side {
     Mksquashfs(&'static [&'static str]),
 }
 
-/// A format we write.
+/// A format of our writer.
 #[derive(Clone, Copy)]
 pub(crate) enum Format {
     Erofs,
     Squashfs,
 }
 
-/// What the targets were set for: corpus M on every kind, L where many small files decide.
+/// All comparisons: corpus M for every format, L for many small files.
 pub(crate) const ROWS: &[Row] = &[
     Row {
         corpus: "M",
@@ -109,7 +109,7 @@ pub(crate) const ROWS: &[Row] = &[
 ];
 
 impl Side {
-    /// How a reader of the table would make it.
+    /// The setting, as a user would write it.
     pub(crate) fn setting(&self) -> String {
         match self {
             Self::Ours { format: Format::Squashfs, codec, .. } => format!("squashfs {codec}"),
@@ -121,7 +121,7 @@ impl Side {
         }
     }
 
-    /// What the kernel calls its format.
+    /// The name of the format in the kernel.
     pub(crate) fn filesystem(&self) -> &'static str {
         match self {
             Self::Ours { format: Format::Erofs, .. } | Self::MkfsErofs(_) => "erofs",
@@ -129,7 +129,7 @@ impl Side {
         }
     }
 
-    /// The peer's command that makes `image` from `tree`.
+    /// The command of the peer that writes `image` from `tree`.
     pub(crate) fn peer(&self, tree: &Path, image: &Path) -> Option<Command> {
         match self {
             Self::Ours { .. } => None,
@@ -159,12 +159,11 @@ impl fmt::Display for Format {
     }
 }
 
-/// The versions of the peers, in one line.
+/// The versions of the peers.
 pub(crate) fn versions() -> Result<String> {
     let mut found = Vec::new();
     for (program, argument) in [("mkfs.erofs", "--version"), ("mksquashfs", "-version")] {
-        let output =
-            sid(program).arg(argument).output().context("cannot run a peer; .ci/peers unpacks them")?;
+        let output = sid(program).arg(argument).output().context("cannot run a peer; run .ci/peers")?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let line = text.lines().next().unwrap_or_default();
         ensure!(!line.is_empty(), "{program} {argument} printed nothing");
@@ -173,7 +172,7 @@ pub(crate) fn versions() -> Result<String> {
     Ok(found.join(", "))
 }
 
-/// A program of Debian sid, through its own loader: its C library is not this machine's.
+/// A program of Debian sid, run with its own loader and C library.
 fn sid(program: &str) -> Command {
     let peers = std::env::var_os("PEERS_DIR").map_or_else(|| ".cache/peers".into(), PathBuf::from);
     let root = Path::new(CHECKOUT).join(peers).join("sid");

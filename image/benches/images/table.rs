@@ -1,4 +1,4 @@
-//! The table, in Markdown. A ratio above its target is set in bold.
+//! Prints the table in Markdown, with ratios above their target in bold.
 
 use anyhow::Result;
 
@@ -6,21 +6,19 @@ use super::reads;
 use super::rows::{self, Row};
 use super::{Comparison, Figures};
 
-/// Prints what comes before the rows.
+/// Prints the header.
 pub(crate) fn head(with_reads: bool) -> Result<()> {
     println!("Peers: {}.", rows::versions()?);
     if !with_reads {
-        println!("Reads are left out: they need mounts, and those need root.");
+        println!("Reads are skipped: they need mounts and therefore root.");
     }
     println!();
-    println!(
-        "| corpus | setting | MB | processor s | wall / processor | MiB | random reads ms | sequential MB/s |"
-    );
+    println!("| corpus | setting | MB | CPU s | wall / CPU | MiB | random reads ms | sequential MB/s |");
     println!("|---|---|---|---|---|---|---|---|");
     Ok(())
 }
 
-/// Prints three lines: ours, the peer's, and the ratios beside their targets.
+/// Prints three lines: ours, the peer's, and the ratios with their targets.
 pub(crate) fn print(row: &Row, result: &Comparison) {
     let Comparison { ours, peer, reads } = result;
     for (index, (side, figures)) in [(&row.ours, ours), (&row.peer, peer)].into_iter().enumerate() {

@@ -1,4 +1,4 @@
-//! What can go wrong with a disk image.
+//! Errors of reading and writing disk images.
 
 use std::error::Error;
 use std::io;
@@ -6,7 +6,7 @@ use std::io;
 use super::Architecture;
 use crate::{gpt, verity};
 
-/// Why an image was not written. What reached the output by then is no image.
+/// Why an image was not written. The output then contains an incomplete image.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the message says it")]
 pub enum WriteError {
@@ -24,7 +24,7 @@ pub enum WriteError {
     Output { offset: u64, source: io::Error },
 }
 
-/// Why an image could not be read, or is not what it says.
+/// Why an image could not be read or verified.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the message says it")]
 pub enum ReadError {

@@ -1,10 +1,10 @@
-//! Finds the partitions of an image, and checks what they say of each other.
+//! Finds the partitions of an image, and checks that they belong together.
 
 use std::io::{Read, Seek};
 use std::sync::{Arc, Mutex};
 
 use super::error::ReadError;
-use super::kind::{Architecture, Designator, Kind, Role};
+use super::partition_type::{Architecture, Designator, PartitionType, Role};
 use super::signature::{PARTITION_SIZE_MAX, Signature};
 use super::window::Window;
 use crate::gpt::{Partition, Table};
@@ -12,8 +12,7 @@ use crate::verity::{Checked, RootHash, Verifier};
 
 /// An image that is open for reading.
 ///
-/// Partitions of other types are passed over. What is here may also be written by others: a
-/// filesystem without verity, or verity without a signature.
+/// Partitions of other types are ignored. Images of other tools may have no verity or no signature.
 #[derive(Debug)]
 pub struct Reader<R> {
     image: Arc<Mutex<R>>,
@@ -27,14 +26,14 @@ pub struct Reader<R> {
 }
 
 impl<R: Read + Seek> Reader<R> {
-    /// Reads the partition table and the signature partition; the latter must be for the root hash that
-    /// the UUIDs of the partitions are made of. Filesystem and tree are left for [`Reader::verify`].
+    /// Reads the partition table and the signature partition, which must be for the root hash in the UUIDs of
+    /// the partitions. [`Reader::verify`] checks file system and tree.
     pub fn open(mut image: R) -> Result<Self, ReadError> {
         let table = Table::read(&mut image)?;
         let data = find(&table, |kind| kind.role == Role::Data)?;
-        let (data, Kind { architecture, designator, .. }) =
+        let (data, PartitionType { architecture, designator, .. }) =
             data.ok_or(ReadError::Absent { partitions: table.partitions.len() })?;
-        let of = |role| find(&table, move |kind| kind == Kind { architecture, designator, role });
+        let of = |role| find(&table, move |kind| kind == PartitionType { architecture, designator, role });
         let verity = of(Role::Verity)?.map(|(partition, _)| partition);
         let signature = of(Role::Signature)?.map(|(partition, _)| partition);
         let image = Arc::new(Mutex::new(image));
@@ -56,12 +55,12 @@ impl<R: Read + Seek> Reader<R> {
         &self.table
     }
 
-    /// Which machines it is for.
+    /// Its architecture.
     pub fn architecture(&self) -> Architecture {
         self.architecture
     }
 
-    /// Refuses an image for other machines.
+    /// Rejects an image for another architecture.
     pub fn require(&self, wanted: Architecture) -> Result<(), ReadError> {
         match self.architecture {
             found if found == wanted => Ok(()),
@@ -69,37 +68,36 @@ impl<R: Read + Seek> Reader<R> {
         }
     }
 
-    /// Which filesystem it holds.
+    /// Whether it contains a root file system or `/usr`.
     pub fn designator(&self) -> Designator {
         self.designator
     }
 
-    /// The hash that vouches for the filesystem, by the UUIDs of its partitions. Without a
-    /// verity partition there is none.
+    /// The root hash of the file system, from the UUIDs of the partitions; `None` without a verity partition.
     pub fn root_hash(&self) -> Option<RootHash> {
         self.root_hash
     }
 
-    /// What the signature partition says, if there is one. It was not checked.
+    /// The signature, if there is a partition for it. It was not verified.
     pub fn signature(&self) -> Option<&Signature> {
         self.signature.as_ref().map(|(_, signature)| signature)
     }
 
-    /// The filesystem, as it is: whatever stands there is read.
+    /// The file system, without verification.
     pub fn filesystem(&self) -> Window<R> {
         self.window(&self.data)
     }
 
-    /// The filesystem, of which nothing is handed out that the root hash does not vouch for.
+    /// The file system, verified against the root hash while it is read.
     pub fn checked(&self) -> Result<Checked<Window<R>, Window<R>>, ReadError> {
         Ok(Checked::new(self.filesystem(), self.verifier()?))
     }
 
-    /// Checks that the filesystem is what the root hash vouches for, and says how many bytes from its
-    /// start that are.
+    /// Verifies the file system against the root hash. Returns the number of bytes from its start that the
+    /// hash covers.
     ///
-    /// The partition may be longer: what lies behind is not seen by the kernel. Whoever knows how long the
-    /// filesystem is has to see that it ends before.
+    /// The partition may be longer; the kernel does not see the rest. The caller must check that the file
+    /// system is not longer than what is covered.
     pub fn verify(&self) -> Result<u64, ReadError> {
         let mut verifier = self.verifier()?;
         let covered = verifier.superblock().data_size();
@@ -111,9 +109,10 @@ impl<R: Read + Seek> Reader<R> {
         Ok(covered)
     }
 
-    /// Checks that the root hash was signed with the key of one of these certificates, and says which.
+    /// Verifies that the root hash was signed with the key of one of these certificates, and returns that
+    /// one.
     ///
-    /// That vouches for the filesystem only together with [`Reader::verify`] or [`Reader::checked`].
+    /// The file system is trusted only together with [`Reader::verify`] or [`Reader::checked`].
     #[cfg(feature = "pkcs7")]
     pub fn verify_signature<'a>(
         &self,
@@ -135,11 +134,14 @@ impl<R: Read + Seek> Reader<R> {
     }
 }
 
-/// The only partition that is so, if there is one.
-fn find(table: &Table, is_wanted: impl Fn(Kind) -> bool) -> Result<Option<(Partition, Kind)>, ReadError> {
-    let mut found: Option<(usize, &Partition, Kind)> = None;
+/// The only wanted partition, if there is one.
+fn find(
+    table: &Table,
+    is_wanted: impl Fn(PartitionType) -> bool,
+) -> Result<Option<(Partition, PartitionType)>, ReadError> {
+    let mut found: Option<(usize, &Partition, PartitionType)> = None;
     for (number, partition) in table.partitions.iter().enumerate() {
-        let Some(kind) = Kind::of(partition.kind).filter(|kind| is_wanted(*kind)) else { continue };
+        let Some(kind) = PartitionType::of(partition.kind).filter(|kind| is_wanted(*kind)) else { continue };
         if let Some((first, ..)) = found {
             let what = match kind.role {
                 Role::Data => "file systems".to_owned(),

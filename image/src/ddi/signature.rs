@@ -1,4 +1,4 @@
-//! What is in a signature partition: one JSON object, and zeros up to its end.
+//! The content of a signature partition: a JSON object, padded with zeros.
 //!
 //! ```json
 //! {"rootHash":"849d…dea3","certificateFingerprint":"c5d0…27a8","signature":"MIIB…"}
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::error::{ReadError, WriteError};
 use crate::verity::RootHash;
 
-/// Size in bytes of the partition that is written, as systemd-repart has it.
+/// Size in bytes of the partition that is written, as by systemd-repart.
 pub(super) const PARTITION_SIZE: u64 = 16 << 10;
 
 /// The largest partition that systemd reads.
@@ -20,9 +20,9 @@ pub(super) const PARTITION_SIZE_MAX: u64 = 4 << 20;
 /// A signed root hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
-    /// What was signed.
+    /// The signed root hash.
     pub root_hash: RootHash,
-    /// SHA-256 of the signer's certificate in DER: a hint where to look, and no proof.
+    /// SHA-256 of the signer's certificate in DER: a hint, not a proof.
     pub fingerprint: Option<[u8; 32]>,
     /// The signature of the root hash's hexadecimal digits, PKCS#7 in DER.
     pub pkcs7: Vec<u8>,
@@ -44,14 +44,14 @@ impl Signature {
     /// The whole partition.
     pub(super) fn to_partition(&self) -> Result<Vec<u8>, WriteError> {
         let fingerprint = self.fingerprint.map_or_else(String::new, |fingerprint| {
-            // It is written as a root hash is
+            // It is displayed like a root hash
             format!(r#""certificateFingerprint":"{}","#, RootHash(fingerprint))
         });
         let (root_hash, signature) = (self.root_hash, STANDARD.encode(&self.pkcs7));
         let text = format!(r#"{{"rootHash":"{root_hash}",{fingerprint}"signature":"{signature}"}}"#);
         let mut partition = text.into_bytes();
         let size = partition.len() as u64;
-        // A zero must follow
+        // A zero must follow the text
         if size >= PARTITION_SIZE {
             return Err(WriteError::SignatureTooLong { size });
         }
@@ -59,7 +59,7 @@ impl Signature {
         Ok(partition)
     }
 
-    /// Reads a whole partition, which lies at `offset` of the image.
+    /// Parses a whole partition, which is at `offset` of the image.
     pub(super) fn from_partition(partition: &[u8], offset: u64) -> Result<Self, ReadError> {
         let invalid = |at: usize, reason: String| ReadError::Signature { offset: offset + at as u64, reason };
         let end = partition.iter().position(|byte| *byte == 0).unwrap_or(partition.len());
@@ -78,7 +78,7 @@ impl Signature {
     }
 }
 
-/// The object; whatever else is in it is for others.
+/// The JSON object. Other fields are ignored.
 #[derive(Deserialize)]
 struct Object {
     #[serde(rename = "rootHash")]

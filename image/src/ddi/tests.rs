@@ -1,13 +1,13 @@
-//! Images of every kind, and what is said of wrong ones.
+//! Tests valid images, and the errors for invalid ones.
 
 use std::io::{Cursor, Read as _, Write as _};
 use std::num::NonZero;
 
 use super::*;
-use crate::gpt::{Guid, Layout, New};
+use crate::gpt::{Guid, Layout, NewPartition};
 use crate::verity::{RootHash, VerifyError};
 
-/// A filesystem whose blocks all differ.
+/// A file system whose blocks all differ.
 fn filesystem(size: usize) -> Vec<u8> {
     (0..size.div_ceil(8) as u64).flat_map(|word| (word * 0x9e37_79b9 + 1).to_le_bytes()).take(size).collect()
 }
@@ -20,7 +20,7 @@ fn image(options: Options, filesystem: &[u8], piece: usize) -> (Vec<u8>, Written
     (out.into_inner(), written)
 }
 
-/// A signature that only looks like one.
+/// An invalid signature with the right form.
 fn sign(root_hash: &RootHash) -> Result<Signature, WriteError> {
     Ok(Signature { root_hash: *root_hash, fingerprint: Some([0xab; 32]), pkcs7: vec![1, 2, 3] })
 }
@@ -46,7 +46,7 @@ fn all() -> impl Iterator<Item = Options> {
 }
 
 #[test]
-fn what_is_written_is_read() {
+fn written_images_are_read_back() {
     for options in all() {
         for size in [1, 4095, 4096, 4097, 300 * 4096] {
             let filesystem = filesystem(size);
@@ -71,7 +71,7 @@ fn what_is_written_is_read() {
 }
 
 #[test]
-fn the_partitions_are_those_of_systemd_repart() {
+fn partitions_equal_those_of_systemd_repart() {
     let image = signed(Options::new(Architecture::Arm64), &filesystem(300 * 4096));
     let reader = open(&image).unwrap();
     let root_hash = reader.root_hash().unwrap();
@@ -117,7 +117,7 @@ fn the_partitions_are_those_of_systemd_repart() {
 
 /// `systemd-repart --seed=00112233445566778899aabbccddeeff` of 262.
 #[test]
-fn a_seed_gives_what_it_gives_systemd_repart() {
+fn seeds_give_the_same_ids_as_in_systemd_repart() {
     let seed = Seed(*b"\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff");
     let options = Options { seed: Some(seed), ..Options::new(Architecture::X86_64) };
     let image = signed(options, &filesystem(4096));
@@ -130,7 +130,7 @@ fn a_seed_gives_what_it_gives_systemd_repart() {
 }
 
 #[test]
-fn the_same_filesystem_makes_the_same_image() {
+fn the_same_file_system_gives_the_same_image() {
     let filesystem = filesystem(700 * 4096 + 5);
     for options in all() {
         let (expected, _) = image(options, &filesystem, usize::MAX);
@@ -142,13 +142,13 @@ fn the_same_filesystem_makes_the_same_image() {
 }
 
 #[test]
-fn an_empty_filesystem_is_refused() {
+fn an_empty_file_system_is_rejected() {
     let writer = Writer::new(Cursor::new(Vec::new()), Options::new(Architecture::X86_64)).unwrap();
     assert!(matches!(writer.finish(), Err(WriteError::Verity(crate::verity::WriteError::Empty))));
 }
 
 #[test]
-fn signatures_that_do_not_fit_are_refused() {
+fn invalid_signatures_are_rejected() {
     let finish = |make: fn(&RootHash) -> Signature| {
         let mut writer = Writer::new(Cursor::new(Vec::new()), Options::new(Architecture::X86_64)).unwrap();
         writer.write_all(&[1]).unwrap();
@@ -162,7 +162,7 @@ fn signatures_that_do_not_fit_are_refused() {
 }
 
 #[test]
-fn a_changed_filesystem_is_found() {
+fn a_modified_file_system_is_detected() {
     let good = signed(Options::new(Architecture::X86_64), &filesystem(300 * 4096));
     let verify = |image: &[u8]| open(image).and_then(|reader| reader.verify()).unwrap_err();
     let mut wrong = good.clone();
@@ -180,9 +180,9 @@ fn a_changed_filesystem_is_found() {
     }
 }
 
-/// An image with the partitions that are given, and `content` in all of them.
-fn custom(partitions: &[(Kind, [u8; 16])], size: u64, content: &[u8]) -> Vec<u8> {
-    let new = partitions.iter().map(|(kind, id)| New {
+/// An image with the given partitions, and `content` in all of them.
+fn custom(partitions: &[(PartitionType, [u8; 16])], size: u64, content: &[u8]) -> Vec<u8> {
+    let new = partitions.iter().map(|(kind, id)| NewPartition {
         kind: kind.guid(),
         id: Guid(*id),
         size,
@@ -199,14 +199,14 @@ fn custom(partitions: &[(Kind, [u8; 16])], size: u64, content: &[u8]) -> Vec<u8>
     image
 }
 
-fn kind(role: Role) -> Kind {
-    Kind { architecture: Architecture::X86_64, designator: Designator::Root, role }
+fn kind(role: Role) -> PartitionType {
+    PartitionType { architecture: Architecture::X86_64, designator: Designator::Root, role }
 }
 
 #[test]
-fn partitions_that_do_not_fit_together_are_refused() {
+fn inconsistent_partitions_are_rejected() {
     let [data, verity, signature] = [Role::Data, Role::Verity, Role::Signature].map(kind);
-    let error = |partitions: &[(Kind, [u8; 16])], content: &str| {
+    let error = |partitions: &[(PartitionType, [u8; 16])], content: &str| {
         open(&custom(partitions, 4096, content.as_bytes())).unwrap_err().to_string()
     };
     let none = error(&[(verity, [1; 16])], "");
@@ -234,7 +234,7 @@ fn partitions_that_do_not_fit_together_are_refused() {
     let reader = open(&image).unwrap();
     assert_eq!(reader.signature().unwrap().pkcs7, [1, 2, 3]);
     assert!(matches!(reader.require(Architecture::Arm64), Err(ReadError::Architecture { .. })));
-    // What looks like a tree is none
+    // The verity partition contains no tree
     assert!(matches!(reader.verify(), Err(ReadError::Verity { source: VerifyError::Superblock { .. }, .. })));
 
     let large = open(&custom(&all, (4 << 20) + 4096, b"")).unwrap_err().to_string();
@@ -244,7 +244,7 @@ fn partitions_that_do_not_fit_together_are_refused() {
 }
 
 #[test]
-fn an_image_without_verity_is_read_and_not_verified() {
+fn an_image_without_verity_can_be_read_but_not_verified() {
     let image = custom(&[(kind(Role::Data), [1; 16])], 8192, b"hsqs");
     let reader = open(&image).unwrap();
     assert_eq!((reader.root_hash(), reader.signature()), (None, None));
@@ -257,7 +257,7 @@ fn an_image_without_verity_is_read_and_not_verified() {
 }
 
 #[test]
-fn architectures_have_systemds_names() {
+fn architectures_have_the_names_of_systemd() {
     for name in ["x86-64", "arm64", "riscv64"] {
         assert_eq!(name.parse::<Architecture>().unwrap().to_string(), name);
     }

@@ -1,10 +1,10 @@
-//! A part of an image as if it were a file of its own.
+//! A part of an image that is read like a file of its own.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A range of an image that others read as well; each has a position of its own.
+/// A range of a shared image, with a position of its own.
 #[derive(Debug)]
 pub struct Window<R> {
     image: Arc<Mutex<R>>,
@@ -17,19 +17,19 @@ impl<R> Window<R> {
         Self { image: Arc::clone(image), range, position: 0 }
     }
 
-    /// How many bytes there are.
+    /// Its size in bytes.
     pub fn size(&self) -> u64 {
         self.range.end - self.range.start
     }
 
-    /// Where it is, in the image.
+    /// Its range in the image, in bytes.
     pub fn range(&self) -> Range<u64> {
         self.range.clone()
     }
 }
 
 impl<R> Clone for Window<R> {
-    /// From its start on.
+    /// The clone is at its start.
     fn clone(&self) -> Self {
         Self::new(&self.image, self.range.clone())
     }

@@ -1,8 +1,8 @@
-//! Writes an image around a filesystem that comes once, from front to back.
+//! Writes an image around a file system that is written once, from front to back.
 //!
-//! The table at the front needs the root hash, which is known when the filesystem has passed: its
-//! place is left open and filled in last. So what was hashed is what was written, also where the
-//! filesystem is made while it is written.
+//! The table at the start needs the root hash, which is known only at the end, so the table is written last.
+//! Every byte that is hashed is the byte that is written, even if the file system is created at the same
+//! time.
 
 use std::error::Error;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -10,9 +10,9 @@ use std::num::NonZero;
 
 use super::READ_ONLY;
 use super::error::WriteError;
-use super::kind::{Architecture, Designator, Kind, Role};
+use super::partition_type::{Architecture, Designator, PartitionType, Role};
 use super::signature::{PARTITION_SIZE, Signature};
-use crate::gpt::{self, Guid, Layout, New, Sector};
+use crate::gpt::{self, Guid, Layout, NewPartition, Sector};
 use crate::verity::{BLOCK, Builder, HashTree, Parameters, RootHash, Seed};
 
 /// Size in bytes of what [`Writer::copy`] reads at once.
@@ -21,25 +21,25 @@ const COPY: usize = 256 << 10;
 /// [`BLOCK`] in memory.
 const BLOCK_USIZE: usize = 4096;
 
-/// How to write an image. All but `threads` shapes its bytes.
+/// How to write an image. All options except `threads` affect its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Which machines it is for.
+    /// The architecture of the image.
     pub architecture: Architecture,
-    /// Whether the filesystem is a root, as that of a system extension is, or `/usr`.
+    /// Whether the file system is a root, as for a system extension, or `/usr`.
     pub designator: Designator,
     /// Size of a sector.
     pub sector: Sector,
-    /// What salt and UUIDs come from: the `--seed=` of systemd-repart. If it is not given, salt and UUID
-    /// of the tree come from the first block of the filesystem, where its UUID is, and the UUIDs of disk
-    /// and signature from the root hash: the same filesystem, the same image.
+    /// The seed for salt and UUIDs, as in `systemd-repart --seed=`. By default, salt and UUID of the tree are
+    /// derived from the first block of the file system, which contains its UUID, and the UUIDs of disk and
+    /// signature from the root hash: the same file system gives the same image.
     pub seed: Option<Seed>,
-    /// How many threads hash; as many as there are processors if not given.
+    /// The number of threads that hash; by default one per processor.
     pub threads: Option<NonZero<usize>>,
 }
 
 impl Options {
-    /// A system extension for such machines, with sectors of 512 bytes.
+    /// Options for a system extension with sectors of 512 bytes.
     pub fn new(architecture: Architecture) -> Self {
         Self {
             architecture,
@@ -51,31 +51,31 @@ impl Options {
     }
 }
 
-/// What was written.
+/// Describes the written image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written {
     /// Size of the image in bytes.
     pub size: u64,
-    /// Where the filesystem begins in it.
+    /// Offset of the file system in bytes.
     pub filesystem: u64,
-    /// The hash that vouches for the filesystem.
+    /// The root hash of the file system.
     pub root_hash: RootHash,
 }
 
-/// An image that waits for its filesystem, which is to be written to it.
+/// Writes an image. The caller writes the file system to it.
 ///
-/// The output is written from front to back, and its first 20 or 24 KiB again in the end. After an error
-/// it holds no image, and the caller must discard it: write to a temporary file and rename it when all
-/// has succeeded.
+/// The output is written from front to back, and its first 20 or 24 KiB again at the end. After an error it
+/// contains an incomplete image, which the caller must discard: write to a temporary file and rename it after
+/// success.
 #[derive(Debug)]
 pub struct Writer<W> {
     out: W,
     options: Options,
-    /// Where the filesystem begins.
+    /// Offset of the file system.
     start: u64,
-    /// How many bytes of it came, zeros behind it not counted.
+    /// Bytes of it so far, without padding.
     size: u64,
-    /// The first block, until the salt can be made of it.
+    /// The first block, from which the salt is derived.
     first: Vec<u8>,
     builder: Option<Builder>,
 }
@@ -91,7 +91,7 @@ impl<W: Write + Seek> Writer<W> {
         Ok(Self { out, options, start, size: 0, first: Vec::new(), builder: None })
     }
 
-    /// Writes all of a filesystem, or more of it.
+    /// Writes a file system, or a part of it.
     pub fn copy(&mut self, filesystem: &mut impl Read) -> Result<(), WriteError> {
         let mut buffer = vec![0; COPY];
         loop {
@@ -108,15 +108,15 @@ impl<W: Write + Seek> Writer<W> {
         }
     }
 
-    /// Ends an image that is verified and not signed.
+    /// Finishes an image without a signature.
     pub fn finish(self) -> Result<Written, WriteError> {
         let (written, _) = self.end(|_| Ok(None))?;
         Ok(written)
     }
 
-    /// Ends an image with a signature, which whoever has the key makes of the root hash.
+    /// Finishes an image with the signature that `sign` returns for the root hash.
     ///
-    /// With the feature `pkcs7` that is `|root_hash| Signature::new(&signer, root_hash)`.
+    /// With the feature `pkcs7`, `sign` can be `|root_hash| Signature::new(&signer, root_hash)`.
     pub fn finish_signed<E: Into<Box<dyn Error + Send + Sync>>>(
         self,
         sign: impl FnOnce(&RootHash) -> Result<Signature, E>,
@@ -128,7 +128,7 @@ impl<W: Write + Seek> Writer<W> {
             }
             Ok(Some(signature))
         })?;
-        Ok((written, signature.expect("one was made")))
+        Ok((written, signature.expect("a signature was made")))
     }
 
     fn end(
@@ -154,7 +154,7 @@ impl<W: Write + Seek> Writer<W> {
         Ok((Written { size: layout.table().size(), filesystem: self.start, root_hash }, signature))
     }
 
-    /// Fills up the last block and makes the tree.
+    /// Pads the last block and builds the tree.
     fn tree(&mut self) -> Result<HashTree, WriteError> {
         let offset = self.start + self.size;
         let missing = self.size.next_multiple_of(BLOCK) - self.size;
@@ -170,12 +170,15 @@ impl<W: Write + Seek> Writer<W> {
         let (options, root_hash) = (&self.options, tree.root_hash());
         let seed = options.seed.unwrap_or(Seed(root_hash.first_half()));
         let mut partitions = vec![
-            New { id: Guid(root_hash.first_half()), ..partition(options, Role::Data, self.size) },
-            New { id: Guid(root_hash.second_half()), ..partition(options, Role::Verity, tree.size()) },
+            NewPartition { id: Guid(root_hash.first_half()), ..partition(options, Role::Data, self.size) },
+            NewPartition {
+                id: Guid(root_hash.second_half()),
+                ..partition(options, Role::Verity, tree.size())
+            },
         ];
         if is_signed {
             let signature = partition(options, Role::Signature, PARTITION_SIZE);
-            partitions.push(New { id: Guid(seed.uuid(&signature.kind.0)), ..signature });
+            partitions.push(NewPartition { id: Guid(seed.uuid(&signature.kind.0)), ..signature });
         }
         Layout::new(options.sector, Guid(seed.uuid(b"disk-uuid")), partitions).map_err(WriteError::Layout)
     }
@@ -208,7 +211,7 @@ impl<W: Write + Seek> Write for Writer<W> {
     }
 }
 
-fn partition(options: &Options, role: Role, size: u64) -> New {
-    let kind = Kind { architecture: options.architecture, designator: options.designator, role };
-    New { kind: kind.guid(), id: Guid::ZERO, size, flags: READ_ONLY, name: kind.to_string() }
+fn partition(options: &Options, role: Role, size: u64) -> NewPartition {
+    let kind = PartitionType { architecture: options.architecture, designator: options.designator, role };
+    NewPartition { kind: kind.guid(), id: Guid::ZERO, size, flags: READ_ONLY, name: kind.to_string() }
 }

@@ -1,4 +1,4 @@
-//! What lies at an offset of an image: the first byte that differs says little by itself.
+//! Describes the use of an offset in an image, for example of the first different byte.
 
 use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -18,18 +18,18 @@ const EROFS_INODE: u64 = 64;
 /// Inodes of erofs are numbered in this many bytes.
 const EROFS_SLOT: u64 = 32;
 
-/// What lies at an offset of an image.
+/// The part of an image that a byte belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A field of the superblock.
     Superblock(&'static str),
-    /// An inode, or what stands right behind it: attributes, the index or the tail of a file.
+    /// An inode, or what follows it: attributes, the index or the tail of a file.
     Inode(PathBuf),
-    /// The content of a file, or what leads to it.
+    /// The content of a file, or its index.
     Content(PathBuf),
     /// Inodes, directories or attributes.
     Metadata,
-    /// Nothing that is read.
+    /// Unused space.
     Unused,
 }
 
@@ -46,7 +46,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// Where fields of a superblock begin, from its start, and what they are.
+/// The offsets of fields in a superblock, with their names.
 type Fields = &'static [(u64, &'static str)];
 
 const EROFS_FIELDS: Fields = &[
@@ -71,10 +71,10 @@ const EROFS_FIELDS: Fields = &[
 /// Size of the superblock of erofs in bytes.
 const EROFS_FIELDS_END: u64 = 128;
 
-/// What stands behind it, up to the first inode and for a few dozen bytes at most.
+/// The name of the data after the superblock, up to the first inode, at most a few dozen bytes.
 const EROFS_PARAMETERS: &str = "parameters of the algorithms";
 
-/// Where that ends at the latest, from the start of the superblock in bytes.
+/// The maximum end of these data, from the start of the superblock in bytes.
 const EROFS_PARAMETERS_END: u64 = 256;
 
 const SQUASHFS_FIELDS: Fields = &[
@@ -97,8 +97,8 @@ const SQUASHFS_FIELDS: Fields = &[
 const SQUASHFS_FIELDS_END: u64 = 96;
 
 impl Place {
-    /// What lies at an offset in bytes from the start of the image, which must start its file. Content is
-    /// read to find out, up to the file that it belongs to.
+    /// Finds the use of an offset in bytes. The image must start at the beginning of its file. Reads content
+    /// up to the file that the offset belongs to.
     pub fn find<R: Read + Seek + Send>(image: &Filesystem<R>, offset: u64) -> Result<Self, FilesystemError> {
         let (start, end, fields) = match image.facts().format {
             Format::Erofs => (Format::Erofs.superblock_offset() as u64, EROFS_FIELDS_END, EROFS_FIELDS),
@@ -139,7 +139,7 @@ impl Place {
     }
 }
 
-/// The first byte at which two files differ, from their starts on; one that ends differs there.
+/// Offset of the first byte at which two files differ, which may be the end of the shorter one.
 pub fn first_difference(
     first: &mut (impl Read + Seek),
     second: &mut (impl Read + Seek),

@@ -1,4 +1,4 @@
-//! Every kind of difference is made once, and found.
+//! Tests that every kind of difference is found.
 
 use std::io::Cursor;
 
@@ -45,7 +45,7 @@ fn changed(fields: &[Field]) -> Change {
 }
 
 #[test]
-fn one_tree_is_the_same_with_any_codec_and_time() {
+fn codec_and_time_make_no_difference() {
     let image = bytes(&tree(), "none", 7);
     for codec in ["none", "lz4hc", "zstd"] {
         assert_eq!(differences(&image, &bytes(&tree(), codec, 1_700_000_000)), [], "{codec}");
@@ -53,7 +53,7 @@ fn one_tree_is_the_same_with_any_codec_and_time() {
 }
 
 #[test]
-fn each_change_is_told_by_its_name() {
+fn each_change_is_reported() {
     let image = bytes(&tree(), "lz4hc", 7);
     let change = |change: &dyn Fn(&mut Tree)| {
         let mut other = tree();
@@ -87,7 +87,7 @@ fn each_change_is_told_by_its_name() {
 }
 
 #[test]
-fn what_was_removed_and_added_is_told_in_the_order_of_trees() {
+fn differences_are_in_the_order_of_trees() {
     let (mut one, mut other) = (Tree::new(), Tree::new());
     for (tree, names) in [(&mut one, ["a/x", "a.b", "c"]), (&mut other, ["a/x", "a/y", "b/z"])] {
         for name in names {
@@ -101,7 +101,7 @@ fn what_was_removed_and_added_is_told_in_the_order_of_trees() {
 }
 
 #[test]
-fn the_first_byte_that_differs_is_placed() {
+fn the_place_of_a_byte_is_found() {
     let whole = bytes(&tree(), "none", 7);
     let image = opened(&whole);
     let place = |offset| Place::find(&image, offset).unwrap();
@@ -130,7 +130,7 @@ fn the_first_byte_that_differs_is_placed() {
     assert_eq!(first(&whole, &whole[..5000]), Some(5000));
 }
 
-/// An image that counts the bytes that are read of it.
+/// An image that counts the bytes read.
 struct Counted(Cursor<Vec<u8>>, std::sync::Arc<std::sync::atomic::AtomicUsize>);
 
 impl Read for Counted {
@@ -148,7 +148,7 @@ impl Seek for Counted {
 }
 
 #[test]
-fn a_file_with_many_names_is_compared_once() {
+fn hard_links_are_compared_once() {
     let size = 1 << 20;
     let mut tree = Tree::new();
     tree.insert_bytes("a", vec![b'a'; size], Metadata::new(0o644)).unwrap();

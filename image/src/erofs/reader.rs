@@ -1,5 +1,5 @@
-//! Reads an image without mounting it, through `erofs-rs` with our own backend: its memory map would crash the
-//! process if the file is truncated meanwhile.
+//! Reads an image without mounting it, through `erofs-rs` with our own backend: its memory map would crash
+//! the process if the file is truncated meanwhile.
 
 mod error;
 mod fragments;
@@ -28,8 +28,8 @@ pub(crate) use superblock::{Superblock, SuperblockError};
 use self::fragments::{Fragment, Pieces};
 use crate::entry::{Device, Entry, EntryKind, Layout, Special, TARGET_MAX, Xattrs, permissions};
 
-/// The minimum size of a name in an image: its entry and one byte. Bounds the number of names in an image of a
-/// given size, unless directories share blocks, which no writer does.
+/// The minimum size of a name in an image: its entry and one byte. Bounds the number of names in an image of
+/// a given size, unless directories share blocks, which no writer does.
 const SMALLEST_NAME: u64 = 13;
 
 /// How many bytes the paths and attributes of all names may have in total, in the smallest image.

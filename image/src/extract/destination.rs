@@ -1,4 +1,4 @@
-//! The directory that is extracted into. Every access goes through an open directory and one name.
+//! The destination of an extraction. Every access uses an open directory and a single name.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -8,23 +8,23 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, RawDir, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
-use super::{ExtractError, LeftOut, Owners};
+use super::{ExtractError, NotRestored, Owners};
 use crate::entry::{Entry, EntryKind, Special};
 
-/// Only the caller comes in until everything is there.
+/// The mode of directories until everything is extracted: accessible by the caller only.
 const CLOSED: u32 = 0o700;
 
-/// Bits that lend the rights of the owner or the group.
+/// The setuid and setgid bits.
 const SET_IDS: u16 = 0o6000;
 
 pub(super) struct Destination {
-    /// As the caller calls it.
+    /// Its path, for messages.
     path: PathBuf,
     root: OwnedFd,
     owners: Owners,
-    /// The directory of the last entry, most often that of the next one.
+    /// The directory of the last entry, which is often that of the next.
     open: (PathBuf, OwnedFd),
-    left_out: LeftOut,
+    not_restored: NotRestored,
 }
 
 /// A file that is being written.
@@ -33,7 +33,7 @@ pub(super) struct Writing<'a> {
     at: Place<'a>,
 }
 
-/// A name, for messages.
+/// A path in the destination, for messages.
 #[derive(Clone, Copy)]
 struct Place<'a> {
     root: &'a Path,
@@ -73,7 +73,7 @@ impl Destination {
             return Err(ExtractError::NotEmpty { path: path.to_owned() });
         }
         let open = (PathBuf::new(), rustix::io::fcntl_dupfd_cloexec(&root, 0).map_err(failed)?);
-        Ok(Self { path: path.to_owned(), root, owners, open, left_out: LeftOut::default() })
+        Ok(Self { path: path.to_owned(), root, owners, open, not_restored: NotRestored::default() })
     }
 
     pub(super) fn directory(&mut self, entry: &Entry) -> Result<(), ExtractError> {
@@ -91,13 +91,13 @@ impl Destination {
             .map_err(|error| at.failed("set the owner of", error))?;
         rustix::fs::utimensat(parent, name, &times(entry), AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|error| at.failed("set the time of", error))?;
-        self.left_out.owners += u64::from(!is_owned);
-        // There is no call to set them that takes an open directory and a name.
-        self.leave_xattrs_out(entry);
+        self.not_restored.owners += u64::from(!is_owned);
+        // No system call can set them through an open directory and a name.
+        self.skip_xattrs(entry);
         Ok(())
     }
 
-    /// Whether it was made: only the privileged make devices.
+    /// Returns whether it was created, which requires privileges for devices.
     pub(super) fn special(&mut self, entry: &Entry, special: Special) -> Result<bool, ExtractError> {
         let owners = self.owners;
         let (parent, name, at) = self.place(&entry.path)?;
@@ -110,13 +110,13 @@ impl Destination {
         match rustix::fs::mknodat(parent, name, kind, Mode::from_raw_mode(0o600), number) {
             Ok(()) => {}
             Err(Errno::PERM) if device.is_some() => {
-                self.left_out.devices.push(entry.path.clone());
+                self.not_restored.devices.push(entry.path.clone());
                 return Ok(false);
             }
             Err(error) => return Err(at.failed("create the device or pipe", error)),
         }
-        // Whoever else may write into the destination can put something else there, such as a link. What
-        // was opened is looked at, and then no name is followed any more.
+        // Another user with write access to the destination may have replaced it, for example with a link.
+        // Check the opened file, and do not use its name from here on.
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let made = rustix::fs::openat(parent, name, flags, Mode::empty())
             .and_then(|made| rustix::fs::fstat(&made).map(|found| (made, found)))
@@ -131,8 +131,8 @@ impl Destination {
         rustix::fs::chmod(&path, Mode::from_raw_mode(u32::from(entry.mode)))
             .and_then(|()| rustix::fs::utimensat(CWD, &path, &times(entry), AtFlags::empty()))
             .map_err(|error| at.failed("set the mode and time of", error))?;
-        self.left_out.owners += u64::from(!is_owned);
-        self.leave_xattrs_out(entry);
+        self.not_restored.owners += u64::from(!is_owned);
+        self.skip_xattrs(entry);
         Ok(true)
     }
 
@@ -148,20 +148,20 @@ impl Destination {
             .map_err(|error| at.failed("create the file", error))?;
         let mut writing = Writing { file, at };
         if let Err(error) = fill(&mut writing) {
-            // The first error is the one to tell; what is left of the file has the caller's mode.
+            // Report the first error. If the file cannot be removed, it is accessible by the caller only.
             let _ = rustix::fs::unlinkat(parent, name, AtFlags::empty());
             return Err(error);
         }
-        let mut left_out = LeftOut::default();
-        finish(&writing.file, entry, owners, at, &mut left_out)?;
-        self.left_out.add(left_out);
+        let mut not_restored = NotRestored::default();
+        finish(&writing.file, entry, owners, at, &mut not_restored)?;
+        self.not_restored.add(not_restored);
         Ok(())
     }
 
-    /// Whether there is a first name to link to: a device may have been left out.
+    /// Returns whether the link was created: its target may be a device that was not.
     pub(super) fn link(&mut self, existing: &Path, path: &Path) -> Result<bool, ExtractError> {
-        if self.left_out.devices.iter().any(|device| device == existing) {
-            self.left_out.devices.push(path.to_owned());
+        if self.not_restored.devices.iter().any(|device| device == existing) {
+            self.not_restored.devices.push(path.to_owned());
             return Ok(false);
         }
         let (old_parent, old_name, _) = self.place(existing)?;
@@ -174,10 +174,10 @@ impl Destination {
         Ok(true)
     }
 
-    /// Gives all directories what belongs to them, the innermost first: one that nobody may write into
-    /// could not be filled.
-    pub(super) fn finish(mut self, entries: &[Entry]) -> Result<LeftOut, ExtractError> {
-        let mut left_out = LeftOut::default();
+    /// Sets the metadata of all directories, the innermost first. Earlier, read-only directories could not be
+    /// filled.
+    pub(super) fn finish(mut self, entries: &[Entry]) -> Result<NotRestored, ExtractError> {
+        let mut not_restored = NotRestored::default();
         let directories = entries.iter().filter(|entry| entry.kind == EntryKind::Directory);
         for entry in directories.rev() {
             if entry.path.as_os_str().is_empty() {
@@ -185,10 +185,10 @@ impl Destination {
             }
             self.enter(&entry.path)?;
             let at = Place { root: &self.path, path: &entry.path };
-            finish(&self.open.1, entry, self.owners, at, &mut left_out)?;
+            finish(&self.open.1, entry, self.owners, at, &mut not_restored)?;
         }
-        self.left_out.add(left_out);
-        Ok(self.left_out)
+        self.not_restored.add(not_restored);
+        Ok(self.not_restored)
     }
 
     /// The open directory of a path, and its last name.
@@ -202,7 +202,7 @@ impl Destination {
         Ok((self.open.1.as_fd(), name, Place { root: &self.path, path }))
     }
 
-    /// Opens a directory name by name; a link in its place is an error.
+    /// Opens a directory name by name; a link is an error.
     fn enter(&mut self, directory: &Path) -> Result<(), ExtractError> {
         if self.open.0 == directory {
             return Ok(());
@@ -218,13 +218,13 @@ impl Destination {
         Ok(())
     }
 
-    fn leave_xattrs_out(&mut self, entry: &Entry) {
+    fn skip_xattrs(&mut self, entry: &Entry) {
         let names = entry.xattrs.keys().map(|name| String::from_utf8_lossy(name).into_owned());
-        self.left_out.xattrs.extend(names.map(|name| (entry.path.clone(), name)));
+        self.not_restored.xattrs.extend(names.map(|name| (entry.path.clone(), name)));
     }
 }
 
-impl LeftOut {
+impl NotRestored {
     fn add(&mut self, other: Self) {
         self.owners += other.owners;
         self.set_ids += other.set_ids;
@@ -233,21 +233,21 @@ impl LeftOut {
     }
 }
 
-/// Owner, attributes, mode and time, in the order in which none undoes another.
+/// Sets owner, attributes, mode and time, in an order in which none resets another.
 fn finish(
     file: &OwnedFd,
     entry: &Entry,
     owners: Owners,
     at: Place<'_>,
-    left_out: &mut LeftOut,
+    not_restored: &mut NotRestored,
 ) -> Result<(), ExtractError> {
     let mut mode = entry.mode;
     match (owners, ids(entry)) {
         (Owners::Set, Some((uid, gid))) => rustix::fs::fchown(file, Some(uid), Some(gid))
             .map_err(|error| at.failed("set the owner of", error))?,
         _ => {
-            left_out.owners += u64::from((entry.uid, entry.gid) != caller());
-            left_out.set_ids += u64::from(mode & SET_IDS != 0);
+            not_restored.owners += u64::from((entry.uid, entry.gid) != caller());
+            not_restored.set_ids += u64::from(mode & SET_IDS != 0);
             mode &= !SET_IDS;
         }
     }
@@ -255,7 +255,7 @@ fn finish(
         match rustix::fs::fsetxattr(file, OsStr::from_bytes(name), value, XattrFlags::empty()) {
             Ok(()) => {}
             Err(Errno::PERM | Errno::OPNOTSUPP) => {
-                left_out.xattrs.push((entry.path.clone(), String::from_utf8_lossy(name).into_owned()));
+                not_restored.xattrs.push((entry.path.clone(), String::from_utf8_lossy(name).into_owned()));
             }
             Err(error) => return Err(at.failed("set an extended attribute of", error)),
         }
@@ -265,7 +265,8 @@ fn finish(
         .map_err(|error| at.failed("set the mode and time of", error))
 }
 
-/// Whether the owner is what the image says. Without a name it is that of what is open.
+/// Sets the owner, if possible, and returns whether it is that of the image. An empty name means `parent`
+/// itself.
 fn set_owner_at(owners: Owners, parent: BorrowedFd<'_>, name: &OsStr, entry: &Entry) -> Result<bool, Errno> {
     match (owners, ids(entry)) {
         (Owners::Set, Some((uid, gid))) => {
@@ -277,7 +278,7 @@ fn set_owner_at(owners: Owners, parent: BorrowedFd<'_>, name: &OsStr, entry: &En
     }
 }
 
-/// The largest number of 32 bits is no owner: it asks the kernel to leave the owner alone.
+/// The owner; `None` for the largest 32-bit number, which tells the kernel not to change the owner.
 fn ids(entry: &Entry) -> Option<(Uid, Gid)> {
     let is_id = |id: &u32| *id != u32::MAX;
     let (uid, gid) = (Some(entry.uid).filter(is_id)?, Some(entry.gid).filter(is_id)?);

@@ -1,4 +1,4 @@
-//! What can go wrong while an image is extracted.
+//! Errors that occur while an image is extracted.
 
 use std::io;
 use std::path::PathBuf;

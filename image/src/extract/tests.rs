@@ -1,4 +1,4 @@
-//! Images are extracted, and images that want to leave their directory are not.
+//! Tests extraction, and that images cannot write outside the destination.
 
 use std::fs;
 use std::io::Cursor;
@@ -38,13 +38,13 @@ fn options(path: Option<&str>) -> Options {
 fn an_image_is_extracted_with_modes_times_and_links() {
     let scratch = tempfile::tempdir().unwrap();
     let into = scratch.path().join("out");
-    let mut told = (0, 0);
+    let mut reported = (0, 0);
     let extracted =
-        extract(&image(&tree()), &into, &options(None), &mut |done, total| told = (done, total)).unwrap();
-    assert_eq!(told, (200_001, 200_001));
-    let Extracted { directories, files, hard_links, symlinks, specials, bytes, left_out } = extracted;
+        extract(&image(&tree()), &into, &options(None), &mut |done, total| reported = (done, total)).unwrap();
+    assert_eq!(reported, (200_001, 200_001));
+    let Extracted { directories, files, hard_links, symlinks, specials, bytes, not_restored } = extracted;
     assert_eq!((directories, files, hard_links, symlinks, specials, bytes), (2, 2, 1, 1, 1, 200_001));
-    assert_eq!((left_out.set_ids, left_out.devices.len()), (2, 0));
+    assert_eq!((not_restored.set_ids, not_restored.devices.len()), (2, 0));
     assert_eq!(fs::read(into.join("usr/a")).unwrap(), "text ".repeat(40_000).into_bytes());
     let a = fs::metadata(into.join("usr/a")).unwrap();
     let b = fs::metadata(into.join("usr/d/b")).unwrap();
@@ -57,7 +57,7 @@ fn an_image_is_extracted_with_modes_times_and_links() {
 }
 
 #[test]
-fn a_part_of_an_image_keeps_its_place() {
+fn a_part_of_an_image_keeps_its_path() {
     let scratch = tempfile::tempdir().unwrap();
     let image = image(&tree());
     for (number, path) in ["usr/d", "/usr/d/", "./usr/d"].into_iter().enumerate() {
@@ -74,7 +74,7 @@ fn a_part_of_an_image_keeps_its_place() {
 }
 
 #[test]
-fn only_an_empty_directory_is_filled() {
+fn the_destination_must_be_empty() {
     let scratch = tempfile::tempdir().unwrap();
     let into = scratch.path().join("out");
     fs::create_dir(&into).unwrap();
@@ -89,14 +89,14 @@ fn only_an_empty_directory_is_filled() {
 }
 
 #[test]
-fn no_link_is_followed_on_the_way() {
+fn links_in_the_destination_are_not_followed() {
     let scratch = tempfile::tempdir().unwrap();
     let (into, outside) = (scratch.path().join("out"), scratch.path().join("outside"));
     fs::create_dir(&outside).unwrap();
     let mut destination = Destination::open(&into, Owners::Caller).unwrap();
     let found = image(&tree()).entries().unwrap();
     let entry = |path: &str| found.iter().find(|entry| entry.path == Path::new(path)).unwrap();
-    // Somebody puts a link where a directory of the image was
+    // Another user replaces a directory with a link
     symlink(&outside, into.join("usr")).unwrap();
     let error = destination.file(entry("usr/a"), |_| Ok(())).unwrap_err();
     assert!(error.to_string().starts_with("cannot open the directory "), "{error}");
@@ -104,7 +104,7 @@ fn no_link_is_followed_on_the_way() {
     assert!(destination.link(Path::new("usr/a"), Path::new("b")).is_err());
     assert!(destination.directory(entry("usr/d")).is_err());
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
-    // … or where a file will be
+    // … or creates a link in place of a file
     symlink(outside.join("new"), into.join("a")).unwrap();
     let mut top = entry("usr/a").clone();
     top.path = "a".into();
@@ -114,7 +114,7 @@ fn no_link_is_followed_on_the_way() {
 }
 
 #[test]
-fn what_claims_too_much_is_refused_before_anything_is_written() {
+fn limits_are_checked_before_anything_is_written() {
     let scratch = tempfile::tempdir().unwrap();
     let into = scratch.path().join("out");
     let mut options = options(None);
@@ -129,7 +129,7 @@ fn what_claims_too_much_is_refused_before_anything_is_written() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_to_its_end_is_not_left_half_written() {
+fn partial_files_are_removed() {
     let scratch = tempfile::tempdir().unwrap();
     let into = scratch.path().join("out");
     let mut tree = Tree::new();
@@ -139,7 +139,7 @@ fn a_file_that_cannot_be_read_to_its_end_is_not_left_half_written() {
     let mut bytes = Vec::new();
     let options_of_image = erofs::Options::new("none".parse().unwrap(), 0);
     erofs::write(&tree, &options_of_image, &mut bytes).unwrap();
-    // The inode of b says that it is longer than the image: its compact form has the size at 8
+    // Make b longer than the image: a compact inode has the size at offset 8
     let size = 400_000_u32.to_le_bytes();
     let at = bytes.windows(4).position(|window| window == size).unwrap();
     bytes[at..at + 4].copy_from_slice(&800_000_u32.to_le_bytes());
@@ -152,7 +152,7 @@ fn a_file_that_cannot_be_read_to_its_end_is_not_left_half_written() {
 }
 
 #[test]
-fn devices_are_made_by_those_who_may() {
+fn devices_are_created_with_privileges() {
     let scratch = tempfile::tempdir().unwrap();
     let mut tree = Tree::new();
     let device = Special::Character(Device { major: 1, minor: 3 });
@@ -162,12 +162,12 @@ fn devices_are_made_by_those_who_may() {
     let extracted = extract(&image(&tree), &into, &options(None), &mut |_, _| {}).unwrap();
     match extracted.specials {
         1 => assert_eq!(fs::metadata(into.join("zero")).unwrap().rdev(), rustix::fs::makedev(1, 3)),
-        _ => assert_eq!(extracted.left_out.devices, [Path::new("null"), Path::new("zero")]),
+        _ => assert_eq!(extracted.not_restored.devices, [Path::new("null"), Path::new("zero")]),
     }
 }
 
 #[test]
-fn attributes_keep_names_that_are_no_text() {
+fn attribute_names_that_are_not_text_are_preserved() {
     let scratch = tempfile::tempdir().unwrap();
     let mut tree = Tree::new();
     tree.insert_bytes("a", "a", Metadata::new(0o644).xattr("user.QQQQ", "value")).unwrap();
@@ -184,9 +184,9 @@ fn attributes_keep_names_that_are_no_text() {
     assert_eq!(&value[..length], b"value");
 }
 
-/// Somebody else may write into the directory, and puts links where pipes were made.
+/// Another user with write access to the directory replaces pipes with links.
 #[test]
-fn a_pipe_that_becomes_a_link_gives_no_other_file_its_mode() {
+fn replacing_a_pipe_with_a_link_changes_no_other_file() {
     let scratch = tempfile::tempdir().unwrap();
     let (into, victim) = (scratch.path().join("out"), scratch.path().join("victim"));
     fs::create_dir(&into).unwrap();
@@ -201,7 +201,7 @@ fn a_pipe_that_becomes_a_link_gives_no_other_file_its_mode() {
     let swap = scratch.path().join("swap");
     std::thread::scope(|scope| {
         let extracting = scope.spawn(|| extract(&image, &into, &options(None), &mut |_, _| {}));
-        // Always one that is still to be made, and in its place as soon as it is
+        // Replace each pipe as soon as it is created
         for name in names.iter().step_by(20) {
             let _ = fs::remove_file(&swap);
             symlink(&victim, &swap).unwrap();

@@ -1,4 +1,4 @@
-//! What can go wrong while an image is read.
+//! Errors that occur while an image is read.
 
 use std::io;
 use std::path::PathBuf;
@@ -33,44 +33,45 @@ pub enum FilesystemError {
     Compression { path: PathBuf, algorithm: String },
     #[error("the image is truncated: {found} of {expected} bytes")]
     Incomplete {
-        /// Its size in bytes by its own account.
+        /// Its size in its superblock, in bytes.
         expected: u64,
         /// Its length in bytes.
         found: u64,
     },
     #[error("the image is damaged near offset {offset}")]
     Erofs {
-        /// Where it was read last, in bytes.
+        /// Offset of the last read, in bytes.
         offset: u64,
         source: erofs::ReadError,
     },
-    #[error("the image is damaged near offset {offset}")]
-    Squashfs {
-        /// Where it was read last, in bytes.
-        offset: u64,
-        source: squashfs::ReadError,
-    },
+    // The source has the offset in the file system.
+    #[error("the image is damaged")]
+    Squashfs(#[source] squashfs::ReadError),
     #[error("the image is invalid: /{path}: {defect}", path = .path.display())]
     Structure { path: PathBuf, defect: &'static str },
-    #[error("cannot read /{path} in the image near offset {offset}", path = .path.display())]
+    #[error("cannot read /{path} in the image{}", near(*.offset), path = .path.display())]
     Content {
         path: PathBuf,
-        /// Where the image was read last, in bytes.
-        offset: u64,
+        /// Offset of the last read in the image in bytes, unless the source has it.
+        offset: Option<u64>,
         source: io::Error,
     },
     #[error("/{path} in the image should have {expected} bytes, but has {found}, near offset {offset}", path = .path.display())]
     Size {
         path: PathBuf,
-        /// Where the image was read last, in bytes.
+        /// Offset of the last read in the image, in bytes.
         offset: u64,
-        /// What its inode says, in bytes.
+        /// Size in its inode, in bytes.
         expected: u64,
-        /// What could be read, in bytes.
+        /// Size of its content, in bytes.
         found: u64,
     },
     #[error("the files in the image claim {claimed} bytes in total, more than the limit of {limit}")]
     TooMuch { claimed: u64, limit: u64 },
+}
+
+fn near(offset: Option<u64>) -> String {
+    offset.map_or_else(String::new, |offset| format!(" near offset {offset}"))
 }
 
 impl FilesystemError {

@@ -9,7 +9,7 @@ use crate::entry::{Entry, EntryKind};
 /// only with zeros.
 const FACTOR: u64 = 64;
 
-/// What every image may claim, in bytes.
+/// The content that every image may claim, in bytes.
 const LEAST: u64 = 1 << 30;
 
 /// Limits for the files of an image.

@@ -1,4 +1,4 @@
-//! What can go wrong with a partition table.
+//! Errors of reading and writing partition tables.
 
 use std::io;
 

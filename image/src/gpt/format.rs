@@ -1,4 +1,4 @@
-//! Header, entries and protective MBR as they are stored, integers little-endian.
+//! The header, entries and protective MBR on disk, with little-endian integers.
 //!
 //! ```text
 //! header                               entry
@@ -20,16 +20,16 @@
 use super::guid::Guid;
 use crate::crc::crc32;
 
-/// What a header begins with.
+/// The start of a header.
 pub(crate) const MAGIC: &[u8; 8] = b"EFI PART";
 
-/// Revision 1.0, the only one there is.
+/// Revision 1.0, the only one.
 pub(super) const REVISION: u32 = 0x0001_0000;
 
-/// Size of a header in bytes. Larger ones are allowed, and nobody has them.
+/// Size of a header in bytes. Larger headers are allowed, but not in use.
 pub(super) const HEADER_SIZE: usize = 92;
 
-/// Number of entries that are written, and the most that are read.
+/// The number of entries that are written, and the maximum that is read.
 pub(super) const ENTRIES: u32 = 128;
 
 /// Size of an entry in bytes.
@@ -38,10 +38,10 @@ pub(super) const ENTRY_SIZE: u32 = 128;
 /// An entry as it is stored.
 pub(super) type EntryBytes = [u8; ENTRY_SIZE as usize];
 
-/// The longest name, in units of UTF-16.
+/// The longest name, in UTF-16 code units.
 pub(super) const NAME_UNITS: usize = 36;
 
-/// The fields of a header that are not the same in all of them.
+/// The variable fields of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) this: u64,
@@ -76,7 +76,7 @@ impl Header {
         bytes
     }
 
-    /// The fields, as they are; whoever reads them has to judge them.
+    /// Parses the fields without checking them.
     pub(super) fn parse(bytes: &[u8; HEADER_SIZE]) -> Self {
         let field = Field(bytes);
         Self {
@@ -126,7 +126,7 @@ impl Entry {
         bytes
     }
 
-    /// The fields, as they are; none if the entry is not used.
+    /// Parses the fields without checking them; `None` if the entry is unused.
     pub(super) fn parse(bytes: &EntryBytes) -> Option<Self> {
         let field = Field(bytes);
         let kind = Guid::from_disk(field.bytes(0));
@@ -146,23 +146,23 @@ impl Entry {
     }
 }
 
-/// Where the partitions of an MBR are listed.
+/// Offset of the partition entries in an MBR.
 const MBR_PARTITIONS: usize = 446;
 
-/// Size of one of its entries, of which there are four.
+/// Size of an MBR entry. There are four.
 const MBR_ENTRY: usize = 16;
 
-/// What an MBR ends with.
+/// The last bytes of an MBR.
 const MBR_END: [u8; 2] = [0x55, 0xaa];
 
-/// The type of the partition that keeps others away.
+/// The type of the partition that protects the disk from tools without GPT support.
 const MBR_PROTECTIVE: u8 = 0xee;
 
-/// An MBR that says that all of the disk is taken, for programs that know no GPT.
+/// An MBR with one partition over the whole disk, for programs that do not support GPT.
 pub(super) fn protective_mbr(sectors: u64) -> [u8; 512] {
     let mut mbr = [0; 512];
     let size = u32::try_from(sectors - 1).unwrap_or(u32::MAX);
-    // Not bootable, from sector 1 on; addresses of cylinders that nobody uses any more
+    // Not bootable, from sector 1 on; the obsolete cylinder addresses
     let first = [0, 0, 2, 0, MBR_PROTECTIVE, 0xff, 0xff, 0xff, 1, 0, 0, 0];
     mbr[MBR_PARTITIONS..][..first.len()].copy_from_slice(&first);
     mbr[MBR_PARTITIONS + first.len()..][..4].copy_from_slice(&size.to_le_bytes());
@@ -176,7 +176,7 @@ pub(super) fn is_protective(mbr: &[u8; 512]) -> bool {
     mbr[510..] == MBR_END && kinds.any(|kind| kind == MBR_PROTECTIVE)
 }
 
-/// Little-endian fields of bytes that are known to be long enough.
+/// Little-endian fields of bytes that are long enough.
 struct Field<'a>(&'a [u8]);
 
 impl Field<'_> {

@@ -1,42 +1,42 @@
-//! Identifiers of disks, of partitions and of what partitions are for.
+//! Identifiers of disks, partitions and partition types.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A GUID, in the order in which its digits are written.
+/// A GUID, in the order of its digits in text.
 ///
 /// On disk the first three groups are little-endian, see [`Guid::to_disk`].
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Guid(pub [u8; 16]);
 
-/// What is no GUID.
+/// The text is not a GUID.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid GUID {0:?}, expected one such as 4f68bce3-e8cd-4db1-96e7-fbcaf984b709")]
 pub struct InvalidGuid(String);
 
-/// Where a group of digits begins that has a hyphen before it, in bytes.
+/// Offsets of the groups of digits that follow a hyphen, in bytes.
 const GROUPS: [usize; 4] = [4, 6, 8, 10];
 
-/// Where each byte on disk comes from.
+/// The source of each byte on disk.
 const ON_DISK: [usize; 16] = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
 
 impl Guid {
-    /// That of an entry that is not used.
+    /// The type of an unused entry.
     pub const ZERO: Self = Self([0; 16]);
 
-    /// From written digits in a constant.
+    /// A GUID from its digits, for constants.
     pub(crate) const fn constant(digits: u128) -> Self {
         Self(digits.to_be_bytes())
     }
 
-    /// As it is stored in a partition table.
+    /// The bytes in a partition table.
     pub fn to_disk(self) -> [u8; 16] {
         ON_DISK.map(|from| self.0[from])
     }
 
-    /// From how it is stored.
+    /// The GUID from the bytes in a partition table.
     pub fn from_disk(bytes: [u8; 16]) -> Self {
-        // Turning the groups round twice changes nothing
+        // Reversing the groups twice gives the same bytes
         Self(ON_DISK.map(|from| bytes[from]))
     }
 }
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn written_read_and_stored() {
+    fn guids_are_parsed_displayed_and_stored() {
         let text = "4f68bce3-e8cd-4db1-96e7-fbcaf984b709";
         let guid: Guid = text.parse().unwrap();
         assert_eq!(guid.to_string(), text);

@@ -1,4 +1,4 @@
-//! Reads a table, both of its copies, and believes nothing.
+//! Reads both copies of a table, without trusting them.
 
 use std::io::{Read, Seek, SeekFrom};
 
@@ -10,10 +10,10 @@ use super::table::{Partition, Sector, Table};
 use crate::crc::crc32;
 
 impl Table {
-    /// Reads the table of an image. Costs a few reads and 32 KiB, whatever the image holds.
+    /// Reads the table of an image, with a few reads and 32 KiB of memory.
     ///
-    /// Both copies have to be whole and say the same: an image is no disk that someone may want to
-    /// save, and readers that take the one or the other must not see different partitions.
+    /// Both copies must be valid and equal: an image is not a disk that needs recovery, and programs that use
+    /// one copy or the other must not see different partitions.
     pub fn read(image: &mut (impl Read + Seek)) -> Result<Self, ReadError> {
         let length = image.seek(SeekFrom::End(0)).map_err(|source| ReadError::Read { offset: 0, source })?;
         let mut image = Image { image, length };
@@ -32,14 +32,14 @@ impl Table {
             ));
         }
         let entries = image.entries(sector, &primary)?;
-        // Their checksums are the same, so what was checked for the one holds for the other
+        // The checksums are equal, so both copies of the entries are
         image.entries(sector, &backup)?;
         let partitions = partitions(sector, &primary, &entries)?;
         Ok(Self { sector, disk: primary.disk, partitions, sectors: primary.other + 1 })
     }
 }
 
-/// An image and how long it is.
+/// An image and its length.
 struct Image<'a, R> {
     image: &'a mut R,
     length: u64,
@@ -57,7 +57,7 @@ impl<R: Read + Seek> Image<'_, R> {
         Err(ReadError::Absent)
     }
 
-    /// The header in a sector of the image, whole and with everything inside the image.
+    /// Reads and checks the header in a sector of the image.
     fn header(&mut self, sector: Sector, number: u64) -> Result<Header, ReadError> {
         let what = if number == 1 { "the primary header" } else { "the backup header" };
         let offset = number.checked_mul(sector.size()).ok_or(ReadError::TooShort {
@@ -65,7 +65,7 @@ impl<R: Read + Seek> Image<'_, R> {
             what,
             offset: u64::MAX,
         })?;
-        // The sector belongs to it, so it must be there
+        // The whole sector must be in the image
         if offset.checked_add(sector.size()).is_none_or(|end| end > self.length) {
             return Err(ReadError::TooShort { length: self.length, what, offset });
         }
@@ -98,7 +98,7 @@ impl<R: Read + Seek> Image<'_, R> {
             return Err(invalid(offset + 84, reason));
         }
         let is_ordered = if number == 1 {
-            // Headers and entries are where partitions are not
+            // Headers and entries must not overlap the partitions
             let entries_end = header.entries.saturating_add(entry_sectors(sector, &header));
             header.entries >= 2 && entries_end <= header.first_usable && header.last_usable < header.other
         } else {
@@ -143,7 +143,7 @@ fn entry_sectors(sector: Sector, header: &Header) -> u64 {
     u64::from(header.count * ENTRY_SIZE).div_ceil(sector.size())
 }
 
-/// The partitions, of which no two overlap and none lies elsewhere than partitions may.
+/// The partitions, which must not overlap and must be in the usable range.
 fn partitions(sector: Sector, header: &Header, entries: &[u8]) -> Result<Vec<Partition>, ReadError> {
     let (entries, _) = entries.as_chunks::<{ ENTRY_SIZE as usize }>();
     let offset_of = |number: usize| header.entries * sector.size() + number as u64 * u64::from(ENTRY_SIZE);
@@ -161,7 +161,7 @@ fn partitions(sector: Sector, header: &Header, entries: &[u8]) -> Result<Vec<Par
             return Err(invalid(offset_of(number) + 32, reason));
         }
         places.push((first, last, number));
-        // The backup header lies behind all of it, at an offset that was read
+        // Cannot overflow: the backup header is after it, and was read
         let (offset, size) = (first * sector.size(), (last - first + 1) * sector.size());
         partitions.push(Partition { kind, id, offset, size, flags, name });
     }

@@ -1,22 +1,22 @@
-//! What a table says.
+//! A partition table in memory.
 
 use super::format::{ENTRIES, ENTRY_SIZE};
 use super::guid::Guid;
 
-/// Size of a sector. Everything in a table counts in them.
+/// Size of a sector, the unit of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sector {
-    /// What nearly every disk image has.
+    /// The size for nearly every disk image.
     Bytes512,
-    /// What some disks have, to which an image may be copied.
+    /// The size for images that are copied to disks with such sectors.
     Bytes4096,
 }
 
 impl Sector {
-    /// Both, in the order in which they are tried.
+    /// Both sizes, in the order in which they are tried.
     pub const ALL: [Self; 2] = [Self::Bytes512, Self::Bytes4096];
 
-    /// In bytes.
+    /// The size in bytes.
     pub const fn size(self) -> u64 {
         match self {
             Self::Bytes512 => 512,
@@ -24,7 +24,7 @@ impl Sector {
         }
     }
 
-    /// How many sectors the entries take.
+    /// The number of sectors of the entries.
     pub(super) const fn entries(self) -> u64 {
         (ENTRIES as u64 * ENTRY_SIZE as u64).div_ceil(self.size())
     }
@@ -33,11 +33,11 @@ impl Sector {
 /// A partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Partition {
-    /// What it is for.
+    /// The type of the partition.
     pub kind: Guid,
-    /// Its own GUID.
+    /// The GUID of the partition.
     pub id: Guid,
-    /// Where it begins, in bytes from the start of the image.
+    /// Offset in bytes from the start of the image.
     pub offset: u64,
     /// Size in bytes.
     pub size: u64,
@@ -48,13 +48,13 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// Where it ends, in bytes from the start of the image.
+    /// End in bytes from the start of the image.
     pub fn end(&self) -> u64 {
         self.offset + self.size
     }
 }
 
-/// A partition table, of an image of a certain size.
+/// A partition table of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
     /// Size of a sector.
@@ -63,12 +63,12 @@ pub struct Table {
     pub disk: Guid,
     /// The partitions, in the order of their entries.
     pub partitions: Vec<Partition>,
-    /// How many sectors there are, up to and with the backup header.
+    /// The number of sectors, including the backup header.
     pub(super) sectors: u64,
 }
 
 impl Table {
-    /// Size in bytes of what the table speaks of, up to the end of its backup.
+    /// Size of the disk in bytes, up to the end of the backup header.
     pub fn size(&self) -> u64 {
         self.sectors * self.sector.size()
     }

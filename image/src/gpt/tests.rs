@@ -1,13 +1,13 @@
-//! Tables of every kind, and what is said of wrong ones.
+//! Tests valid tables, and the errors for invalid ones.
 
 use std::io::Cursor;
 
 use super::*;
 use crate::crc::crc32;
 
-fn new(number: u8, size: u64) -> New {
+fn new(number: u8, size: u64) -> NewPartition {
     let id = Guid([number; 16]);
-    New { kind: Guid([0x77; 16]), id, size, flags: 1 << 60, name: format!("partition {number} ü") }
+    NewPartition { kind: Guid([0x77; 16]), id, size, flags: 1 << 60, name: format!("partition {number} ü") }
 }
 
 fn layout(sector: Sector) -> Layout {
@@ -26,21 +26,21 @@ fn read(image: &[u8]) -> Result<Table, ReadError> {
     Table::read(&mut Cursor::new(image))
 }
 
-/// Makes the checksums of the primary copy right again.
-fn heal(image: &mut [u8], sector: usize) {
+/// Corrects the checksums of the primary copy.
+fn fix_checksums(image: &mut [u8], sector: usize) {
     let crc = crc32(&image[2 * sector..2 * sector + 128 * 128]).to_le_bytes();
     image[sector + 88..sector + 92].copy_from_slice(&crc);
-    heal_header(&mut image[sector..sector + 92]);
+    fix_header_checksum(&mut image[sector..sector + 92]);
 }
 
-fn heal_header(header: &mut [u8]) {
+fn fix_header_checksum(header: &mut [u8]) {
     header[16..20].fill(0);
     let crc = crc32(header).to_le_bytes();
     header[16..20].copy_from_slice(&crc);
 }
 
 #[test]
-fn what_is_written_is_read() {
+fn written_tables_are_read_back() {
     for sector in Sector::ALL {
         let layout = layout(sector);
         assert_eq!(read(&image(&layout)).unwrap(), *layout.table(), "{sector:?}");
@@ -58,17 +58,18 @@ fn an_image_may_be_longer_than_its_table() {
 }
 
 #[test]
-fn what_cannot_be_laid_out_is_refused() {
-    let lay_out = |new: Vec<New>| Layout::new(Sector::Bytes512, Guid::ZERO, new).unwrap_err().to_string();
+fn invalid_layouts_are_rejected() {
+    let lay_out =
+        |new: Vec<NewPartition>| Layout::new(Sector::Bytes512, Guid::ZERO, new).unwrap_err().to_string();
     assert!(lay_out((0..129).map(|n| new(n, 4096)).collect()).starts_with("129 partitions exceed"));
     assert!(lay_out(vec![new(1, 0)]).contains("not a multiple of 4096"));
     assert!(lay_out(vec![new(1, 4097)]).contains("not a multiple of 4096"));
     assert!(lay_out(vec![new(1, 1 << 62), new(2, 1 << 62)]).contains("exceed the maximum size of a file"));
-    assert!(lay_out(vec![New { name: "ü".repeat(37), ..new(1, 4096) }]).contains("longer than 36"));
+    assert!(lay_out(vec![NewPartition { name: "ü".repeat(37), ..new(1, 4096) }]).contains("longer than 36"));
 }
 
 #[test]
-fn damage_is_found_wherever_it_is() {
+fn damage_is_detected_everywhere() {
     for sector in Sector::ALL {
         let good = image(&layout(sector));
         let size = usize::try_from(sector.size()).unwrap();
@@ -79,24 +80,24 @@ fn damage_is_found_wherever_it_is() {
         let mut wrong = good;
         for offset in headers.chain(entries.step_by(211)) {
             wrong[offset] ^= 0x10;
-            assert!(read(&wrong).is_err(), "{sector:?}: byte {offset} does not matter");
+            assert!(read(&wrong).is_err(), "{sector:?}: byte {offset} is not checked");
             wrong[offset] ^= 0x10;
         }
     }
 }
 
 #[test]
-fn short_images_are_refused() {
+fn truncated_images_are_rejected() {
     for sector in Sector::ALL {
         let good = image(&layout(sector));
         for length in (0..good.len()).step_by(61).chain([good.len() - 1]) {
-            assert!(read(&good[..length]).is_err(), "{sector:?}: {length} bytes are enough");
+            assert!(read(&good[..length]).is_err(), "{sector:?}: {length} bytes were accepted");
         }
     }
 }
 
 #[test]
-fn hostile_headers_are_refused_where_they_are_wrong() {
+fn invalid_headers_are_rejected_with_the_offset() {
     let good = image(&layout(Sector::Bytes512));
     for (at, bytes, reason) in [
         (8, &[2][..], "at offset 520: revision 0x10002 is unknown"),
@@ -117,7 +118,7 @@ fn hostile_headers_are_refused_where_they_are_wrong() {
     ] {
         let mut wrong = good.clone();
         wrong[512 + at..][..bytes.len()].copy_from_slice(bytes);
-        heal_header(&mut wrong[512..604]);
+        fix_header_checksum(&mut wrong[512..604]);
         let error = read(&wrong).unwrap_err().to_string();
         assert!(error.contains(reason), "{at}: {error}");
     }
@@ -129,9 +130,9 @@ fn hostile_headers_are_refused_where_they_are_wrong() {
     assert!(matches!(read(&wrong), Err(ReadError::Absent)));
 }
 
-/// Both copies say the same, and it is wrong.
+/// Both copies are equal and invalid.
 #[test]
-fn hostile_entries_are_refused_where_they_are_wrong() {
+fn invalid_entries_are_rejected_with_the_offset() {
     let good = image(&layout(Sector::Bytes512));
     for (first, last, reason) in [
         (57u64, 56u64, "at offset 1184: partition 2 has sectors 57 to 56, which are outside 34 to 70"),
@@ -146,10 +147,10 @@ fn hostile_entries_are_refused_where_they_are_wrong() {
         let end = wrong.len();
         wrong[1024 + 128 + 32..][..16].copy_from_slice(&place);
         wrong[end - 512 - 128 * 128 + 128 + 32..][..16].copy_from_slice(&place);
-        heal(&mut wrong, 512);
+        fix_checksums(&mut wrong, 512);
         let crc: Vec<u8> = wrong[512 + 88..512 + 92].to_vec();
         wrong[end - 512 + 88..end - 512 + 92].copy_from_slice(&crc);
-        heal_header(&mut wrong[end - 512..end - 512 + 92]);
+        fix_header_checksum(&mut wrong[end - 512..end - 512 + 92]);
         let error = read(&wrong).unwrap_err().to_string();
         assert!(error.contains(reason), "{error}");
     }

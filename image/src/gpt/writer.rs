@@ -1,4 +1,4 @@
-//! Places partitions, and makes the bytes around them.
+//! Places partitions, and encodes the table around them.
 
 use super::error::LayoutError;
 use super::format::{ENTRIES, ENTRY_SIZE, Entry, HEADER_SIZE, Header, NAME_UNITS, protective_mbr};
@@ -6,42 +6,42 @@ use super::guid::Guid;
 use super::table::{Partition, Sector, Table};
 use crate::crc::crc32;
 
-/// Partitions and the image itself end at multiples of so many bytes, as systemd-repart has them too.
+/// Partitions and the image end at multiples of this many bytes, like those of systemd-repart.
 const ALIGNMENT: u64 = 4096;
 
 /// Size of all entries in bytes.
 const ENTRIES_SIZE: usize = (ENTRIES * ENTRY_SIZE) as usize;
 
-/// A partition that has no place yet.
+/// A partition without a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct New {
-    /// What it is for.
+pub struct NewPartition {
+    /// The type of the partition.
     pub kind: Guid,
-    /// Its own GUID.
+    /// The GUID of the partition.
     pub id: Guid,
     /// Size in bytes.
     pub size: u64,
     /// The attribute bits.
     pub flags: u64,
-    /// Its label, at most 36 units of UTF-16.
+    /// Its label, at most 36 UTF-16 code units.
     pub name: String,
 }
 
-/// Partitions one behind the other, in an image no larger than they need.
+/// Partitions in sequence, in an image of the minimum size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     table: Table,
 }
 
 impl Layout {
-    /// Gives every partition its place.
-    pub fn new(sector: Sector, disk: Guid, new: Vec<New>) -> Result<Self, LayoutError> {
+    /// Places the partitions in their order.
+    pub fn new(sector: Sector, disk: Guid, new: Vec<NewPartition>) -> Result<Self, LayoutError> {
         if new.len() > ENTRIES as usize {
             return Err(LayoutError::TooMany { partitions: new.len() });
         }
         let mut end = first_place(sector);
         let mut partitions = Vec::with_capacity(new.len());
-        for New { kind, id, size, flags, name } in new {
+        for NewPartition { kind, id, size, flags, name } in new {
             if name.encode_utf16().count() > NAME_UNITS {
                 return Err(LayoutError::Name { name });
             }
@@ -52,7 +52,7 @@ impl Layout {
             end = offset.checked_add(size).filter(|end| *end < u64::MAX / 2).ok_or(LayoutError::TooLarge)?;
             partitions.push(Partition { kind, id, offset, size, flags, name });
         }
-        // Whole blocks also at the end: such a file can be read without the page cache
+        // Whole blocks, so that the file can be read with O_DIRECT
         let size = (end + (sector.entries() + 1) * sector.size()).next_multiple_of(ALIGNMENT);
         Ok(Self { table: Table { sector, disk, partitions, sectors: size / sector.size() } })
     }
@@ -74,7 +74,7 @@ impl Layout {
         head
     }
 
-    /// Everything behind the last partition: zeros, the entries again, and the backup header.
+    /// Everything after the last partition: zeros, the entries again, and the backup header.
     pub fn tail(&self) -> Vec<u8> {
         let Table { sector, sectors, ref partitions, .. } = self.table;
         let entries = sectors - 1 - sector.entries();
@@ -124,12 +124,12 @@ impl Layout {
     }
 }
 
-/// Where the first partition begins, in bytes.
+/// Offset of the first partition, in bytes.
 pub(crate) fn first_place(sector: Sector) -> u64 {
     ((2 + sector.entries()) * sector.size()).next_multiple_of(ALIGNMENT)
 }
 
-/// Fills up with zeros to a multiple of `size`.
+/// Pads with zeros to a multiple of `size`.
 fn pad(bytes: &mut Vec<u8>, size: u64) {
     bytes.resize(bytes.len().next_multiple_of(in_memory(size)), 0);
 }

@@ -1,4 +1,4 @@
-//! X.509 certificates: whose signature it is, and the key to check it with.
+//! X.509 certificates: the issuer and serial number that identify them, and the public key.
 //!
 //! ```text
 //! Certificate   SEQUENCE { SEQUENCE { [0] version, serial number, algorithm, issuer, validity,
@@ -28,7 +28,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Reads the first certificate of a file, in PEM or DER.
+    /// Parses the first certificate of a file, in PEM or DER.
     pub fn parse(bytes: &[u8]) -> Result<Self, CertificateError> {
         if bytes.first() == Some(&SEQUENCE) {
             return Self::from_der(bytes);
@@ -59,13 +59,13 @@ impl Certificate {
         &self.der
     }
 
-    /// SHA-256 of the certificate in DER: what `openssl x509 -fingerprint -sha256` prints.
+    /// SHA-256 of the certificate in DER, as `openssl x509 -fingerprint -sha256` prints it.
     pub fn fingerprint(&self) -> [u8; 32] {
         Sha256::digest(&self.der).into()
     }
 }
 
-/// What a signature is checked with.
+/// The public key in a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum PublicKey {
     Rsa(RsaPublicKey),
@@ -101,7 +101,7 @@ impl PublicKey {
     fn rsa(der: &[u8]) -> Result<Self, CertificateError> {
         let key = pkcs1::RsaPublicKey::from_der(der).map_err(|_| CertificateError::Key)?;
         let [modulus, exponent] = [key.modulus, key.public_exponent].map(|number| number.as_bytes());
-        // Before any arithmetic: it takes time with the cube of the length
+        // Before any arithmetic, which takes cubic time
         let bits = modulus.len().saturating_mul(8);
         if bits < *RSA_BITS.start() || bits > *RSA_BITS.end() {
             return Err(CertificateError::Size { bits });
@@ -113,8 +113,8 @@ impl PublicKey {
             .map_err(|_| CertificateError::Key)
     }
 
-    /// Whether a signature of this kind of key can be named so, for this digest.
-    pub(super) fn is_named(&self, signature: &[u8], digest: &[u8]) -> bool {
+    /// Whether a signature with this type of key can have these algorithm names.
+    pub(super) fn supports(&self, signature: &[u8], digest: &[u8]) -> bool {
         let names: &[(&[u8], &[u8])] = match self {
             Self::Rsa(_) => &[
                 (oid::RSA_SHA256, oid::SHA256),
@@ -131,10 +131,10 @@ impl PublicKey {
         is_rsa && signature == oid::RSA || names.contains(&(signature, digest))
     }
 
-    /// Whether `signature` is of `hash`, made by the digest of that name.
+    /// Whether `signature` is valid for `hash`, which was made with `digest`.
     pub(super) fn verify(&self, digest: &[u8], hash: &[u8], signature: &[u8]) -> bool {
         match self {
-            // The result of the arithmetic has the length of the modulus, and so has a signature
+            // A signature has the length of the modulus
             Self::Rsa(key) if signature.len() != key.size() => false,
             Self::Rsa(key) => key.verify(rsa_padding(digest, hash.len()), hash, signature).is_ok(),
             Self::P256(key) => p256::ecdsa::Signature::from_der(signature)

@@ -1,7 +1,7 @@
-//! DER: elements of a tag, a length and a content, of which some have elements inside.
+//! DER: elements with a tag, a length and a content, which may contain other elements.
 //!
-//! Only what signatures and certificates need: tags of one byte, lengths of up to four. Nothing is copied,
-//! and an element cannot reach beyond the one that it is in. Keys are read by `pkcs8` and its relatives.
+//! Supports only what signatures and certificates need: tags of one byte, lengths of up to four. Nothing is
+//! copied, and an element cannot extend past its parent. Keys are parsed by `pkcs8` and related crates.
 
 use std::borrow::Cow;
 
@@ -12,18 +12,18 @@ pub(super) const OID: u8 = 0x06;
 pub(super) const SEQUENCE: u8 = 0x30;
 pub(super) const SET: u8 = 0x31;
 
-/// An element with this number in its context, and elements inside.
+/// The tag of a constructed, context-specific element.
 pub(super) const fn context(number: u8) -> u8 {
     0xa0 | number
 }
 
-/// What is not the DER that was expected.
+/// Invalid or unexpected DER.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("at byte {offset}: {reason}")]
 pub struct DerError {
-    /// Where, in the whole; for the key inside a structure of PKCS#8, in that key.
+    /// Offset in the outermost element; for a key in a PKCS#8 structure, in that key.
     pub offset: usize,
-    /// What is wrong.
+    /// The defect.
     pub reason: Cow<'static, str>,
 }
 
@@ -41,15 +41,15 @@ pub(super) struct Element<'a> {
     pub(super) tag: u8,
     /// Tag, length and content.
     pub(super) whole: &'a [u8],
-    /// What is inside.
+    /// Its content.
     pub(super) content: Reader<'a>,
 }
 
-/// Elements one behind the other.
+/// Reads a sequence of elements.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],
-    /// Where `bytes` begin, in the whole.
+    /// Offset of `bytes` in the outermost element.
     offset: usize,
 }
 
@@ -58,12 +58,12 @@ impl<'a> Reader<'a> {
         Self { bytes, offset: 0 }
     }
 
-    /// What was not read yet.
+    /// The remaining bytes.
     pub(super) fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// An error here.
+    /// An error at the current offset.
     pub(super) fn error(&self, reason: &'static str) -> DerError {
         DerError { offset: self.offset, reason: reason.into() }
     }
@@ -73,7 +73,7 @@ impl<'a> Reader<'a> {
         self.bytes.first() == Some(&tag)
     }
 
-    /// The next element, of whatever tag.
+    /// The next element, with any tag.
     pub(super) fn any(&mut self) -> Result<Element<'a>, DerError> {
         let cut = self.error("unexpected end");
         let (&tag, rest) = self.bytes.split_first().ok_or_else(|| cut.clone())?;
@@ -110,7 +110,7 @@ impl<'a> Reader<'a> {
         if element.tag == tag { Ok(element) } else { Err(here.error(missing)) }
     }
 
-    /// What is inside the next element, which must have this tag.
+    /// The content of the next element, which must have this tag.
     pub(super) fn inside(&mut self, tag: u8, missing: &'static str) -> Result<Self, DerError> {
         Ok(self.expect(tag, missing)?.content)
     }
@@ -120,7 +120,7 @@ impl<'a> Reader<'a> {
         if self.is(tag) { self.any().map(Some) } else { Ok(None) }
     }
 
-    /// Nothing may follow.
+    /// Checks that nothing follows.
     pub(super) fn end(&self) -> Result<(), DerError> {
         if self.bytes.is_empty() { Ok(()) } else { Err(self.error("trailing data")) }
     }
@@ -133,7 +133,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// An element around what is given.
+/// Encodes an element with this content.
 pub(super) fn element(tag: u8, content: &[&[u8]]) -> Vec<u8> {
     let content = content.concat();
     let length = content.len().to_be_bytes();

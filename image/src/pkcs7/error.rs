@@ -1,4 +1,4 @@
-//! What can go wrong with keys, certificates and signatures.
+//! Errors of keys, certificates and signatures.
 
 use super::RSA_BITS;
 use super::der::DerError;

@@ -21,7 +21,7 @@ use super::der::DerError;
 use super::error::{KeyError, SignError};
 use super::{RSA_BITS, oid, pem};
 
-/// A private key, which is never printed.
+/// A private key. `Debug` does not print it.
 #[derive(Clone)]
 pub struct PrivateKey(Secret);
 
@@ -33,7 +33,7 @@ enum Secret {
 }
 
 impl PrivateKey {
-    /// Reads the first private key of a PEM file, in any of the forms that openssl writes unencrypted.
+    /// Parses the first private key of a PEM file, in any unencrypted form of openssl.
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
         let is_key = |block: &pem::Block<'_>| block.label.ends_with("PRIVATE KEY");
         let block = pem::blocks(text).find(is_key).ok_or(KeyError::Missing)?;
@@ -63,7 +63,7 @@ impl PrivateKey {
 
     fn rsa(der: &[u8]) -> Result<Self, KeyError> {
         let key = pkcs1::RsaPrivateKey::from_der(der)?;
-        // Before any arithmetic, which takes time with the cube of the length
+        // Before any arithmetic, which takes cubic time
         let bits = key.modulus.as_bytes().len().saturating_mul(8);
         if bits < *RSA_BITS.start() || bits > *RSA_BITS.end() {
             return Err(KeyError::Size { bits });
@@ -80,7 +80,7 @@ impl PrivateKey {
         Ok(Self(Secret::Rsa(Box::new(key))))
     }
 
-    /// In PKCS#8 the curve is named outside, otherwise inside.
+    /// PKCS#8 names the curve outside the SEC1 key, in `curve`.
     fn ec(der: &[u8], curve: Option<ObjectIdentifier>) -> Result<Self, KeyError> {
         let key = EcPrivateKey::from_der(der)?;
         let named = key.parameters.and_then(EcParameters::named_curve);
@@ -112,12 +112,12 @@ impl PrivateKey {
         }
     }
 
-    /// Signs a SHA-256 hash, the same each time.
+    /// Signs a SHA-256 hash deterministically.
     pub(super) fn sign(&self, hash: &[u8; 32]) -> Result<Vec<u8>, SignError> {
         let refused = |reason: String| SignError::Key { reason };
         match &self.0 {
             Secret::Rsa(key) => {
-                // Blinded: how long it takes says nothing about the key (RUSTSEC-2023-0071)
+                // Blinded, so that its duration does not depend on the key (RUSTSEC-2023-0071)
                 let padding = rsa_padding(oid::SHA256, hash.len());
                 let signature = key.sign_with_rng(&mut OsRng, padding, hash);
                 signature.map_err(|error| refused(error.to_string()))

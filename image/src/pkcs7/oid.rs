@@ -1,4 +1,4 @@
-//! Names of algorithms and types, as they are encoded.
+//! Encoded object identifiers of algorithms and types.
 
 pub(super) const SIGNED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
 pub(super) const DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01];
@@ -19,7 +19,7 @@ pub(super) const ECDSA_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x0
 pub(super) const ECDSA_SHA384: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03];
 pub(super) const ECDSA_SHA512: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x04];
 
-/// What openssl prints for one that it has no name for: numbers with dots between.
+/// The dotted form, which openssl prints for unknown identifiers.
 pub(super) fn dotted(oid: &[u8]) -> String {
     let mut numbers = Vec::new();
     let mut number = 0u64;

@@ -1,4 +1,4 @@
-//! PEM: DER in base64 between two lines that say what it is, with any text around.
+//! PEM: DER in base64 between two lines with a label, surrounded by any text.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,27 +7,27 @@ const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
 const DASHES: &str = "-----";
 
-/// What stands between two such lines.
+/// A PEM block.
 pub(super) struct Block<'a> {
-    /// What it is said to be.
+    /// The label in its first and last line.
     pub(super) label: &'a str,
     body: &'a str,
 }
 
 impl Block<'_> {
-    /// Whether it is encrypted by what openssl did before PKCS#8.
+    /// Whether it is encrypted in the way of openssl before PKCS#8.
     pub(super) fn is_encrypted(&self) -> bool {
         self.body.lines().any(|line| line.starts_with("Proc-Type:") && line.contains("ENCRYPTED"))
     }
 
-    /// The bytes; none if they are not base64.
+    /// The bytes; `None` if they are not base64.
     pub(super) fn decode(&self) -> Option<Vec<u8>> {
         let digits: String = self.body.split_ascii_whitespace().collect();
         STANDARD.decode(digits).ok()
     }
 }
 
-/// The blocks of a text, in their order. What has no end is none.
+/// The blocks of a text, in order. Blocks without an end are ignored.
 pub(super) fn blocks(text: &str) -> impl Iterator<Item = Block<'_>> {
     let mut rest = text;
     std::iter::from_fn(move || {

@@ -1,4 +1,4 @@
-//! Reads and checks signatures.
+//! Reads and verifies signatures.
 
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
@@ -8,22 +8,22 @@ use super::error::VerifyError;
 use super::oid;
 use crate::verity::RootHash;
 
-/// A signature that was read, by whomever.
+/// A parsed signature, which is not verified yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
-    /// The name of whoever issued the signer's certificate, as it is encoded.
+    /// The encoded issuer of the signer's certificate.
     issuer: Vec<u8>,
-    /// The serial number of the signer's certificate, as it is encoded.
+    /// The encoded serial number of the signer's certificate.
     serial: Vec<u8>,
-    /// The name of the digest.
+    /// The identifier of the digest.
     digest: Vec<u8>,
-    /// The name of the signature's algorithm.
+    /// The identifier of the signature algorithm.
     algorithm: Vec<u8>,
     signature: Vec<u8>,
 }
 
 impl Signature {
-    /// Reads PKCS#7 in DER. Zeros may follow, as in a file that was padded.
+    /// Parses PKCS#7 in DER, which may be padded with zeros.
     pub fn parse(der: &[u8]) -> Result<Self, VerifyError> {
         let mut whole = Reader::new(der);
         let mut info = whole.inside(SEQUENCE, "no PKCS#7 signature")?;
@@ -31,7 +31,7 @@ impl Signature {
             return Err(whole.error("trailing data").into());
         }
         if info.inside(OID, "no type")?.bytes() != oid::SIGNED_DATA {
-            return Err(info.error("it is PKCS#7, but no signature").into());
+            return Err(info.error("PKCS#7, but not a signature").into());
         }
         let mut wrapped = info.inside(context(0), "no signed data")?;
         info.end()?;
@@ -46,7 +46,7 @@ impl Signature {
         if content.end().is_err() {
             return Err(unsupported("its content attached"));
         }
-        // Certificates and revocations: nobody believes them, for they come with the image
+        // Certificates and revocations are not trusted, because they come with the image
         data.optional(context(0))?;
         data.optional(context(1))?;
         let mut signers = data.inside(SET, "no signers")?;
@@ -56,7 +56,7 @@ impl Signature {
             return Err(unsupported("several signers"));
         }
         let signature = Self::signer(signer)?;
-        // Others hash by these names before they look at the signer
+        // Other programs use these digests before they read the signer
         let mut names = Vec::new();
         let mut rest = digests;
         while rest.end().is_err() {
@@ -84,17 +84,18 @@ impl Signature {
         }
         let (algorithm, _) = signer.algorithm("no signature algorithm")?;
         let signature = signer.inside(OCTET_STRING, "no signature")?.bytes().to_vec();
-        signer.optional(context(1))?; // attributes that nobody signed
+        signer.optional(context(1))?; // unsigned attributes
         signer.end()?;
         Ok(Self { issuer, serial, digest: digest.to_vec(), algorithm: algorithm.to_vec(), signature })
     }
 
-    /// Whether a certificate is that of whoever says to have signed.
+    /// Whether the signature claims to be by the key of this certificate.
     pub fn is_by(&self, certificate: &Certificate) -> bool {
         self.issuer == certificate.issuer && self.serial == certificate.serial
     }
 
-    /// Checks that the root hash was signed with the key of one of these certificates, and says which.
+    /// Verifies that the root hash was signed with the key of one of these certificates, and returns that
+    /// one.
     pub fn verify<'a>(
         &self,
         root_hash: &RootHash,
@@ -108,9 +109,9 @@ impl Signature {
             other => return Err(unsupported(&format!("the digest {}", oid::dotted(other)))),
         };
         let mut problem = VerifyError::Unknown { certificates: trusted.len() };
-        // Two certificates may have one name, by accident: the key decides
+        // Certificates may have the same issuer and serial number by accident: the key decides
         for certificate in trusted.iter().filter(|certificate| self.is_by(certificate)) {
-            if !certificate.key.is_named(&self.algorithm, &self.digest) {
+            if !certificate.key.supports(&self.algorithm, &self.digest) {
                 problem = unsupported(&format!("the algorithm {}", oid::dotted(&self.algorithm)));
             } else if certificate.key.verify(&self.digest, &hash, &self.signature) {
                 return Ok(certificate);

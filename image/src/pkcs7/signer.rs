@@ -1,4 +1,4 @@
-//! Makes signatures.
+//! Creates signatures.
 
 use sha2::{Digest as _, Sha256};
 
@@ -9,7 +9,7 @@ use super::key::PrivateKey;
 use super::oid;
 use crate::verity::RootHash;
 
-/// Version 1 of a structure.
+/// The version 1, encoded.
 const VERSION: &[u8] = &[INTEGER, 1, 1];
 
 /// A private key and its certificate.
@@ -21,7 +21,7 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// The two must belong together.
+    /// Combines a private key with its certificate.
     pub fn new(key: PrivateKey, certificate: Certificate) -> Result<Self, SignError> {
         if key.public() != certificate.key {
             return Err(SignError::Mismatch);
@@ -29,8 +29,8 @@ impl Signer {
         Ok(Self { key, certificate, includes_certificate: false })
     }
 
-    /// Puts the certificate into the signatures, as `systemd-repart` does. Whoever checks them needs
-    /// it from elsewhere all the same, so it is left out if nothing is said.
+    /// Includes the certificate in signatures, as `systemd-repart` does. By default it is omitted, because
+    /// verifiers need it from another source anyway.
     pub fn include_certificate(mut self) -> Self {
         self.includes_certificate = true;
         self
@@ -41,7 +41,7 @@ impl Signer {
         &self.certificate
     }
 
-    /// Signs a root hash: PKCS#7 in DER, the same each time.
+    /// Signs a root hash deterministically, as PKCS#7 in DER.
     pub fn sign(&self, root_hash: &RootHash) -> Result<Vec<u8>, SignError> {
         let hash: [u8; 32] = Sha256::digest(root_hash.to_string()).into();
         let signature = self.key.sign(&hash)?;

@@ -1,4 +1,4 @@
-//! Keys, certificates and signatures that openssl made, and damaged ones.
+//! Tests keys, certificates and signatures of openssl, and damaged ones.
 
 use super::*;
 use crate::verity::RootHash;
@@ -39,12 +39,12 @@ fn signatures_of_openssl_are_accepted() {
 }
 
 #[test]
-fn rsa_signatures_are_those_of_openssl() {
+fn rsa_signatures_equal_those_of_openssl() {
     assert_eq!(signer(RSA).sign(&ROOT).unwrap(), RSA_SIGNATURE);
 }
 
 #[test]
-fn what_is_signed_is_the_same_each_time_and_accepted() {
+fn signatures_are_deterministic_and_valid() {
     for pair in [RSA, P256, P384] {
         for signer in [signer(pair), signer(pair).include_certificate()] {
             let signature = signer.sign(&ROOT).unwrap();
@@ -55,7 +55,7 @@ fn what_is_signed_is_the_same_each_time_and_accepted() {
     }
 }
 
-/// The certificate in the signature is not believed, and a name is not a key.
+/// Neither the certificate in the signature nor its issuer and serial number are trusted.
 #[test]
 fn only_the_key_of_a_trusted_certificate_counts() {
     let signature = signer(RSA).include_certificate().sign(&ROOT).unwrap();
@@ -69,10 +69,10 @@ fn only_the_key_of_a_trusted_certificate_counts() {
 }
 
 #[test]
-fn damaged_signatures_are_refused_and_nothing_else_happens() {
+fn damaged_signatures_are_rejected() {
     for signature in [RSA_SIGNATURE, P256_SIGNATURE, P384_SIGNATURE] {
         for length in 0..signature.len() {
-            assert!(Signature::parse(&signature[..length]).is_err(), "{length} bytes are enough");
+            assert!(Signature::parse(&signature[..length]).is_err(), "{length} bytes were accepted");
         }
         let trusted = certificates();
         let value = signature.len() - 60; // the last bytes are those of the signature itself
@@ -82,7 +82,7 @@ fn damaged_signatures_are_refused_and_nothing_else_happens() {
                 wrong[offset] ^= bit;
                 let result =
                     Signature::parse(&wrong).and_then(|wrong| wrong.verify(&ROOT, &trusted).map(drop));
-                assert!(offset < value || result.is_err(), "byte {offset} does not matter");
+                assert!(offset < value || result.is_err(), "byte {offset} is not verified");
             }
         }
     }
@@ -92,12 +92,12 @@ fn damaged_signatures_are_refused_and_nothing_else_happens() {
 }
 
 #[test]
-fn damaged_certificates_and_keys_are_refused_and_nothing_else_happens() {
+fn damaged_certificates_and_keys_are_rejected() {
     for pair in [RSA, P256, P384] {
         let der = Certificate::parse(pair[1].as_bytes()).unwrap().der().to_vec();
         assert_eq!(Certificate::parse(&der).unwrap().der(), der);
         for length in 0..der.len() {
-            assert!(Certificate::parse(&der[..length]).is_err(), "{length} bytes are enough");
+            assert!(Certificate::parse(&der[..length]).is_err(), "{length} bytes were accepted");
         }
         for offset in 0..der.len() {
             let mut wrong = der.clone();
@@ -105,13 +105,13 @@ fn damaged_certificates_and_keys_are_refused_and_nothing_else_happens() {
             let _ = Certificate::parse(&wrong);
         }
         for length in 0..pair[0].trim_end().len() {
-            assert!(PrivateKey::from_pem(&pair[0][..length]).is_err(), "{length} characters are enough");
+            assert!(PrivateKey::from_pem(&pair[0][..length]).is_err(), "{length} characters were accepted");
         }
     }
 }
 
 #[test]
-fn what_cannot_be_used_says_why() {
+fn unusable_keys_and_certificates_are_rejected_with_a_reason() {
     let text = |result: Result<PrivateKey, KeyError>| result.unwrap_err().to_string();
     assert_eq!(text(PrivateKey::from_pem(RSA[1])), "no PEM private key found");
     let encrypted = RSA[0].replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
@@ -146,7 +146,7 @@ fn secrets_are_not_printed() {
 }
 
 #[test]
-fn lengths_are_as_short_as_they_can_be() {
+fn lengths_are_encoded_in_the_shortest_form() {
     for (length, header) in
         [(0, &[4, 0][..]), (127, &[4, 127]), (128, &[4, 0x81, 128]), (256, &[4, 0x82, 1, 0])]
     {
@@ -170,7 +170,7 @@ fn lengths_are_as_short_as_they_can_be() {
     }
 }
 
-/// openssl, and systemd with it, hash by the digests that are listed first, and know no other.
+/// openssl, and therefore systemd, only uses the listed digests.
 #[test]
 fn the_digest_of_the_signer_must_be_listed() {
     let at = RSA_SIGNATURE.windows(oid::SHA256.len()).position(|window| window == oid::SHA256).unwrap();

@@ -1,4 +1,4 @@
-//! The content of a file: bytes, a path on disk and the size it had, or a part of an open file.
+//! The content of a file: bytes, a file on disk, or a part of an open file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -8,57 +8,57 @@ use std::sync::Arc;
 
 use crate::spool::Spool;
 
-/// When a file was written to, in seconds and nanoseconds.
+/// A modification time, in seconds and nanoseconds.
 type Time = (i64, i64);
 
-/// Where the content of a file comes from.
+/// The source of the content of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     /// These bytes.
     Bytes(Arc<[u8]>),
     /// A file on disk, opened when it is needed.
     Path {
-        /// Where it is.
+        /// The path of the file.
         path: PathBuf,
-        /// The size it had when the tree was made; another size later is an error.
+        /// Its size when the tree was read; another size later is an error.
         size: u64,
-        /// When it had been written to; another time later is an error.
+        /// Its modification time when the tree was read; another time later is an error.
         modified: Time,
     },
     /// A part of an open file, such as an archive.
     Section {
-        /// The file.
+        /// The open file.
         file: Shared,
-        /// Where it begins, in bytes.
+        /// Offset of the part, in bytes.
         offset: u64,
-        /// How long it is, in bytes.
+        /// Length of the part, in bytes.
         size: u64,
     },
 }
 
-/// An open file that many contents are parts of. It must not change while they are in use.
+/// An open file that several contents share. It must not change while they are in use.
 #[derive(Clone, Debug)]
 pub struct Shared {
     file: Arc<File>,
     path: Arc<Path>,
 }
 
-/// Content that is open for reading, and is known to have the size it should have.
+/// Content that is open for reading. Its size was checked.
 #[derive(Debug)]
 pub enum Opened<'a> {
-    /// In memory.
+    /// Bytes in memory.
     Bytes(io::Cursor<&'a [u8]>),
-    /// On disk.
+    /// A file on disk.
     File(File),
-    /// In a part of a file, at the position.
+    /// A part of an open file.
     Section {
-        /// The file.
+        /// The open file.
         file: &'a File,
-        /// The next byte of it.
+        /// Offset of the next byte in the file.
         position: u64,
-        /// Where the part begins.
+        /// Start of the part.
         start: u64,
-        /// Where it ends.
+        /// End of the part.
         end: u64,
     },
 }
@@ -92,12 +92,12 @@ impl Content {
         Self::Section { file, offset, size: spool.length() - offset }
     }
 
-    /// A file on disk, as it was found.
+    /// The content of a file on disk with this metadata.
     pub(super) fn at(path: PathBuf, found: &std::fs::Metadata) -> Self {
         Self::Path { path, size: found.len(), modified: (found.mtime(), found.mtime_nsec()) }
     }
 
-    /// Opens it, with the position at the start.
+    /// Opens it at its start.
     pub fn open(&self) -> Result<Opened<'_>, ContentError> {
         let path = match self {
             Self::Bytes(bytes) => return Ok(Opened::Bytes(io::Cursor::new(bytes))),
@@ -108,15 +108,15 @@ impl Content {
             }
         };
         let read = |source| ContentError::Read { path: path.clone(), source };
-        // A file that was replaced by a fifo must not make the program wait for a writer.
+        // If the file was replaced by a fifo, do not wait for a writer.
         let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).expect("one of the lower bits");
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(read)?;
-        self.unchanged(&file)?;
+        self.check_unchanged(&file)?;
         Ok(Opened::File(file))
     }
 
-    /// Whether an open file is what it was when the tree was made.
-    fn unchanged(&self, file: &File) -> Result<(), ContentError> {
+    /// Checks that an open file is unchanged since the tree was read.
+    fn check_unchanged(&self, file: &File) -> Result<(), ContentError> {
         let found = file.metadata().map_err(|source| self.unreadable(source))?;
         let path = || self.path().to_owned();
         if !found.is_file() {
@@ -138,7 +138,7 @@ impl Content {
         self.fill(&mut opened, offset, buffer)
     }
 
-    /// Fills `buffer` from `opened`, which stands at `offset`. An early end is a changed file.
+    /// Fills `buffer` from `opened`, which is at `offset`. A short file is an error: it was changed.
     pub(crate) fn fill(
         &self,
         opened: &mut Opened<'_>,
@@ -157,13 +157,12 @@ impl Content {
         Ok(())
     }
 
-    /// Reads on to make sure that the file ends where it should, and looks whether it was written to
-    /// since the tree was made.
+    /// Checks that the file ends here, and that it was not modified since the tree was read.
     pub(crate) fn at_end(&self, opened: &mut Opened<'_>) -> Result<(), ContentError> {
         let mut surplus = [0];
         match opened.read(&mut surplus) {
             Ok(0) => match opened {
-                Opened::File(file) => self.unchanged(file),
+                Opened::File(file) => self.check_unchanged(file),
                 Opened::Bytes(_) | Opened::Section { .. } => Ok(()),
             },
             Ok(_) => self.same_size(self.size(), self.size() + 1),
@@ -192,7 +191,7 @@ impl Content {
 }
 
 impl Shared {
-    /// An open file; `path` is for messages.
+    /// Shares an open file; `path` is for messages.
     pub fn new(file: File, path: impl Into<Arc<Path>>) -> Self {
         Self { file: Arc::new(file), path: path.into() }
     }
@@ -203,7 +202,7 @@ impl Shared {
 }
 
 impl PartialEq for Shared {
-    /// The same open file, whatever is in it.
+    /// Compares the open file, not its content.
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.file, &other.file)
     }

@@ -1,8 +1,8 @@
-//! Reading a tree from a directory on disk.
+//! Reads a tree from a directory on disk.
 //!
-//! A level at a time: threads look at the names of one depth and list the directories among them, which
-//! gives the names of the next. What they found is taken in the order of the names, so that the tree, or
-//! the error, is the same for any number of threads.
+//! Level by level: threads stat the names of one level and list the directories among them, which gives the
+//! names of the next. Results are used in the order of the names, so that the tree, or the error, is the same
+//! for any number of threads.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
@@ -22,18 +22,18 @@ use crate::parallel;
 /// The longest extended attribute value in bytes that Linux stores.
 const XATTR_MAX: usize = 65_536;
 
-/// Room for the names of extended attributes in bytes. Where there are more, each is asked for.
+/// Buffer for the names of extended attributes in bytes. If they do not fit, each attribute is tried.
 const XATTR_NAMES: usize = 1024;
 
-/// How many names a thread takes at a time: each costs it a few system calls.
+/// How many names a thread takes at a time: each needs a few system calls.
 const BATCH: usize = 64;
 
 pub(super) fn read(path: &Path, rules: &Rules, threads: NonZero<usize>) -> Result<Tree, TreeError> {
-    // The path itself may be a symbolic link to the directory; below it none is followed.
-    let path = fs::canonicalize(path).map_err(|source| TreeError::Look { path: path.to_owned(), source })?;
+    // The path itself may be a symbolic link to the directory; below it, links are not followed.
+    let path = fs::canonicalize(path).map_err(|source| TreeError::Stat { path: path.to_owned(), source })?;
     let reading = Reading { rules };
     let mut tree = Tree::new();
-    tree.nodes[0].metadata = reading.metadata(&path, &look(&path)?)?;
+    tree.nodes[0].metadata = reading.metadata(&path, &stat(&path)?)?;
     let mut links: HashMap<Inode, NodeId> = HashMap::new();
     let mut level = Level::default();
     level.add(tree.root(), Listing::of(path)?);
@@ -64,15 +64,15 @@ pub(super) fn read(path: &Path, rules: &Rules, threads: NonZero<usize>) -> Resul
     Ok(tree)
 }
 
-/// What finds the other names of a file again: device and inode.
+/// Identifies the other names of a file: device and inode.
 type Inode = (u64, u64);
 
-/// All names at one depth.
+/// All names of one level.
 #[derive(Default)]
 struct Level {
-    /// What they are in.
+    /// The directories of the names.
     directories: Vec<(NodeId, PathBuf)>,
-    /// In the order of their directories, and in each in the order of their bytes.
+    /// In the order of their directories, and then of their bytes.
     names: Vec<Name>,
 }
 
@@ -85,21 +85,21 @@ impl Level {
 }
 
 struct Name {
-    /// Position in the level.
+    /// Position of its directory in the level.
     directory: usize,
     name: OsString,
 }
 
-/// What a name stands for.
+/// The node of a name.
 struct Found {
     node: Node,
-    /// If it has other names too.
+    /// Set if it has other names.
     links: Option<Inode>,
-    /// If it is a directory.
+    /// Set if it is a directory.
     listing: Option<Listing>,
 }
 
-/// A directory with the names in it, sorted.
+/// A directory with its sorted names.
 struct Listing {
     path: PathBuf,
     names: Vec<OsString>,
@@ -126,7 +126,7 @@ impl Reading<'_> {
         if name.len() > NAME_MAX {
             return Err(TreeError::NameTooLong { path, length: name.len() });
         }
-        let found = look(&path)?;
+        let found = stat(&path)?;
         let metadata = self.metadata(&path, &found)?;
         if found.is_dir() {
             let node = Node { metadata, kind: Kind::Directory(BTreeMap::new()) };
@@ -179,7 +179,7 @@ impl Reading<'_> {
     }
 }
 
-/// The path of a name in a directory, in no more memory than it takes: a tree keeps those of its files.
+/// The path of a name in a directory, allocated with its exact size: a tree stores the paths of all files.
 fn inside(directory: &Path, name: &OsStr) -> PathBuf {
     let mut path = PathBuf::with_capacity(directory.as_os_str().len() + 1 + name.len());
     path.push(directory);
@@ -187,13 +187,13 @@ fn inside(directory: &Path, name: &OsStr) -> PathBuf {
     path
 }
 
-fn look(path: &Path) -> Result<fs::Metadata, TreeError> {
-    fs::symlink_metadata(path).map_err(|source| TreeError::Look { path: path.to_owned(), source })
+fn stat(path: &Path) -> Result<fs::Metadata, TreeError> {
+    fs::symlink_metadata(path).map_err(|source| TreeError::Stat { path: path.to_owned(), source })
 }
 
-/// The names of all attributes, each with a NUL behind it; most files have none, and one call tells.
-/// `None` if each has to be asked for: there is no list, or it is long, or the file is not for everyone,
-/// and then to ask also tells whether it is for the caller.
+/// The names of all attributes, each with a terminating NUL. Most files have none, so this saves calls.
+/// `None` if each attribute must be tried: the list is unavailable or long, or the file is not
+/// world-readable, and trying also reports whether the caller may read it.
 fn names_of_xattrs(path: &Path, found: &fs::Metadata) -> Option<Vec<u8>> {
     if !found.is_symlink() && found.mode() & 0o444 != 0o444 {
         return None;
@@ -221,9 +221,9 @@ fn xattr(path: &Path, name: &str) -> Result<Option<Vec<u8>>, TreeError> {
                 Err(error) => Err(unreadable_xattr(path, name, error)),
             }
         }
-        // A filesystem or a kind of file that has no such attributes has not this one either.
+        // The file has no such attribute, or its file system or type does not support it.
         Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
-        // Attributes of users are read by who may read the file: it is the file that cannot be read.
+        // Reading user attributes requires permission to read the file: report the file.
         Err(error @ Errno::ACCESS) => {
             Err(TreeError::Read { path: path.to_owned(), source: io::Error::from(error) })
         }

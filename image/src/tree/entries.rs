@@ -1,4 +1,4 @@
-//! Walking a tree in its one order.
+//! Walks a tree in order.
 
 use std::collections::btree_map;
 use std::ffi::OsString;
@@ -6,20 +6,20 @@ use std::path::PathBuf;
 
 use super::{Kind, Node, NodeId, Tree};
 
-/// One name in a tree, and the node it names.
+/// One name in a tree, with its node.
 #[derive(Clone, Debug)]
 pub struct Entry<'a> {
     /// Path from the root, empty for the root itself.
     pub path: PathBuf,
-    /// The node. Names that are hard links of each other share it.
+    /// The id of the node. Hard links of each other share it.
     pub id: NodeId,
-    /// The directory that holds the name; the root holds itself.
+    /// The directory of the name; for the root, the root itself.
     pub parent: NodeId,
-    /// What the name stands for.
+    /// The node.
     pub node: &'a Node,
 }
 
-/// The walk that [`Tree::entries`] returns.
+/// The iterator of [`Tree::entries`].
 #[derive(Clone, Debug)]
 pub struct Entries<'a> {
     tree: &'a Tree,

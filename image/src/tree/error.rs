@@ -1,11 +1,11 @@
-//! What can go wrong while a tree is put together.
+//! Errors that occur while a tree is built.
 
 use std::io;
 use std::path::PathBuf;
 
 use super::Device;
 
-/// Why extensions have neither device nodes nor pipes.
+/// Why extensions must not contain device nodes and pipes.
 pub(super) const WHY_NO_SPECIALS: &str =
     "the host creates its own devices and pipes, and a device node 0:0 would hide a file of the host";
 
@@ -40,7 +40,7 @@ pub enum TreeError {
     #[error("cannot list the directory {path}", path = .path.display())]
     List { path: PathBuf, source: io::Error },
     #[error("cannot access {path}", path = .path.display())]
-    Look { path: PathBuf, source: io::Error },
+    Stat { path: PathBuf, source: io::Error },
     #[error("cannot read {path}", path = .path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("cannot read the symbolic link {path}", path = .path.display())]

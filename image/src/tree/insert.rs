@@ -1,4 +1,4 @@
-//! Putting things into a tree by hand.
+//! Inserts entries into a tree.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -9,8 +9,8 @@ use super::{Content, Kind, Metadata, Node, NodeId, Special, Tree, TreeError};
 use crate::entry::{NAME_MAX, TARGET_MAX};
 
 impl Tree {
-    /// Makes `path` a directory with this metadata, and its missing parents with 0755. A
-    /// directory that is there keeps its entries and gets the metadata.
+    /// Creates the directory `path` with this metadata, and missing parents with mode 0755. An existing
+    /// directory keeps its entries and gets the metadata.
     pub fn insert_directory(&mut self, path: impl AsRef<Path>, metadata: Metadata) -> Result<(), TreeError> {
         let path = path.as_ref();
         let names = names(path)?;
@@ -24,7 +24,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Makes `path` a file with these bytes, in place of a file or link that is there.
+    /// Creates the file `path` with these bytes. Replaces an existing file or link.
     pub fn insert_bytes(
         &mut self,
         path: impl AsRef<Path>,
@@ -34,7 +34,7 @@ impl Tree {
         self.place(path.as_ref(), Kind::File(Content::Bytes(bytes.into().into())), metadata)
     }
 
-    /// Makes `path` a file with the content of the file `source` on disk, following links.
+    /// Creates the file `path` with the content of the file `source` on disk, following links.
     pub fn insert_file(
         &mut self,
         path: impl AsRef<Path>,
@@ -43,7 +43,7 @@ impl Tree {
     ) -> Result<(), TreeError> {
         let source = source.as_ref();
         let found =
-            source.metadata().map_err(|error| TreeError::Look { path: source.to_owned(), source: error })?;
+            source.metadata().map_err(|error| TreeError::Stat { path: source.to_owned(), source: error })?;
         if !found.is_file() {
             let what = if found.is_dir() { "directory, not a file" } else { "special file" };
             return Err(TreeError::Unsupported { path: source.to_owned(), what });
@@ -51,7 +51,7 @@ impl Tree {
         self.insert_content(path, Content::at(source.to_owned(), &found), metadata)
     }
 
-    /// Makes `path` a file with this content, in place of a file or link that is there.
+    /// Creates the file `path` with this content. Replaces an existing file or link.
     pub fn insert_content(
         &mut self,
         path: impl AsRef<Path>,
@@ -61,7 +61,7 @@ impl Tree {
         self.place(path.as_ref(), Kind::File(content), metadata)
     }
 
-    /// Makes `path` a symbolic link to `target`, in place of a file or link that is there.
+    /// Creates the symbolic link `path` to `target`. Replaces an existing file or link.
     pub fn insert_symlink(
         &mut self,
         path: impl AsRef<Path>,
@@ -72,7 +72,7 @@ impl Tree {
         self.place(path.as_ref(), Kind::Symlink(target), metadata)
     }
 
-    /// Makes `path` a device node or a pipe, in place of a file or link that is there.
+    /// Creates the device node or pipe `path`. Replaces an existing file or link.
     pub fn insert_special(
         &mut self,
         path: impl AsRef<Path>,
@@ -88,7 +88,7 @@ impl Tree {
         self.place(path, Kind::Special(special), metadata)
     }
 
-    /// Makes `path` another name of the file or symbolic link `existing`.
+    /// Creates `path` as another name of `existing`, which is not a directory.
     pub fn insert_link(
         &mut self,
         path: impl AsRef<Path>,
@@ -114,7 +114,7 @@ impl Tree {
         NodeId(self.nodes.len() - 1)
     }
 
-    /// Puts a name into a directory; the caller knows that `directory` is one.
+    /// Adds a name to `directory`, which must be a directory.
     pub(super) fn attach(&mut self, directory: NodeId, name: OsString, node: NodeId) {
         if let Kind::Directory(entries) = &mut self.nodes[directory.0].kind {
             entries.insert(name, node);
@@ -174,7 +174,7 @@ impl Tree {
     }
 }
 
-/// The names a path consists of. It must lead downwards only, from the root of the tree.
+/// The names in a path, which must lead downwards from the root of the tree.
 pub(super) fn names(path: &Path) -> Result<Vec<&OsStr>, TreeError> {
     let refuse = |reason| TreeError::Path { path: path.to_owned(), reason };
     if path.as_os_str().as_bytes().contains(&0) {
@@ -193,7 +193,7 @@ pub(super) fn names(path: &Path) -> Result<Vec<&OsStr>, TreeError> {
         .collect()
 }
 
-/// A symbolic link target that a filesystem can hold.
+/// Checks the target of a symbolic link.
 pub(super) fn checked_target(path: &Path, target: &OsStr) -> Result<OsString, TreeError> {
     if target.is_empty() || target.len() > TARGET_MAX {
         return Err(TreeError::Target { path: path.to_owned(), length: target.len() });

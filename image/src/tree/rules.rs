@@ -1,52 +1,51 @@
-//! What of a directory on disk, an archive or an image goes into a tree.
+//! Rules for reading a tree from a directory, an archive or an image.
 
 use std::collections::BTreeSet;
 
 use super::Metadata;
 
-/// What to keep of the directory a tree is read from. The default makes the same tree from two
-/// checkouts that differ in owner, umask and foreign extended attributes.
+/// What to keep when a tree is read. The default gives the same tree for two checkouts that differ in owner,
+/// umask and other extended attributes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// Who owns the files.
+    /// The owner of the files.
     pub owner: Owner,
-    /// What happens to permission bits.
+    /// How permission bits are changed.
     pub modes: Modes,
-    /// Extended attributes to keep, by full name; all others are left behind.
+    /// Extended attributes to keep, by full name; all others are dropped.
     pub xattrs: BTreeSet<String>,
-    /// Whether device nodes and pipes may be there.
+    /// Whether device nodes and pipes are allowed.
     pub specials: Specials,
 }
 
-/// Who owns what is read.
+/// The owner of the files in the tree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Owner {
-    /// As on disk.
+    /// The owner on disk.
     Keep,
     /// User 0, group 0.
     #[default]
     Root,
 }
 
-/// What happens to the permission bits of files and directories.
+/// How the permission bits of files and directories are changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Modes {
-    /// As on disk.
+    /// The permissions on disk.
     Keep,
-    /// 0755 for directories and for files that anyone may execute, 0644 for other files, so that
-    /// the umask of whoever made them does not matter. Setuid, setgid and sticky are kept.
+    /// 0755 for directories and executable files, 0644 for other files, so that the umask does not matter.
+    /// Setuid, setgid and sticky are kept.
     #[default]
     Normalised,
 }
 
-/// What happens to device nodes and pipes. Sockets are always refused: a filesystem image has no
-/// use for the name of something that a running program listens on.
+/// Whether device nodes and pipes are allowed. Sockets never are: they are useless in an image, because they
+/// belong to a running program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Specials {
-    /// They are kept.
+    /// Keep them.
     Keep,
-    /// They are an error: an extension has none, and one with the numbers 0 and 0 would make a
-    /// file of the host disappear.
+    /// Reject them: an extension needs none, and a device node 0:0 would hide a file of the host.
     #[default]
     Refuse,
 }
@@ -63,7 +62,7 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// What is kept of metadata that was found.
+    /// Applies the rules to metadata.
     pub(crate) fn apply(&self, mut found: Metadata, is_directory: bool, is_link: bool) -> Metadata {
         found.mode = match (is_directory, is_link) {
             (true, _) => self.modes.directory(found.mode),

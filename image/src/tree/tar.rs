@@ -1,12 +1,12 @@
-//! Reading a tree from a tar archive, without writing it out.
+//! Reads a tree from a tar archive, without extracting it.
 //!
-//! POSIX ustar with pax records, and the long names of GNU tar, plain or compressed. What is in the archive
-//! is not trusted: a name leads downwards from the root and through directories only.
+//! Supports POSIX ustar with pax records and the long names of GNU tar, plain or compressed. Archives are not
+//! trusted: names must lead downwards from the root, through directories only.
 //!
 //! ```text
-//! 512 bytes    header: name, mode, owner, size, kind, target of a link
+//! 512 bytes    header: name, mode, owner, size, type, target of a link
 //! …            content, padded to 512 bytes
-//! 512 zeros    the end; what follows is passed over
+//! 512 zeros    the end; the rest is ignored
 //! ```
 
 mod compressed;
@@ -26,37 +26,38 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 pub use error::{Defect, TarError};
-pub use magic::{Compression, Foreign};
+pub use magic::{Compression, UnsupportedFormat};
 
 use self::header::{Header, HeaderKind};
 use self::input::Input;
-use self::magic::Kind as Format;
+use self::magic::FileKind;
 use self::pax::Records;
 use super::{Device, Kind, Metadata, Rules, Shared, Special, Specials, Tree, TreeError};
 use crate::entry::PATH_MAX;
 use crate::progress::Progress;
 
-/// The longest name, target or set of pax records of one entry in bytes. A record can hold an extended
-/// attribute of 64 KiB, and an entry a few of those.
+/// The longest name, target or set of pax records of one entry in bytes. An entry can have several extended
+/// attributes of 64 KiB.
 const EXTENSION_MAX: u64 = 1 << 20;
 
-/// Where extensions say which hosts they go with, for system and configuration extensions.
+/// Directories of extension-release files, of system and configuration extensions.
 const RELEASES: [&str; 2] = ["usr/lib/extension-release.d", "etc/extension-release.d"];
 
-/// Lets an image have a version in its name. Archives rarely carry it: plain `tar` leaves it out.
+/// Allows an image to have a version in its name. Archives rarely contain it: `tar` omits it by default.
 const STRICT: &str = "user.extension-release.strict";
 
 impl Tree {
-    /// What the tar archive `archive` holds, as `rules` have it; plain, or compressed with gzip, xz or zstd.
-    /// It is read to its end. Content is set aside in a temporary file in `scratch`.
+    /// Reads the tar archive `archive` to its end, subject to `rules`. It may be compressed with gzip, xz or
+    /// zstd. Content is copied to a temporary file in `scratch`.
     ///
-    /// An extension-release file without `user.extension-release.strict` gets it, as `0`: archives lose it.
+    /// An extension-release file without `user.extension-release.strict` gets it, as `0`: archives omit it.
     pub fn from_tar(archive: &mut dyn Read, rules: &Rules, scratch: &Path) -> Result<Self, TarError> {
         Reading::new(rules).read(Input::stream(archive, scratch)?)
     }
 
-    /// The same for a file that begins with an archive; `path` is for messages. What is not compressed stays where it
-    /// is, and is read again when an image is written. `progress` counts what is read of one that is.
+    /// Reads the tar archive at the start of `file`; `path` is for messages. Content of an uncompressed
+    /// archive is not copied, but read again when an image is written. `progress` counts the bytes of a
+    /// compressed one.
     pub fn from_tar_file(
         file: File,
         path: &Path,
@@ -66,8 +67,8 @@ impl Tree {
     ) -> Result<Self, TarError> {
         let mut decoder;
         let input = match input::kind(&file)? {
-            Format::Plain => Input::file(Shared::new(file, path))?,
-            Format::Compressed(_) | Format::Foreign(_) => {
+            FileKind::Plain => Input::file(Shared::new(file, path))?,
+            FileKind::Compressed(_) | FileKind::Unsupported(_) => {
                 decoder = input::Counted::new(file, progress)?;
                 Input::stream(&mut decoder, scratch)?
             }
@@ -79,9 +80,9 @@ impl Tree {
 struct Reading<'a> {
     tree: Tree,
     rules: &'a Rules,
-    /// What pax records say of all entries from now on.
+    /// Pax records for all following entries.
     global: Records,
-    /// What extensions say of the next entry.
+    /// Pax records and long names for the next entry.
     next: Records,
 }
 
@@ -92,7 +93,7 @@ impl<'a> Reading<'a> {
 
     fn read(mut self, mut input: Input<'_>) -> Result<Tree, TarError> {
         match self.entries(&mut input) {
-            // Damage within compressed data is a wrong header before it is a wrong checksum.
+            // Damaged compressed data may cause an invalid header before its checksum is read.
             Err(error @ TarError::Header { .. }) if input.is_compressed() => {
                 input.finish()?;
                 return Err(error);
@@ -100,7 +101,7 @@ impl<'a> Reading<'a> {
             read => read?,
         }
         input.finish()?;
-        self.allow_versions()?;
+        self.restore_strict()?;
         Ok(self.tree)
     }
 
@@ -160,7 +161,7 @@ impl<'a> Reading<'a> {
         }
         let inserted = match header.kind {
             HeaderKind::File => {
-                // Before its content: nothing is set aside for what is refused.
+                // Before its content, so that no content of a rejected entry is copied.
                 self.tree.insert_bytes(&path, Vec::new(), metadata.clone()).map_err(wrong)?;
                 let content = input.content(size)?;
                 self.tree.insert_content(&path, content, metadata)
@@ -176,21 +177,21 @@ impl<'a> Reading<'a> {
         inserted.map_err(wrong)
     }
 
-    /// Sets `user.extension-release.strict` where the archive has lost it.
-    fn allow_versions(&mut self) -> Result<(), TarError> {
+    /// Sets `user.extension-release.strict` where the archive omitted it.
+    fn restore_strict(&mut self) -> Result<(), TarError> {
         if !self.rules.xattrs.contains(STRICT) {
             return Ok(());
         }
-        let mut lost = BTreeMap::new();
+        let mut missing = BTreeMap::new();
         for entry in self.tree.entries() {
             let name = entry.path.file_name().unwrap_or_default().as_encoded_bytes();
             let is_release = name.starts_with(b"extension-release.")
                 && RELEASES.iter().any(|directory| entry.path.parent() == Some(Path::new(directory)));
             if is_release && matches!(entry.node.kind, Kind::File(_)) {
-                lost.insert(entry.id, entry.path);
+                missing.insert(entry.id, entry.path);
             }
         }
-        for id in lost.into_keys() {
+        for id in missing.into_keys() {
             let xattrs = &mut self.tree.nodes[id.0].metadata.xattrs;
             xattrs.entry(STRICT.to_owned()).or_insert_with(|| b"0".to_vec());
         }
@@ -198,7 +199,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// The content of an entry that says something of the next one. A NUL at its end is none of it.
+/// The content of an entry that describes the next one, without trailing NULs.
 fn extension(input: &mut Input<'_>, header: &Header) -> Result<Vec<u8>, TarError> {
     let (offset, size) = (header.offset, header.size);
     if size > EXTENSION_MAX {
@@ -213,7 +214,7 @@ fn extension(input: &mut Input<'_>, header: &Header) -> Result<Vec<u8>, TarError
     Ok(bytes)
 }
 
-/// A device or pipe from the kind of a header.
+/// A device or pipe from the type in a header.
 fn special(kind: u8, major: u32, minor: u32) -> Special {
     let device = Device { major, minor };
     match kind {

@@ -18,7 +18,7 @@ fn set_mode(path: &Path, mode: u32) -> std::io::Result<()> {
 }
 
 #[test]
-fn names_come_in_the_order_of_their_bytes_with_directories_before_their_content() -> Result {
+fn entries_are_sorted_by_bytes_with_directories_first() -> Result {
     let mut tree = Tree::new();
     for path in ["usr/lib/z", "usr/lib.d/a", "usr/lib/-", "usr/lib-x", "usr/bin/sh", "a", "Z", "é"] {
         tree.insert_bytes(path, "", Metadata::new(0o644))?;
@@ -30,7 +30,7 @@ fn names_come_in_the_order_of_their_bytes_with_directories_before_their_content(
 }
 
 #[test]
-fn parents_are_made_and_what_is_there_is_replaced_only_by_its_like() -> Result {
+fn parents_are_created_and_only_files_are_replaced() -> Result {
     let mut tree = Tree::new();
     tree.insert_bytes("usr/bin/tool", "one", Metadata::new(0o755))?;
     assert_eq!(tree.get("usr/bin").unwrap().metadata, Metadata::new(0o755));
@@ -55,7 +55,7 @@ fn parents_are_made_and_what_is_there_is_replaced_only_by_its_like() -> Result {
 }
 
 #[test]
-fn a_path_that_leads_elsewhere_is_refused() {
+fn paths_that_escape_are_rejected() {
     let mut tree = Tree::new();
     for (path, reason) in
         [("/usr", "it is not relative"), ("usr/../etc", "it contains .."), ("a\0b", "it contains a NUL")]
@@ -76,7 +76,7 @@ fn a_path_that_leads_elsewhere_is_refused() {
 }
 
 #[test]
-fn a_directory_is_read_without_owner_umask_and_foreign_attributes() -> Result {
+fn owner_umask_and_other_attributes_are_ignored_by_default() -> Result {
     let directory = tempfile::tempdir()?;
     let at = |path: &str| directory.path().join(path);
     fs::create_dir(at("bin"))?;
@@ -108,7 +108,7 @@ fn a_directory_is_read_without_owner_umask_and_foreign_attributes() -> Result {
 }
 
 #[test]
-fn names_of_one_file_stay_names_of_one_file() -> Result {
+fn hard_links_are_preserved() -> Result {
     let directory = tempfile::tempdir()?;
     fs::create_dir(directory.path().join("d"))?;
     fs::write(directory.path().join("z"), "content")?;
@@ -145,7 +145,7 @@ fn threads_change_neither_the_tree_nor_the_error() -> Result {
         assert_eq!(shown(&read(threads)?), shown(&one));
     }
 
-    // The nearest to the root is first, and among those the first by name.
+    // The one closest to the root is reported, and among those the first by name.
     let sockets = ["1/deep/deeper/s", "39/s", "8/s"].map(|path| at(path.into()));
     let _sockets = sockets.each_ref().map(UnixListener::bind);
     for threads in [1, 2, 4, 64] {
@@ -158,7 +158,7 @@ fn threads_change_neither_the_tree_nor_the_error() -> Result {
 }
 
 #[test]
-fn only_allowed_attributes_are_read_and_long_ones_whole() -> Result {
+fn only_listed_attributes_are_read() -> Result {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("file");
     fs::write(&path, "")?;
@@ -178,7 +178,7 @@ fn only_allowed_attributes_are_read_and_long_ones_whole() -> Result {
 }
 
 #[test]
-fn sockets_and_fifos_are_refused_by_name() -> Result {
+fn sockets_and_fifos_are_rejected() -> Result {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("socket");
     let _socket = UnixListener::bind(&path)?;
@@ -199,7 +199,7 @@ fn sockets_and_fifos_are_refused_by_name() -> Result {
 }
 
 #[test]
-fn content_that_changed_is_an_error_that_says_how() -> Result {
+fn changed_content_is_an_error() -> Result {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("file");
     fs::write(&path, "12345")?;
@@ -218,7 +218,7 @@ fn content_that_changed_is_an_error_that_says_how() -> Result {
         let words = format!("changed while it was read: it had 5 bytes, now {found}");
         assert!(error.to_string().ends_with(&words), "{error}");
     }
-    // Growing, shrinking and being written to after it was opened is noticed too.
+    // Changes after opening are detected, too.
     let written = |text: &str| -> Result {
         fs::write(&path, text)?;
         Ok(fs::File::open(&path)?.set_modified(before)?)
@@ -260,7 +260,7 @@ fn device_numbers_are_encoded_as_linux_does() {
 }
 
 #[test]
-fn pipes_are_kept_on_demand_and_sockets_never() {
+fn pipes_are_optional_and_sockets_rejected() {
     let directory = tempfile::tempdir().unwrap();
     let keep = Rules { specials: Specials::Keep, ..Rules::default() };
     let fifo = directory.path().join("fifo");

@@ -1,30 +1,30 @@
-//! An image that is checked while it is read.
+//! An image that is verified while it is read.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
 use super::error::VerifyError;
 use super::reader::Verifier;
 
-/// An image of which no byte is handed out that its root hash does not vouch for.
+/// Reads an image and verifies each block against the root hash.
 ///
-/// A block that is wrong gives an error of the kind `InvalidData` with a [`VerifyError`] in it.
+/// An invalid block is an error of the kind `InvalidData` that contains a [`VerifyError`].
 #[derive(Debug)]
 pub struct Checked<D, H> {
     image: D,
     verifier: Verifier<H>,
     position: u64,
-    /// The block that was last read, if it is right.
+    /// The last block that was read, if it is valid.
     block: Option<u64>,
     buffer: Vec<u8>,
 }
 
 impl<D: Read + Seek, H: Read + Seek> Checked<D, H> {
-    /// An image and its tree.
+    /// Reads `image` with its tree.
     pub fn new(image: D, verifier: Verifier<H>) -> Self {
         Self { image, verifier, position: 0, block: None, buffer: Vec::new() }
     }
 
-    /// How many bytes there are: those that the tree covers.
+    /// The size of the image in bytes, as covered by the tree.
     pub fn size(&self) -> u64 {
         self.verifier.superblock().data_size()
     }

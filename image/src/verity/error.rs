@@ -1,8 +1,8 @@
-//! What can go wrong with a tree.
+//! Errors of building and verifying hash trees.
 
 use std::io;
 
-/// Why no tree was made.
+/// Why no tree was created.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the message says it")]
 pub enum WriteError {
@@ -36,9 +36,9 @@ impl WriteError {
     }
 }
 
-/// Why an image is not what a root hash vouches for, or could not be checked.
+/// Why an image could not be verified.
 ///
-/// Levels are counted from the image up: level 1 holds the hashes of the image's blocks.
+/// Levels are counted from the image up: level 1 contains the hashes of the image's blocks.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the message says it")]
 pub enum VerifyError {

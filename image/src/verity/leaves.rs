@@ -1,7 +1,7 @@
 //! Hashes the blocks of an image, on several threads, in the order of the image.
 //!
-//! What comes in is cut into batches; each thread takes the next batch and gives back its hashes with
-//! the batch's number. Few enough batches wait that memory is bounded by the number of threads.
+//! The image is split into batches. Each thread takes the next batch and returns its hashes with the number
+//! of the batch. The number of waiting batches is limited, so that the number of threads bounds the memory.
 
 use std::num::NonZero;
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
@@ -12,16 +12,16 @@ use sha2::{Digest, Sha256};
 
 use super::{BLOCK_USIZE, DIGEST};
 
-/// Size in bytes of what a thread hashes at once: long enough that handing it over costs nothing.
+/// Size in bytes of a batch for one thread, large enough that passing it on costs nothing.
 const BATCH: usize = 1 << 20;
 
 /// Size in bytes of the hashes of a batch.
 const BATCH_HASHES: usize = BATCH / BLOCK_USIZE * DIGEST;
 
-/// More threads than this would wait for whatever brings the image.
+/// The maximum number of threads: more would wait for the source of the image.
 const THREADS_MAX: usize = 16;
 
-/// The hash of blocks that come after a salt.
+/// Hashes blocks with a salt.
 #[derive(Clone, Debug)]
 pub(super) struct Salted(Sha256);
 
@@ -34,23 +34,23 @@ impl Salted {
         self.0.clone().chain_update(block).finalize().into()
     }
 
-    /// The hashes of whole blocks, one behind the other.
+    /// The hashes of whole blocks, concatenated.
     pub(super) fn hash_all(&self, blocks: &[u8]) -> Vec<u8> {
         blocks.chunks_exact(BLOCK_USIZE).flat_map(|block| self.hash(block)).collect()
     }
 }
 
-/// Takes an image in pieces of any size and gives the hashes of its blocks.
+/// Receives an image in pieces of any size and returns the hashes of its blocks.
 #[derive(Debug)]
 pub(super) struct Leaves {
     salted: Salted,
     threads: NonZero<usize>,
-    /// What does not make a batch yet.
+    /// The incomplete batch.
     pending: Vec<u8>,
-    /// Batches that were cut.
+    /// The number of complete batches.
     batches: usize,
     hashes: Vec<u8>,
-    /// Made with the first batch: small images need no thread.
+    /// Created with the first batch: small images need no threads.
     pool: Option<Pool>,
 }
 
@@ -61,7 +61,7 @@ impl Leaves {
         Self { salted, threads, pending: Vec::new(), batches: 0, hashes: Vec::new(), pool: None }
     }
 
-    /// How many bytes came in.
+    /// The number of bytes received.
     pub(super) fn size(&self) -> u64 {
         self.batches as u64 * BATCH as u64 + self.pending.len() as u64
     }
@@ -72,12 +72,12 @@ impl Leaves {
             self.pending.extend_from_slice(now);
             bytes = later;
             if self.pending.len() == BATCH {
-                self.cut();
+                self.finish_batch();
             }
         }
     }
 
-    /// The hashes of all whole blocks, one behind the other.
+    /// The hashes of all whole blocks, concatenated.
     pub(super) fn finish(mut self) -> Vec<u8> {
         if let Some(pool) = self.pool.take() {
             pool.finish().for_each(|(number, hashes)| place(&mut self.hashes, number, &hashes));
@@ -86,7 +86,7 @@ impl Leaves {
         self.hashes
     }
 
-    fn cut(&mut self) {
+    fn finish_batch(&mut self) {
         let number = self.batches;
         self.batches += 1;
         if self.threads.get() == 1 {
@@ -101,7 +101,7 @@ impl Leaves {
     }
 }
 
-/// Puts the hashes of a batch where they belong; those before it may come later.
+/// Stores the hashes of a batch at their place; those of earlier batches may come later.
 fn place(all: &mut Vec<u8>, number: usize, hashes: &[u8]) {
     let start = number * BATCH_HASHES;
     if all.len() < start + BATCH_HASHES {
@@ -112,7 +112,7 @@ fn place(all: &mut Vec<u8>, number: usize, hashes: &[u8]) {
 
 type Numbered = (usize, Vec<u8>);
 
-/// Threads that hash batches; they end when this is gone.
+/// Threads that hash batches until this is dropped.
 #[derive(Debug)]
 struct Pool {
     batches: SyncSender<Numbered>,
@@ -136,15 +136,15 @@ impl Pool {
     }
 
     fn hash(&self, number: usize, batch: Vec<u8>) {
-        self.batches.send((number, batch)).expect("the threads end only after the channel to them");
+        self.batches.send((number, batch)).expect("the threads live as long as the channel");
     }
 
-    /// What is done by now.
+    /// The batches that are finished so far.
     fn done(&self) -> impl Iterator<Item = Numbered> {
         self.hashes.try_iter()
     }
 
-    /// What was not taken yet, all of it.
+    /// Waits for all other batches.
     fn finish(self) -> impl Iterator<Item = Numbered> {
         drop(self.batches);
         for thread in self.threads {
@@ -159,7 +159,7 @@ fn work(waiting: &Mutex<Receiver<Numbered>>, results: &Sender<Numbered>, salted:
         let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok((number, batch)) = next else { return };
         if results.send((number, salted.hash_all(&batch))).is_err() {
-            return; // nobody wants the tree any more
+            return; // the receiver is gone, so the tree is not needed
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Checks an image against a root hash, from the root down to the blocks that are asked for.
+//! Verifies an image against a root hash, from the root down to the requested blocks.
 //!
-//! Of each level one block is kept, so that an image that is read from front to back needs every
-//! block of its tree once, and memory is that of a few blocks.
+//! One block of each level is cached, so that reading an image from front to back reads every block of the
+//! tree once, with the memory of a few blocks.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -13,10 +13,10 @@ use super::root_hash::RootHash;
 use super::shape::Shape;
 use super::superblock::{SUPERBLOCK_SIZE, Superblock};
 
-/// Size in bytes of what is read of an image at once, or one block if that is larger.
+/// How much of an image is read at a time in bytes, or one block if that is larger.
 const READ: u32 = 256 << 10;
 
-/// A tree that is open for checking, with the root hash it is held to.
+/// Verifies blocks of an image with its tree and root hash.
 #[derive(Debug)]
 pub struct Verifier<H> {
     hashes: H,
@@ -24,14 +24,14 @@ pub struct Verifier<H> {
     shape: Shape,
     salted: Salted,
     root_hash: RootHash,
-    /// Of each level, from the lowest up, the block that was last checked.
+    /// For each level, from the lowest up, the last block that was verified.
     checked: Vec<Option<(u64, Vec<u8>)>>,
 }
 
 impl<H: Read + Seek> Verifier<H> {
-    /// Opens the tree whose superblock lies at `offset` of `hashes`.
+    /// Opens the tree whose superblock is at `offset` of `hashes`.
     ///
-    /// Nothing is known to be right yet, not even the superblock: the checks show that.
+    /// Nothing is verified yet, not even the superblock.
     pub fn open(mut hashes: H, offset: u64, root_hash: RootHash) -> Result<Self, VerifyError> {
         let length =
             hashes.seek(SeekFrom::End(0)).map_err(|source| VerifyError::ReadHash { offset, source })?;
@@ -56,12 +56,12 @@ impl<H: Read + Seek> Verifier<H> {
         Ok(Self { hashes, superblock, shape, salted, root_hash, checked })
     }
 
-    /// What the superblock says. It is known to be right once any block was found right.
+    /// The superblock, which is verified once any block is.
     pub fn superblock(&self) -> &Superblock {
         &self.superblock
     }
 
-    /// Checks the whole image, which may be no shorter and no longer than what the tree covers.
+    /// Verifies the whole image, whose length must be what the tree covers.
     pub fn verify(&mut self, image: &mut (impl Read + Seek)) -> Result<(), VerifyError> {
         let covered = self.superblock.data_size();
         let length =
@@ -72,7 +72,7 @@ impl<H: Read + Seek> Verifier<H> {
         self.verify_range(image, 0..covered)
     }
 
-    /// Checks the blocks of the image that a range of bytes touches.
+    /// Verifies the blocks of the image in a range of bytes.
     pub fn verify_range(
         &mut self,
         image: &mut (impl Read + Seek),
@@ -106,7 +106,7 @@ impl<H: Read + Seek> Verifier<H> {
         Ok(())
     }
 
-    /// Checks one block of the image, whose number must be below that of the image's blocks.
+    /// Verifies one block of the image. Its number must be below the number of blocks.
     pub(super) fn verify_block(&mut self, number: u64, data: &[u8]) -> Result<(), VerifyError> {
         let expected = self.expected(0, number)?;
         if self.salted.hash(data) == expected {
@@ -116,7 +116,7 @@ impl<H: Read + Seek> Verifier<H> {
         }
     }
 
-    /// What a block hashes to by the level above it. Level 0 is the image.
+    /// The hash of a block in the level above it. Level 0 is the image.
     fn expected(&mut self, level: usize, number: u64) -> Result<[u8; DIGEST], VerifyError> {
         if level == self.shape.levels.len() {
             return Ok(self.root_hash.0);
@@ -129,14 +129,14 @@ impl<H: Read + Seek> Verifier<H> {
         Ok(hash)
     }
 
-    /// A block of the tree, checked, `index` levels above the lowest.
+    /// A verified block of the tree, `index` levels above the lowest.
     fn hash_block(&mut self, index: usize, number: u64) -> Result<&[u8], VerifyError> {
-        let is_there = matches!(&self.checked[index], Some((kept, _)) if *kept == number);
-        if !is_there {
+        let is_cached = matches!(&self.checked[index], Some((kept, _)) if *kept == number);
+        if !is_cached {
             let block = self.read_hash_block(index, number)?;
             self.checked[index] = Some((number, block));
         }
-        let (_, block) = self.checked[index].as_ref().expect("it was just put there");
+        let (_, block) = self.checked[index].as_ref().expect("it was just stored");
         Ok(block)
     }
 
@@ -162,7 +162,7 @@ impl<H: Read + Seek> Verifier<H> {
     }
 }
 
-/// The size of something that is smaller than a few blocks.
+/// The size in memory of at most a few blocks.
 fn in_memory(size: u64) -> usize {
     usize::try_from(size).expect("a block has at most 512 KiB")
 }

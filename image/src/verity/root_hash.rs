@@ -1,15 +1,15 @@
-//! The hash that vouches for a whole image.
+//! The root hash of a tree.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::DIGEST;
 
-/// The hash of the top of a tree: whoever trusts it can check every block of the image.
+/// The hash of the top of a tree, against which every block of the image can be verified.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RootHash(pub [u8; DIGEST]);
 
-/// What is no root hash.
+/// The text is not a root hash.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid root hash {0:?}, expected 64 hexadecimal digits")]
 pub struct InvalidRootHash(String);
@@ -47,7 +47,7 @@ impl fmt::Debug for RootHash {
 impl FromStr for RootHash {
     type Err = InvalidRootHash;
 
-    /// Reads 64 hexadecimal digits, and white space around them: what a `.roothash` file holds.
+    /// Parses 64 hexadecimal digits and surrounding white space, as in a `.roothash` file.
     fn from_str(text: &str) -> Result<Self, InvalidRootHash> {
         let digits = text.trim_ascii().as_bytes();
         let invalid = || InvalidRootHash(text.chars().take(2 * DIGEST + 2).collect());

@@ -1,5 +1,5 @@
-//! Where identifiers come from that have to be there but mean nothing: HMAC-SHA-256 of a word under
-//! a seed, as `systemd-repart --seed=` derives them.
+//! Derives salts and UUIDs without meaning from a seed: HMAC-SHA-256 of a word, as in `systemd-repart
+//! --seed=`.
 
 use sha2::{Digest, Sha256};
 
@@ -8,13 +8,13 @@ use super::BLOCK_USIZE;
 /// Size in bytes of a block of SHA-256, to which HMAC pads its key.
 const HMAC_BLOCK: usize = 64;
 
-/// What salts and UUIDs of an image are derived from: the same seed, the same identifiers.
+/// The seed for the salts and UUIDs of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seed(pub [u8; 16]);
 
 impl Seed {
-    /// The seed of an image that has none: from its first 4096 bytes (or fewer, if it has fewer),
-    /// where filesystems keep their UUID.
+    /// The default seed of an image, from its first 4096 bytes, or fewer if it is shorter. They contain the
+    /// UUID of a file system.
     pub fn of_first_block(image: &[u8]) -> Self {
         let digest = Sha256::digest(&image[..image.len().min(BLOCK_USIZE)]);
         let mut seed = [0; 16];
@@ -22,7 +22,7 @@ impl Seed {
         Self(seed)
     }
 
-    /// 32 bytes that belong to `word`.
+    /// 32 bytes for `word`.
     pub fn salt(&self, word: &[u8]) -> [u8; 32] {
         let pad = |byte: u8| {
             let mut block = [byte; HMAC_BLOCK];
@@ -33,7 +33,7 @@ impl Seed {
         Sha256::new().chain_update(pad(0x5c)).chain_update(inner).finalize().into()
     }
 
-    /// A UUID, of the kind that random ones are of (version 4), that belongs to `word`.
+    /// A UUID (version 4) for `word`.
     pub fn uuid(&self, word: &[u8]) -> [u8; 16] {
         let mut uuid = [0; 16];
         uuid.copy_from_slice(&self.salt(word)[..16]);

@@ -1,4 +1,4 @@
-//! How many blocks each level of a tree has, and where they lie.
+//! Computes the number of blocks of each level of a tree, and their offsets.
 
 use super::DIGEST;
 use super::superblock::SUPERBLOCK_SIZE;
@@ -10,24 +10,24 @@ pub(super) struct Shape {
     pub(super) hash_block: u64,
     /// The lowest level first.
     pub(super) levels: Vec<Level>,
-    /// Where the tree ends, in the file it is in.
+    /// End of the tree in its file.
     pub(super) end: u64,
 }
 
 /// One level of a tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Level {
-    /// Where its first block lies, in the file it is in.
+    /// Offset of its first block in the file.
     pub(super) offset: u64,
-    /// How many blocks it has.
+    /// Its number of blocks.
     pub(super) blocks: u64,
-    /// How many hashes are in it: the blocks of the level below.
+    /// Its number of hashes, which is the number of blocks of the level below.
     pub(super) hashes: u64,
 }
 
 impl Shape {
-    /// The tree over `data_blocks` blocks whose superblock lies at `superblock`; none if no file is
-    /// long enough for it.
+    /// The tree over `data_blocks` blocks whose superblock is at `superblock`; `None` if it exceeds the
+    /// maximum size of a file.
     pub(super) fn new(superblock: u64, hash_block: u64, data_blocks: u64) -> Option<Self> {
         let per_block = hash_block / DIGEST as u64;
         let mut levels = Vec::new();
@@ -37,7 +37,7 @@ impl Shape {
             levels.push(Level { offset: 0, blocks, hashes: below });
             below = blocks;
         }
-        // On disk the top comes first, from the first whole block behind the superblock on
+        // On disk, the top is first, in the first whole block after the superblock
         let mut end = superblock.checked_add(SUPERBLOCK_SIZE as u64)?.checked_next_multiple_of(hash_block)?;
         for level in levels.iter_mut().rev() {
             level.offset = end;
@@ -46,7 +46,7 @@ impl Shape {
         Some(Self { hash_block, levels, end })
     }
 
-    /// How many hashes a hash block has room for.
+    /// The number of hashes in a full hash block.
     pub(super) fn per_block(&self) -> u64 {
         self.hash_block / DIGEST as u64
     }
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn the_top_lies_first() {
+    fn the_top_level_is_first() {
         let shape = Shape::new(8192, 4096, 129).unwrap();
         assert_eq!(shape.levels[1].offset, 12288);
         assert_eq!(shape.levels[0].offset, 16384);
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_file_can_hold_has_no_shape() {
+    fn trees_larger_than_any_file_are_rejected() {
         assert_eq!(Shape::new(0, 512, u64::MAX), None);
         assert_eq!(Shape::new(u64::MAX, 4096, 1), None);
     }

@@ -1,13 +1,13 @@
-//! Files beside an image that has no room for its tree: where systemd looks for them.
+//! The paths of verity files next to an image, where systemd looks for them.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// What stands at the end of an image's name, and is taken off it.
+/// The suffix of an image, which is removed.
 const SUFFIX: &str = ".raw";
 
-/// The files of `NAME.raw`: all in its directory, all without the `.raw`. Under any other name they
-/// are not seen, and the image is used without protection.
+/// The verity files of `NAME.raw`, in the same directory. With any other names they are not found, and the
+/// image is used without verification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sidecars {
     /// `NAME.verity`: superblock and tree, as [`HashTree::write_to`](super::HashTree::write_to) writes them.
@@ -19,7 +19,7 @@ pub struct Sidecars {
 }
 
 impl Sidecars {
-    /// Those of an image.
+    /// The files of an image.
     pub fn of(image: &Path) -> Self {
         let name = image.to_string_lossy();
         let stem = match name.strip_suffix(SUFFIX) {
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ending_is_taken_off() {
+    fn the_suffix_is_removed() {
         let sidecars = Sidecars::of(Path::new("a/k-v1.2-x86-64.raw"));
         assert_eq!(sidecars.verity, Path::new("a/k-v1.2-x86-64.verity"));
         assert_eq!(sidecars.root_hash, Path::new("a/k-v1.2-x86-64.roothash"));

@@ -1,9 +1,9 @@
-//! The superblock before a tree, 512 bytes, integers little-endian.
+//! The superblock of a tree: 512 bytes, with little-endian integers.
 //!
 //! ```text
 //!   0   8  "verity\0\0"
 //!   8   4  version, 1
-//!  12   4  hash type, 1: the salt comes before the block (0: Chrome OS's, behind it)
+//!  12   4  hash type, 1: the salt is hashed before the block (0, of Chrome OS: after it)
 //!  16  16  UUID
 //!  32  32  hash algorithm, padded with zeros
 //!  64   4  size of a data block
@@ -19,22 +19,22 @@ use super::{BLOCK_USIZE, SALT_MAX};
 /// Size of the superblock in bytes.
 pub(super) const SUPERBLOCK_SIZE: usize = 512;
 
-/// What it begins with.
+/// The start of a superblock.
 const MAGIC: &[u8; 8] = b"verity\0\0";
 
-/// The only version there is.
+/// The only version.
 const VERSION: u32 = 1;
 
-/// The salt comes before the block.
+/// The hash type: the salt is hashed before the block.
 const HASH_TYPE: u32 = 1;
 
-/// The algorithm, padded with zeros as it is stored.
+/// The hash algorithm, padded with zeros.
 const ALGORITHM: &[u8; 32] = b"sha256\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 
-/// Sizes in bytes that a block may have; powers of two in between. What veritysetup takes.
+/// Sizes of blocks in bytes that veritysetup supports; they must be powers of two.
 const BLOCK_SIZES: std::ops::RangeInclusive<u32> = 512..=512 << 10;
 
-/// What the superblock of a tree says.
+/// The superblock of a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Superblock {
     /// The tree's UUID.
@@ -43,20 +43,20 @@ pub struct Superblock {
     pub data_block: u32,
     /// Size of a block of the tree in bytes.
     pub hash_block: u32,
-    /// How many blocks of the image it covers.
+    /// The number of blocks of the image.
     pub data_blocks: u64,
-    /// What is hashed before each block.
+    /// The salt, which is hashed before each block.
     pub salt: Vec<u8>,
 }
 
 impl Superblock {
-    /// How many bytes of the image the tree covers.
+    /// The number of bytes of the image that the tree covers.
     pub fn data_size(&self) -> u64 {
-        // Cannot overflow: `parse` has checked it, and the writer counted blocks that it saw
+        // Cannot overflow: `parse` checks it, and the writer counts real blocks
         u64::from(self.data_block) * self.data_blocks
     }
 
-    /// The first block of a tree, superblock and zeros.
+    /// The first block of a tree: the superblock, padded with zeros.
     pub(super) fn to_block(&self) -> [u8; BLOCK_USIZE] {
         let mut block = [0; BLOCK_USIZE];
         let mut put = |offset: usize, bytes: &[u8]| block[offset..][..bytes.len()].copy_from_slice(bytes);
@@ -74,7 +74,7 @@ impl Superblock {
         block
     }
 
-    /// Reads the superblock that lies at `offset` of its file.
+    /// Parses the superblock at `offset` of its file.
     pub(super) fn parse(bytes: &[u8; SUPERBLOCK_SIZE], offset: u64) -> Result<Self, VerifyError> {
         let field = Field(bytes);
         let refuse = |at: u64, reason: String| VerifyError::Superblock { offset: offset + at, reason };

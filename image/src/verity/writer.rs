@@ -1,4 +1,4 @@
-//! Makes the tree of an image.
+//! Builds the tree of an image.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::num::NonZero;
@@ -11,10 +11,10 @@ use super::shape::Shape;
 use super::superblock::Superblock;
 use super::{BLOCK, BLOCK_USIZE, DIGEST, SALT_MAX};
 
-/// Size in bytes of what is read of an image at once.
+/// How much of an image is read at a time, in bytes.
 const COPY: usize = 256 << 10;
 
-/// What makes one tree of an image differ from another of the same image.
+/// The parameters of a tree, with which trees of the same image differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameters {
     salt: Vec<u8>,
@@ -22,7 +22,7 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// With a salt of at most 256 bytes, and the tree's UUID.
+    /// Parameters with a salt of at most 256 bytes, and the UUID of the tree.
     pub fn new(salt: &[u8], uuid: [u8; 16]) -> Result<Self, WriteError> {
         if salt.len() > SALT_MAX {
             return Err(WriteError::Salt { size: salt.len() });
@@ -30,15 +30,15 @@ impl Parameters {
         Ok(Self { salt: salt.to_vec(), uuid })
     }
 
-    /// With the salt of 32 bytes and the UUID that `systemd-repart` derives from a seed.
+    /// Parameters with the salt of 32 bytes and the UUID that `systemd-repart` derives from a seed.
     pub fn from_seed(seed: &Seed) -> Self {
         Self { salt: seed.salt(b"verity-salt").to_vec(), uuid: seed.uuid(b"verity-uuid") }
     }
 }
 
-/// Hashes an image that is written to it, and makes its tree.
+/// Hashes an image that is written to it, and builds its tree.
 ///
-/// Holds the hashes in memory, 8 MiB for each GiB of image, and a few MiB of the image itself.
+/// Keeps the hashes in memory, 8 MiB for each GiB of image, and a few MiB of the image itself.
 #[derive(Debug)]
 pub struct Builder {
     parameters: Parameters,
@@ -47,19 +47,19 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Begins with an empty image; hashes on as many threads as there are processors if no number
-    /// is given. The tree is the same on any number.
+    /// Starts with an empty image. Uses one thread per processor by default. The number of threads does not
+    /// change the tree.
     pub fn new(parameters: Parameters, threads: Option<NonZero<usize>>) -> Self {
         let salted = Salted::new(&parameters.salt);
         Self { parameters, leaves: Leaves::new(salted.clone(), threads), salted }
     }
 
-    /// Takes the next bytes of the image.
+    /// Hashes the next bytes of the image.
     pub fn update(&mut self, bytes: &[u8]) {
         self.leaves.update(bytes);
     }
 
-    /// The tree of all that came.
+    /// The tree of the whole image.
     pub fn finish(self) -> Result<HashTree, WriteError> {
         let size = self.leaves.size();
         if size == 0 {
@@ -69,7 +69,7 @@ impl Builder {
             return Err(WriteError::Partial { size });
         }
         let data_blocks = size / BLOCK;
-        let shape = Shape::new(0, BLOCK, data_blocks).expect("so many blocks were seen");
+        let shape = Shape::new(0, BLOCK, data_blocks).expect("the image has this many blocks");
         let mut hashes = self.leaves.finish();
         let mut levels = Vec::with_capacity(shape.levels.len());
         for _ in &shape.levels {
@@ -97,7 +97,7 @@ impl Write for Builder {
     }
 }
 
-/// A tree with its superblock.
+/// A hash tree with its superblock.
 #[derive(Clone, Debug)]
 pub struct HashTree {
     superblock: Superblock,
@@ -107,12 +107,12 @@ pub struct HashTree {
 }
 
 impl HashTree {
-    /// The hash that vouches for the image.
+    /// The root hash of the image.
     pub fn root_hash(&self) -> RootHash {
         self.root_hash
     }
 
-    /// What its superblock says.
+    /// Its superblock.
     pub fn superblock(&self) -> &Superblock {
         &self.superblock
     }
@@ -122,23 +122,23 @@ impl HashTree {
         BLOCK + self.levels.iter().map(|level| level.len() as u64).sum::<u64>()
     }
 
-    /// Writes superblock and tree: what `veritysetup format` puts into a file of its own.
+    /// Writes superblock and tree, like `veritysetup format` to a separate file.
     pub fn write_to(&self, mut out: impl Write) -> io::Result<()> {
         out.write_all(&self.superblock.to_block())?;
         self.levels.iter().rev().try_for_each(|level| out.write_all(level))
     }
 }
 
-/// A tree that was put behind its image.
+/// A tree that was appended to its image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appended {
-    /// Where the superblock lies, which is where the image ended: the `--hash-offset=` of veritysetup.
+    /// Offset of the superblock, the former end of the image: `--hash-offset=` of veritysetup.
     pub hash_offset: u64,
-    /// The hash that vouches for the image.
+    /// The root hash of the image.
     pub root_hash: RootHash,
 }
 
-/// Hashes a whole image and puts its tree behind it.
+/// Hashes a whole image and appends its tree.
 pub fn append(
     image: &mut (impl Read + Write + Seek),
     parameters: Parameters,
@@ -160,7 +160,7 @@ pub fn append(
         }
     }
     let tree = builder.finish()?;
-    // The reader stands at the end; a writer of another kind may not
+    // Writers may have another position than readers
     image
         .seek(SeekFrom::Start(offset))
         .and_then(|_| tree.write_to(image))

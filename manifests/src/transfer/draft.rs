@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use super::{
-    AUTO, Activate, Channel, Dependency, EXTENSION_DIRECTORIES, HEALTH_TIMEOUT_DEFAULT, HealthCheck,
-    INSTANCES_MAX_DEFAULT, INSTANCES_MAX_SLOTS, Parsed, Partition, Place, RelativeTo, Source, SourceType,
-    TRIES_LEFT_DEFAULT, Target, TargetType, Transfer, TransferError, Warning,
+    AUTO, Activate, Channel, EXTENSION_DIRECTORIES, HEALTH_TIMEOUT_DEFAULT, INSTANCES_MAX_DEFAULT,
+    INSTANCES_MAX_SLOTS, Parsed, Partition, Place, RelativeTo, Source, SourceType, TRIES_LEFT_DEFAULT,
+    Target, TargetType, Transfer, TransferError, Warning,
 };
+use crate::health::HealthCheck;
 use crate::pattern::{Pattern, Patterns, Wildcard};
-use crate::requirement::Requirement;
+use crate::requirement::{Requirement, VersionRequirement};
+use crate::url::is_url;
 use crate::version::Version;
 
 /// A file as far as it has been read. What must be looked at as a whole keeps its place.
@@ -45,10 +47,10 @@ pub(super) struct Draft {
     pub(super) health_timeout: Option<Duration>,
     pub(super) hold: bool,
     pub(super) mirrors: Vec<String>,
-    pub(super) version: Option<Requirement>,
+    pub(super) version: Option<VersionRequirement>,
     pub(super) max_version: Option<Version>,
     pub(super) channel: Option<Channel>,
-    pub(super) requires: Vec<Dependency>,
+    pub(super) requires: Vec<Requirement>,
     pub(super) bandwidth: Option<u64>,
 }
 
@@ -210,14 +212,4 @@ fn directory(place: Place, value: String) -> Result<String, TransferError> {
         Some(rest) if normalized(rest) => Ok(trimmed.to_owned()),
         _ => Err(TransferError::Path { place, value }),
     }
-}
-
-/// A URL that stock downloads from.
-pub(crate) fn is_url(value: &str) -> bool {
-    let clean = value.bytes().all(|byte| byte.is_ascii_graphic());
-    let remote = ["http://", "https://"].iter().find_map(|scheme| value.strip_prefix(scheme));
-    let local = value.strip_prefix("file://");
-    clean
-        && (remote.is_some_and(|host| !host.is_empty() && !host.starts_with(['/', '?', '#']))
-            || local.is_some_and(|path| path.starts_with('/')))
 }

@@ -3,13 +3,13 @@
 use std::fmt;
 
 use super::{
-    Activate, Channel, HealthCheckError, INSTANCES_MAX_FLOOR, RelativeTo, SourceType, SpanError, TargetType,
-    WordsError,
+    Activate, Channel, INSTANCES_MAX_FLOOR, RelativeTo, SourceType, SpanError, TargetType, WordsError,
 };
+use crate::health::HealthCheckError;
 use crate::hint::Hint;
 use crate::ini::{IniError, IniWarning};
 use crate::pattern::{PatternError, Wildcard};
-use crate::requirement::RequirementError;
+use crate::requirement::{RequirementError, VersionRequirementError};
 use crate::specifier::SpecifierError;
 use crate::version::VersionError;
 
@@ -157,7 +157,15 @@ pub enum TransferError {
         /// The value.
         value: String,
     },
-    /// A requirement that is none.
+    /// An invalid `Version=`.
+    #[error("{place}: {reason}")]
+    VersionRequirement {
+        /// Where.
+        place: Place,
+        /// Why not.
+        reason: Box<VersionRequirementError>,
+    },
+    /// An invalid `Requires=`.
     #[error("{place}: {reason}")]
     Requirement {
         /// Where.
@@ -172,14 +180,6 @@ pub enum TransferError {
         place: Place,
         /// Why not.
         reason: VersionError,
-    },
-    /// A dependency without a name that an extension can have.
-    #[error("{place}: {value:?} does not start with an extension's name")]
-    Dependency {
-        /// Where.
-        place: Place,
-        /// The value.
-        value: String,
     },
     /// No number of bytes.
     #[error("{place}: {value:?} is no number of bytes a second")]
@@ -221,7 +221,7 @@ impl Hint for TransferError {
                 Some(format!("there are {}", SourceType::listing()))
             }
             Self::Requirement { reason, .. } => reason.hint(),
-            Self::Dependency { .. } => Some("write for example Requires=containerd >=1.7".to_owned()),
+            Self::VersionRequirement { reason, .. } => reason.hint(),
             Self::Bandwidth { .. } => Some("write for example Bandwidth=500K, 10M or 1G".to_owned()),
             Self::Mismatch { source_type, .. } => {
                 let fits = TargetType::ALL.iter().filter(|kind| source_type.fits(**kind));

@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-use super::draft::{Draft, is_url};
+use super::draft::Draft;
 use super::keys;
-use super::words::{self, Quotes};
 use super::{
-    Activate, Channel, Dependency, HealthCheck, INSTANCES_MAX_FLOOR, Parsed, PartitionType, Place,
-    RelativeTo, SourceType, TargetType, TransferError, Warning, parse_span,
+    Activate, Channel, INSTANCES_MAX_FLOOR, Parsed, PartitionType, Place, RelativeTo, SourceType, TargetType,
+    TransferError, Warning, parse_span,
 };
+use crate::health::HealthCheck;
 use crate::ini::{self, Entry};
 use crate::pattern::{PartitionUuid, Pattern, systemd_number};
-use crate::requirement::Requirement;
 use crate::specifier::{self, Identity};
+use crate::url::is_url;
 use crate::version::Version;
+use crate::words::{self, Quotes};
 
 /// The bits a mode can have.
 const MODE_MAX: u32 = 0o7777;
@@ -208,7 +209,10 @@ impl Reader<'_> {
                 self.draft.mirrors.push(url);
             }
             "Version" if value.is_empty() => self.draft.version = None,
-            "Version" => self.draft.version = Some(requirement(place, value)?),
+            "Version" => {
+                let wrong = |reason| TransferError::VersionRequirement { place, reason: Box::new(reason) };
+                self.draft.version = Some(value.parse().map_err(wrong)?);
+            }
             "MaxVersion" if value.is_empty() => self.draft.max_version = None,
             "MaxVersion" => {
                 let expanded = specifier::expand(value, self.identity)
@@ -218,16 +222,8 @@ impl Reader<'_> {
             }
             "Requires" if value.is_empty() => self.draft.requires.clear(),
             "Requires" => {
-                let end = value.find(|c: char| !is_name(c)).unwrap_or(value.len());
-                let (name, rest) = value.split_at(end);
-                if name.is_empty() || name.starts_with('.') {
-                    return Err(TransferError::Dependency { place, value: value.to_owned() });
-                }
-                let versions = match rest.trim() {
-                    "" => None,
-                    rest => Some(requirement(place, rest)?),
-                };
-                self.draft.requires.push(Dependency { name: name.to_owned(), versions });
+                let wrong = |reason| TransferError::Requirement { place, reason: Box::new(reason) };
+                self.draft.requires.push(value.parse().map_err(wrong)?);
             }
             "Bandwidth" if value.is_empty() => self.draft.bandwidth = None,
             "Bandwidth" => {
@@ -402,15 +398,6 @@ impl Reader<'_> {
             }
         }
     }
-}
-
-fn requirement(place: Place, value: &str) -> Result<Requirement, TransferError> {
-    value.parse().map_err(|reason| TransferError::Requirement { place, reason: Box::new(reason) })
-}
-
-/// The characters of an extension's name.
-fn is_name(character: char) -> bool {
-    character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-')
 }
 
 /// A number of bytes; K, M and G are powers of 1024, as in systemd's sizes.

@@ -1,9 +1,10 @@
 //! Writing a transfer that was read back as a file: what it says is what the program understood.
 
 use super::writer::{Text, TextError};
-use super::{INSTANCES_MAX_SLOTS, Transfer, format_span, words};
+use super::{INSTANCES_MAX_SLOTS, Transfer, format_span};
 use crate::pattern::Patterns;
 use crate::specifier::escape;
+use crate::words;
 
 impl Transfer {
     /// A file that reads as this transfer on any host: every value is written out, and no specifier is left.
@@ -110,11 +111,8 @@ impl Transfer {
             text.key("Channel", channel.as_str())?;
         }
         text.key("Hold", yes_no(self.hold))?;
-        for dependency in &self.requires {
-            match &dependency.versions {
-                None => text.key("Requires", &dependency.name)?,
-                Some(versions) => text.key("Requires", &format!("{} {versions}", dependency.name))?,
-            }
+        for requirement in &self.requires {
+            text.key("Requires", &requirement.to_string())?;
         }
         text.key("Activate", self.activate.as_str())?;
         for check in &self.health_checks {

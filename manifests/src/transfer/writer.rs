@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::{Activate, HealthCheck, format_span};
+use super::{Activate, format_span};
+use crate::health::HealthCheck;
 use crate::hint::Hint;
 use crate::version::Version;
 

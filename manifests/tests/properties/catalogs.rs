@@ -10,6 +10,7 @@ use sysext_manifests::catalog::{
 };
 use sysext_manifests::envelope::{Envelope, Role, Signature};
 use sysext_manifests::repository::Repository;
+use sysext_manifests::requirement::{ExtensionName, Requirement};
 use sysext_manifests::trust::{Clock, admit};
 
 use super::random::{Random, cases};
@@ -21,6 +22,18 @@ fn text(random: &mut Random) -> String {
 
 fn map(random: &mut Random) -> BTreeMap<String, String> {
     random.some(3, |random| (text(random), text(random))).into_iter().collect()
+}
+
+fn name(random: &mut Random) -> ExtensionName {
+    random.text("k1.-_", 1, 8).replacen('.', "k", 1).parse().expect("it does not start with a dot")
+}
+
+/// One for each name, sorted, as a map is read.
+fn requirements(random: &mut Random) -> Vec<Requirement> {
+    let versions = |random: &mut Random| *random.pick(&["", " >=1.30, <1.33", " 1.32", " =1.32.4-2"]);
+    let named = random.some(3, |random| (name(random), versions(random)));
+    let named: BTreeMap<ExtensionName, &str> = named.into_iter().collect();
+    named.iter().map(|(name, versions)| format!("{name}{versions}").parse().expect("a requirement")).collect()
 }
 
 fn resource(random: &mut Random) -> Resource {
@@ -51,10 +64,10 @@ fn instance(random: &mut Random) -> Instance {
             resource: resource(random),
         }),
         release: map(random),
-        requires: map(random),
-        conflicts: random.some(2, text),
+        requires: requirements(random),
+        conflicts: random.some(2, name),
         units: Units { restart: random.some(2, text) },
-        health: random.some(2, text),
+        health: random.some(2, |random| serde_json::from_value(text(random).into()).unwrap()),
         waves: random.some(2, |random| Wave { percent: 5, at: time(random) }),
         withdrawn: random.maybe(text),
     }

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use sysext_manifests::envelope::Role;
+use sysext_manifests::health::HealthCheck;
 use sysext_manifests::repository::Repository;
 use sysext_manifests::specifier::{Identity, escape, expand};
-use sysext_manifests::transfer::{
-    Activate, HealthCheck, Transfer, TransferText, VerifyText, format_span, parse_span,
-};
+use sysext_manifests::transfer::{Activate, Transfer, TransferText, VerifyText, format_span, parse_span};
 
 use super::random::{Random, cases};
 use super::{ANYTHING, version};

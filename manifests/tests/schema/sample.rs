@@ -10,10 +10,17 @@ use sysext_manifests::catalog::{
 };
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::envelope::{Envelope, Role, Signature};
+use sysext_manifests::health::HealthCheck;
+use sysext_manifests::requirement::{ExtensionName, Requirement};
 
 /// A value of a text without a form: no version, no digest, no time.
 fn text() -> String {
     "some text".to_owned()
+}
+
+/// The name of an extension.
+fn name() -> ExtensionName {
+    "-".parse().expect("a name")
 }
 
 /// The name of each entry in a map.
@@ -40,10 +47,10 @@ pub(crate) fn catalog() -> Value {
         transport: vec![resource()],
         deltas: vec![Delta { from: version(), from_sha256: Sha256::of(b""), resource: resource() }],
         release: one(text()),
-        requires: one(text()),
-        conflicts: vec![text()],
+        requires: vec![Requirement { name: name(), versions: None }],
+        conflicts: vec![name()],
         units: Units { restart: vec![text()] },
-        health: vec![text()],
+        health: vec![HealthCheck::Unit { name: text() }],
         waves: vec![Wave { percent: 5, at: Timestamp::UNIX_EPOCH }],
         withdrawn: Some(text()),
     };

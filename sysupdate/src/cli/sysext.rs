@@ -6,7 +6,6 @@ use super::{Context, Ended, warn};
 use crate::failure::Failure;
 use crate::merge::report::Report;
 use crate::merge::{self, When};
-use crate::services;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -59,7 +58,7 @@ impl Args {
         };
         let report: Report = report?;
         if !self.no_reload {
-            let warning = services::reload(&context.host, paths, &report);
+            let warning = merge::reload(&*context.host.manager, paths, &report);
             warning.iter().for_each(warn);
         }
         context.print(&report, || report.to_string())?;

@@ -6,8 +6,8 @@ use super::progress::Display;
 use super::scope::Select;
 use super::{Context, Ended, warn};
 use crate::failure::Failure;
+use crate::node::stock_timer;
 use crate::plan::{Goal, Wanted};
-use crate::services;
 use crate::settings::Disabled;
 use crate::update::Update;
 
@@ -29,7 +29,7 @@ impl Args {
         }
         context.check_instances_max(2, "updating")?;
         let _lock = context.lock(verb)?;
-        services::stock_timer(&context.host, &context.paths).iter().for_each(warn);
+        stock_timer::warning(&context.host, &context.paths).iter().for_each(warn);
         let identity = context.identity()?;
         let components = context.components(&identity, Disabled::Refuse)?;
         let loaded = components.iter().filter_map(|(_, component)| component.as_ref().ok());

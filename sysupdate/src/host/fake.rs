@@ -1,4 +1,4 @@
-//! A world in memory, so that any test makes a valid one in a line:
+//! A machine in memory, which a test creates in one line:
 //!
 //! ```
 //! use sysupdate::host::fake::World;
@@ -7,21 +7,37 @@
 //! world.store.put("/etc/os-release", b"ID=example\n");
 //! ```
 //!
-//! Every part is a handle: a clone sees and changes the same world, also after the original went into a box.
+//! Every part is a handle: a clone sees and changes the same machine, also after the original went into a box.
+
+use super::Host;
+use super::transport::RetryPolicy;
 
 mod clock;
+mod manager;
+mod mounts;
+mod processes;
 mod store;
 mod transport;
+mod tree;
 
 pub use clock::FakeClock;
+pub use manager::FakeManager;
+pub use mounts::FakeMounts;
+pub use processes::FakeProcesses;
 pub use store::FakeStore;
 pub use transport::{FakeTransport, Reply};
 
-/// Clock, files and network.
-#[derive(Clone, Debug, Default)]
+/// Every part of a machine, in memory.
+#[derive(Clone, Debug)]
 pub struct World {
     /// The clock.
     pub clock: FakeClock,
+    /// The service manager.
+    pub manager: FakeManager,
+    /// The mounts, over the files.
+    pub mounts: FakeMounts,
+    /// The programs.
+    pub processes: FakeProcesses,
     /// The files.
     pub store: FakeStore,
     /// The network.
@@ -29,8 +45,35 @@ pub struct World {
 }
 
 impl World {
-    /// Nothing is there, and the year 2026 has just begun.
+    /// An empty machine at the beginning of the year 2026.
     pub fn new() -> Self {
-        Self::default()
+        let store = FakeStore::default();
+        Self {
+            clock: FakeClock::default(),
+            manager: FakeManager::default(),
+            mounts: FakeMounts::over(&store),
+            processes: FakeProcesses::default(),
+            store,
+            transport: FakeTransport::default(),
+        }
+    }
+
+    /// Access to this machine.
+    pub fn host(&self) -> Host {
+        Host {
+            clock: Box::new(self.clock.clone()),
+            manager: Box::new(self.manager.clone()),
+            mounts: Box::new(self.mounts.clone()),
+            processes: Box::new(self.processes.clone()),
+            store: Box::new(self.store.clone()),
+            transport: Box::new(self.transport.clone()),
+            patience: RetryPolicy::default(),
+        }
+    }
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
     }
 }

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 mod directory;
 mod tree;
 
-pub use directory::{Directory, absolute};
+pub use directory::{Directory, absolute, is_directory};
 pub use tree::{Kind, Metadata, Tree};
 
 use super::mounts::Mounts;
@@ -76,12 +76,16 @@ impl<T: Tree> View<T> {
 
     /// The same, but where the replacement lacks the path, the directory that every program sees: what is mounted
     /// below a merged hierarchy is only seen through the merge.
-    pub fn place_seen<'a>(&'a self, path: &'a Path) -> (&'a T, &'a Path) {
+    pub fn place_seen<'a>(&'a self, path: &'a Path) -> io::Result<(&'a T, &'a Path)> {
         let (directory, rest) = self.place(path);
-        if std::ptr::eq(directory, &raw const self.root) || directory.metadata(rest).is_ok() {
-            return (directory, rest);
+        if std::ptr::eq(directory, &raw const self.root) {
+            return Ok((directory, rest));
         }
-        (&self.root, path.strip_prefix("/").unwrap_or(path))
+        match directory.metadata(rest) {
+            Ok(_) => Ok((directory, rest)),
+            Err(error) if is_missing(&error) => Ok((&self.root, path.strip_prefix("/").unwrap_or(path))),
+            Err(error) => Err(error),
+        }
     }
 
     /// Where the running system finds a path.
@@ -98,7 +102,7 @@ impl<T: Tree> View<T> {
     /// The path without symbolic links. Every part of it has to exist.
     pub fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
         follow(Path::new("/"), path, Last::Follow, |path| {
-            let (directory, rest) = self.place_seen(path);
+            let (directory, rest) = self.place_seen(path)?;
             match directory.metadata(rest)?.kind {
                 Kind::Link => directory.read_link(rest).map(Some),
                 _ => Ok(None),
@@ -124,9 +128,20 @@ impl<T: Tree> View<T> {
     fn follow_missing(&self, start: &Path, path: &Path, last: Last) -> io::Result<PathBuf> {
         follow(start, path, last, |path| {
             let (directory, rest) = self.place(path);
-            Ok(directory.read_link(rest).ok())
+            match directory.read_link(rest) {
+                Ok(target) => Ok(Some(target)),
+                // It exists and is not a link, or it is reported as missing or forbidden where it is used
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput || is_missing(&error) => Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
+                Err(error) => Err(error),
+            }
         })
     }
+}
+
+/// Whether an error says that nothing has the path.
+pub fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Follows symbolic links from a directory without leaving the root `/`. `read_link` is asked for the target of

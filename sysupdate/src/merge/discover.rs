@@ -14,7 +14,8 @@ use super::error::MergeError;
 use super::examine::FILES_MAX;
 use super::quarantine::{QuarantineReason, Unread};
 use super::report::{Hidden, Hiding};
-use crate::host::view::{Kind, Metadata, Tree};
+use crate::host::errno::is_of_the_machine;
+use crate::host::view::{Kind, Metadata, Tree, is_missing};
 
 /// An extension that lies there, whatever state it is in.
 #[derive(Debug)]
@@ -79,7 +80,8 @@ pub(super) fn discover(
         let mut here: BTreeMap<String, PathBuf> = BTreeMap::new();
         let mut masks = HashMap::new();
         for entry in entries(files, directory)? {
-            let Some((name, seen)) = look(files, &entry) else { continue };
+            let failed = |source| MergeError::Look { path: entry.clone(), source };
+            let Some((name, seen)) = look(files, &entry).map_err(failed)? else { continue };
             if let Some(by) = decided.get(&name) {
                 if let Seen::Extension(source) = seen {
                     let path = source.map_or_else(|_| entry.clone(), |source| source.path);
@@ -140,15 +142,13 @@ enum Seen {
 
 fn entries(files: &HostFiles, directory: &Path) -> Result<Vec<PathBuf>, MergeError> {
     let look = |source| MergeError::Look { path: directory.to_owned(), source };
-    let absent =
-        |error: &io::Error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
     let resolved = match files.resolve(directory) {
-        Err(error) if absent(&error) => return Ok(Vec::new()),
+        Err(error) if is_missing(&error) => return Ok(Vec::new()),
         other => other.map_err(look)?,
     };
-    let (tree, inside) = files.place_seen(&resolved);
+    let (tree, inside) = files.place_seen(&resolved).map_err(look)?;
     let listing = match tree.list(inside) {
-        Err(error) if absent(&error) => return Ok(Vec::new()),
+        Err(error) if is_missing(&error) => return Ok(Vec::new()),
         other => other.map_err(look)?,
     };
     let mut entries: Vec<_> = listing.into_iter().map(|(name, _)| resolved.join(name)).collect();
@@ -156,54 +156,65 @@ fn entries(files: &HostFiles, directory: &Path) -> Result<Vec<PathBuf>, MergeErr
     Ok(entries)
 }
 
-/// What an entry is, under the name it gives an extension; nothing if it is none of ours.
-fn look(files: &HostFiles, entry: &Path) -> Option<(String, Seen)> {
+/// What an entry is, under the name it gives an extension; nothing if it is not an extension. An error says that
+/// this machine could not look now.
+fn look(files: &HostFiles, entry: &Path) -> io::Result<Option<(String, Seen)>> {
     // A name that is not UTF-8 cannot be the name of an extension-release file either.
-    let file_name = entry.file_name()?.to_str()?;
+    let Some(file_name) = entry.file_name().and_then(|name| name.to_str()) else { return Ok(None) };
     // What is under way has such a name: of ours, of systemd's.
     if file_name.starts_with('.') {
-        return None;
+        return Ok(None);
     }
     let image_name = image_name(file_name);
     let plain = image_name.unwrap_or(file_name);
-    let (tree, inside) = files.place_seen(entry);
-    let target = tree.read_link(inside).ok();
+    let (tree, inside) = files.place_seen(entry)?;
+    let target = match tree.read_link(inside) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput || is_missing(&error) => None,
+        other => Some(other?),
+    };
     if target.as_deref() == Some(Path::new("/dev/null")) {
-        return Some((plain.to_owned(), Seen::Mask));
+        return Ok(Some((plain.to_owned(), Seen::Mask)));
     }
     let (source, metadata) = match (resolve(files, entry), target) {
         (Ok(resolved), _) => resolved,
+        (Err(error), _) if is_of_the_machine(&error) => return Err(error),
         (Err(error), Some(target)) => {
             let reason = QuarantineReason::Dangling { target, error: error.to_string() };
-            return Some((plain.to_owned(), Seen::Extension(Err(reason))));
+            return Ok(Some((plain.to_owned(), Seen::Extension(Err(reason)))));
         }
         // Removed since the directory was read.
-        (Err(error), None) if error.kind() == io::ErrorKind::NotFound => return None,
-        (Err(error), None) => return Some((plain.to_owned(), Seen::Extension(Err(unreadable(&error))))),
+        (Err(error), None) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        (Err(error), None) => {
+            return Ok(Some((plain.to_owned(), Seen::Extension(Err(unreadable(&error))))));
+        }
     };
     let (name, seen) = match metadata.kind {
         Kind::Directory => match versioned_name(file_name) {
             Some(name) => (name, not_read_yet(Unread::VersionedDirectory)),
-            None => (file_name, look_at_directory(files, source)),
+            None => (file_name, look_at_directory(files, source)?),
         },
         // Checksums, read-me files and the like are nothing to speak of.
-        Kind::File => (image_name?, Seen::Extension(Ok(source))),
+        Kind::File => match image_name {
+            Some(name) => (name, Seen::Extension(Ok(source))),
+            None => return Ok(None),
+        },
         Kind::BlockDevice => (plain, not_read_yet(Unread::BlockDevice)),
         Kind::Link | Kind::Other => (plain, not_read_yet(Unread::SpecialFile)),
     };
-    Some((name.to_owned(), seen))
+    Ok(Some((name.to_owned(), seen)))
 }
 
-fn look_at_directory(files: &HostFiles, mut source: Source) -> Seen {
-    let (tree, inside) = files.place_seen(&source.path);
-    match fingerprint(tree, inside) {
+fn look_at_directory(files: &HostFiles, mut source: Source) -> io::Result<Seen> {
+    let (tree, inside) = files.place_seen(&source.path)?;
+    Ok(match fingerprint(tree, inside) {
+        Err(error) if is_of_the_machine(&error) => return Err(error),
         Err(error) => Seen::Extension(Err(unreadable(&error))),
         Ok(None) => Seen::Mask,
         Ok(fingerprint) => {
             source.identity.tree = fingerprint;
             Seen::Extension(Ok(Source { kind: SourceKind::Directory, ..source }))
         }
-    }
+    })
 }
 
 fn not_read_yet(what: Unread) -> Seen {
@@ -217,7 +228,7 @@ fn unreadable(error: &io::Error) -> QuarantineReason {
 /// What an entry leads to, as if it was an image.
 fn resolve(files: &HostFiles, entry: &Path) -> io::Result<(Source, Metadata)> {
     let path = files.resolve(entry)?;
-    let (tree, inside) = files.place_seen(&path);
+    let (tree, inside) = files.place_seen(&path)?;
     let metadata = tree.metadata(inside)?;
     let (real, identity) = (tree.path(inside), Identity::of(&path, &metadata));
     Ok((Source { path, real, kind: SourceKind::Image, identity }, metadata))

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::quarantine::QuarantineReason;
+use crate::host::errno::is_of_the_machine;
 use crate::host::view::{Kind, Tree};
 
 /// More files than this in one extension are not looked at: the largest known ones have 20,000.
@@ -75,17 +76,26 @@ impl Content {
     }
 }
 
+/// Why it is not known what an image contains.
+#[derive(Debug)]
+pub(super) enum Unexamined {
+    /// This machine could not look now.
+    Machine(io::Error),
+    /// The image is not fit to be merged.
+    Image(QuarantineReason),
+}
+
 /// Looks at everything in a mount.
-pub(super) fn examine(mount: &dyn Tree) -> Result<Content, QuarantineReason> {
+pub(super) fn examine(mount: &dyn Tree) -> Result<Content, Unexamined> {
     let mut walk = Walk { mount, entries: Vec::new() };
     for hierarchy in HIERARCHIES {
         let path = Path::new(hierarchy);
-        if mount.kind(path).map_err(|error| unreadable(path, &error))? == Some(Kind::Directory) {
+        if mount.kind(path).map_err(|error| unreadable(path, error))? == Some(Kind::Directory) {
             walk.entries.push(Entry { path: path.to_owned(), kind: EntryKind::Directory });
             walk.descend(path, 0)?;
         }
     }
-    let releases = read_releases(mount).map_err(|error| unreadable(RELEASES.as_ref(), &error))?;
+    let releases = read_releases(mount).map_err(|error| unreadable(RELEASES.as_ref(), error))?;
     Ok(Content { releases, entries: walk.entries })
 }
 
@@ -95,13 +105,13 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn descend(&mut self, directory: &Path, depth: usize) -> Result<(), QuarantineReason> {
+    fn descend(&mut self, directory: &Path, depth: usize) -> Result<(), Unexamined> {
         if depth > DEPTH_MAX {
-            return Err(QuarantineReason::TooLarge { limit: DEPTH_MAX });
+            return Err(Unexamined::Image(QuarantineReason::TooLarge { limit: DEPTH_MAX }));
         }
-        for (name, kind) in self.mount.list(directory).map_err(|error| unreadable(directory, &error))? {
+        for (name, kind) in self.mount.list(directory).map_err(|error| unreadable(directory, error))? {
             if self.entries.len() >= FILES_MAX {
-                return Err(QuarantineReason::TooLarge { limit: FILES_MAX });
+                return Err(Unexamined::Image(QuarantineReason::TooLarge { limit: FILES_MAX }));
             }
             let path = directory.join(name);
             let is_directory = kind == Kind::Directory;
@@ -141,6 +151,9 @@ fn naming(mount: &dyn Tree, path: &Path) -> io::Result<Naming> {
     Ok(if free { Naming::Free } else { Naming::Strict })
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> QuarantineReason {
-    QuarantineReason::Unreadable { error: format!("{}: {error}", path.display()) }
+fn unreadable(path: &Path, error: io::Error) -> Unexamined {
+    if is_of_the_machine(&error) {
+        return Unexamined::Machine(error);
+    }
+    Unexamined::Image(QuarantineReason::Unreadable { error: format!("{}: {error}", path.display()) })
 }

@@ -43,6 +43,16 @@ impl Hierarchy {
     pub(super) fn is_merged(&self) -> bool {
         matches!(self.state, State::Merged { .. })
     }
+
+    /// Detaches the topmost overlay. Only what carries our or systemd's marker is ever detached: anything else
+    /// belongs to the administrator.
+    pub(super) fn detach(&self, mounts: &dyn Mounts) -> Result<(), MergeError> {
+        let failed = |source| MergeError::Detach { hierarchy: self.shown(), source };
+        if mounts.merged(&self.path).map_err(failed)?.is_none() {
+            return Err(failed(io::Error::other("another mount covers it, or it is not mounted any more")));
+        }
+        mounts.detach(&self.path).map_err(failed)
+    }
 }
 
 /// Looks at every hierarchy.
@@ -74,12 +84,14 @@ fn inspect_one(
         Part::Root => table.stack(found.mount),
         Part::Inside => Vec::new(),
     };
-    let overlays = stack.iter().filter(|mount| is_overlay(mount)).count();
+    // Where the hierarchy is a bind mount, there may be one more below that, which is not a leftover: the kernel
+    // propagates the overlay to the mount that the bind mount shares with
+    let overlays = stack.iter().take_while(|mount| is_overlay(mount)).count();
     let merged = !stack.is_empty() && mounts.merged(&path).map_err(look)?.is_some();
     let state = match (merged, stack.first()) {
         (true, _) => State::Merged { overlays: overlays.max(1) },
         // To merge on top of that would hide what is mounted there, to take it away would be worse.
-        (false, Some(top)) if overlays > 0 => {
+        (false, Some(top)) if stack.iter().any(|mount| is_overlay(mount)) => {
             let by = format!("{} of {}", top.filesystem, top.source);
             return Err(MergeError::Covered { hierarchy: shown, by });
         }
@@ -108,9 +120,7 @@ pub(super) fn settle(
             return Err(MergeError::Mutable { hierarchy: hierarchy.shown() });
         }
         for _ in 1..overlays {
-            mounts
-                .detach(&hierarchy.path)
-                .map_err(|source| MergeError::Detach { hierarchy: hierarchy.shown(), source })?;
+            hierarchy.detach(mounts)?;
         }
         if overlays > 1 {
             warnings.push(Warning::Interrupted { hierarchy: hierarchy.shown() });

@@ -123,6 +123,13 @@ pub enum HostKind {
     File,
 }
 
+impl QuarantineReason {
+    /// Whether the same image may be merged later: a disk that fails to read gives the same error as a damaged image.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self, Self::Unreadable { .. } | Self::Mount { .. })
+    }
+}
+
 impl fmt::Display for QuarantineReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::admit::{Examined, Layer, Reload, admit};
 use super::discover::{self, Found, Source, SourceKind, discover};
 use super::error::MergeError;
-use super::examine;
+use super::examine::{self, Unexamined};
 use super::hierarchy::{Hierarchy, State, settle};
 use super::marker::{self, Inputs, Record};
 use super::quarantine::{QuarantineReason, Quarantined, Unread};
@@ -18,6 +18,7 @@ use super::submounts;
 use super::swap::{self, Change, Removal};
 use super::system::{self, System};
 use super::{HostFiles, Options, Policy, When, canonical_root, original};
+use crate::host::errno::is_of_the_machine;
 use crate::host::mounts::image::ImageError;
 use crate::host::mounts::{LayerMount, Mounts, Overlay, Staging};
 use crate::paths::Paths;
@@ -59,16 +60,20 @@ impl<'a> Run<'a> {
         }
         let host = System::read(&original, &self.root)?;
         let inputs = Inputs::new(host.identity.clone(), &format!("{:?}", host.scope), &found);
+        let merged = self.merged()?;
+        let is_unchanged = |record: &Record| {
+            let same = record.inputs == inputs;
+            // What could not be read may be readable now
+            same && !record.quarantined.iter().any(|one| one.reason.may_pass())
+        };
         if options.when == When::Changed
-            && let Some(record) = self.merged_from(&inputs)?
+            && let Some(record) = merged.clone().filter(is_unchanged)
         {
-            let hierarchies =
-                self.hierarchies.iter().filter(|one| one.is_merged()).map(Hierarchy::shown).collect();
-            return Ok(self.report(Outcome::Unchanged, &record.extensions, hierarchies, record.quarantined));
+            return Ok(self.unchanged(record));
         }
 
         let (examined, mut opened) = self.examine(&found)?;
-        let host = host.with_entries(system::look(&original, &examined));
+        let host = host.with_entries(system::look(&original, &examined)?);
         let (layers, quarantined) = admit(&examined, &host);
         if layers.is_empty() {
             let outcome = self.remove_all(&original)?;
@@ -97,6 +102,9 @@ impl<'a> Run<'a> {
             extensions: layers.iter().map(extension).collect(),
             quarantined,
         };
+        if options.when == When::Changed && merged.as_ref() == Some(&record) {
+            return Ok(self.unchanged(record));
+        }
         let mounted = layers.iter().filter_map(|layer| {
             Some(LayerMount { name: layer.name.clone(), mount: opened.remove(&layer.name)? })
         });
@@ -105,14 +113,20 @@ impl<'a> Run<'a> {
         Ok(self.report(outcome, &record.extensions, hierarchies, record.quarantined))
     }
 
-    /// What is merged, if it is what the inputs make, everywhere.
-    fn merged_from(&self, inputs: &Inputs) -> Result<Option<Record>, MergeError> {
+    fn unchanged(self, record: Record) -> Report {
+        let merged = self.hierarchies.iter().filter(|one| one.is_merged());
+        let hierarchies = merged.map(Hierarchy::shown).collect();
+        self.report(Outcome::Unchanged, &record.extensions, hierarchies, record.quarantined)
+    }
+
+    /// The record of what is merged, if the same is merged everywhere.
+    fn merged(&self) -> Result<Option<Record>, MergeError> {
         let records = records(self.mounts, &self.hierarchies)?;
         let Some(Some(first)) = records.first().cloned() else { return Ok(None) };
         let everywhere = records.iter().all(|record| record.as_ref() == Some(&first));
         let merged = self.hierarchies.iter().filter(|one| one.is_merged());
         let complete = merged.map(|one| one.name).eq(first.hierarchies.iter().map(String::as_str));
-        Ok((everywhere && complete && first.inputs == *inputs).then_some(first))
+        Ok((everywhere && complete).then_some(first))
     }
 
     /// Opens each image and looks into it.
@@ -129,7 +143,13 @@ impl<'a> Run<'a> {
                     let copy = mount
                         .try_clone()
                         .map_err(|source| MergeError::Mount { path: found.path().to_owned(), source })?;
-                    let content = examine::examine(&*self.mounts.files_in(copy));
+                    let content = match examine::examine(&*self.mounts.files_in(copy)) {
+                        Err(Unexamined::Machine(source)) => {
+                            return Err(MergeError::Mount { path: found.path().to_owned(), source });
+                        }
+                        Err(Unexamined::Image(reason)) => Err(reason),
+                        Ok(content) => Ok(content),
+                    };
                     if content.is_ok() {
                         opened.insert(found.name.clone(), mount);
                     }
@@ -289,7 +309,7 @@ fn open(mounts: &dyn Mounts, source: &Source) -> Result<Result<OwnedFd, Quaranti
     let error = match source.kind {
         SourceKind::Directory => match mounts.open_directory(&source.real) {
             Ok(mount) => return Ok(Ok(mount)),
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => ImageError::Host(error),
+            Err(error) if is_of_the_machine(&error) => ImageError::Host(error),
             Err(error) => ImageError::Read(error),
         },
         SourceKind::Image => match mounts.open_image(&source.real) {
@@ -304,8 +324,8 @@ fn open(mounts: &dyn Mounts, source: &Source) -> Result<Result<OwnedFd, Quaranti
         ImageError::Read(error) => QuarantineReason::Unreadable { error: error.to_string() },
         ImageError::Partitioned => QuarantineReason::NotReadYet { what: Unread::PartitionTable },
         ImageError::Unknown => QuarantineReason::Superblock,
-        ImageError::Mount { filesystem, message } => {
-            QuarantineReason::Mount { error: format!("{}: {message}", filesystem.name()) }
+        ImageError::Mount { format, message } => {
+            QuarantineReason::Mount { error: format!("{}: {message}", format.name()) }
         }
     }))
 }

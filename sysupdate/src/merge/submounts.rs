@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::error::MergeError;
 use crate::host::mounts::table::{Copying, Table};
 use crate::host::mounts::{Mounts, Part, Submount};
+use crate::host::view::is_missing;
 
 /// A mount that is seen below a hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +26,10 @@ pub(super) fn seen_below(mounts: &dyn Mounts, table: &Table, path: &Path) -> Res
     for mount in table.children(top) {
         let Some(inside) = mount.below(path) else { continue };
         // Another one may cover the mount point itself, or a directory above it.
-        let Ok(shown) = mounts.look(&mount.point) else { continue };
+        let shown = match mounts.look(&mount.point) {
+            Err(error) if is_missing(&error) => continue,
+            other => other.map_err(|source| MergeError::Submount { path: mount.point.clone(), source })?,
+        };
         if table.stack(shown.mount).iter().all(|stacked| stacked.id != mount.id) {
             continue;
         }
@@ -69,9 +73,7 @@ pub(super) fn hold(
 }
 
 /// Whether a path shows the same mounted file or directory as a copy does.
-pub(super) fn shows(mounts: &dyn Mounts, path: &Path, copy: &OwnedFd) -> bool {
-    let (Ok(shown), Ok(copied)) = (mounts.look(path), mounts.look_at(copy.as_fd())) else {
-        return false;
-    };
-    shown.part == Part::Root && shown.file == copied.file
+pub(super) fn shows(mounts: &dyn Mounts, path: &Path, copy: &OwnedFd) -> io::Result<bool> {
+    let (shown, copied) = (mounts.look(path)?, mounts.look_at(copy.as_fd())?);
+    Ok(shown.part == Part::Root && shown.file == copied.file)
 }

@@ -49,16 +49,19 @@ impl<'a> Removal<'a> {
         Ok(Self { hierarchy, submounts })
     }
 
-    /// Takes the overlay away and puts back what was mounted while it was there.
-    pub(super) fn carry_out(self, mounts: &dyn Mounts) -> Result<(), MergeError> {
+    /// Detaches the overlay and puts back what was mounted while it was there. Does what is left to do if a first
+    /// attempt failed.
+    fn carry_out(&self, mounts: &dyn Mounts) -> Result<(), MergeError> {
         let Self { hierarchy, submounts } = self;
-        detach(mounts, hierarchy)?;
+        let failed = |source| MergeError::Detach { hierarchy: hierarchy.shown(), source };
+        if mounts.merged(&hierarchy.path).map_err(failed)?.is_some() {
+            hierarchy.detach(mounts)?;
+        }
         for Submount { inside, mount } in submounts {
             let path = hierarchy.path.join(inside);
-            if !submounts::shows(mounts, &path, &mount) {
-                mounts
-                    .attach(mount.as_fd(), &path)
-                    .map_err(|source| MergeError::Submount { path: path.clone(), source })?;
+            let failed = |source| MergeError::Submount { path: path.clone(), source };
+            if !submounts::shows(mounts, &path, mount).map_err(failed)? {
+                mounts.attach(mount.as_fd(), &path).map_err(failed)?;
             }
         }
         Ok(())
@@ -94,12 +97,33 @@ pub(super) fn carry_out(
             }
         }
     }
-    for done in attached {
-        if let Attached::Beneath(hierarchy) = done {
-            detach(mounts, hierarchy)?;
+    // From here on nothing is undone. What fails is tried once more, so that no hierarchy is left behind the others
+    // because the machine lacked something for a moment.
+    let replaced = attached.iter().filter_map(|done| match done {
+        Attached::Beneath(hierarchy) => Some(Rest::Detach(hierarchy)),
+        Attached::OnTop(_) | Attached::Instead(..) => None,
+    });
+    let rest: Vec<Rest<'_>> = replaced.chain(removals.into_iter().map(Rest::Remove)).collect();
+    let failed: Vec<_> = rest.iter().filter(|rest| rest.carry_out(mounts).is_err()).collect();
+    let again: Vec<_> = failed.into_iter().map(|rest| rest.carry_out(mounts)).collect();
+    again.into_iter().collect()
+}
+
+/// What is left to do once every new overlay is attached.
+enum Rest<'a> {
+    /// The old overlay, which covers the new one.
+    Detach(&'a Hierarchy),
+    /// An overlay without a successor.
+    Remove(Removal<'a>),
+}
+
+impl Rest<'_> {
+    fn carry_out(&self, mounts: &dyn Mounts) -> Result<(), MergeError> {
+        match self {
+            Self::Detach(hierarchy) => hierarchy.detach(mounts),
+            Self::Remove(removal) => removal.carry_out(mounts),
         }
     }
-    removals.into_iter().try_for_each(|removal| removal.carry_out(mounts))
 }
 
 /// A new overlay that is attached.
@@ -115,18 +139,18 @@ enum Attached<'a> {
 impl Attached<'_> {
     fn undo(self, mounts: &dyn Mounts) -> Result<(), MergeError> {
         match self {
-            Self::OnTop(hierarchy) => detach(mounts, hierarchy),
+            Self::OnTop(hierarchy) => hierarchy.detach(mounts),
             Self::Beneath(hierarchy) => {
                 // Only the topmost mount can be detached, so that the two change places first.
                 let old = copy(mounts, hierarchy)?;
-                detach(mounts, hierarchy)?;
+                hierarchy.detach(mounts)?;
                 mounts
                     .attach_beneath(old.as_fd(), &hierarchy.path)
                     .map_err(|source| MergeError::Attach { hierarchy: hierarchy.shown(), source })?;
-                detach(mounts, hierarchy)
+                hierarchy.detach(mounts)
             }
             Self::Instead(hierarchy, old) => {
-                detach(mounts, hierarchy)?;
+                hierarchy.detach(mounts)?;
                 attach(mounts, hierarchy, &old)
             }
         }
@@ -145,7 +169,7 @@ fn replace<'a>(
         Err(source) => return Err(MergeError::Attach { hierarchy: hierarchy.shown(), source }),
     };
     let old = copy(mounts, hierarchy)?;
-    detach(mounts, hierarchy)?;
+    hierarchy.detach(mounts)?;
     warnings.push(Warning::Gap { hierarchy: hierarchy.shown(), because });
     if let Err(error) = attach(mounts, hierarchy, overlay) {
         attach(mounts, hierarchy, &old)?;
@@ -164,10 +188,4 @@ fn attach(mounts: &dyn Mounts, hierarchy: &Hierarchy, overlay: &OwnedFd) -> Resu
     mounts
         .attach(overlay.as_fd(), &hierarchy.path)
         .map_err(|source| MergeError::Attach { hierarchy: hierarchy.shown(), source })
-}
-
-fn detach(mounts: &dyn Mounts, hierarchy: &Hierarchy) -> Result<(), MergeError> {
-    mounts
-        .detach(&hierarchy.path)
-        .map_err(|source| MergeError::Detach { hierarchy: hierarchy.shown(), source })
 }

@@ -13,7 +13,7 @@ use super::admit::{Examined, HostFacts};
 use super::discover::Identity;
 use super::error::MergeError;
 use super::quarantine::HostKind;
-use crate::host::view::{Kind, Tree as _};
+use crate::host::view::{Kind, Tree as _, is_missing};
 use crate::node::release::{self, Machine};
 
 /// What the host is.
@@ -29,8 +29,11 @@ impl System {
     pub(super) fn read(files: &HostFiles, root: &Path) -> Result<Self, MergeError> {
         let bad = |because: String| MergeError::NoOsRelease { root: root.to_owned(), because };
         let read = |path: &Path| {
-            let Ok(path) = files.resolve(path) else { return Ok(None) };
-            let (tree, inside) = files.place_seen(&path);
+            let path = match files.resolve(path) {
+                Err(error) if is_missing(&error) => return Ok(None),
+                other => other?,
+            };
+            let (tree, inside) = files.place_seen(&path)?;
             let text = String::from_utf8(tree.read(inside, release::SIZE_LIMIT)?);
             let text = text.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
             Ok(Some((text, Identity::of(&path, &tree.metadata(inside)?))))
@@ -39,9 +42,11 @@ impl System {
         let (_, (text, identity)) = found.ok_or_else(|| bad("neither in /etc nor in /usr/lib".into()))?;
         let (os_release, _) = OsRelease::parse(&text).map_err(|error| bad(error.to_string()))?;
         let Machine { architecture, .. } = release::machine()?;
-        let scope = match files.resolve(Path::new("/etc/initrd-release")) {
+        let initrd_release = Path::new("/etc/initrd-release");
+        let scope = match files.resolve(initrd_release) {
             Ok(_) => Scope::Initrd,
-            Err(_) => Scope::System,
+            Err(error) if is_missing(&error) => Scope::System,
+            Err(source) => return Err(MergeError::Look { path: initrd_release.to_owned(), source }),
         };
         Ok(Self { os_release, architecture, scope, identity })
     }
@@ -53,7 +58,10 @@ impl System {
 }
 
 /// What the host has, without what is merged, where the images have something.
-pub(super) fn look(files: &HostFiles, examined: &[Examined]) -> HashMap<PathBuf, HostKind> {
+pub(super) fn look(
+    files: &HostFiles,
+    examined: &[Examined],
+) -> Result<HashMap<PathBuf, HostKind>, MergeError> {
     let mut entries = HashMap::new();
     let mut absent: BTreeSet<&Path> = BTreeSet::new();
     let contents = examined.iter().filter_map(|image| image.outcome.as_ref().ok());
@@ -66,7 +74,12 @@ pub(super) fn look(files: &HostFiles, examined: &[Examined]) -> HashMap<PathBuf,
         let below_nothing = path.parent().is_some_and(|parent| {
             absent.contains(parent) || entries.get(parent).is_some_and(|kind| *kind != HostKind::Directory)
         });
-        let found = if below_nothing { None } else { look_at(files, path) };
+        let found = match below_nothing {
+            true => None,
+            false => {
+                look_at(files, path).map_err(|source| MergeError::Look { path: path.to_owned(), source })?
+            }
+        };
         let kind = match found {
             None => {
                 absent.insert(path);
@@ -78,15 +91,22 @@ pub(super) fn look(files: &HostFiles, examined: &[Examined]) -> HashMap<PathBuf,
         };
         entries.insert(path.to_owned(), kind);
     }
-    entries
+    Ok(entries)
 }
 
 /// What the host has at a path of a layer. The hierarchy itself may be a link (`/opt` to `/var/opt`):
 /// what counts is where it leads.
-fn look_at(files: &HostFiles, path: &Path) -> Option<Kind> {
+fn look_at(files: &HostFiles, path: &Path) -> io::Result<Option<Kind>> {
     let mut parts = path.components();
-    let hierarchy = files.resolve(&Path::new("/").join(parts.next()?)).ok()?;
-    let path = hierarchy.join(parts.as_path());
-    let (tree, inside) = files.place(&path);
-    Some(tree.metadata(inside).ok()?.kind)
+    let Some(hierarchy) = parts.next() else { return Ok(None) };
+    let found = files.resolve(&Path::new("/").join(hierarchy)).and_then(|hierarchy| {
+        let path = hierarchy.join(parts.as_path());
+        let (tree, inside) = files.place(&path);
+        tree.metadata(inside)
+    });
+    match found {
+        Ok(metadata) => Ok(Some(metadata.kind)),
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
 }

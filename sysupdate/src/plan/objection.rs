@@ -50,6 +50,11 @@ pub enum Objection {
         /// The output of the failed check.
         output: String,
     },
+    /// This program cannot run a health check of its catalog.
+    CannotCheck {
+        /// The check, and why.
+        message: String,
+    },
     /// Its catalog says of it what this program cannot use.
     Malformed {
         /// What.
@@ -113,6 +118,7 @@ impl Objection {
             | Self::TooNew { .. }
             | Self::Unmatched { .. }
             | Self::Unsupported { .. }
+            | Self::CannotCheck { .. }
             | Self::Malformed { .. }
             | Self::Requires { .. }
             | Self::Held { .. }
@@ -149,6 +155,7 @@ impl fmt::Display for Objection {
                 let last = output.lines().last().unwrap_or_default();
                 write!(f, "failed its health checks: {last}")
             }
+            Self::CannotCheck { message } => write!(f, "cannot check its health: {message}"),
             Self::Malformed { message } => f.write_str(message),
             Self::Requires { requirement, obstacle } => write!(f, "requires {requirement}, {obstacle}"),
             Self::Held { by, version, requirement } => {
@@ -188,6 +195,8 @@ impl Situation {
         let too_new = self.too_new(version).map(|maximum| Objection::TooNew { maximum });
         let unmatched = self.unmatched(version).map(|requirement| Objection::Unmatched { requirement });
         let unsupported = offer.and_then(|offer| offer.unread).map(|what| Objection::Unsupported { what });
+        let cannot_check = offer.and_then(Offer::cannot_check);
+        let cannot_check = cannot_check.map(|message| Objection::CannotCheck { message });
         let malformed = offer.and_then(|offer| offer.malformed.clone());
         let malformed = malformed.map(|message| Objection::Malformed { message });
         let withdrawn = offer.and_then(|offer| offer.withdrawn.clone());
@@ -195,7 +204,7 @@ impl Situation {
         let digests = offer.map(Offer::sha256).unwrap_or_default();
         let bad = self.record.failure_of(version, &digests);
         let bad = bad.map(|bad| Objection::Bad { output: bad.output.clone() });
-        [incomplete, obsolete, too_new, unmatched, unsupported, malformed, withdrawn, bad]
+        [incomplete, obsolete, too_new, unmatched, unsupported, cannot_check, malformed, withdrawn, bad]
             .into_iter()
             .flatten()
     }
@@ -211,13 +220,11 @@ impl Situation {
         maxima.min().filter(|maximum| version > maximum)
     }
 
-    /// The first requirement that a version does not match. A catalog names the upstream version, which has
-    /// no revision of ours.
+    /// The first requirement that a version does not match.
     fn unmatched(&self, version: &Version) -> Option<String> {
         let upstream = self.offer(version).and_then(|offer| offer.relations.upstream.as_deref());
-        let name = upstream.unwrap_or(version.as_str());
         let requirements = self.transfers.iter().filter_map(|transfer| transfer.requirement.as_ref());
-        let mut unmatched = requirements.filter(|requirement| !requirement.matches(name));
+        let mut unmatched = requirements.filter(|requirement| !requirement.matches(version.as_str(), upstream));
         unmatched.next().map(ToString::to_string)
     }
 }

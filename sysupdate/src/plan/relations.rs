@@ -1,85 +1,56 @@
 //! What versions of extensions require of each other.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use sysext_manifests::requirement::Requirement;
-use sysext_manifests::transfer::Dependency;
+use sysext_manifests::catalog::Instance;
+use sysext_manifests::requirement::{ExtensionName, Requirement};
 use sysext_manifests::version::Version;
 
-/// How many extensions a version may require or conflict with. The relations of a version are stored in the
-/// record of its component.
-const RELATIONS_MAX: usize = 64;
-
-/// How long the name of an extension or a requirement may be, in bytes.
-const TEXT_LIMIT: usize = 256;
-
-/// The requirement that every version matches.
-const ANY: &str = "*";
+/// How long all relations of a version may be as text, in bytes: they are stored in the record of its component.
+const RELATIONS_LIMIT: usize = 16 << 10;
 
 /// What a version requires of other extensions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "StoredRelations", into = "StoredRelations")]
 pub struct Relations {
     /// Its upstream version, where a catalog names it: requirements are compared with that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream: Option<String>,
     /// Extensions that must be installed.
-    pub requires: Vec<Dependency>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "texts")]
+    pub requires: Vec<Requirement>,
     /// Extensions that it must not be merged with.
-    pub conflicts: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conflicts: Vec<ExtensionName>,
 }
 
-/// Why the relations of a version are unusable.
+/// The relations of a version are longer than this program stores.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct RelationsError(String);
-
-/// Relations as they are stored.
-#[derive(Clone, Default, Serialize, Deserialize)]
-struct StoredRelations {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    upstream: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    requires: Vec<StoredDependency>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    conflicts: Vec<String>,
-}
-
-/// A dependency as it is stored.
-#[derive(Clone, Serialize, Deserialize)]
-struct StoredDependency {
-    name: String,
-    versions: String,
+#[error("its requirements and conflicts have {length} bytes, at most {RELATIONS_LIMIT} are supported")]
+pub struct RelationsError {
+    length: usize,
 }
 
 impl Relations {
-    /// Reads the relations of a catalog's instance.
-    pub fn parse(
-        upstream: Option<String>,
-        requires: &BTreeMap<String, String>,
-        conflicts: &[String],
-    ) -> Result<Self, RelationsError> {
-        if requires.len() + conflicts.len() > RELATIONS_MAX {
-            let text = format!("requires or conflicts with more than {RELATIONS_MAX} extensions");
-            return Err(RelationsError(text));
+    /// The relations of a catalog's instance.
+    pub fn of(instance: &Instance) -> Result<Self, RelationsError> {
+        let Instance { upstream, requires, conflicts, .. } = instance;
+        let texts = requires.iter().map(ToString::to_string);
+        let texts = texts.chain(conflicts.iter().map(ToString::to_string));
+        let length = upstream.len() + texts.map(|text| text.len()).sum::<usize>();
+        if length > RELATIONS_LIMIT {
+            return Err(RelationsError { length });
         }
-        let texts = requires.keys().chain(requires.values()).chain(conflicts).chain(&upstream);
-        if let Some(long) = texts.into_iter().find(|text| text.len() > TEXT_LIMIT) {
-            let start: String = long.chars().take(20).collect();
-            let text = format!("requires {start:?}…, which has more than {TEXT_LIMIT} bytes");
-            return Err(RelationsError(text));
-        }
-        let requires = requires.iter().map(|(name, versions)| dependency(name, versions));
-        Ok(Self { upstream, requires: requires.collect::<Result<_, _>>()?, conflicts: conflicts.to_vec() })
+        let (requires, conflicts) = (requires.clone(), conflicts.clone());
+        Ok(Self { upstream: Some(upstream.clone()), requires, conflicts })
     }
 
     /// Adds those of another file of the same version.
     pub fn add(&mut self, Self { upstream, requires, conflicts }: Self) {
         self.upstream = self.upstream.take().or(upstream);
-        for dependency in requires {
-            if !self.requires.contains(&dependency) {
-                self.requires.push(dependency);
+        for requirement in requires {
+            if !self.requires.contains(&requirement) {
+                self.requires.push(requirement);
             }
         }
         for name in conflicts {
@@ -90,34 +61,24 @@ impl Relations {
     }
 }
 
-fn dependency(name: &str, versions: &str) -> Result<Dependency, RelationsError> {
-    let versions = match versions.trim() {
-        "" | ANY => None,
-        text => Some(
-            text.parse::<Requirement>()
-                .map_err(|error| RelationsError(format!("has an invalid requirement on {name}: {error}")))?,
-        ),
-    };
-    Ok(Dependency { name: name.to_owned(), versions })
-}
+/// Requirements as a list of texts: unlike in a catalog, several may be on one extension.
+mod texts {
+    use serde::de::{Deserialize as _, Deserializer, Error as _};
+    use serde::ser::Serializer;
+    use sysext_manifests::requirement::Requirement;
 
-impl TryFrom<StoredRelations> for Relations {
-    type Error = RelationsError;
-
-    fn try_from(stored: StoredRelations) -> Result<Self, RelationsError> {
-        let StoredRelations { upstream, requires, conflicts } = stored;
-        let requires = requires.iter().map(|stored| dependency(&stored.name, &stored.versions));
-        Ok(Self { upstream, requires: requires.collect::<Result<_, _>>()?, conflicts })
+    pub(super) fn serialize<S: Serializer>(
+        requirements: &[Requirement],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(requirements.iter().map(ToString::to_string))
     }
-}
 
-impl From<Relations> for StoredRelations {
-    fn from(Relations { upstream, requires, conflicts }: Relations) -> Self {
-        let requires = requires.into_iter().map(|Dependency { name, versions }| {
-            let versions = versions.map_or_else(|| ANY.to_owned(), |versions| versions.as_str().to_owned());
-            StoredDependency { name, versions }
-        });
-        Self { upstream, requires: requires.collect(), conflicts }
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<Requirement>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        texts.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
     }
 }
 
@@ -131,12 +92,13 @@ pub struct Related {
 }
 
 impl Related {
-    /// Whether it is a version that a dependency asks for.
-    pub(super) fn meets(&self, Dependency { versions, .. }: &Dependency) -> bool {
-        let name = self.relations.upstream.as_deref().or(self.version.as_ref().map(Version::as_str));
-        match (versions, name) {
+    /// Whether it is a version that a requirement asks for.
+    pub(super) fn meets(&self, Requirement { versions, .. }: &Requirement) -> bool {
+        match (versions, &self.version) {
             (None, _) => true,
-            (Some(versions), Some(name)) => versions.matches(name),
+            (Some(versions), Some(version)) => {
+                versions.matches(version.as_str(), self.relations.upstream.as_deref())
+            }
             (Some(_), None) => false,
         }
     }
@@ -151,14 +113,6 @@ pub struct OtherExtension {
     pub provides: Vec<String>,
     /// Its version.
     pub installed: Related,
-}
-
-/// A dependency in words.
-pub(super) fn in_words(Dependency { name, versions }: &Dependency) -> String {
-    match versions {
-        Some(versions) => format!("{name} {versions}"),
-        None => name.clone(),
-    }
 }
 
 impl fmt::Display for Related {

@@ -8,11 +8,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use sysext_manifests::transfer::Dependency;
+use sysext_manifests::requirement::Requirement;
 use sysext_manifests::version::Version;
 
 use super::objection::{Objection, Obstacle};
-use super::relations::{Related, in_words};
+use super::relations::Related;
 
 /// How many versions of a component are tried, newest first: a long catalog must not keep the planner busy.
 pub(super) const CANDIDATES_MAX: usize = 50;
@@ -123,16 +123,16 @@ impl<'a> State<'a> {
             .map(|(index, _)| index)
     }
 
-    /// The participant that meets a dependency.
-    fn met_by(&self, dependency: &'a Dependency) -> Option<usize> {
-        self.providers(&dependency.name)
-            .find(|provider| self.chosen(*provider).is_some_and(|related| related.meets(dependency)))
+    /// The participant that meets a requirement.
+    fn met_by(&self, requirement: &'a Requirement) -> Option<usize> {
+        self.providers(requirement.name.as_str())
+            .find(|provider| self.chosen(*provider).is_some_and(|related| related.meets(requirement)))
     }
 
-    /// Whether a dependency is met as long as nothing changes.
-    fn is_met_now(&self, dependency: &'a Dependency) -> bool {
-        self.providers(&dependency.name).any(|provider| {
-            self.participants[provider].current.as_ref().is_some_and(|related| related.meets(dependency))
+    /// Whether a requirement is met as long as nothing changes.
+    fn is_met_now(&self, requirement: &'a Requirement) -> bool {
+        self.providers(requirement.name.as_str()).any(|provider| {
+            self.participants[provider].current.as_ref().is_some_and(|related| related.meets(requirement))
         })
     }
 
@@ -140,46 +140,46 @@ impl<'a> State<'a> {
         (0..self.participants.len()).find_map(|who| {
             let related = self.chosen(who)?;
             let requires = related.relations.requires.iter();
-            let unmet = requires.filter(|dependency| self.met_by(dependency).is_none());
+            let unmet = requires.filter(|requirement| self.met_by(requirement).is_none());
             let conflicts = related.relations.conflicts.iter();
-            let unmet = unmet.filter_map(|dependency| self.unmet(who, related, dependency));
-            let excluded = conflicts.flat_map(|name| self.providers(name));
+            let unmet = unmet.filter_map(|requirement| self.unmet(who, related, requirement));
+            let excluded = conflicts.flat_map(|name| self.providers(name.as_str()));
             let excluded = excluded.filter_map(|other| self.excluded(who, related, other));
             let found = unmet.chain(excluded).next();
             found
         })
     }
 
-    /// What to skip for a dependency that nothing meets.
-    fn unmet(&self, who: usize, related: &Related, dependency: &'a Dependency) -> Option<Misfit> {
+    /// What to skip for a requirement that nothing meets.
+    fn unmet(&self, who: usize, related: &Related, requirement: &'a Requirement) -> Option<Misfit> {
         let Participant { label, .. } = &self.participants[who];
         let held = || Objection::Held {
             by: label.clone(),
             version: related.version.clone(),
-            requirement: in_words(dependency),
+            requirement: requirement.to_string(),
         };
         if !self.changes(who) {
             // What is not met anyway holds nobody.
-            if !self.is_met_now(dependency) {
+            if !self.is_met_now(requirement) {
                 return None;
             }
-            let mut providers = self.providers(&dependency.name);
+            let mut providers = self.providers(requirement.name.as_str());
             let breaks = providers.find(|provider| {
                 let current = self.participants[*provider].current.as_ref();
-                self.changes(*provider) && current.is_some_and(|related| related.meets(dependency))
+                self.changes(*provider) && current.is_some_and(|related| related.meets(requirement))
             })?;
             return Some(Misfit::Unfit(breaks, held()));
         }
         let objection =
-            Objection::Requires { requirement: in_words(dependency), obstacle: self.obstacle(dependency) };
-        if !self.can_be_met(dependency) {
+            Objection::Requires { requirement: requirement.to_string(), obstacle: self.obstacle(requirement) };
+        if !self.can_be_met(requirement) {
             return Some(Misfit::Impossible(who, objection));
         }
-        let mut providers = self.providers(&dependency.name);
+        let mut providers = self.providers(requirement.name.as_str());
         let yields = providers.find(|provider| {
             self.changes(*provider)
                 && !self.participants[*provider].requested
-                && self.left(*provider).any(|related| related.meets(dependency))
+                && self.left(*provider).any(|related| related.meets(requirement))
         });
         Some(match yields {
             Some(provider) => Misfit::Unfit(provider, held()),
@@ -195,18 +195,18 @@ impl<'a> State<'a> {
         left.map(|(_, related)| related).chain(current)
     }
 
-    /// Whether any version of any participant meets a dependency, whatever else is required.
-    fn can_be_met(&self, dependency: &'a Dependency) -> bool {
-        self.providers(&dependency.name).any(|provider| {
+    /// Whether any version of any participant meets a requirement, whatever else is required.
+    fn can_be_met(&self, requirement: &'a Requirement) -> bool {
+        self.providers(requirement.name.as_str()).any(|provider| {
             let Participant { candidates, current, .. } = &self.participants[provider];
             let candidates = candidates.iter().enumerate();
             let possible = candidates.filter(|(index, _)| !self.impossible[provider].contains_key(index));
-            possible.map(|(_, related)| related).chain(current).any(|related| related.meets(dependency))
+            possible.map(|(_, related)| related).chain(current).any(|related| related.meets(requirement))
         })
     }
 
-    fn obstacle(&self, dependency: &'a Dependency) -> Obstacle {
-        let provider = self.providers(&dependency.name).find_map(|provider| {
+    fn obstacle(&self, requirement: &'a Requirement) -> Obstacle {
+        let provider = self.providers(requirement.name.as_str()).find_map(|provider| {
             let related = self.chosen(provider)?;
             Some((self.participants[provider].label.clone(), related, self.changes(provider)))
         });
@@ -257,10 +257,10 @@ impl<'a> State<'a> {
         let each = relies_on.into_iter().enumerate().map(|(who, relies_on)| {
             let changed = self.chosen(who).filter(|_| self.changes(who));
             let requires = changed.into_iter().flat_map(|related| &related.relations.requires);
-            let met = requires.filter_map(|dependency| {
-                let by = self.met_by(dependency)?;
+            let met = requires.filter_map(|requirement| {
+                let by = self.met_by(requirement)?;
                 Some(MetRequirement {
-                    requirement: in_words(dependency),
+                    requirement: requirement.to_string(),
                     by: self.participants[by].label.clone(),
                     version: self.chosen(by)?.version.clone(),
                     changed: self.changes(by),
@@ -279,22 +279,22 @@ impl<'a> State<'a> {
         let changing: Vec<usize> = (0..count).filter(|who| self.changes(*who)).collect();
         for &who in &changing {
             let Some(related) = self.chosen(who) else { continue };
-            for dependency in &related.relations.requires {
+            for requirement in &related.relations.requires {
                 // Without the change of the other, nothing would meet it.
-                if !self.is_met_now(dependency) {
-                    reliances[who].extend(self.met_by(dependency).filter(|by| *by != who));
+                if !self.is_met_now(requirement) {
+                    reliances[who].extend(self.met_by(requirement).filter(|by| *by != who));
                 }
             }
             for &other in changing.iter().filter(|other| **other != who) {
                 // The other one's present version would not fit to this one.
                 let Some(current) = &self.participants[other].current else { continue };
                 let provides = &self.participants[who].provides;
-                let broken = current.relations.requires.iter().any(|dependency| {
-                    provides.contains(&dependency.name)
-                        && self.is_met_now(dependency)
-                        && self.met_by(dependency).is_none()
+                let broken = current.relations.requires.iter().any(|requirement| {
+                    provides.iter().any(|name| name == requirement.name.as_str())
+                        && self.is_met_now(requirement)
+                        && self.met_by(requirement).is_none()
                 });
-                let excluded = current.relations.conflicts.iter().any(|name| provides.contains(name));
+                let excluded = current.relations.conflicts.iter().any(|name| provides.iter().any(|other| other == name.as_str()));
                 let excluded = excluded && self.participants[who].current.is_none();
                 if broken || excluded {
                     reliances[who].insert(other);

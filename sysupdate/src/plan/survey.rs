@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use sysext_manifests::digest::Sha256;
-use sysext_manifests::requirement::Requirement;
-use sysext_manifests::transfer::Dependency;
+use sysext_manifests::health::HealthCheck;
+use sysext_manifests::requirement::{Requirement, VersionRequirement};
 use sysext_manifests::trust::{Claim, Verified};
 use sysext_manifests::update_set::{self, Instances, UpdateSet};
 use sysext_manifests::version::Version;
@@ -47,7 +47,7 @@ pub struct Situation {
     /// The names of the extensions in it.
     pub provides: Vec<String>,
     /// What the operator's definitions require of every version.
-    pub requires: Vec<Dependency>,
+    pub requires: Vec<Requirement>,
     /// Its enabled transfers, in the order of their file names.
     pub transfers: Vec<TransferState>,
     /// What its disabled transfers installed.
@@ -76,7 +76,7 @@ pub struct TransferState {
     /// Newer versions are never installed.
     pub maximum: Option<Version>,
     /// What versions must match.
-    pub requirement: Option<Requirement>,
+    pub requirement: Option<VersionRequirement>,
     /// Versions that are never removed.
     pub protected: Vec<Version>,
     /// How many versions are kept, the new one included.
@@ -148,8 +148,8 @@ pub struct Offer {
     pub unread: Option<Unread>,
     /// Why its publisher withdrew it.
     pub withdrawn: Option<String>,
-    /// The catalog's health checks.
-    pub health: Vec<String>,
+    /// The catalog's health checks, if the version is to be merged.
+    pub health: Vec<HealthCheck>,
 }
 
 /// A file that a source has, and where it is installed.
@@ -279,6 +279,12 @@ impl Situation {
 }
 
 impl Offer {
+    /// Why this program cannot run its health checks, if it cannot. Such a version would never be healthy.
+    pub fn cannot_check(&self) -> Option<String> {
+        let error = self.health.iter().find_map(|check| check.runnable().err())?;
+        Some(error.to_string())
+    }
+
     /// The digests of its files, in the order of the transfers; empty if one of them is unknown.
     pub fn sha256(&self) -> Vec<Sha256> {
         let digests: Option<Vec<_>> = self

@@ -1,7 +1,6 @@
 //! A table of situations. One line each: what is here, what is offered, what is remembered, what is
 //! asked for, and what must be decided.
 
-use sysext_manifests::transfer::Dependency;
 use sysext_manifests::trust::{Claim, Verified};
 
 mod relations;
@@ -25,6 +24,7 @@ struct Case {
     withdrawn: &'static str,
     /// Offered as disk images, which are not merged.
     disks: &'static str,
+    unchecked: &'static str,
     /// Bad with the bytes that are offered now, or (`2!`) with other bytes.
     bad: &'static str,
     last_good: &'static str,
@@ -116,7 +116,11 @@ fn situation(case: &Case) -> Situation {
             files: vec![Some(source("x", version.as_str()))],
             unread: versions(case.disks).contains(&version).then_some(Unread::PartitionTable),
             withdrawn: versions(case.withdrawn).contains(&version).then(|| "it eats files".to_owned()),
-            health: Vec::new(),
+            health: versions(case.unchecked)
+                .iter()
+                .filter(|unchecked| **unchecked == version)
+                .map(|_| "unit:x.service".parse().unwrap())
+                .collect(),
         };
         (version, offer)
     });
@@ -181,6 +185,7 @@ const EMPTY: Case = Case {
     offered: "",
     withdrawn: "",
     disks: "",
+    unchecked: "",
     bad: "",
     last_good: "",
     maximum: "",

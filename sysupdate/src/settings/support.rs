@@ -1,7 +1,7 @@
 //! What this version executes of all that a transfer file can say. Files are read whole; here stands what
 //! is refused, because leaving it out would do something else than was asked for, and what is only told.
 
-use sysext_manifests::transfer::{Activate, HealthCheck, RelativeTo, SourceType, TargetType, Transfer};
+use sysext_manifests::transfer::{Activate, RelativeTo, SourceType, TargetType, Transfer};
 
 /// What a transfer asks for and this version does not execute; empty if it executes all of it.
 pub(super) fn refused(transfer: &Transfer) -> Vec<String> {
@@ -25,11 +25,8 @@ pub(super) fn refused(transfer: &Transfer) -> Vec<String> {
         activate => refused.push(format!("[X-Sysupdate] Activate={activate}")),
     }
     for check in &transfer.health_checks {
-        match check {
-            HealthCheck::Exec { .. } => {}
-            HealthCheck::Unit { .. } | HealthCheck::Http { .. } => {
-                refused.push(format!("[X-Sysupdate] HealthCheck={check}"));
-            }
+        if check.runnable().is_err() {
+            refused.push(format!("[X-Sysupdate] HealthCheck={check}"));
         }
     }
     refused

@@ -5,7 +5,6 @@ use crate::host::Host;
 use crate::merge;
 use crate::paths::Paths;
 use crate::plan::{self, RemovedFile, Situation, State};
-use crate::services;
 use crate::targets::{Location, removal};
 
 /// What went.
@@ -58,7 +57,7 @@ pub fn vacuum(
     }
     if plan.removals.iter().any(|removal| removal.merged) {
         let report = merge::refresh(&*host.mounts, paths, &merge::Options::default())?;
-        vacuumed.warnings.extend(services::reload(host, paths, &report));
+        vacuumed.warnings.extend(merge::reload(&*host.manager, paths, &report));
     }
     for removal in &plan.removals {
         for RemovedFile { location, state, .. } in &removal.files {

@@ -12,7 +12,6 @@ use crate::host::Host;
 use crate::merge;
 use crate::paths::Paths;
 use crate::plan::{Activation, ComponentPlan, Decision, NewFile, Plan, Refused, Removal, Resume};
-use crate::services;
 use crate::settings::{Component, ComponentName};
 use crate::state::{InstalledFile, InstalledVersion};
 use crate::targets::{Location, removal};
@@ -325,7 +324,7 @@ impl Execution<'_, '_> {
     /// Replaces the merged set by what the links name now.
     fn refresh(&mut self) -> Result<(), Failure> {
         let report = merge::refresh(&*self.host.mounts, self.paths, &merge::Options::default())?;
-        self.warnings.extend(services::reload(self.host, self.paths, &report));
+        self.warnings.extend(merge::reload(&*self.host.manager, self.paths, &report));
         (self.watch)(Step::Merged(&report));
         self.merged = Some(report);
         Ok(())

@@ -49,7 +49,7 @@ impl RunningTrial {
         record_path: PathBuf,
         activation: Activation,
     ) -> Result<Self, ActivateError> {
-        let length = activation.health.iter().map(String::len).sum();
+        let length = activation.health.iter().map(|check| check.to_string().len()).sum();
         if length > CHECKS_LIMIT {
             return Err(ActivateError::Checks { version: activation.version, length });
         }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sysext_manifests::transfer::HealthCheck;
+use sysext_manifests::health::RunnableCheck;
 
 use super::execute::Step;
 use crate::health::{self, Subject, Verdict};
@@ -61,14 +61,17 @@ fn masked(paths: &Paths, activation: &Activation, merged: Option<&merge::report:
 
 /// The checks of the definitions, and those of the catalog. The latter may only run programs of the extension:
 /// a publisher must not run a program of the host.
-fn checks(host: &Host, component: &Component, activation: &Activation) -> Result<Vec<HealthCheck>, String> {
+fn checks<'a>(
+    host: &Host,
+    component: &'a Component,
+    activation: &'a Activation,
+) -> Result<Vec<RunnableCheck<'a>>, String> {
     let own = component.transfers.iter().flat_map(|transfer| &transfer.health_checks);
-    let mut checks: Vec<HealthCheck> = own.cloned().collect();
-    for text in &activation.health {
-        let check: HealthCheck = text.parse().map_err(|error| format!("the catalog's {error}"))?;
-        let HealthCheck::Exec { argv } = &check else {
-            return Err(format!("the catalog's {check} is not supported by this version"));
-        };
+    let own = own.map(|check| check.runnable().map_err(|error| error.to_string()));
+    let mut checks = own.collect::<Result<Vec<_>, _>>()?;
+    for check in &activation.health {
+        let check = check.runnable().map_err(|error| format!("the catalog's {error}"))?;
+        let RunnableCheck::Exec { argv } = &check;
         let program = argv.first().map(String::as_str).unwrap_or_default();
         let images = activation.links.iter().filter_map(|link| Some(link.target.as_ref()?.path()));
         let mut inside = false;

@@ -143,7 +143,7 @@ impl Publisher {
             transport: Vec::new(),
             deltas: Vec::new(),
             release: BTreeMap::new(),
-            requires: BTreeMap::new(),
+            requires: Vec::new(),
             conflicts: Vec::new(),
             units: Units::default(),
             health: Vec::new(),
@@ -186,9 +186,9 @@ impl Publisher {
 
     fn write_checksums(&self, name: &str) -> Result<()> {
         let instances = &self.catalog.extensions[name].instances;
-        let file = |instance: &Instance| instance.image.url.rsplit('/').next().map(str::to_owned);
-        let line = |instance: &Instance| Some(format!("{}  {}\n", instance.image.sha256, file(instance)?));
-        let lines: String = instances.iter().filter_map(line).collect();
+        let line =
+            |instance: &Instance| format!("{}  {}\n", instance.image.sha256, instance.image.file_name());
+        let lines: String = instances.iter().map(line).collect();
         fs::write(self.path(format!("{name}/SHA256SUMS")), lines).context("cannot write SHA256SUMS")
     }
 }

@@ -20,7 +20,7 @@ use crate::scratch::{self, Root};
 /// The file of the extension that contains its version.
 const VERSION_FILE: &str = "usr/share/hello/version";
 
-/// The default of a minute is too long for somebody who watches.
+/// A minute, the default, is too long to watch.
 const SHORT_TIMEOUT: &str = "[X-Sysupdate]\nHealthTimeout=2s\n";
 
 /// Without a sandbox nothing may be merged.

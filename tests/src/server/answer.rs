@@ -125,7 +125,7 @@ fn found(request: &Request, faults: &[Fault], shared: &Shared) -> io::Result<(He
     Ok((head(206, &headers), Some(body(shown))))
 }
 
-/// The head of a response. It contains a length of zero if there is no body.
+/// The head of a response. Without a body it contains a length of zero.
 fn head(status: u16, headers: &[String]) -> Head {
     let reason = match status {
         200 => "OK",

@@ -1,4 +1,4 @@
-//! Trees from anywhere, and images looked into.
+//! Trees from every source, and inspection of images.
 
 use anyhow::{Context as _, Result};
 use std::fs;
@@ -50,7 +50,7 @@ fn cli_bakery_reads_trees_from_directories_archives_and_images() -> Result<()> {
     for other in ["two.raw", "three.raw", "four.raw"] {
         assert!(fs::read(desk.path(other))? == one, "{other}");
     }
-    // A file is all that is written
+    // Only one file is written
     assert!(!desk.path("one.json").exists() && !desk.path("store").exists());
     desk.bake("1.0", &[])?.succeeds()?;
     assert!(fs::read(desk.path("store/x/x-1.0-x86-64.raw"))? == one);
@@ -178,7 +178,7 @@ fn cli_bakery_extracts_and_compares_images() -> Result<()> {
     assert_eq!(same, "the images are the same to the byte\n");
     let json: serde_json::Value = serde_json::from_str(&desk.run(&["diff", one, two, "--json"])?.stdout)?;
     assert_eq!((&json["same"], &json["names"][1]["content"]["first"]), (&false.into(), &15.into()));
-    // A failure is not taken for a difference
+    // An error is not reported as a difference
     let run = desk.run(&["diff", one, "missing"])?;
     assert_eq!(run.status.code(), Some(2));
     assert!(run.stderr.starts_with("error: cannot open missing: "), "{}", run.stderr);

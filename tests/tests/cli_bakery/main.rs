@@ -1,4 +1,4 @@
-//! The command line of `bakery`: what it writes, what it prints, and how it refuses.
+//! The command line of `bakery`: files, output and errors.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -25,7 +25,7 @@ struct Desk {
     bakery: PathBuf,
 }
 
-/// What a run left on the terminal.
+/// The result of a run.
 struct Run {
     status: ExitStatus,
     stdout: String,
@@ -37,7 +37,7 @@ impl Desk {
         Ok(Self { directory: tempfile::tempdir()?, bakery: program("bakery")? })
     }
 
-    /// A desk with keys, and a small tree in `tree/`.
+    /// A directory with keys, and with a small tree in `tree/`.
     fn with_keys() -> Result<Self> {
         let desk = Self::new()?;
         desk.keygen(&["--unencrypted"])?.succeeds()?;
@@ -71,7 +71,7 @@ impl Desk {
         Run::of(self.command(&self.bakery).args(arguments))
     }
 
-    /// Runs the program from a shell that did something first.
+    /// Runs the program from a shell that runs a command first.
     fn run_after(&self, script: &str, arguments: &[&str]) -> Result<Run> {
         let script = format!("{script}; exec \"$0\" \"$@\"");
         Run::of(self.command(Path::new("/bin/sh")).args(["-c", &script]).arg(&self.bakery).args(arguments))
@@ -95,7 +95,7 @@ impl Desk {
         self.run(&["publish", "store", "--to", "served"])
     }
 
-    /// The served catalog, believed as a node believes it that has `keys/example.toml`.
+    /// The served catalog, verified like on a node with `keys/example.toml`.
     fn admitted(&self) -> Result<Catalog> {
         let text = fs::read_to_string(self.path("keys/example.toml"))?;
         let repository = Repository::parse("example", "example.toml", &text)?;
@@ -118,7 +118,7 @@ impl Run {
         Ok(self.stdout)
     }
 
-    /// The error and the hint; nothing else may be on stdout.
+    /// Requires the error and the hint, and nothing on stdout.
     fn fails(self) -> Result<String> {
         ensure!(self.status.code() == Some(1), "{}\n{}{}", self.status, self.stdout, self.stderr);
         ensure!(self.stdout.is_empty(), "stdout: {}", self.stdout);
@@ -127,7 +127,7 @@ impl Run {
     }
 }
 
-/// Every file below a directory, sorted, hidden ones included.
+/// The sorted files below a directory, including hidden ones.
 fn files(directory: &Path) -> Result<Vec<String>> {
     let mut found = Vec::new();
     let mut pending = vec![directory.to_owned()];

@@ -26,7 +26,7 @@ fn cli_bakery_publishes_from_keys_to_a_served_directory() -> Result<()> {
     desk.program("tree/usr/bin/x", "#!/bin/sh\necho one\n")?;
     let check = "exec:/usr/bin/x --version";
     let stdout = desk.bake("1.0", &["--health", check, "--codec", "none"])?.succeeds()?;
-    // No ratio: what is in it is smaller than the least image
+    // No ratio, because the content is smaller than the smallest image
     let expected = ["extension", "image", "size", "content", "sha256", "writer", "kernel", "time"];
     assert_eq!(labels(&stdout), expected);
     assert!(stdout.contains("extension  x 1.0 for x86-64\n"), "{stdout}");
@@ -34,7 +34,7 @@ fn cli_bakery_publishes_from_keys_to_a_served_directory() -> Result<()> {
     desk.bake("1.0", &["--revision", "2", "--codec", "none"])?.succeeds()?;
     desk.index(&[])?.succeeds()?;
 
-    // What is served is for everybody, whatever the publisher's umask
+    // Everyone may read published files, whatever the publisher's umask is
     let run = desk.run_after("umask 077", &["publish", "store", "--to", "served"])?;
     for directory in ["served", "served/x", "served/catalog"] {
         let mode = fs::metadata(desk.path(directory))?.permissions().mode();
@@ -57,7 +57,7 @@ fn cli_bakery_publishes_from_keys_to_a_served_directory() -> Result<()> {
     ];
     assert_eq!(copied, expected);
 
-    // As the design lists it, and nothing else: no key, no record, no leftover
+    // Exactly the documented files: no key, no record, no partial file
     let mut expected = expected;
     expected.sort_unstable();
     let served = files(&desk.path("served"))?;
@@ -76,7 +76,7 @@ fn cli_bakery_publishes_from_keys_to_a_served_directory() -> Result<()> {
     let instances = &catalog.extensions["x"].instances;
     let versions: Vec<_> = instances.iter().map(|i| (i.version.as_str(), &*i.upstream, i.revision)).collect();
     assert_eq!(versions, [("1.0", "1.0", 1), ("1.0-2", "1.0", 2)]);
-    assert_eq!(instances[0].health, [check]);
+    assert_eq!(instances[0].health, [check.parse()?]);
     for instance in instances {
         let bytes = fs::read(desk.path("served").join(&instance.image.url))?;
         assert_eq!((bytes.len() as u64, Sha256::of(&bytes)), (instance.image.size, instance.image.sha256));
@@ -184,7 +184,7 @@ fn cli_bakery_reads_the_password_from_a_file_or_the_environment() -> Result<()> 
 #[test]
 fn cli_bakery_bakes_the_recipes_of_this_repository() -> Result<()> {
     let desk = Desk::new()?;
-    // Any program will do: which machine it is for is checked, what it does is not
+    // Any program works: only its architecture is checked
     desk.program("sysupdate", "#!/bin/sh\n")?;
     let recipe = workspace::root().join("recipes/sysupdate");
     let recipe = recipe.to_str().context("the path is not UTF-8")?;
@@ -244,14 +244,14 @@ fn cli_bakery_index_requires_a_store() -> Result<()> {
                    hint: name the directory that `bakery bake --out` wrote to, or bake into store first\n";
     assert_eq!(desk.index(&[])?.fails()?, refusal);
     assert!(!desk.path("store").exists());
-    // Neither an empty directory nor one of somebody else's is one
+    // Neither an empty directory nor a foreign one is a store
     desk.write("store/photos/one.json", "{}")?;
     assert_eq!(desk.index(&[])?.fails()?, refusal);
     assert_eq!(files(&desk.path("store"))?, ["photos/one.json"]);
     desk.bake("1.0", &[])?.succeeds()?;
     fs::remove_dir_all(desk.path("store/photos"))?;
     desk.index(&[])?.succeeds()?;
-    // What was a store is one, with nothing left in it too
+    // A store that became empty is still a store
     fs::remove_dir_all(desk.path("store/x"))?;
     desk.index(&[])?.succeeds()?;
     Ok(())

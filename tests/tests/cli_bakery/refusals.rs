@@ -1,4 +1,4 @@
-//! What is refused, and in which words.
+//! Rejected inputs, and the messages.
 
 use anyhow::{Result, ensure};
 use std::fs::{self, Permissions};
@@ -47,6 +47,10 @@ fn cli_bakery_rejects_harmful_files() -> Result<()> {
          hint: ship a default below usr/share and let a tmpfiles.d entry copy it; call it bird.service.conf; \
          move its content to usr/bin; a catalog's checks may only run what the extension ships\n"
     );
+    let unit = desk.bake("1.0", &["--health", "unit:bird.service"])?;
+    let expected =
+        "health check \"unit:bird.service\" is not supported by this version, which only runs exec: checks";
+    assert!(unit.status.code() == Some(2) && unit.stderr.contains(expected), "{}", unit.stderr);
     assert!(!desk.path("store").exists());
     Ok(())
 }
@@ -72,7 +76,7 @@ fn cli_bakery_leaves_no_partial_files() -> Result<()> {
         ["bake", "--tree", "tree", "--name", "x", "--version", "1.0", "--arch", "x86-64", "--out", "store"];
     let bake = [&bake[..], &["--codec", "none"]].concat();
 
-    // The file cannot grow: an error, whether or not the kernel would end the program for it
+    // The file cannot grow: this is an error, even if the kernel would send a signal
     for before in ["trap '' XFSZ; ulimit -f 16", "ulimit -f 16"] {
         let message = desk.run_after(before, &bake)?.fails()?;
         let expected = "error: cannot write the image store/x/x-1.0-x86-64.raw: ";
@@ -80,13 +84,12 @@ fn cli_bakery_leaves_no_partial_files() -> Result<()> {
         assert_eq!(files(&desk.path("store"))?, [""; 0]);
     }
 
-    // What a program leaves that was killed in the middle has no name that means anything, and a plain
-    // re-run takes it over.
+    // A killed program leaves a file under a temporary name only, and the next run replaces it.
     desk.write("store/x/.x-1.0-x86-64.raw.partial", "begun")?;
     desk.run(&bake)?.succeeds()?;
     assert_eq!(files(&desk.path("store"))?, ["x/x-1.0-x86-64.json", "x/x-1.0-x86-64.raw"]);
 
-    // Where the store should be is a file
+    // A file exists at the path of the store
     desk.write("blocked", "")?;
     let out = [&bake[..bake.len() - 3], &["blocked"]].concat();
     assert_eq!(desk.run(&out)?.fails()?, "error: cannot write blocked: not a directory\n");

@@ -1,4 +1,4 @@
-//! The command line itself, and the root it works on.
+//! The command line, and the root that it works on.
 
 use std::fs;
 
@@ -66,7 +66,7 @@ Options:
     Ok(())
 }
 
-/// Whatever is wrong, the status is 1, as that of systemd's tools.
+/// The exit status of every error is 1, as in systemd's tools.
 pub(crate) fn mistakes() -> Result<()> {
     let node = Node::new(program("sysupdate")?)?;
     node.run(&["--frobnicate"])?.ended(1)?.prints("")?.says(
@@ -142,8 +142,8 @@ pub(crate) fn stock_timer() -> Result<()> {
     Ok(())
 }
 
-/// Where a system keeps its things behind absolute links, these mean that system's own directories: of
-/// its state, of its lock, and of a repository that was copied there.
+/// Absolute links below a root lead to directories of that system: for its state, its lock, and a repository
+/// file.
 pub(crate) fn links_of_a_root() -> Result<()> {
     let site = Site::new()?;
     let outside = site.node.root.parent().context("a root is in a directory")?.join("outside");
@@ -174,7 +174,7 @@ pub(crate) fn links_of_a_root() -> Result<()> {
     ensure!(fs::read(site.node.path("var/lib/x/x-1.raw"))? == b"x");
     ensure!(fs::read_dir(&outside)?.next().is_none(), "something was written outside of the root");
 
-    // The link is in a directory that is a link, and leads where it should all the same.
+    // The link is in a directory that is itself a link, and its target is correct nevertheless.
     let site = Site::new()?;
     fs::create_dir_all(site.node.path("srv/deep/extensions"))?;
     std::os::unix::fs::symlink("../../srv/deep/extensions", site.node.path("var/lib/extensions"))?;

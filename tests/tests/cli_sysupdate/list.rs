@@ -15,7 +15,7 @@ pub(crate) fn list() -> Result<()> {
         ↻ 1.10              ✓         candidate\n  \
         1.9               ✓         available\n";
     site.run(&["list", "-C", "demo"])?.well()?.says("")?.prints(fresh)?;
-    // Without a verb it is the same.
+    // Without a verb the output is the same.
     site.run(&["-C", "demo"])?.well()?.says("")?.prints(fresh)?;
     site.run(&["update", "-C", "demo", "1.9"])?.well()?;
     site.run(&["list", "-C", "demo"])?.well()?.says("")?.prints(
@@ -83,7 +83,7 @@ pub(crate) fn list_of_all() -> Result<()> {
 
 pub(crate) fn list_version() -> Result<()> {
     let site = Site::new()?;
-    // What a server offers has no time and no mode.
+    // Files on a server have no time and no mode.
     let offered = "↻ Version: 1.10\n    State: candidate\nInstalled: no\nAvailable: yes (newest)\nProtected: no\n \
                    Obsolete: no\n\nurl-file SERVER/demo/FILE KIB SHA256\n";
     let size = fs::metadata(site.publisher.path(format!("demo/{}", Publisher::file("demo", "1.10")?)))?.len();

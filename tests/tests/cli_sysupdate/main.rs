@@ -1,4 +1,4 @@
-//! What `sysupdate` prints, to the letter, on a small node whose clock stands still.
+//! The exact output of `sysupdate` on a small node with a fixed clock.
 
 use std::fs;
 use std::process::ExitCode;
@@ -48,7 +48,7 @@ const TRIALS: &[Trial] = &[
     ("cli_links_below_a_root_are_resolved_within_it", line::links_of_a_root),
 ];
 
-/// A node that wants `demo`, of which two versions are on offer.
+/// A node that follows `demo`, of which two versions are on offer.
 pub(crate) struct Site {
     pub(crate) publisher: Publisher,
     pub(crate) node: Node,
@@ -70,7 +70,7 @@ impl Site {
         self.node.run(arguments)
     }
 
-    /// Puts in what differs between runs and machines.
+    /// Replaces parts that differ between runs and machines.
     pub(crate) fn expect(&self, text: &str) -> Result<String> {
         let file = Publisher::file("demo", "1.10")?;
         let image = fs::read(self.publisher.path(format!("demo/{file}")))?;

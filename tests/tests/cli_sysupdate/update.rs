@@ -1,4 +1,4 @@
-//! `plan`, and what writes: `update`, `acquire`, `vacuum`.
+//! `plan`, and the verbs that write: `update`, `acquire`, `vacuum`.
 
 use std::fs;
 
@@ -104,7 +104,7 @@ pub(crate) fn update() -> Result<()> {
     let back = site.expect(back)?.replace("OLD", &Publisher::file("demo", "1.9")?);
     let seen = site.run(&["update", "-C", "demo", "1.9"])?.well()?;
     seen.says(&back)?.prints("demo: updated from 1.10 to 1.9\n")?;
-    // Both are here now: nothing is fetched.
+    // Both are installed now, so nothing is downloaded.
     let seen = site.run(&["update", "-C", "demo"])?.well()?;
     seen.says("")?.prints("demo: updated from 1.9 to 1.10\n")?;
     site.run(&["update", "-A", "1.9"])?
@@ -136,7 +136,7 @@ pub(crate) fn update_json() -> Result<()> {
     Ok(())
 }
 
-/// What was acquired is put in use without another look at its bytes' server.
+/// An acquired version is activated without contacting the server again.
 pub(crate) fn acquire() -> Result<()> {
     let site = Site::new()?;
     site.run(&["update", "-C", "demo", "1.9"])?.well()?;
@@ -170,7 +170,7 @@ pub(crate) fn vacuum() -> Result<()> {
     site.run(&["update", "-C", "demo"])?.well()?;
     let vacuum = |arguments: &[&str]| site.run(&[&["vacuum", "-C", "demo"], arguments].concat());
     vacuum(&[])?.well()?.prints("")?.says("Found nothing to remove.\n")?;
-    // The last good version is the one in use.
+    // The active version is also the last healthy one.
     let old = Publisher::file("demo", "1.9")?;
     vacuum(&["-m", "1"])?.well()?.prints("")?.says(&format!(
         "Removing old 'ROOT/var/lib/sysupdate/images/demo/{old}' (regular-file).\nRemoved 1 instances.\n"
@@ -187,8 +187,8 @@ pub(crate) fn vacuum() -> Result<()> {
     Ok(())
 }
 
-/// It would be taken back as soon as it is merged: it is not even fetched, and not called bad. Where
-/// something else merges, it is installed.
+/// It would be rolled back as soon as it is merged, so it is not even downloaded, and not marked as failed.
+/// With another program to merge it, it is installed.
 pub(crate) fn disk_image() -> Result<()> {
     let mut site = Site::new()?;
     let disk = site.publisher.offer("demo", "2", image::data("demo", "2")?)?;

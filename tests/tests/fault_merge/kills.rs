@@ -1,4 +1,4 @@
-//! Kills and failures in the middle.
+//! Kills and failures in the middle of a merge.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt as _;
@@ -34,8 +34,7 @@ fn start_child(site: &Site, at: usize) -> Result<Child> {
     Ok(command.stdin(Stdio::null()).spawn()?)
 }
 
-/// After a kill everything is there, of one set or the other; after the next run it is the new set
-/// and nothing else.
+/// After a kill, all files exist, of one set or the other; after the next run, exactly those of the new set.
 fn converges(site: &Site, set: &str, merged: &BTreeMap<String, usize>, when: &str) -> Result<()> {
     for path in always_there(site) {
         ensure!(path.exists(), "{when}: {} is missing after the kill", path.display());
@@ -69,7 +68,7 @@ pub(crate) fn killed_at_each_step() -> Result<()> {
             break;
         }
     }
-    // Two hierarchies, each attached and detached, are four steps alone.
+    // Two hierarchies, each attached and detached, are already four steps.
     ensure!(steps > 10, "only {steps} steps");
     println!("{steps} steps");
     site.unmerge()?;
@@ -111,7 +110,7 @@ pub(crate) fn killed_at_any_time() -> Result<()> {
         let set = if round % 2 == 0 { "b" } else { "a" };
         choose_set(&site, set)?;
         let mut child = start_child(&site, usize::MAX)?;
-        // A different moment each time, over about the time that a refresh takes.
+        // Another moment each time, within the duration of a refresh.
         std::thread::sleep(Duration::from_micros(250 * round));
         child.kill()?;
         killed += u64::from(child.wait()?.signal() == Some(9));
@@ -139,7 +138,7 @@ pub(crate) fn failed_step_changes_nothing(age: Age) -> Result<()> {
             break;
         }
         for path in always_there(&site) {
-            // An image that cannot be read is left out, so that its files are not there.
+            // An unreadable image is not merged, so its files are missing.
             let left_out = result.as_ref().is_ok_and(|report| !report.quarantined.is_empty());
             ensure!(left_out || path.exists(), "step {at}: {} is missing", path.display());
         }

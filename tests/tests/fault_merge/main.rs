@@ -1,5 +1,5 @@
-//! Merging with the real kernel: nothing is missing at any instant, nothing is left behind by a kill,
-//! a failure changes nothing, and systemd-sysext goes on from what we merged, as we do from its.
+//! Merges with the real kernel: no file is missing at any instant, a kill leaves nothing behind, a failure
+//! changes nothing, and systemd-sysext and sysupdate continue from each other's merges.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use tests::needs::{Need, Suite};
 use tests::peer::Peer;
 
+mod foreign;
 mod kills;
 mod sets;
 mod site;
@@ -15,6 +16,7 @@ mod stopping;
 mod swaps;
 mod watcher;
 
+use foreign::keeps_a_bind_mount;
 use kills::{
     child, failed_step_changes_nothing, first_killed_at_each_step, killed_at_any_time, killed_at_each_step,
     old_kernel,
@@ -28,7 +30,7 @@ use stopping::Age;
 use swaps::{swaps, watcher_sees_a_gap};
 use watcher::Hears;
 
-/// The argument with which this program is the one that is killed.
+/// The argument that makes this program the one that is killed.
 const CHILD: &str = "fault-merge-child";
 
 fn main() -> ExitCode {
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
     suite.isolated("kernel_merge_quarantines_one_and_merges_the_rest", &kernel, quarantines);
     suite.isolated("kernel_merge_keeps_mounts_below_the_hierarchy", &kernel, keeps_submounts);
     suite.isolated("kernel_merge_refuses_mounts_that_it_cannot_keep", &kernel, refuses);
+    suite.isolated("kernel_merge_keeps_a_bind_mount_of_the_hierarchy", &kernel, keeps_a_bind_mount);
     suite.isolated("kernel_merge_writes_below_the_overlay", &kernel, writes_beneath);
     suite.isolated("kernel_merge_reads_images_below_merged_opt", &kernel, images_below_opt);
     suite.isolated("kernel_merge_supports_many_extensions", &kernel, takes_many);

@@ -1,4 +1,4 @@
-//! What is merged, what is left out, and what is kept.
+//! Which extensions are merged, which are not, and which mounts are kept.
 
 use std::fs;
 use std::os::fd::AsRawFd as _;
@@ -44,19 +44,19 @@ pub(crate) fn comes_and_goes() -> Result<()> {
     expect(&site.refresh_always()?, Outcome::Refreshed)?;
     ensure!(marker("dev")? != before, "the same overlay");
 
-    // Nobody ships /opt any more.
+    // No extension contains /opt any more.
     site.offer("alpha", "c", &[("usr/share/alpha/set", "c")])?;
     let report = site.refresh()?;
     expect(&report, Outcome::Refreshed)?;
     ensure!(report.hierarchies == [Path::new("/usr")] && site.overlays("opt")? == 0, "{report}");
     ensure!(report.extensions[0].version.as_ref().is_some_and(|version| version.as_str() == "c"), "{report}");
 
-    // An image that was written in place, with the same name and size.
+    // An image that was overwritten in place, with the same name and size.
     site.bake("alpha", "c", &[("usr/share/alpha/set", "d")])?;
     expect(&site.refresh()?, Outcome::Refreshed)?;
     ensure!(site.read("usr/share/alpha/set")? == "d");
 
-    // What was a directory becomes a file: the old merge is not the host.
+    // A directory becomes a file: files of the old merge do not count as the host's.
     site.offer("alpha", "d", &[("usr/share/alpha/set/x", "d")])?;
     expect(&site.refresh()?, Outcome::Refreshed)?;
     site.offer("alpha", "e", &[("usr/share/alpha/set", "e")])?;
@@ -78,7 +78,7 @@ pub(crate) fn comes_and_goes() -> Result<()> {
     expect(&site.refresh()?, Outcome::Refreshed)?;
     ensure!(site.read("usr/share/tree/y")? == "2");
 
-    // Masked by an empty directory in a stronger place.
+    // Masked by an empty directory with higher priority.
     fs::create_dir_all(site.path("etc/extensions/beta"))?;
     std::os::unix::fs::symlink("/dev/null", {
         fs::create_dir_all(site.path("run/extensions"))?;
@@ -97,7 +97,7 @@ pub(crate) fn quarantines() -> Result<()> {
     let site = Site::new()?;
     site.offer("good", "1", &[("usr/bin/good", "good")])?;
     site.offer("collides", "1", &[("usr/bin/good", "other")])?;
-    // In the order of layers `collides` comes first, so that `good` is the one left out.
+    // In the order of the layers `collides` is first, so `good` is not merged.
     let report = site.refresh()?;
     ensure!(report.quarantined[0].name == "good" && site.read("usr/bin/good")? == "other", "{report}");
     site.offer("collides", "1", &[("usr/bin/collides", "other")])?;
@@ -143,7 +143,7 @@ pub(crate) fn quarantines() -> Result<()> {
     let merged: Vec<&str> = report.extensions.iter().map(|one| one.name.as_str()).collect();
     ensure!(merged == ["collides", "good"] && site.read("usr/bin/good")? == "good", "{report}");
 
-    // What was left out is known without looking again.
+    // It is not read again to know that it cannot be merged.
     let again = site.refresh()?;
     ensure!(again.outcome == Outcome::Unchanged && again.quarantined == report.quarantined, "{again}");
     ensure!(merge::status(&Kernel, &site.paths)?.quarantined == report.quarantined);
@@ -204,7 +204,7 @@ pub(crate) fn refuses() -> Result<()> {
     site.refresh()?;
     let merged = site.mounts()?;
 
-    // A mount point that only the extension has.
+    // A mount point that only the extension contains.
     site.offer("place", "1", &[("usr/share/place/x", "x")])?;
     site.refresh()?;
     let place = site.path("usr/share/place");
@@ -227,7 +227,7 @@ pub(crate) fn refuses() -> Result<()> {
     umount(&point)?;
     site.refresh_always()?;
 
-    // Somebody else's mount on top of ours.
+    // A foreign mount on top of ours.
     mount(Some("foreign"), &site.path("usr"), Some("tmpfs"), MsFlags::empty(), None::<&str>)?;
     for result in [site.refresh(), site.refresh_always(), site.unmerge()] {
         ensure!(matches!(result, Err(MergeError::Covered { .. })), "{result:?}");
@@ -235,7 +235,7 @@ pub(crate) fn refuses() -> Result<()> {
     umount(&site.path("usr"))?;
     ensure!(site.mounts()? == merged);
 
-    // No os-release: nothing says what may be merged.
+    // Without os-release, no extension matches.
     fs::remove_file(site.path("etc/os-release"))?;
     site.unmerge()?;
     fs::remove_file(site.path("usr/lib/os-release"))?;
@@ -264,7 +264,7 @@ pub(crate) fn writes_beneath() -> Result<()> {
     Ok(())
 }
 
-/// `/opt` is a link, as on hosts where only `/var` can be written to.
+/// `/opt` is a link, as on hosts where only `/var` is writable.
 pub(crate) fn images_below_opt() -> Result<()> {
     let site = Site::new()?;
     fs::create_dir_all(site.path("var/opt"))?;
@@ -300,8 +300,8 @@ fn reads_images_below_opt(site: &Site, opt_inside: &str) -> Result<()> {
     Ok(())
 }
 
-/// The goal is 100 ms for 50 images and 20 ms where nothing has changed. The limits here are for
-/// machines that are busy; systemd takes 2.9 s for 50.
+/// The target is 100 ms for 50 images, and 20 ms without changes. The limits here are for busy machines;
+/// systemd takes 2.9 s for 50.
 pub(crate) fn takes_many() -> Result<()> {
     for (count, limit) in [(3, 500), (10, 500), (50, 1500), (300, 20_000)] {
         let site = Site::new()?;

@@ -1,4 +1,4 @@
-//! A system to merge extensions over, in memory, with images made by our own writer.
+//! A system in memory to merge extensions over, with images by our own writer.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,21 +17,21 @@ use sysupdate::merge::report::{Outcome, Report};
 use sysupdate::merge::{self, MergeError, Options, When};
 use sysupdate::paths::Paths;
 
-/// How long the kernel may take to free what nobody uses any more.
+/// Time limit for the kernel to release unused devices.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A system below a directory of its own.
+/// A system below its own directory.
 pub(crate) struct Site {
     pub(crate) root: PathBuf,
     pub(crate) paths: Paths,
-    /// Where extensions lie, and their images.
+    /// The directories of the extensions and of their images.
     extensions: PathBuf,
     images: PathBuf,
     _directory: Option<tempfile::TempDir>,
 }
 
 impl Site {
-    /// With `/usr` and `/opt` as plain directories, on a mount that other namespaces share.
+    /// With `/usr` and `/opt` as ordinary directories, on a mount that other namespaces share.
     pub(crate) fn new() -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let root = directory.path().canonicalize()?;
@@ -53,7 +53,7 @@ impl Site {
         Self::at(Path::new("/"), "run", None)
     }
 
-    /// One that another process made.
+    /// A system that another process created.
     pub(crate) fn existing(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
@@ -81,13 +81,13 @@ impl Site {
         self.root.join(path)
     }
 
-    /// Makes an image of an extension that goes with any host, and points the extension to it.
+    /// Writes an image of an extension that matches any host, and selects it.
     pub(crate) fn offer(&self, name: &str, version: &str, files: &[(&str, &str)]) -> Result<()> {
         self.bake(name, version, files)?;
         self.choose(name, version)
     }
 
-    /// Makes an image.
+    /// Writes an image.
     pub(crate) fn bake(&self, name: &str, version: &str, files: &[(&str, &str)]) -> Result<PathBuf> {
         let mut tree = Tree::new();
         let mut add =
@@ -103,7 +103,7 @@ impl Site {
         Ok(image)
     }
 
-    /// Points an extension to one of its images, atomically, as an update does.
+    /// Points an extension to one of its images atomically, as an update does.
     pub(crate) fn choose(&self, name: &str, version: &str) -> Result<()> {
         let link = self.extensions.join(format!("{name}.raw"));
         let temporary = self.extensions.join(format!(".#{name}.raw"));
@@ -111,15 +111,15 @@ impl Site {
         Ok(fs::rename(temporary, link)?)
     }
 
-    /// As [`Site::choose`], with a copy instead of a link.
+    /// Like [`Site::choose`], with a copy instead of a link.
     pub(crate) fn place(&self, name: &str, version: &str) -> Result<()> {
         let temporary = self.extensions.join(format!(".#{name}.raw"));
         fs::copy(self.images.join(format!("{name}-{version}-x86-64.raw")), &temporary)?;
         Ok(fs::rename(temporary, self.extensions.join(format!("{name}.raw")))?)
     }
 
-    /// Puts the images on the disk, from where the kernel mounts erofs without a loop device. On a
-    /// file system in memory it cannot.
+    /// Puts the images on the disk, where the kernel mounts erofs without a loop device. It cannot do that on a
+    /// file system in memory.
     pub(crate) fn images_on_disk(&self, disk: &Path) -> Result<()> {
         Ok(mount(Some(disk), &self.images, None::<&str>, MsFlags::MS_BIND, None::<&str>)?)
     }
@@ -152,7 +152,7 @@ impl Site {
         Ok(point)
     }
 
-    /// How often each file system is mounted at each place below the root.
+    /// The number of mounts of each file system at each place below the root.
     pub(crate) fn mounts(&self) -> Result<BTreeMap<String, usize>> {
         let mut counts = BTreeMap::new();
         for mount in Kernel.table()?.iter().filter(|mount| mount.point.starts_with(&self.root)) {
@@ -162,13 +162,13 @@ impl Site {
         Ok(counts)
     }
 
-    /// How many overlays of ours are mounted at a hierarchy.
+    /// The number of our overlays at a hierarchy.
     pub(crate) fn overlays(&self, hierarchy: &str) -> Result<usize> {
         let key = format!("{} overlay sysext", self.path(hierarchy).display());
         Ok(self.mounts()?.get(&key).copied().unwrap_or(0))
     }
 
-    /// Waits until no loop device holds an image of this system.
+    /// Waits until no loop device uses an image of this system.
     pub(crate) fn no_loop_device_is_left(&self) -> Result<()> {
         let start = Instant::now();
         loop {
@@ -182,13 +182,13 @@ impl Site {
     }
 }
 
-/// The files below a directory that loop devices hold.
+/// The files below a directory that loop devices use.
 pub(crate) fn loop_devices(root: &Path) -> Result<Vec<PathBuf>> {
     let mut held = Vec::new();
     for device in fs::read_dir("/sys/block")? {
         if let Ok(file) = fs::read_to_string(device?.path().join("loop/backing_file")) {
             let file = PathBuf::from(file.trim_end());
-            // Seen from another root the path may begin elsewhere, but it ends the same.
+            // From another root the path may begin differently, but it ends in the same way.
             if file.starts_with(root) {
                 held.push(file);
             }

@@ -1,4 +1,4 @@
-//! systemd-sysext, which goes on from our merges, and we from its.
+//! systemd-sysext and sysupdate continue from each other's merges.
 
 use std::fs;
 use std::os::fd::AsRawFd as _;
@@ -17,7 +17,7 @@ use crate::site::{Site, expect};
 
 pub(crate) fn stock_here() -> Result<()> {
     mount(Some("run"), "/run", Some("tmpfs"), MsFlags::empty(), None::<&str>)?;
-    // As PID 1 leaves it; nothing here is of the host's group.
+    // As PID 1 does; nothing here is in the peer group of the host.
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SHARED, None::<&str>)?;
     goes_on(&Site::here()?, &[])?;
     let site = Site::new()?;
@@ -29,14 +29,14 @@ pub(crate) fn stock_257() -> Result<()> {
     let site = Site::here()?;
     goes_on(&site, &[])?;
 
-    // What can be written to is left to systemd.
+    // Writable merges are left to systemd.
     run(Command::new("systemd-sysext").args(["merge", "--mutable=ephemeral"]))?;
     for result in [site.refresh(), site.unmerge()] {
         ensure!(matches!(result, Err(MergeError::Mutable { .. })), "{result:?}");
     }
     run(Command::new("systemd-sysext").arg("unmerge"))?;
 
-    // A merged /etc, which we never merge, can be written to beneath.
+    // A merged /etc, which sysupdate never merges, is writable below the overlay.
     let etc = Path::new("/run/confexts/settings/etc");
     fs::create_dir_all(etc.join("extension-release.d"))?;
     fs::write(etc.join("extension-release.d/extension-release.settings"), "ID=_any\n")?;
@@ -50,7 +50,7 @@ pub(crate) fn stock_257() -> Result<()> {
     Ok(())
 }
 
-/// systemd goes on from what we merged, and we from what it merged.
+/// systemd continues from our merge, and sysupdate from its merge.
 fn goes_on(site: &Site, options: &[&str]) -> Result<()> {
     let stock = |verb: &[&str]| run(Command::new("systemd-sysext").args(options).args(verb));
     site.bake("alpha", "a", &[("usr/share/alpha/set", "a")])?;

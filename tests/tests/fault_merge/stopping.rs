@@ -1,4 +1,4 @@
-//! The kernel's mounts, and a kill at a step of one's choice.
+//! The kernel's mounts, with a kill at a chosen step.
 
 use std::cell::Cell;
 use std::io;
@@ -14,7 +14,7 @@ use sysupdate::host::mounts::table::Table;
 use sysupdate::host::mounts::{Mounts, Shown, StageError, Staging};
 use sysupdate::host::view::Tree;
 
-/// What happens when the step is reached.
+/// The event at the chosen step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Stop {
     /// The process is killed before the step is done.
@@ -23,12 +23,12 @@ pub(crate) enum Stop {
     Fail,
 }
 
-/// Which kernel is played.
+/// The kernel that is simulated.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Age {
-    /// The one that runs.
+    /// The running one.
     Running,
-    /// One before 6.5, which moves no mount beneath another.
+    /// A kernel before 6.5, which cannot move a mount beneath another.
     Old,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Stopping {
     at: usize,
     age: Age,
     steps: Cell<usize>,
-    /// How long it took to attach beneath, which is the moment of change.
+    /// The duration of attaching beneath, which is the moment of change.
     pub(crate) beneath: Cell<Duration>,
 }
 
@@ -65,7 +65,7 @@ impl Stopping {
             Stop::Fail => Err(io::Error::other("stopped here")),
             Stop::Kill => {
                 kill(Pid::this(), Signal::SIGKILL)?;
-                // Killed processes do not come here, but the kernel may take a moment.
+                // Killed processes do not get here, but the kernel may take a moment.
                 loop {
                     std::thread::park();
                 }

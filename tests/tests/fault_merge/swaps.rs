@@ -1,4 +1,4 @@
-//! Swaps while someone watches.
+//! Swaps while a watcher looks at the files.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::watcher::{Hears, Watcher};
 const SWAPS: u32 = 200;
 const LOOKS_PER_SWAP: u64 = 50;
 
-/// Two extensions in two sets each, of which one has something in `/opt` too.
+/// Two extensions in two sets each, one of which has files in `/opt` too.
 pub(crate) fn offer_sets(site: &Site) -> Result<()> {
     for set in ["a", "b"] {
         let both = ("usr/share/alpha/both", "in both");
@@ -29,7 +29,7 @@ pub(crate) fn choose_set(site: &Site, set: &str) -> Result<()> {
     site.choose("beta", set)
 }
 
-/// Files that are there whichever set is merged.
+/// Files that exist in both sets.
 pub(crate) fn always_there(site: &Site) -> Vec<PathBuf> {
     ["usr/share/alpha/both", "opt/alpha/both", "usr/bin/base", "usr/bin/beta", "usr/share/mnt/file"]
         .map(|path| site.path(path))

@@ -1,4 +1,4 @@
-//! A watcher that looks for files as fast as it can, in a mount namespace of its own.
+//! A watcher that looks for files as fast as it can, in its own mount namespace.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,15 +11,15 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
-/// How long the watcher may take to see what was changed.
+/// Time limit for the watcher to see a change.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How the watcher's namespace hears of what happens in the one that it was copied from.
+/// How mounts propagate to the watcher's namespace from the one that it was copied from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Hears {
-    /// Every mount is of the same group on both sides, as for a login shell.
+    /// In both directions, as for a login shell.
     AsPeer,
-    /// Nothing goes back, as for a service with a file system name space.
+    /// In one direction only, as for a service with a file system namespace.
     AsSlave,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Watcher {
     thread: Option<JoinHandle<Result<()>>>,
 }
 
-/// What was counted in the end.
+/// The final numbers.
 #[derive(Debug)]
 pub(crate) struct Counted {
     pub(crate) looks: u64,
@@ -46,7 +46,7 @@ pub(crate) struct Counted {
 }
 
 impl Watcher {
-    /// Watches `telling`, whose content is read and changes with each swap, and `files`.
+    /// Watches `telling`, whose content changes with each swap, and `files`.
     pub(crate) fn start(hears: Hears, telling: PathBuf, files: Vec<PathBuf>) -> Result<Self> {
         let seen = Arc::new(Seen::default());
         let theirs = Arc::clone(&seen);

@@ -1,5 +1,5 @@
-//! Each way of getting a node from a signed catalog down to no signature. The plain SHA256SUMS with the right
-//! digest lies beside all the while: nobody may fall back to it.
+//! Attempts to make a node accept unsigned files instead of a signed catalog. The SHA256SUMS with the right
+//! digest is available all the time, but nodes must not use it.
 
 use std::fs;
 
@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::site::Site;
 
-/// How an operator, or someone who edits a transfer file, may say that signatures do not matter.
+/// Options and keys with which an operator, or an attacker who edits a transfer file, may try to disable
+/// signatures.
 const MODES: [(&[&str], &str); 4] = [
     (&[], ""),
     (&["--verify=no"], ""),
@@ -16,7 +17,7 @@ const MODES: [(&[&str], &str); 4] = [
     (&["--verify=no"], "[Transfer]\nVerify=no\n"),
 ];
 
-/// A node that has 1.0, and 1.1 is served.
+/// A node with 1.0 installed, and 1.1 on offer.
 fn site() -> Result<Site> {
     let site = Site::open()?;
     site.update()?.succeeds()?;
@@ -25,7 +26,7 @@ fn site() -> Result<Site> {
     Ok(site)
 }
 
-/// In no mode is 1.1 installed, and each says why.
+/// In no mode is 1.1 installed, and each prints the reason.
 fn is_refused(site: &Site, reason: &str) -> Result<()> {
     for (arguments, drop_in) in MODES {
         site.node.drop_in("x", "x", "20-verify", drop_in)?;
@@ -38,7 +39,7 @@ fn is_refused(site: &Site, reason: &str) -> Result<()> {
     Ok(())
 }
 
-/// The same for an altered catalog; the honest one is believed afterwards.
+/// The same for a modified catalog; the valid one is accepted afterwards.
 fn altered(alter: impl FnOnce(&mut Value) -> Result<()>, reason: &str) -> Result<()> {
     let site = site()?;
     let honest = site.served()?;
@@ -63,7 +64,7 @@ fn signed_with(signatures: &Value, reason: &str) -> Result<()> {
     altered(alter, reason)
 }
 
-/// Gives the signature another algorithm, which is in its first two bytes: `ED` in the beginning.
+/// Changes the algorithm of a signature, which is in its first two bytes: originally `ED`.
 fn with_algorithm(catalog: &mut Value, algorithm: impl Fn(&str) -> Option<String>) -> Result<()> {
     let minisig = catalog["signatures"][0]["minisig"].as_str().context("no signature")?;
     let mut lines: Vec<String> = minisig.lines().map(str::to_owned).collect();
@@ -97,7 +98,7 @@ fn fault_rejects_catalog_with_null_signatures() -> Result<()> {
 #[test]
 fn fault_rejects_signature_with_unknown_algorithm() -> Result<()> {
     let unknown = |line: &str| {
-        // `XX`; the third character holds the last four bits of the second byte and two of the identifier
+        // `XX`; the third character contains four bits of the second byte and two of the identifier
         let third = line.chars().nth(2)?;
         let third = "ghij".chars().nth("QRST".find(third)?)?;
         line.starts_with("RU").then(|| format!("WF{third}{}", &line[3..]))
@@ -119,7 +120,7 @@ fn fault_rejects_signature_with_legacy_algorithm() -> Result<()> {
 
 #[test]
 fn fault_rejects_signature_of_another_file() -> Result<()> {
-    // By the right key as the file says it, over other bytes and by another key in truth
+    // It claims the right key, but is for other bytes and by another key
     let other = Site::open()?.served()?;
     let forge = |catalog: &mut Value| {
         catalog["signatures"][0]["minisig"] = other["signatures"][0]["minisig"].clone();
@@ -147,7 +148,7 @@ fn fault_rejects_signature_by_an_unknown_key() -> Result<()> {
 
 #[test]
 fn fault_rejects_catalog_without_roots() -> Result<()> {
-    // Without roots the remembered one still counts; a new node has none to begin with
+    // Without roots, the recorded one still counts; a new node has none
     let site = Site::open()?;
     site.release("1.1")?;
     let mut catalog = site.served()?;

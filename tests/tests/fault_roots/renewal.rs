@@ -1,4 +1,4 @@
-//! Catalogs end: nodes say so in time, and the publisher renews them without baking.
+//! Catalogs expire: nodes warn in time, and the publisher refreshes them without baking.
 
 use anyhow::{Result, ensure};
 use jiff::{SignedDuration, Timestamp};
@@ -17,7 +17,7 @@ fn fault_warns_at_two_thirds_and_refreshes_catalog_without_baking() -> Result<()
     let site = Site::open()?;
     std::fs::remove_dir_all(site.path("store/catalog"))?;
     std::fs::remove_dir_all(site.path("served"))?;
-    // Thirty days are a catalog's life
+    // The lifetime of a catalog is thirty days
     site.index(&["--now", &days_ago(21)?])?.succeeds()?;
     site.publish()?;
     for verb in ["list", "check-new", "plan", "update"] {

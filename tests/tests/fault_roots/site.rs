@@ -1,4 +1,4 @@
-//! A publisher with keys, a store and a served directory, and a node beside it, through the real programs.
+//! A publisher with keys, a store and a served directory, and a node, through the real programs.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tests::programs::program;
 use tests::scratch::Root;
 
-/// The catalog that nodes fetch.
+/// The path of the catalog for nodes.
 const SERVED: &str = "served/catalog/catalog.json";
 
 /// The publisher's directory and the node's root.
@@ -22,7 +22,7 @@ pub(crate) struct Site {
     pub(crate) node: Root,
 }
 
-/// What a run left on the terminal.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Run {
     status: ExitStatus,
@@ -31,7 +31,7 @@ pub(crate) struct Run {
 }
 
 impl Site {
-    /// Neither keys nor releases yet; the node trusts nobody.
+    /// Without keys and releases; the node trusts no key.
     pub(crate) fn bare() -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let node = Root::lay(&directory.path().join("node"))?;
@@ -56,7 +56,7 @@ impl Site {
         Ok(site)
     }
 
-    /// Makes the node follow the extension; nothing is merged, since trust is the matter here.
+    /// Makes the node follow the extension; nothing is merged, because this tests trust.
     pub(crate) fn define(&self) -> Result<()> {
         self.node.define("x", &self.path("served/x/x.transfer"))?;
         self.node.drop_in("x", "x", "10-none", "[X-Sysupdate]\nActivate=none\n")
@@ -113,7 +113,7 @@ impl Site {
         self.publish()
     }
 
-    /// Makes `NAME.key` and `NAME.pub`.
+    /// Creates `NAME.key` and `NAME.pub`.
     pub(crate) fn keys(&self, names: &[&str]) -> Result<()> {
         for name in names {
             self.bakery(&["key", name, "--unencrypted"])?.succeeds()?;
@@ -121,7 +121,7 @@ impl Site {
         Ok(())
     }
 
-    /// A repository whose first root is this one; each of `signers` signs it.
+    /// Creates a repository with this first root; each of `signers` signs it.
     pub(crate) fn init(&self, root: &[&str], signers: &[&str]) -> Result<()> {
         let url = self.url();
         let init = ["root", "init", "keys", "--repository", "example", "--url", &url];
@@ -144,7 +144,7 @@ impl Site {
         Ok(())
     }
 
-    /// The next root, signed by each of `signers`.
+    /// Creates the next root, signed by each of `signers`.
     pub(crate) fn rotate(&self, change: &[&str], signers: &[&str]) -> Result<()> {
         self.propose("next.json", change)?;
         self.sign("next.json", signers)?;
@@ -152,12 +152,12 @@ impl Site {
         Ok(fs::remove_file(self.path("next.json"))?)
     }
 
-    /// What is served as the catalog.
+    /// The served catalog.
     pub(crate) fn served(&self) -> Result<Value> {
         Ok(serde_json::from_str(&self.read(SERVED)?)?)
     }
 
-    /// Serves something else as the catalog.
+    /// Serves other bytes as the catalog.
     pub(crate) fn serve(&self, catalog: &Value) -> Result<()> {
         self.write(SERVED, &serde_json::to_string(catalog)?)
     }
@@ -171,13 +171,13 @@ impl Site {
         self.sysupdate(&["-C", "x", "update"])
     }
 
-    /// What the node says of the repository.
+    /// What the node prints about the repository.
     pub(crate) fn trust(&self) -> Result<Value> {
         let stdout = self.sysupdate(&["trust", "show", "example", "--json"])?.succeeds()?;
         Ok(serde_json::from_str::<Value>(&stdout)?[0].take())
     }
 
-    /// The number of the root and the serial that the node remembers.
+    /// The recorded number of the root, and the serial number.
     pub(crate) fn marks(&self) -> Result<(u64, u64)> {
         let remembered = self.trust()?["remembered"].take();
         let number = |value: &Value| value.as_u64().with_context(|| remembered.to_string());
@@ -193,7 +193,7 @@ impl Site {
         Ok(names.iter().any(|name| name.file_name().to_string_lossy().starts_with(&prefix)))
     }
 
-    /// The node refuses what is served, for this reason, and goes on with what it has.
+    /// Requires that the node rejects the served catalog for this reason, and keeps its state.
     pub(crate) fn refuses(&self, version: &str, reason: &str) -> Result<()> {
         let error = self.update()?.fails()?;
         ensure!(error.contains(reason), "{error}\nbut expected: {reason}");
@@ -208,7 +208,7 @@ impl Run {
         Ok(self.stdout)
     }
 
-    /// What it said: `update` reports on the standard output, where each part of it failed.
+    /// The message: `update` prints it on standard output, where each part of it failed.
     pub(crate) fn fails(self) -> Result<String> {
         ensure!(self.status.code() == Some(1), "{}\n{}{}", self.status, self.stdout, self.stderr);
         Ok(self.stderr + &self.stdout)

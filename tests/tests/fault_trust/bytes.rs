@@ -1,4 +1,4 @@
-//! Bytes that are not what was promised, or stop coming.
+//! Wrong bytes, and connections that break.
 
 use anyhow::{Result, ensure};
 use sysext_manifests::digest::Sha256;
@@ -44,7 +44,7 @@ fn flipped_in_image() -> Result<()> {
     site.has(&["1"])
 }
 
-/// Wherever a bit is another, the node is as before or as if nothing had been altered.
+/// For every flipped bit, the node either does not change or behaves as without it.
 fn flipped_in_catalog() -> Result<()> {
     let mut site = Site::new()?;
     site.update()?.well()?;
@@ -53,7 +53,7 @@ fn flipped_in_catalog() -> Result<()> {
     let mut refused = 0;
     for offset in (0..length).step_by(41) {
         site.publisher.server.heal();
-        // With a tag, the server would say that nothing changed, and its bytes would not be looked at.
+        // With a tag, the server would answer 304, and the bytes would not be read.
         let faults = [Fault::FlipByte(offset), Fault::NoValidator];
         site.publisher.server.faults("/catalog/catalog.json", &faults, Times::Always);
         let before = Snapshot::take(&site.node.root)?;

@@ -1,4 +1,4 @@
-//! Catalogs that are believed, and those that are not.
+//! Catalogs that a node trusts, and catalogs that it rejects.
 
 use anyhow::{Result, ensure};
 use minisign::KeyPair;
@@ -78,7 +78,7 @@ fn expired() -> Result<()> {
     site.uses("1")
 }
 
-/// A node whose clock stands still knows from what it has seen that time went on.
+/// A node with a stopped clock derives from recorded times that a catalog has expired.
 fn expired_by_what_was_seen() -> Result<()> {
     let mut site = Site::new()?;
     site.node.clock = Some("1970-01-01T00:00:00Z".to_owned());
@@ -104,7 +104,7 @@ fn not_there() -> Result<()> {
          error: not there: SERVER/catalog/catalog.json\n  \
          hint: a repository without a catalog is not believed; check url= in its file\n",
     )?;
-    // Not even with the flag that says that signatures do not matter.
+    // The option that disables OpenPGP verification does not change this.
     let seen = site.node.run(&["update", "-C", "demo", "--verify=no"])?.ended(1)?;
     seen.mentions("error: not there: SERVER/catalog/catalog.json\n")?;
     site.has(&[])?;
@@ -148,7 +148,7 @@ fn other_repository() -> Result<()> {
          error: the catalog is signed for repository \"elsewhere\", this is \"example\"\n  \
          hint: the file in /etc/sysupdate/repositories must be called elsewhere.toml\n",
     )?;
-    // Another's catalog under another's keys is not even looked into.
+    // A catalog of another repository with other keys is not even parsed.
     let mut other = Publisher::new("example")?;
     other.issue()?;
     std::fs::copy(other.path("catalog/catalog.json"), site.publisher.path("catalog/catalog.json"))?;
@@ -176,7 +176,7 @@ fn about_to_expire() -> Result<()> {
         "demo: installed 1\n  \
          warning: example: the catalog expires at 2026-12-09T10:00:00Z and has not been renewed\n",
     )?;
-    // A mirror is asked where the first place has none.
+    // A mirror is tried if the first address has none.
     site.publisher.server.fault("/catalog/catalog.json", Fault::Status(404), Times::Always);
     site.update()?.ended(1)?;
     Ok(())

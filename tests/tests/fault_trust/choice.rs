@@ -1,4 +1,4 @@
-//! Which version is chosen, and which ones stay.
+//! Which version is chosen, and which versions are kept.
 
 use std::fs;
 
@@ -27,7 +27,7 @@ fn withdrawn() -> Result<()> {
     let expected = "demo: installed 1\n  skipped 2: withdrawn by its publisher: it eats disks\n";
     site.update()?.well()?.prints(expected)?;
     site.has(&["1"])?;
-    // One that is in use already stays until something newer comes.
+    // An active version stays until a newer one is on offer.
     site.offer("3")?;
     site.update()?.well()?;
     site.publisher.offer("demo", "3", image::data("demo", "3")?)?.withdrawn = Some("so does this".to_owned());
@@ -78,7 +78,7 @@ fn held() -> Result<()> {
     site.redefine(|text| format!("{text}Hold=yes\n"))?;
     site.update()?.well()?.prints("demo: on hold; 2 is available\n")?;
     site.has(&["1"])?;
-    // Who asks for a version by its name means it.
+    // A version that is named explicitly is installed.
     site.update_to("2")?.well()?.prints("demo: updated from 1 to 2\n")?;
     site.uses("2")
 }
@@ -90,9 +90,9 @@ fn surplus() -> Result<()> {
         site.offer(version)?;
         site.update()?.well()?;
     }
-    // With three and room for two, the oldest went.
+    // With three versions and a limit of two, the oldest was removed.
     site.has(&["2", "3"])?;
-    // The one in use is the older one now, and the other one goes in its place.
+    // The older one is active now, so the other one is removed.
     site.update_to("2")?.well()?;
     site.offer("4")?;
     site.update()?.well()?;
@@ -100,7 +100,7 @@ fn surplus() -> Result<()> {
     site.uses("4")
 }
 
-/// Someone may have pointed the link elsewhere: then they are two.
+/// An operator may have changed the link; the active and the last healthy version then differ.
 fn active_and_last_good() -> Result<()> {
     let mut site = Site::new()?;
     site.redefine(|text| text.replace("[Target]\n", "[Target]\nInstancesMax=2\n"))?;
@@ -130,7 +130,7 @@ fn protected() -> Result<()> {
         site.offer(version)?;
         site.update()?.well()?;
     }
-    // The protected one and the one that was in use stay, however many may.
+    // The protected and the previous version are kept, whatever the limit is.
     site.has(&["1", "3", "4"])
 }
 
@@ -150,7 +150,7 @@ fn downgrade() -> Result<()> {
         "demo: failed, nothing was changed\n  error: cannot use 3: neither installed nor available\n",
     )?;
     site.uses("2")?;
-    // What is offered no more can still be gone back to, as long as it is here.
+    // An installed version that is no longer on offer can still be activated.
     fs::remove_file(site.publisher.path(format!("demo/{}", tests::node::Publisher::file("demo", "1")?)))?;
     site.publisher.catalog.extensions.entry("demo".to_owned()).or_default().instances.remove(0);
     site.publisher.issue()?;

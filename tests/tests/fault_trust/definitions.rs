@@ -1,4 +1,4 @@
-//! Definitions as operators spread them over directories.
+//! Definitions in several directories.
 
 use std::os::unix::fs::symlink;
 
@@ -21,7 +21,8 @@ fn drop_ins() -> Result<()> {
     site.node.write(&format!("usr/lib/{directory}/10-min.conf"), "[Transfer]\nMinVersion=3\n")?;
     let expected = "demo: nothing to install\n  skipped 2: older than MinVersion=3\n  skipped 1: older than MinVersion=3\n";
     site.update()?.well()?.prints(expected)?;
-    // A later name wins, wherever it lies; the same name in a stronger directory replaces.
+    // A later name has priority in any directory; a file of the same name in a directory of higher priority
+    // replaces the other.
     site.node.write(&format!("run/{directory}/20-min.conf"), "[Transfer]\nMinVersion=2\n")?;
     site.update()?.well()?.prints("demo: installed 2\n")?;
     symlink("/dev/null", {
@@ -39,7 +40,7 @@ fn drop_ins() -> Result<()> {
 
 fn directories() -> Result<()> {
     let site = Site::new()?;
-    // The weaker one would be wrong.
+    // The file with lower priority would be invalid.
     site.node.write("usr/lib/sysupdate.demo.d/demo.transfer", "[Source]\nType=tape\n")?;
     site.node.write("usr/lib/sysupdate.demo.d/masked.transfer", "[Source]\nType=tape\n")?;
     site.update()?.ended(1)?.mentions("error: ROOT/usr/lib/sysupdate.demo.d: masked.transfer:")?;
@@ -57,7 +58,7 @@ fn conf() -> Result<()> {
          warning: demo has only .conf files; rename them to .transfer (systemd 257 or later)\n",
     )?;
     site.uses("1")?;
-    // Beside a .transfer file they are not definitions.
+    // Next to a .transfer file they are ignored.
     site.node.define("demo", &site.publisher.transfer("demo", &format!("{UNMERGED}Hold=yes\n")))?;
     site.offer("2")?;
     site.update()?.well()?.prints("demo: on hold; 2 is available\n")?;
@@ -85,7 +86,7 @@ fn nothing() -> Result<()> {
 fn mistake() -> Result<()> {
     let site = Site::new()?;
     site.redefine(|text| format!("{text}Colour=blue\n"))?;
-    // An unknown key is a warning, as everywhere.
+    // An unknown key causes a warning, as in systemd.
     let seen = site.update()?.well()?;
     ensure!(seen.stdout.starts_with("demo: installed 1\n  warning: demo.transfer:"), "{seen}");
     site.redefine(|text| text.replace("MatchPattern=demo-@v-%a.raw", "MatchPattern=demo.raw"))?;

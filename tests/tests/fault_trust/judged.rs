@@ -1,4 +1,4 @@
-//! Versions that are merged and judged.
+//! Versions that are merged and checked.
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
@@ -13,7 +13,7 @@ use tests::peer::run;
 use crate::{Site, Trial};
 
 pub(crate) const TRIALS: &[Trial] = &[
-    ("fault_rolls_back_unhealthy_version_and_skips_it", sick),
+    ("fault_rolls_back_unhealthy_version_and_skips_it", unhealthy),
     ("fault_rejects_catalog_check_outside_the_extension", outside),
     ("fault_rejects_catalog_check_through_link_out_of_the_extension", link_out),
     ("fault_runs_checks_of_the_operator_too", operator),
@@ -27,7 +27,7 @@ pub(crate) const TRIALS: &[Trial] = &[
 const CHECK: &str = "exec:/usr/bin/demo-check";
 
 fn offer(site: &mut Site, version: &str, image: Vec<u8>, check: &str) -> Result<()> {
-    site.publisher.offer("demo", version, image)?.health = vec![check.to_owned()];
+    site.publisher.offer("demo", version, image)?.health = vec![check.parse()?];
     site.publisher.issue()
 }
 
@@ -38,7 +38,7 @@ fn is_merged(site: &Site, version: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// A site with version 1, which works.
+/// A site with version 1, which is healthy.
 fn well() -> Result<Site> {
     let mut site = Site::with("HealthTimeout=3s\n")?;
     offer(&mut site, "1", image::with_check("demo", "1", 0)?, CHECK)?;
@@ -47,7 +47,7 @@ fn well() -> Result<Site> {
     Ok(site)
 }
 
-fn sick() -> Result<()> {
+fn unhealthy() -> Result<()> {
     let mut site = well()?;
     offer(&mut site, "2", image::with_check("demo", "2", 3)?, CHECK)?;
     let expected =
@@ -57,7 +57,7 @@ fn sick() -> Result<()> {
     site.uses("1")?;
     site.has(&["1"])?;
     ensure!(site.node.record("demo")?["last_good"] == "1");
-    // It is not tried again, and the server is not asked for it.
+    // It is not tried again, and not downloaded.
     site.publisher.server.forget();
     let passed_over = "demo: up to date\n  skipped 2: failed its health checks: \
          exec:/usr/bin/demo-check did not pass in 3s: exit status 3\n";
@@ -68,7 +68,7 @@ fn sick() -> Result<()> {
     site.update()?.well()?.prints("demo: updated from 1 to 2\n")?;
     is_merged(&site, Some("2"))?;
     ensure!(site.node.record("demo")?["bad"] == serde_json::json!([]));
-    // The one after a return is compared with what is in use.
+    // After a rollback, the next version is compared with the active one.
     offer(&mut site, "3", image::with_check("demo", "3", 1)?, CHECK)?;
     site.update()?.ended(1)?;
     offer(&mut site, "4", image::with_check("demo", "4", 0)?, CHECK)?;
@@ -76,7 +76,7 @@ fn sick() -> Result<()> {
     is_merged(&site, Some("4"))
 }
 
-/// The host's programs are not a publisher's to run.
+/// A publisher may not run programs of the host.
 fn outside() -> Result<()> {
     let mut site = well()?;
     let program = image::program_that_exits(0)?;
@@ -94,14 +94,17 @@ fn outside() -> Result<()> {
         is_merged(&site, Some("1"))?;
     }
     offer(&mut site, "9", image::with_check("demo", "9", 0)?, "unit:demo.service")?;
-    let seen = site.update()?.ended(1)?;
-    seen.mentions(
-        "demo: rolled back from 9 to 1: the catalog's unit:demo.service is not supported by this version\n",
+    // A version that cannot be checked is not even downloaded.
+    site.publisher.server.forget();
+    site.update()?.well()?.mentions(
+        "  skipped 9: cannot check its health: health check \"unit:demo.service\" is not supported by this version, which \
+         only runs exec: checks\n",
     )?;
+    ensure!(site.publisher.server.requests().len() == 1);
     is_merged(&site, Some("1"))
 }
 
-/// Neither through a link in the image, nor through a directory that is one.
+/// Neither through a link in the image, nor through a linked directory.
 fn link_out() -> Result<()> {
     let mut site = well()?;
     let marker = site.node.path("ran");
@@ -126,7 +129,7 @@ fn link_out() -> Result<()> {
     Ok(())
 }
 
-/// What the operator asks for counts beside what the catalog does, and may be any program.
+/// The operator's checks run in addition to those of the catalog, and may run any program.
 fn operator() -> Result<()> {
     let mut site = well()?;
     site.node.write("bin/tool", image::program_that_exits(4)?)?;
@@ -146,7 +149,7 @@ fn operator() -> Result<()> {
     is_merged(&site, Some("4"))
 }
 
-/// An image that the merge leaves out did not pass, whatever its checks would say.
+/// A version whose image is not merged has failed, whatever its checks would return.
 fn does_not_fit() -> Result<()> {
     let mut site = well()?;
     let mut tree = image::tree("demo", "2")?;
@@ -179,13 +182,14 @@ fn one_of_two() -> Result<()> {
     Ok(())
 }
 
-/// Killed while it is judged, and then its image goes: nothing speaks for it, and nothing against it.
+/// The program is killed before the check, and then the image disappears: the version is neither healthy nor
+/// unhealthy.
 fn gone_on_trial() -> Result<()> {
     let mut site = Site::with("")?;
     site.update()?.well()?;
     site.offer("2")?;
     let file = Publisher::file("demo", "2")?;
-    // Each run comes further than the one before.
+    // Each run gets further than the previous one.
     for at in 1.. {
         let mut command = site.node.command(&["update", "-C", "demo"]);
         command.env(interrupt::AT, at.to_string());
@@ -209,7 +213,7 @@ fn gone_on_trial() -> Result<()> {
     is_merged(&site, Some("2"))
 }
 
-/// Flatcar's layout, and an extension that makes all of `/opt` read-only.
+/// The layout of Flatcar, and an extension that makes all of `/opt` read-only.
 fn opt_is_merged() -> Result<()> {
     let mut site = Site::new()?;
     let definition = site.publisher.transfer_into("demo", "/opt/extensions/demo", "");
@@ -247,7 +251,7 @@ fn opt_is_merged() -> Result<()> {
     Ok(())
 }
 
-/// That nobody may mount says nothing about an image: it is judged by the next run that may.
+/// A missing privilege to mount says nothing about an image: the next privileged run checks it.
 fn without_privilege() -> Result<()> {
     const NOBODY: u32 = 65_534;
     let mut site = Site::with("HealthTimeout=3s\n")?;

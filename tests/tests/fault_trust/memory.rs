@@ -1,4 +1,4 @@
-//! What a node remembers, damaged or in use by another process.
+//! Recorded state that is damaged, or locked by another process.
 
 use std::fs;
 
@@ -43,7 +43,7 @@ fn marks() -> Result<()> {
         ensure!(after == before, "the node changed:\n{}", before.difference(&after));
     }
     ensure!(site.publisher.server.requests().len() == 2, "someone was asked");
-    // What the hint says works.
+    // The hint is correct.
     site.node.run(&["trust", "reset", "example"])?.well()?;
     site.update()?.well()?;
     site.uses("2")?;
@@ -63,7 +63,7 @@ fn marks_of_another_format() -> Result<()> {
     ))
 }
 
-/// The copy is only there to be asked about: the server says that nothing changed, and nothing must come of it.
+/// The copy only serves to answer 304; a damaged copy must not be used.
 fn copy() -> Result<()> {
     let site = Site::new()?;
     site.update()?.well()?;
@@ -115,7 +115,7 @@ fn lock() -> Result<()> {
     }
     let after = Snapshot::take(&site.node.root)?;
     ensure!(after == before, "the node changed:\n{}", before.difference(&after));
-    // Readers need no lock.
+    // Queries need no lock.
     for verb in ["list", "plan"] {
         site.node.run(&[verb, "-C", "demo"])?.well()?;
     }
@@ -133,7 +133,7 @@ fn image_is_gone() -> Result<()> {
     site.uses("1")
 }
 
-/// Other keys are another trust: what was seen under the old ones says nothing.
+/// With other keys the recorded marks do not apply.
 fn other_keys() -> Result<()> {
     let mut site = Site::new()?;
     site.offer("2")?;

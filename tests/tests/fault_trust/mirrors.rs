@@ -1,4 +1,4 @@
-//! Several places with the same repository, one of which lies, lags or is damaged.
+//! Several addresses of one repository, one of which is forged, outdated or damaged.
 
 use std::fs;
 
@@ -21,11 +21,11 @@ pub(crate) const TRIALS: &[Trial] = &[
     ("fault_does_not_store_secrets_of_a_url", secrets),
 ];
 
-/// What every place but the publisher's own has below its address.
+/// The path prefix of all addresses except the publisher's own.
 const CATALOG: &str = "mirror/catalog/catalog.json";
 const REQUEST: &str = "/mirror/catalog/catalog.json";
 
-/// Another place, which offers whatever is put there.
+/// Another address, which serves any files.
 struct Mirror {
     directory: TempDir,
     server: Server,
@@ -48,7 +48,7 @@ impl Mirror {
     }
 }
 
-/// The node asks at these places, in this order.
+/// The node tries these addresses in this order.
 fn asks(site: &Site, urls: &[&str]) -> Result<()> {
     let text = format!(
         "url = '{}'\nmirrors = {:?}\nkeys = ['{}']\n",
@@ -63,7 +63,7 @@ fn catalog(publisher: &Publisher) -> Result<Vec<u8>> {
     Ok(fs::read(publisher.path("catalog/catalog.json"))?)
 }
 
-/// What somebody signed who is nobody here.
+/// A catalog that is signed with unknown keys.
 fn forged() -> Result<Vec<u8>> {
     let mut stranger = Publisher::new("example")?;
     stranger.issue()?;
@@ -91,7 +91,7 @@ fn lying() -> Result<()> {
         let seen = site.update()?.well()?;
         let warning = "example: passed over SERVER/mirror/catalog/catalog.json: ";
         seen.mentions(warning)?.mentions(told)?;
-        // Nobody is asked twice for a lie
+        // A forged catalog is requested only once
         ensure!(mirror.server.requests().iter().filter(|request| request.path == REQUEST).count() == 1);
         site.uses("1")?;
     }
@@ -124,7 +124,7 @@ fn honest_first() -> Result<()> {
         ensure!(mirror.server.requests().is_empty());
         site.uses("2")?;
     }
-    // Once the honest one is down, the older catalog still does not win over what was seen
+    // When the valid address is down, the older catalog is still rejected
     mirror.offers(older)?;
     site.publisher.server.fault("/catalog/catalog.json", Fault::Status(503), Times::Always);
     site.refuses(
@@ -168,7 +168,7 @@ fn one_lies_one_is_down() -> Result<()> {
     let (mut site, mirror) = (Site::new()?, Mirror::new()?);
     asks(&site, &[&site.publisher.url(), &mirror.url()])?;
     mirror.offers(forged()?)?;
-    // It is asked again although the other one has been given up meanwhile
+    // It is tried again although the other one failed in the meantime
     site.publisher.server.fault("/catalog/catalog.json", Fault::Status(503), Times::Next(2));
     site.update()?
         .well()?
@@ -183,7 +183,8 @@ fn one_lies_one_is_down() -> Result<()> {
     site.uses("1")
 }
 
-/// A server that says of what has ended that nothing changed would hold the node back, though the next one has more.
+/// A server that answers 304 for an expired catalog must not hold the node back, if the next address has a
+/// newer one.
 fn copy_has_ended() -> Result<()> {
     let (mut site, mirror) = (Site::new()?, Mirror::new()?);
     mirror.offers(catalog(&site.publisher)?)?;
@@ -207,7 +208,7 @@ fn secrets() -> Result<()> {
         let seen = site.update()?.well()?;
         ensure!(!seen.stderr.contains("pa55word") && !seen.stdout.contains("pa55word"), "{seen}");
     }
-    // The tag is still asked with
+    // The tag is still sent
     let statuses = |path: &str| -> Vec<u16> {
         let requests = site.publisher.server.requests();
         requests.iter().filter(|request| request.path == path).map(|request| request.status).collect()

@@ -1,4 +1,4 @@
-//! Sources without a repository: what stock systemd has, and directories of the node.
+//! Sources without a repository: as in stock systemd, and local directories.
 
 use std::fs;
 
@@ -21,7 +21,7 @@ pub(crate) const TRIALS: &[Trial] = &[
     ("fault_reads_directory_with_special_characters", directory_with_a_strange_name),
 ];
 
-/// A node that takes the manifest as it comes, or demands a signature by saying nothing.
+/// A node with or without `Verify=`.
 fn site(verify: &str) -> Result<Site> {
     let site = Site::new()?;
     site.redefine(|text| {
@@ -45,7 +45,7 @@ fn plain() -> Result<()> {
     site.uses("2")
 }
 
-/// It is used, and nobody sees it.
+/// It is used, but never printed.
 fn password() -> Result<()> {
     let mut site = site("Verify=no\n")?;
     let hide = |text: &str| text.replace("http://", "http://user:pa55word@");
@@ -125,7 +125,7 @@ fn other_bytes() -> Result<()> {
     Ok(())
 }
 
-/// A node that takes versions from a directory of its own.
+/// A node that installs from a local directory.
 fn local(node: &Node, path: &str) -> Result<()> {
     node.define(
         "demo",
@@ -157,7 +157,7 @@ fn directory_with_checksums() -> Result<()> {
     local(&node, "/opt/drop")?;
     node.write("opt/drop/demo-1.raw", "one")?;
     node.write("opt/drop/demo-2.raw", "two")?;
-    node.write("opt/drop/demo-3.raw", "three, which nobody lists")?;
+    node.write("opt/drop/demo-3.raw", "three, which is not listed")?;
     let sums = format!("{}  demo-1.raw\n{}  demo-2.raw\n", Sha256::of(b"one"), Sha256::of(b"other"));
     node.write("opt/drop/SHA256SUMS", sums)?;
     let seen = node.run(&["update", "-C", "demo"])?.ended(1)?;
@@ -175,7 +175,7 @@ fn directory_with_checksums() -> Result<()> {
     Ok(())
 }
 
-/// A path is no URL: what would mean something in one is a letter like others.
+/// A path is not a URL: special characters of URLs have no meaning.
 fn directory_with_a_strange_name() -> Result<()> {
     let node = Node::new(SYSUPDATE)?;
     local(&node, "/opt/50%41 #1?/ü")?;

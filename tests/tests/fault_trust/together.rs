@@ -24,8 +24,8 @@ fn site(other: Vec<u8>) -> Result<Site> {
     site.publisher.issue()?;
     site.node.run(&["update", "-A"])?.well()?.prints("demo: installed 1\nother: installed 1\n")?;
     let demo = site.publisher.offer("demo", "2", image::data("demo", "2")?)?;
-    demo.requires = [("other".to_owned(), ">=2".to_owned())].into();
-    site.publisher.offer("other", "2", other)?.health = vec![CHECK.to_owned()];
+    demo.requires = vec!["other >=2".parse()?];
+    site.publisher.offer("other", "2", other)?.health = vec![CHECK.parse()?];
     site.publisher.issue()?;
     Ok(site)
 }

@@ -1,9 +1,8 @@
-//! SIGKILL at every effect of an update's life, and a plain run afterwards.
+//! SIGKILL at every effect of an update, and an ordinary run afterwards.
 //!
-//! Each stage of the life is run once to the end, which names its points. Then, for every point, the
-//! same start is laid out anew, the program is killed there, what is left is looked at as it is, and
-//! the real program, run plainly, must arrive where the uninterrupted run did. A second round kills
-//! the run afterwards as well, somewhere else.
+//! Each stage runs once to the end, which lists its points. Then, for every point, the same start is created
+//! again, the program is killed there, and the state is checked. After that the real program must reach the
+//! same result as the uninterrupted run. A second round also kills the following run, at another point.
 
 use std::process::ExitCode;
 
@@ -17,10 +16,10 @@ mod stage;
 
 const INTERRUPTED: &str = env!("CARGO_BIN_EXE_interrupted");
 
-/// The component whose life is lived.
+/// The component of all stages.
 const NAME: &str = "demo";
 
-/// Of how many points one is killed at in the round that kills twice.
+/// The round with two kills uses one of this many points.
 const TWICE_STRIDE: usize = 3;
 
 fn main() -> ExitCode {
@@ -40,7 +39,7 @@ const UPDATE: Stage = Stage {
     layout: Layout::Ours,
     before: &["1"],
     coming: "2",
-    health: Health::Well,
+    health: Health::Healthy,
     activate: Activate::Refresh,
     points_min: 80,
 };
@@ -52,7 +51,7 @@ static STAGES: [Stage; 11] = [
         name: "fault_recovers_from_kill_in_update_with_rollback",
         before: &["1", "2"],
         coming: "3",
-        health: Health::Sick,
+        health: Health::Unhealthy,
         points_min: 100,
         ..UPDATE
     },
@@ -60,7 +59,7 @@ static STAGES: [Stage; 11] = [
         name: "fault_recovers_from_kill_in_first_install_with_rollback",
         before: &[],
         coming: "1",
-        health: Health::Sick,
+        health: Health::Unhealthy,
         points_min: 90,
         ..UPDATE
     },
@@ -81,14 +80,14 @@ static STAGES: [Stage; 11] = [
     Stage {
         name: "fault_recovers_from_kill_in_rollback_of_two_files",
         extensions: &[NAME, "notes"],
-        health: Health::Sick,
+        health: Health::Unhealthy,
         points_min: 140,
         ..UPDATE
     },
     Stage {
         name: "fault_recovers_from_kill_in_update_while_opt_is_merged",
         layout: Layout::Opt,
-        health: Health::Sick,
+        health: Health::Unhealthy,
         points_min: 100,
         ..UPDATE
     },
@@ -118,5 +117,5 @@ static STAGES: [Stage; 11] = [
     },
 ];
 
-/// The feature of what is dropped.
+/// The feature of the removed transfer.
 const FEATURE: &str = "extra";

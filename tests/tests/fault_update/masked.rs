@@ -1,4 +1,4 @@
-//! A version that something else hides from the merge: it is neither good nor bad.
+//! A version that another extension masks: it is neither healthy nor unhealthy.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -18,7 +18,7 @@ pub(crate) fn is_neither_good_nor_bad() -> Result<()> {
     node.define(NAME, &publisher.transfer(NAME, "Activate=refresh\n"))?;
     let mut offer = |version: &str, status: u8| -> Result<()> {
         let image = image::with_check(NAME, version, status)?;
-        publisher.offer(NAME, version, image)?.health = vec![format!("exec:/usr/bin/{NAME}-check")];
+        publisher.offer(NAME, version, image)?.health = vec![format!("exec:/usr/bin/{NAME}-check").parse()?];
         publisher.issue()
     };
     let update = || node.run(&["update", "-C", NAME])?.well();
@@ -28,7 +28,7 @@ pub(crate) fn is_neither_good_nor_bad() -> Result<()> {
     offer("1", 0)?;
     update()?.prints("demo: installed 1\n")?;
 
-    // With a check that would fail: it is not run, since its program is not merged.
+    // Its check would fail, but does not run, because its program is not merged.
     let mask = node.path("etc/extensions/demo.raw");
     fs::create_dir_all(node.path("etc/extensions"))?;
     symlink("/dev/null", &mask)?;
@@ -44,7 +44,7 @@ pub(crate) fn is_neither_good_nor_bad() -> Result<()> {
     ensure!(record["trial"] == Value::Null && last["event"] == "masked", "{record}");
     update()?.prints("demo: up to date\n")?;
 
-    // Another extension of that name, in a stronger directory.
+    // Another extension of that name, in a directory of higher priority.
     fs::remove_file(&mask)?;
     fs::write(&mask, image::data(NAME, "of another")?)?;
     offer("3", 1)?;
@@ -53,7 +53,7 @@ pub(crate) fn is_neither_good_nor_bad() -> Result<()> {
     ensure!(merged(&node.root, NAME)?.as_deref() == Some("of another"), "it is not the other one");
     ensure!(node.record(NAME)?["last_good"] == "1", "it counts as good");
 
-    // What nothing hides any more is judged as ever.
+    // A version that is no longer masked is checked as usual.
     fs::remove_file(&mask)?;
     offer("4", 0)?;
     update()?.prints("demo: updated from 3 to 4\n")?;

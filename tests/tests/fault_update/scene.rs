@@ -1,4 +1,4 @@
-//! A stage under way: laid out, run, killed, and looked at.
+//! Runs a stage: creates the start, runs, kills, and checks.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -19,13 +19,13 @@ use tests::programs::program;
 use crate::stage::{Activate, Health, Layout, Stage};
 use crate::{INTERRUPTED, NAME};
 
-/// A stage under way.
+/// A stage that runs.
 pub(crate) struct Scene<'a> {
     pub(crate) stage: &'a Stage,
     pub(crate) publisher: Publisher,
-    /// Where every run works; laid out anew for each.
+    /// The root of every run; created again for each.
     pub(crate) node: Node,
-    /// What is laid out there.
+    /// The content of the root at the start.
     pub(crate) start: PathBuf,
     pub(crate) log: PathBuf,
     pub(crate) real: PathBuf,
@@ -49,7 +49,7 @@ impl<'a> Scene<'a> {
         }
         stage.feature(&node, true)?;
         for version in stage.before {
-            stage.offer(&mut publisher, version, Health::Well)?;
+            stage.offer(&mut publisher, version, Health::Healthy)?;
             node.run_with(&real, &["update", "-C", NAME])?.well()?;
         }
         let scene =
@@ -65,7 +65,7 @@ impl<'a> Scene<'a> {
         Ok(scene)
     }
 
-    /// Lays out the start.
+    /// Creates the start.
     pub(crate) fn reset(&self) -> Result<()> {
         self.clear()?;
         copy(&self.start, &self.node.root)?;
@@ -87,7 +87,7 @@ impl<'a> Scene<'a> {
         Ok(())
     }
 
-    /// Runs the program that dies at a point, or to the end.
+    /// Runs the program up to a point, or to the end.
     pub(crate) fn run(&self, at: Option<usize>) -> Result<Seen> {
         let mut command = self.node.command(&["update", "-C", NAME]);
         command.env(interrupt::LOG, &self.log);
@@ -97,12 +97,12 @@ impl<'a> Scene<'a> {
         self.node.see(command)
     }
 
-    /// The points that the last run passed.
+    /// The points of the last run.
     pub(crate) fn points(&self) -> Result<Vec<String>> {
         Ok(fs::read_to_string(&self.log)?.lines().map(str::to_owned).collect())
     }
 
-    /// The version that is merged, of all extensions the same.
+    /// The merged version, which is the same for all extensions.
     pub(crate) fn merged(&self) -> Result<Option<String>> {
         let version = merged(&self.node.root, NAME)?;
         for name in self.stage.staying() {
@@ -112,7 +112,7 @@ impl<'a> Scene<'a> {
         Ok(version)
     }
 
-    /// Kills at a point, looks, perhaps kills the next run too, and runs again.
+    /// Kills at a point, checks, optionally kills the next run too, and runs again.
     pub(crate) fn kill(
         &self,
         number: usize,
@@ -130,15 +130,15 @@ impl<'a> Scene<'a> {
         );
         self.is_sound()?;
         if let Some(second) = second {
-            // It may have less to do than the whole, and then comes to its end.
+            // It may have less to do than a whole run, and then it ends.
             self.run(Some(second))?;
             self.is_sound()?;
         }
 
         let judged = self.is_judged()?;
         let again = self.node.run_with(&self.real, &["update", "-C", NAME])?;
-        // The run that takes a version back says so, whoever put it in use.
-        let status = i32::from(self.stage.health == Health::Sick && !judged);
+        // The run that rolls back reports it, whichever run activated the version.
+        let status = i32::from(self.stage.health == Health::Unhealthy && !judged);
         let again = again.ended(status).context("the run afterwards")?;
         let news = if status == 0 { "" } else { "rolled back " };
         ensure!(
@@ -150,7 +150,7 @@ impl<'a> Scene<'a> {
         self.is_tidy()
     }
 
-    /// Whether the record says that the sick version came and went.
+    /// Whether the record contains the failed version.
     pub(crate) fn is_judged(&self) -> Result<bool> {
         let path = self.node.path(&format!("var/lib/sysupdate/extensions/{NAME}.json"));
         if !path.exists() {
@@ -161,7 +161,7 @@ impl<'a> Scene<'a> {
         Ok(history.iter().any(|event| event["event"] == "rolled-back"))
     }
 
-    /// What holds at every instant.
+    /// Requirements at every instant.
     pub(crate) fn is_sound(&self) -> Result<()> {
         let root = &self.node.root;
         let now = self.merged()?;
@@ -183,8 +183,8 @@ impl<'a> Scene<'a> {
         })
     }
 
-    /// What goes is merged whole or not at all, and its files are there as long as it is merged: the next
-    /// run knows by them that there is something left to do.
+    /// A removed extension is merged completely or not at all, and its files exist as long as it is merged:
+    /// they tell the next run that there is something left to remove.
     pub(crate) fn is_going(&self, name: &str) -> Result<()> {
         let now = merged(&self.node.root, name)?;
         ensure!(now.is_none() || now.as_deref() == self.stage.old(), "{now:?} is merged");
@@ -197,7 +197,7 @@ impl<'a> Scene<'a> {
         Ok(())
     }
 
-    /// What is merged of an extension is of one version.
+    /// The merged files of an extension are of one version.
     pub(crate) fn is_whole(&self, name: &str, version: Option<&str>) -> Result<()> {
         let Some(version) = version else { return Ok(()) };
         let usr = self.node.path("usr");
@@ -207,7 +207,7 @@ impl<'a> Scene<'a> {
         Ok(())
     }
 
-    /// What lies under a final name is what was published, and what was in use is there.
+    /// Files with a final name have the published bytes, and the previous version is installed.
     pub(crate) fn is_kept(&self, name: &str) -> Result<()> {
         let (images, published) = (self.node.path(&self.stage.images(name)), self.publisher.path(name));
         for file in self.node.names(&self.stage.images(name))? {
@@ -219,7 +219,7 @@ impl<'a> Scene<'a> {
                 );
             }
         }
-        // The version that was in use is the last good one in every stage.
+        // The previous version is the last healthy one in every stage.
         let link = self.node.path(&self.stage.link(name));
         if let Some(old) = self.stage.old() {
             ensure!(images.join(Publisher::file(name, old)?).is_file(), "{old}, the last good one, is gone");
@@ -235,7 +235,7 @@ impl<'a> Scene<'a> {
         Ok(())
     }
 
-    /// What holds after every complete run.
+    /// Requirements after every complete run.
     pub(crate) fn is_tidy(&self) -> Result<()> {
         let left = leftovers(&self.node.root)?;
         ensure!(left.is_empty(), "left over: {left:?}");
@@ -250,7 +250,7 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// Takes away whatever is mounted at the hierarchies, however much it is.
+/// Unmounts everything at the hierarchies.
 pub(crate) fn unmount(root: &Path) -> Result<()> {
     for hierarchy in ["usr", "opt"] {
         let path = root.join(hierarchy);

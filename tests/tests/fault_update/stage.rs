@@ -1,4 +1,4 @@
-//! One stage of a component's life: what it consists of, and what is expected of it.
+//! One stage of a component: its extensions and the expected result.
 
 use std::fs::File;
 use std::path::Path;
@@ -11,40 +11,40 @@ use tests::node::{Node, Publisher, Snapshot, image};
 use crate::scene::Scene;
 use crate::{FEATURE, NAME, TWICE_STRIDE};
 
-/// One stage of a component's life.
+/// One stage of a component.
 pub(crate) struct Stage {
     pub(crate) name: &'static str,
-    /// What the component consists of.
+    /// The extensions of the component.
     pub(crate) extensions: &'static [&'static str],
-    /// The one of them whose feature is off when the stage begins.
+    /// The extension whose feature is disabled when the stage begins.
     pub(crate) dropped: Option<&'static str>,
     pub(crate) layout: Layout,
-    /// Versions that are installed, one after the other, before the stage begins.
+    /// Versions that are installed, one after another, before the stage begins.
     pub(crate) before: &'static [&'static str],
-    /// The version that comes.
+    /// The version to install.
     pub(crate) coming: &'static str,
     pub(crate) health: Health,
     pub(crate) activate: Activate,
-    /// The least number of points there must be: fewer would mean that some are not seen.
+    /// The least number of points: fewer would mean that some are not seen.
     pub(crate) points_min: usize,
 }
 
-/// Where things are.
+/// The directories of the images and links.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Layout {
     /// Our default.
     Ours,
     /// In `/opt` with links in `/etc`, while another extension covers `/opt`.
     Opt,
-    /// Our default, but for what is dropped: that lies in `/var/lib/extensions` itself.
+    /// Our default, but the removed extension is in `/var/lib/extensions` itself.
     ByName,
 }
 
-/// How the version that comes is.
+/// Properties of the version to install.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Health {
-    Well,
-    Sick,
+    Healthy,
+    Unhealthy,
 }
 
 /// Whether versions are merged.
@@ -57,8 +57,8 @@ pub(crate) enum Activate {
 impl Stage {
     pub(crate) fn live(&'static self) -> Result<()> {
         let scratch = tempfile::tempdir()?;
-        // Most of the time would go into making bytes survive a power cut, which no kill is. What lies in
-        // memory is mounted through loop devices.
+        // In memory, because syncing to disk would take most of the time, and a kill does not need it. Images
+        // in memory are mounted through loop devices.
         let in_memory = File::options().write(true).open("/dev/loop-control").is_ok();
         if in_memory {
             let none = None::<&str>;
@@ -76,7 +76,7 @@ impl Stage {
 
         scene.reset()?;
         let uninterrupted = scene.run(None)?;
-        let expected_status = i32::from(self.health == Health::Sick);
+        let expected_status = i32::from(self.health == Health::Unhealthy);
         uninterrupted.ended(expected_status)?;
         let end = Snapshot::take(&scene.node.root)?;
         scene.is_tidy()?;
@@ -90,7 +90,7 @@ impl Stage {
         }
         let twice: Vec<_> = (0..points.len()).step_by(TWICE_STRIDE).collect();
         for &number in &twice {
-            // Strides through all points, however many there are.
+            // Visits all points in large steps, whatever their number is.
             let second = number * 7 % points.len();
             let context = || format!("killed {} and then at point {}", points[number], second + 1);
             scene.kill(number, &points[number], Some(second), &end).with_context(context)?;
@@ -100,31 +100,31 @@ impl Stage {
         Ok(())
     }
 
-    /// The version that is in use before.
+    /// The active version before the stage.
     pub(crate) fn old(&self) -> Option<&'static str> {
         self.before.last().copied()
     }
 
-    /// The version that is merged before.
+    /// The merged version before the stage.
     pub(crate) fn merged_before(&self) -> Option<&'static str> {
         self.old().filter(|_| self.activate == Activate::Refresh)
     }
 
-    /// The version that is merged in the end.
+    /// The merged version after the stage.
     pub(crate) fn after(&self) -> Option<&'static str> {
         match (self.activate, self.health) {
             (Activate::None, _) => None,
-            (Activate::Refresh, Health::Well) => Some(self.coming),
-            (Activate::Refresh, Health::Sick) => self.old(),
+            (Activate::Refresh, Health::Healthy) => Some(self.coming),
+            (Activate::Refresh, Health::Unhealthy) => self.old(),
         }
     }
 
-    /// Whether an extension is merged under the name of its file, without a link.
+    /// Whether an extension is merged under its file name, without a link.
     pub(crate) fn goes_by_name(&self, name: &str) -> bool {
         self.layout == Layout::ByName && self.dropped == Some(name)
     }
 
-    /// The directory of an extension's images, below the root.
+    /// The directory of an extension's images, relative to the root.
     pub(crate) fn images(&self, name: &str) -> String {
         match self.layout {
             Layout::ByName if self.goes_by_name(name) => "var/lib/extensions".to_owned(),
@@ -133,7 +133,7 @@ impl Stage {
         }
     }
 
-    /// The link to the image in use, below the root.
+    /// The link to the active image, relative to the root.
     pub(crate) fn link(&self, name: &str) -> String {
         match self.layout {
             Layout::Ours | Layout::ByName => format!("var/lib/extensions/{name}.raw"),
@@ -157,13 +157,13 @@ impl Stage {
         definition.replace(&link, &format!("/{}", self.link(name)))
     }
 
-    /// What switches the feature of what is dropped.
+    /// The drop-in that enables or disables the feature.
     pub(crate) fn feature(&self, node: &Node, enabled: bool) -> Result<()> {
         let text = format!("[Feature]\nEnabled={enabled}\n");
         node.write(&format!("etc/sysupdate.{NAME}.d/{FEATURE}.feature"), text)
     }
 
-    /// What stays of the component.
+    /// The extensions that are kept.
     pub(crate) fn staying(&self) -> impl Iterator<Item = &'static str> {
         self.extensions.iter().copied().filter(|name| self.dropped != Some(name))
     }
@@ -171,7 +171,7 @@ impl Stage {
     pub(crate) fn offer(&self, publisher: &mut Publisher, version: &str, health: Health) -> Result<()> {
         for name in self.extensions {
             if self.goes_by_name(name) {
-                // Merged under the name of its file, and by no link in which the catalog's checks could look.
+                // Merged under its file name, without a link that the checks of the catalog could use.
                 let mut tree = image::tree(name, version)?;
                 let file = Publisher::file(name, version)?;
                 let release = format!("extension-release.{}", file.trim_end_matches(".raw"));
@@ -182,11 +182,12 @@ impl Stage {
                 continue;
             }
             let image = match health {
-                Health::Well => image::with_check(name, version, 0)?,
-                // One that fails would be tried again and again; this one is judged at once.
-                Health::Sick => image::with_broken_check(name, version)?,
+                Health::Healthy => image::with_check(name, version, 0)?,
+                // A check that fails would be repeated; this one fails at once.
+                Health::Unhealthy => image::with_broken_check(name, version)?,
             };
-            publisher.offer(name, version, image)?.health = vec![format!("exec:/usr/bin/{name}-check")];
+            publisher.offer(name, version, image)?.health =
+                vec![format!("exec:/usr/bin/{name}-check").parse()?];
         }
         publisher.issue()
     }

@@ -1,4 +1,4 @@
-//! What the real systemd-dissect finds in disk images, of the library and of the program.
+//! What the real systemd-dissect finds in disk images of the library and of the program.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,7 +12,7 @@ use tests::programs::program;
 
 use super::{Kind, Scratch, enter, write};
 
-/// What systemd-dissect is to find in an image.
+/// The expected result of systemd-dissect.
 struct Dissected {
     image: String,
     sector: Sector,
@@ -23,7 +23,7 @@ struct Dissected {
 }
 
 impl Dissected {
-    /// What the library writes, with a signature by the key of the directory.
+    /// Written by the library, with a signature by the key of the directory.
     fn write(scratch: &Scratch, options: Options) -> Result<Self> {
         let Options { sector, architecture, designator, .. } = options;
         let name = format!("{architecture}-{}-{}.raw", name_of(designator), sector.size());
@@ -32,7 +32,7 @@ impl Dissected {
         Ok(Self { image, sector, architecture, designator, filesystem: Format::Erofs, root_hash })
     }
 
-    /// What the program bakes, with a signature by the key of the directory.
+    /// Baked by the program, with a signature by the key of the directory.
     fn bake(scratch: &Scratch, architecture: Architecture, filesystem: Format) -> Result<Self> {
         fs::create_dir_all(scratch.path("tree/usr/share"))?;
         fs::write(scratch.path("tree/usr/share/words"), "text ".repeat(10_000))?;
@@ -87,7 +87,7 @@ impl Dissected {
         Ok(())
     }
 
-    /// Only with that partition is it signed.
+    /// It is signed only with that partition.
     fn is_unsigned_without(&self) -> Result<()> {
         let mut writer =
             Writer::new(File::create("/mnt/shared/unsigned.raw")?, Options::new(Architecture::X86_64))?;
@@ -95,12 +95,12 @@ impl Dissected {
         ensure!(writer.finish()?.root_hash.to_string() == self.root_hash, "another filesystem");
         let validate = |policy| run("systemd-dissect", &["--validate", policy, "/mnt/shared/unsigned.raw"]);
         validate("--image-policy=root=verity")?;
-        ensure!(validate("--image-policy=root=signed").is_err(), "nobody signed it");
+        ensure!(validate("--image-policy=root=signed").is_err(), "accepted without a signature");
         Ok(())
     }
 }
 
-/// As systemd has it.
+/// The name that systemd uses.
 fn name_of(designator: Designator) -> &'static str {
     match designator {
         Designator::Root => "root",
@@ -108,8 +108,8 @@ fn name_of(designator: Designator) -> &'static str {
     }
 }
 
-/// Each architecture, size of sector, directory, file system and kind of key, written by the library or baked
-/// by the program.
+/// Each architecture, sector size, directory, file system and kind of key, written by the library or baked by
+/// the program.
 pub(super) fn dissected(peer: Peer) -> Result<()> {
     let scratch = Scratch::new(Kind::P384)?;
     let rsa = Scratch::new(Kind::Rsa2048)?;

@@ -1,9 +1,9 @@
-//! What the real systemd-sysupdate lists and chooses in a hundred generated situations, against what
-//! `manifests::stock` says it does. Definitions are written by our writer, everything is read by our
-//! updater's own code. In every second situation features decide which transfers take part.
+//! What the real systemd-sysupdate lists and chooses in a hundred generated situations, compared with
+//! `manifests::stock`. Our writer writes the definitions, and the code of our updater reads everything. In
+//! every second situation, features decide which transfers are enabled.
 //!
-//! Of several files of one version in one directory (pending *and* installed), 262 takes the one that its
-//! binary search happens to hit, so there are none; `manifests::update_set` takes the one that came farthest.
+//! Of several files of one version in one directory (pending *and* installed), 262 uses the one that its binary
+//! search happens to find, so there are none; `manifests::update_set` uses the most complete one.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,19 +46,19 @@ fn main() -> ExitCode {
     suite.run()
 }
 
-/// Where a peer sees something else than `manifests::stock` decides. Each is met in the trial.
+/// Differences of a peer from `manifests::stock`. Each of them occurs in the trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Divergence {
-    /// 257 passes over versions with `~` or `^`, also in `MinVersion=`: they are not in its alphabet.
+    /// 257 skips versions with `~` or `^`, also in `MinVersion=`: they are not in its alphabet.
     Carets,
-    /// 262 passes over versions with `,`, which it took out of the alphabet.
+    /// 262 skips versions with `,`, which it removed from the alphabet.
     Commas,
-    /// 257 sees nothing in files that are begun or pending, since it writes none under such names.
+    /// 257 ignores partial and pending files, since it does not use such names.
     States,
     /// 257 does not reach some incomplete versions: it mixes two orders, see [`reached_by_257`].
     Reach,
-    /// 257 spells a version as the transfer that spells it greatest in that other order; we and 262 as
-    /// the first one does. Not compared.
+    /// 257 uses the spelling of a version that is greatest in that other order; we and 262 use the first one.
+    /// Not compared.
     Spelling,
 }
 
@@ -96,7 +96,10 @@ fn agrees(peer: Peer) -> Result<()> {
             }
         };
         let all_off = situation.effects().contains(&Effect::AllOff);
-        ensure!(all_off == choice.is_none(), "{situation:?}: something takes part, or nothing does");
+        ensure!(
+            all_off == choice.is_none(),
+            "{situation:?}: enabled transfers and a candidate contradict each other"
+        );
         let before = differences.len();
         compare(peer, &definitions, situation.pool, choice.as_ref(), &mut differences)?;
         if differences.len() > before {
@@ -110,7 +113,7 @@ fn agrees(peer: Peer) -> Result<()> {
     Ok(())
 }
 
-/// Our updater's reading of a node.
+/// The node as our updater reads it.
 struct Node {
     host: Host,
     paths: Paths,
@@ -124,7 +127,7 @@ impl Node {
         Ok(Self { host, paths, identity })
     }
 
-    /// What is there; nothing if no transfer takes part.
+    /// The versions; `None` if no transfer is enabled.
     fn look(&self, definitions: &Path) -> Result<Option<plan::Situation>> {
         let choice = Choice::Definitions(definitions.to_owned());
         let loaded =
@@ -143,7 +146,7 @@ impl Node {
     }
 }
 
-/// What a peer makes of the same files, and which of its divergences that takes.
+/// The result of a peer for the same files, and the differences that this requires.
 fn through_eyes_of(
     peer: Peer,
     mut situation: plan::Situation,
@@ -182,8 +185,8 @@ fn through_eyes_of(
     situation
 }
 
-/// 257 walks down from version to version. For the next one it takes the newest that each transfer has left,
-/// and of these the greatest in another order than that of versions: what lies above, it never reaches.
+/// 257 walks from version to version. The next version is the newest one that remains for each transfer, and of
+/// these the greatest in another order than that of versions: it never reaches versions above that.
 fn reached_by_257(lines: &[plan::TransferState]) -> Vec<Version> {
     let mut reached: Vec<Version> = Vec::new();
     loop {
@@ -198,8 +201,8 @@ fn reached_by_257(lines: &[plan::TransferState]) -> Vec<Version> {
     }
 }
 
-/// The order of the C library's function of that name, for numbers without leading zeros: bytes count, but
-/// of two numbers the longer one is the greater.
+/// The order of the C library's function of that name, for numbers without leading zeros: bytes count, but of
+/// two numbers the longer one is greater.
 fn strverscmp(a: &str, b: &str) -> Ordering {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let same = a.iter().zip(b).take_while(|(a, b)| a == b).count();
@@ -210,7 +213,7 @@ fn strverscmp(a: &str, b: &str) -> Ordering {
     lengths.then_with(|| a[same..].cmp(&b[same..]))
 }
 
-/// What occurs in an answer: each flag with its value, and what there is to choose.
+/// The properties of an answer: each flag with its value, and whether there is a candidate.
 fn kinds(choice: &StockChoice) -> Result<BTreeSet<String>> {
     let current = match choice.current() {
         Current::Nothing => "nothing",
@@ -227,17 +230,17 @@ fn kinds(choice: &StockChoice) -> Result<BTreeSet<String>> {
     Ok(kinds)
 }
 
-/// How many kinds a peer's answers can be of.
+/// Number of different kinds of answers of a peer.
 const fn kinds_of(peer: Peer) -> usize {
     match peer {
         // Eight flags, three kinds of current, with and without a candidate.
         Peer::Sid => 8 * 2 + 3 + 2,
-        // Nothing is ever partial or pending.
+        // Partial and pending never occur.
         Peer::Trixie => 6 * 2 + 2 + 2 + 2,
     }
 }
 
-/// Asks stock, and notes where it answers something else. Without a choice it must fail.
+/// Runs stock, and records the differences. Without a candidate it must fail.
 fn compare(
     peer: Peer,
     definitions: &Path,
@@ -277,7 +280,7 @@ fn compare(
     Ok(())
 }
 
-/// What stock lists.
+/// The list of stock.
 fn listing(choice: &StockChoice) -> Value {
     let (key, current) = match choice.current() {
         Current::Nothing => ("current", None),
@@ -288,7 +291,7 @@ fn listing(choice: &StockChoice) -> Value {
     json!({ key: current, "all": all })
 }
 
-/// How a peer shows a version.
+/// A version in the output of a peer.
 fn shown(peer: Peer, listed: &ListedVersion) -> Result<Value> {
     let mut shown = serde_json::to_value(listed)?;
     if peer == Peer::Trixie
@@ -300,7 +303,7 @@ fn shown(peer: Peer, listed: &ListedVersion) -> Result<Value> {
     Ok(shown)
 }
 
-/// A program's answer; nothing where it fails without one.
+/// The output of a program; `None` if it fails without any.
 fn ask(program: &str, definitions: &Path, asked: &[&str]) -> Result<Option<Value>> {
     let definitions = format!("--definitions={}", definitions.display());
     let output = Command::new(program).arg(definitions).args(asked).arg("--json=short").output()?;

@@ -1,5 +1,5 @@
-//! What our `sysupdate` prints in the same situations, beside what systemd 262 prints. Where they differ,
-//! one of the reasons below must hold; there is no other difference, and each occurs.
+//! The output of our `sysupdate` in the same situations, compared with systemd 262. Every difference must have
+//! one of the reasons below, and each reason occurs.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,20 +16,20 @@ use crate::{Node, SITUATIONS, STOCK_SYSUPDATE, ask};
 
 const SYSUPDATE: &str = "/opt/ours/sysupdate";
 
-/// Why ours answers something else, on purpose.
+/// Why our output differs on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Difference {
-    /// `list`: stock's `current` (or `current+pending`) is the newest version of which anything is here,
-    /// be it one file begun; ours is the one in use, which is here whole, and the key is always `current`.
+    /// `list`: stock's `current` (or `current+pending`) is the newest version of which any file exists, even a
+    /// partial one; ours is the active version, which is complete, and the key is always `current`.
     InUse,
-    /// `check-new`: stock names a version that is here in parts and that its sources no longer have whole,
-    /// and its update then ends in an error or installs what nobody vouches for; ours passes over it.
+    /// `check-new`: stock prints a version that is installed partially and that its sources no longer have
+    /// completely; its update then fails, or installs unverified files. Ours skips it.
     NotOffered,
-    /// `check-new`: stock asks every source for every file of a version; ours only for those that are not
-    /// installed, and so completes a version that stock cannot.
+    /// `check-new`: stock requires every file of a version from its sources; ours only the missing ones, and so
+    /// it completes a version that stock cannot.
     Completed,
-    /// `list VERSION`: stock calls the newest version that its sources have the candidate, even where
-    /// `check-new` has none since what is here is newer; ours is what `check-new` says.
+    /// `list VERSION`: stock calls the newest version of its sources a candidate, even if `check-new` prints
+    /// none because a newer one is installed; ours follows `check-new`.
     Suppressed,
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn prints_as_stock() -> Result<()> {
             for program in [STOCK_SYSUPDATE, SYSUPDATE] {
                 for asked in [&["list"][..], &["check-new"], &["list", situation.pool[0]]] {
                     let answer = ask(program, &definitions, asked)?;
-                    ensure!(answer.is_none(), "{program} {asked:?}: {answer:?} where nothing takes part");
+                    ensure!(answer.is_none(), "{program} {asked:?}: {answer:?} where no transfer is enabled");
                 }
             }
             continue;
@@ -91,9 +91,9 @@ pub(crate) fn prints_as_stock() -> Result<()> {
     Ok(())
 }
 
-/// Compares what is shown of one version: all that stock says, we say as well. Where both agree on what is in
-/// use, and on this choice, the state and its sign count as well. Returns how many texts were compared: of
-/// some versions stock prints none, since it aborts on flags it did not expect together.
+/// Compares the details of one version: everything that stock prints, we print as well. If both agree on the
+/// active version and on this candidate, the state and its sign count too. Returns the number of compared
+/// outputs: for some versions stock prints none, because it aborts on an unexpected combination of flags.
 fn in_full(definitions: &Path, version: &str, choice: Option<&Value>) -> Result<(u64, Option<Difference>)> {
     let answer = |program| ask(program, definitions, &["list", version]);
     let (stock, ours) = (answer(STOCK_SYSUPDATE)?, answer(SYSUPDATE)?);
@@ -111,7 +111,7 @@ fn in_full(definitions: &Path, version: &str, choice: Option<&Value>) -> Result<
         let lines = text.lines().filter(|line| !line.starts_with("   Reason: "));
         let (state, facts): (Vec<_>, Vec<_>) = lines.partition(|line| line.starts_with("    State: "));
         let (sign, first) = facts.first().and_then(|line| line.split_once("Version: ")).unwrap_or_default();
-        // Stock asks for a picture of the arrow, which terminals draw twice as wide.
+        // Stock uses an emoji for the arrow, which terminals draw with double width.
         let sign = sign.replace('\u{fe0f}', "");
         let facts = [first].into_iter().chain(facts.iter().skip(1).copied());
         let state = [sign].into_iter().chain(state.into_iter().map(str::to_owned));
@@ -130,7 +130,7 @@ fn in_full(definitions: &Path, version: &str, choice: Option<&Value>) -> Result<
     Ok((1, difference))
 }
 
-/// What a program prints of a version for people.
+/// The output of a program for a version, as text.
 fn text(program: &str, definitions: &Path, version: &str) -> Result<String> {
     let definitions = format!("--definitions={}", definitions.display());
     let output = Command::new(program).args([&definitions, "list", version]).output()?;

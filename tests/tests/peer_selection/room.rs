@@ -1,6 +1,6 @@
-//! What `vacuum` and `update` take away in the same situations: of transfers that take part what is begun or
-//! old, and all of those whose features are off. Systemd 262 and ours leave the same files, but for the
-//! differences below; there is no other one, and each occurs.
+//! What `vacuum` and `update` remove in the same situations: partial and old files of enabled transfers, and
+//! all files of disabled features. Systemd 262 and ours leave the same files, except for the differences below,
+//! each of which occurs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,16 +16,16 @@ use crate::{Node, SITUATIONS, STOCK_SYSUPDATE};
 
 const SYSUPDATE: &str = "/opt/ours/sysupdate";
 
-/// Where ours leaves other files, on purpose.
+/// Where ours leaves other files on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Difference {
-    /// `vacuum`: stock removes the oldest ones, be it the newest that is here whole; ours never removes the
-    /// version in use, and the next one in its place.
+    /// `vacuum`: stock removes the oldest versions, even the newest complete one; ours never removes the active
+    /// version, and removes the next one instead.
     InUse,
-    /// `vacuum`: of two spellings of one version, stock protects the one that is named, and ours both.
+    /// `vacuum`: of two spellings of one version, stock protects the named one, and ours both.
     Spelling,
-    /// `update`: stock only takes away what features brought that are off if it gets something; ours does
-    /// in every run.
+    /// `update`: stock removes files of disabled features only if it installs something; ours does so in every
+    /// run.
     Idle,
 }
 
@@ -34,7 +34,7 @@ const DIFFERENCES: [Difference; 3] = [Difference::InUse, Difference::Spelling, D
 /// The files of each transfer.
 type Files = BTreeMap<String, BTreeSet<String>>;
 
-/// What a program did.
+/// The result of a program.
 #[derive(Debug)]
 struct Done {
     well: bool,
@@ -78,7 +78,7 @@ pub(crate) fn makes_room_as_stock() -> Result<()> {
     Ok(())
 }
 
-/// Compares what a vacuum left, and what it said.
+/// Compares the remaining files after a vacuum, and its output.
 fn vacuumed(
     situation: &Situation,
     before: &Files,
@@ -107,7 +107,7 @@ fn vacuumed(
     Ok(Some(Difference::InUse))
 }
 
-/// Compares what an update left of transfers that are off.
+/// Compares the remaining files of disabled transfers after an update.
 fn updated(situation: &Situation, before: &Files, stock: &Done, ours: &Done) -> Result<Option<Difference>> {
     let all_off = situation.effects().contains(&Effect::AllOff);
     let mut difference = None;
@@ -130,12 +130,12 @@ fn updated(situation: &Situation, before: &Files, stock: &Done, ours: &Done) -> 
     Ok(difference)
 }
 
-/// Lets both programs do the same, each in a fresh situation.
+/// Runs both programs, each in a new copy of the situation.
 fn both(situation: &Situation, arguments: &[&str]) -> Result<[Done; 2]> {
     let run = |program: &str| -> Result<Done> {
         fs::remove_dir_all(situation.root())?;
         situation.lay_out()?;
-        // What ours remembers of the situation before would keep versions of this one.
+        // Records of the situation before would protect versions of this one.
         let memory = Path::new("/var/lib/sysupdate");
         if memory.exists() {
             fs::remove_dir_all(memory)?;
@@ -143,7 +143,7 @@ fn both(situation: &Situation, arguments: &[&str]) -> Result<[Done; 2]> {
         let definitions = format!("--definitions={}", situation.root().join("definitions").display());
         let output = Command::new(program).arg(definitions).args(arguments).arg("--json=short").output()?;
         let words = String::from_utf8(output.stderr)?;
-        // Stock draws a picture, and says what it is about to do.
+        // Stock prints emoji, and announces what it is about to do.
         let words = words.lines().map(|line| line.trim_start_matches("♻\u{fe0f} ").to_owned());
         let mut words: Vec<_> = words.collect();
         if arguments[0] == "vacuum" {

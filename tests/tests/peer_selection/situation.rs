@@ -1,4 +1,4 @@
-//! Generated situations: pseudo random, the same on every machine.
+//! Generated situations: pseudo-random, and the same on every machine.
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
@@ -11,8 +11,8 @@ use sysext_manifests::transfer::{TransferText, VerifyText};
 use sysext_manifests::update_set::State;
 use sysext_manifests::version::Version;
 
-/// Versions that go together, each with its traps: numbers that are no decimals, separators that make older
-/// or newer, letters against digits, spellings of one version.
+/// Versions for one situation, with typical traps: numbers that are not decimals, separators that change the
+/// order, letters and digits, several spellings of one version.
 const POOLS: [&[&str]; 7] = [
     &["1", "2", "3", "4", "5"],
     &["1.9", "1.10", "1.10-2", "1.10+k3s1", "1.11", "1.11.0"],
@@ -26,7 +26,7 @@ const POOLS: [&[&str]; 7] = [
 /// Two versions, each in three spellings.
 const SPELLINGS: &[&str] = &["1", "01", "1_", "2", "2+", "02"];
 
-/// What one transfer has, and its rules.
+/// The files and rules of one transfer.
 #[derive(Debug)]
 struct Line {
     name: &'static str,
@@ -35,41 +35,41 @@ struct Line {
     instances_max: u64,
     here: Vec<(Version, State)>,
     offered: Vec<Version>,
-    /// The permission bits of what is offered.
+    /// The permission bits of the files on offer.
     mode: u32,
-    /// Any of these lets it take part; none asks for nothing.
+    /// Any of these features enables it; empty for none.
     features: Vec<&'static str>,
-    /// All of these let it take part.
+    /// All of these features are required.
     requisites: Vec<&'static str>,
 }
 
-/// What transfers may name: two features that have files, and one that has none.
+/// Features that transfers may name: two that have files, and one that has none.
 const FEATURES: [&str; 3] = ["f", "g", "ghost"];
 
 /// A feature with a file.
 #[derive(Debug)]
 struct Switch {
     name: &'static str,
-    /// What its file says.
+    /// The value in its file.
     enabled: Option<bool>,
-    /// What the drop-in says that an operator's `enable-feature` or `disable-feature` wrote.
+    /// The value in the drop-in of `enable-feature` or `disable-feature`.
     switched: Option<bool>,
 }
 
-/// What features do to the transfers of a situation.
+/// The effect of features on the transfers of a situation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Effect {
-    /// No transfer asks for any.
+    /// No transfer requires any.
     None,
-    /// All that ask are on.
+    /// All required ones are enabled.
     On,
-    /// Some are off.
+    /// Some are disabled.
     Off,
-    /// All are off: there is nothing to update.
+    /// All are disabled: there is nothing to update.
     AllOff,
-    /// A drop-in switched one on that would be off.
+    /// A drop-in enabled one that would be disabled.
     SwitchedOn,
-    /// A drop-in switched one off that would be on.
+    /// A drop-in disabled one that would be enabled.
     SwitchedOff,
 }
 
@@ -78,7 +78,7 @@ impl Effect {
         [Self::None, Self::On, Self::Off, Self::AllOff, Self::SwitchedOn, Self::SwitchedOff];
 }
 
-/// A component with everything that is there of it.
+/// A component with all of its files.
 #[derive(Debug)]
 pub(crate) struct Situation {
     pub(crate) number: u64,
@@ -116,11 +116,11 @@ impl Situation {
         }
         for version in pool {
             let version: Version = version.parse()?;
-            // All transfers mostly agree, as after runs that went well.
+            // All transfers mostly agree, as after successful runs.
             let common = Fate::draw(&mut chance);
             for line in &mut lines {
                 let fate = if chance.below(100) < 20 { Fate::draw(&mut chance) } else { common };
-                // Of several files of one version in one directory stock takes any.
+                // Of several files of one version in one directory, stock uses any.
                 if let Some(state) = fate.here
                     && line.here.iter().all(|(other, _)| *other != version)
                 {
@@ -135,18 +135,18 @@ impl Situation {
         Ok(Self { number, pool, lines, switches })
     }
 
-    /// Whether a transfer takes part, by the rules of the manual, if a feature is on where this says so.
-    fn takes_part(&self, line: &Line, said: fn(&Switch) -> bool) -> bool {
-        let is_on = |name: &&str| self.switches.iter().any(|each| each.name == *name && said(each));
+    /// Whether a transfer is enabled, by the rules of the manual; `enabled` tells which features are.
+    fn is_enabled(&self, line: &Line, enabled: fn(&Switch) -> bool) -> bool {
+        let is_on = |name: &&str| self.switches.iter().any(|each| each.name == *name && enabled(each));
         (line.features.is_empty() || line.features.iter().any(is_on)) && line.requisites.iter().all(is_on)
     }
 
-    /// The transfers that take no part.
+    /// The disabled transfers.
     pub(crate) fn idle(&self) -> impl Iterator<Item = &'static str> {
-        self.lines.iter().filter(|line| !self.takes_part(line, Switch::is_on)).map(|line| line.name)
+        self.lines.iter().filter(|line| !self.is_enabled(line, Switch::is_on)).map(|line| line.name)
     }
 
-    /// The files of a transfer that its definition protects, but for those that are only begun.
+    /// The files of a transfer that its definition protects, except partial ones.
     pub(crate) fn protected_files(&self, name: &str) -> BTreeSet<String> {
         let lines = self.lines.iter().filter(|line| line.name == name);
         let files = lines.flat_map(|line| {
@@ -159,9 +159,9 @@ impl Situation {
         files.collect()
     }
 
-    /// What features do here.
+    /// The effect of features in this situation.
     pub(crate) fn effects(&self) -> Vec<Effect> {
-        let count = |said| self.lines.iter().filter(|line| self.takes_part(line, said)).count();
+        let count = |said| self.lines.iter().filter(|line| self.is_enabled(line, said)).count();
         let asks = |line: &Line| !line.features.is_empty() || !line.requisites.is_empty();
         let is = count(Switch::is_on);
         let would_be = count(|each| each.enabled.unwrap_or(false));
@@ -187,12 +187,12 @@ impl Situation {
         self.pool.iter().all(|text| text.parse::<Version>().is_ok_and(|version| version.is_seen_by_262()))
     }
 
-    /// Its directory; the definitions lie in `definitions`.
+    /// The directory; the definitions are in `definitions`.
     pub(crate) fn root(&self) -> PathBuf {
         Path::new("/srv").join(self.number.to_string())
     }
 
-    /// Writes it all down.
+    /// Writes all files.
     pub(crate) fn lay_out(&self) -> Result<()> {
         self.lines.iter().try_for_each(|line| line.lay_out(&self.root()))?;
         let definitions = self.root().join("definitions");
@@ -200,7 +200,7 @@ impl Situation {
     }
 }
 
-/// Lets features decide about the transfers of every second situation.
+/// Makes features decide about the transfers of every second situation.
 fn switch(chance: &mut Chance, lines: &mut [Line]) -> Vec<Switch> {
     if chance.below(2) == 0 {
         return Vec::new();
@@ -275,7 +275,7 @@ impl Line {
         text.protect_versions = self.protected.iter().map(Version::to_string).collect();
         text.instances_max = Some(self.instances_max);
         let text = text.render()?;
-        // What we write comes from a URL; a directory answers faster, and needs no manifest.
+        // Published definitions use a URL; a directory is faster, and needs no manifest.
         let local = format!(
             "[Transfer]\nChangeLog=https://example.org/changes/@v\nAppStream=https://example.org/{}.xml\n\
              Features={}\nRequisiteFeatures={}\n[Source]\nType=regular-file\nPath={}\n",
@@ -302,7 +302,7 @@ fn prefix(state: State) -> &'static str {
     }
 }
 
-/// What became of a version.
+/// The state of a version.
 #[derive(Clone, Copy)]
 struct Fate {
     here: Option<State>,
@@ -321,7 +321,7 @@ impl Fate {
     }
 }
 
-/// SplitMix64: small, and its first values from neighbouring seeds have nothing in common.
+/// SplitMix64: small, and the first values of neighbouring seeds are unrelated.
 struct Chance(u64);
 
 impl Chance {

@@ -1,4 +1,4 @@
-//! What can go wrong while an image is read.
+//! Errors that occur while an image is read.
 
 use std::io;
 use std::path::PathBuf;

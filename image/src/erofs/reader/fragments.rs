@@ -47,8 +47,8 @@ pub(super) struct Fragment {
 }
 
 impl<R: Read + Seek + Send> Reader<R> {
-    /// The place of a file in the packed inode, if it is completely there. All other files, also invalid ones,
-    /// are left to the library.
+    /// The place of a file in the packed inode, if it is completely there. All other files, also invalid
+    /// ones, are left to the library.
     pub(super) fn fragment(&self, inode: &Inode) -> erofs_rs::Result<Option<Fragment>> {
         let superblock = self.filesystem.super_block();
         let (number, packed) = (inode.id(), superblock.packed_nid);

@@ -24,8 +24,8 @@ const ZSTD_SLACK: usize = 128;
 /// The number of steps that fill the last block of a Zstandard cluster.
 const ZSTD_STEPS: usize = 3;
 
-/// The maximum size of a decompressed LZ4 cluster: as many zeros as fit into two blocks. A reader decompresses
-/// everything before the bytes it wants, and distances in the index must be below 2048 blocks.
+/// The maximum size of a decompressed LZ4 cluster: as many zeros as fit into two blocks. A reader
+/// decompresses everything before the bytes it wants, and distances in the index must be below 2048 blocks.
 const LZ4_EXTENT: usize = 508 * BLOCK_USIZE;
 
 /// The same for Zstandard, which is slower to read: a fifth of a segment, in whole blocks.
@@ -173,8 +173,8 @@ impl Encoder {
     }
 }
 
-/// Compresses a chunk of `input`, and then as much more as fits into the last block of its cluster. It does so
-/// in steps, because the ratio of the next bytes is not known in advance.
+/// Compresses a chunk of `input`, and then as much more as fits into the last block of its cluster. It does
+/// so in steps, because the ratio of the next bytes is not known in advance.
 fn fill(zstd: &mut Zstd, input: &[u8], output: &mut [u8]) -> Result<Attempt, LibraryError> {
     let mut read = input.len().min(ZSTD_CHUNK);
     let room = (read.div_ceil(BLOCK_USIZE) - 1) * BLOCK_USIZE;

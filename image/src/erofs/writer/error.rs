@@ -1,4 +1,4 @@
-//! What can go wrong while an image is written.
+//! Errors that occur while an image is written.
 
 use std::io;
 use std::path::PathBuf;

@@ -7,16 +7,16 @@ use super::features::Features;
 use crate::Kernel;
 use crate::codec::{Codec, Described};
 
-/// Version of this writer. It covers every constant that affects an image and is not in the id: how inodes are
-/// placed, how files are split, how often a cluster is tried. A change of one requires a new version, with the
-/// old behaviour kept for rebuilding old images.
+/// Version of this writer. It covers every constant that affects an image and is not in the id: how inodes
+/// are placed, how files are split, how often a cluster is tried. A change of one requires a new version,
+/// with the old behaviour kept for rebuilding old images.
 const VERSION: u32 = 1;
 
 /// Identifies exactly what produced the bytes of an image: format and version of the writer, codec with every
 /// parameter, and version of the compressor. Two images of the same tree with the same options and writer id
 /// are identical.
 ///
-/// Example: `erofs-1/lz4hc-12-c64k/lz4-1.10.0`, with `-f256k` if small files and ends of files are in the
+/// Example: `erofs-1/lz4hc-5-c64k/lz4-1.10.0`, with `-f256k` if small files and ends of files are in the
 /// packed inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WriterId {
@@ -71,8 +71,9 @@ mod tests {
         };
         assert_eq!(id("none", "6.12"), "erofs-1/none");
         assert_eq!(id("lz4", "5.15"), "erofs-1/lz4-c64k/lz4-1.10.0");
-        assert_eq!(id("lz4hc", "6.0"), "erofs-1/lz4hc-12-c64k/lz4-1.10.0");
-        assert_eq!(id("lz4hc", "6.1"), "erofs-1/lz4hc-12-c64k-f256k/lz4-1.10.0");
+        assert_eq!(id("lz4hc", "6.0"), "erofs-1/lz4hc-5-c64k/lz4-1.10.0");
+        assert_eq!(id("lz4hc:12", "6.0"), "erofs-1/lz4hc-12-c64k/lz4-1.10.0");
+        assert_eq!(id("lz4hc:12", "6.1"), "erofs-1/lz4hc-12-c64k-f256k/lz4-1.10.0");
         let zstd = "erofs-1/zstd-3-w18-c17-h17-s1-m4-t0-x2-i256k-f256k-l6/zstd-1.5.7";
         assert_eq!(id("zstd", "6.10"), zstd);
     }

@@ -128,7 +128,8 @@ fn write_pack(out: &mut Vec<u8>, pack: &[Entry], bytes: u64, capacity: u64) {
     let mut pending = 0;
     let end = out.len() + usize::try_from(bytes - ADDRESS).expect("a pack has at most 32 bytes");
     for (position, entry) in pack.iter().enumerate() {
-        // The last entry of a pack has the distance to the next start, so that readers need not load the next.
+        // The last entry of a pack has the distance to the next start, so that readers need not load the
+        // next.
         let is_last = position as u64 + 1 == capacity;
         bits |= u64::from(value(*entry, is_last)) << pending;
         pending += width;

@@ -1,5 +1,5 @@
-//! Lays out an image: its inodes, and the addresses of each inode and its data. Pure arithmetic over a tree and
-//! the extents of its compressed files.
+//! Lays out an image: its inodes, and the addresses of each inode and its data. Pure arithmetic over a tree
+//! and the extents of its compressed files.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
@@ -349,8 +349,8 @@ impl Space {
         space
     }
 
-    /// Allocates `size` bytes: in the block with the smallest sufficient gap, or in new blocks. What fits into a
-    /// block does not cross one.
+    /// Allocates `size` bytes: in the block with the smallest sufficient gap, or in new blocks. What fits
+    /// into a block does not cross one.
     fn allocate(&mut self, size: u64) -> u64 {
         let size = size.next_multiple_of(SLOT);
         if let Some((left, block)) = self.partial.range((size, 0)..).next().copied() {

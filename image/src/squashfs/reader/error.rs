@@ -1,4 +1,4 @@
-//! What can go wrong while an image is read.
+//! Errors that occur while an image is read.
 
 use std::io;
 use std::path::PathBuf;
@@ -47,7 +47,7 @@ impl ReadError {
     }
 }
 
-/// What is wrong with an image, and where.
+/// A defect of an image, with its offset.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the message says it")]
 pub enum Fault {
@@ -59,7 +59,7 @@ pub enum Fault {
     Compression { name: String },
     #[error("it is truncated: {found} of {expected} bytes")]
     Truncated {
-        /// Length of the image by its own account, in bytes.
+        /// Length of the image in its superblock, in bytes.
         expected: u64,
         /// Length of the file in bytes.
         found: u64,
@@ -81,8 +81,8 @@ pub enum Fault {
         length: u64,
     },
     #[error(
-        "fragments are needed again and again, such as the one at offset {offset}: that is more to decompress \
-         than an image of {length} bytes should need"
+        "fragments are needed again and again, such as the one at offset {offset}: an image of {length} bytes \
+         should not need so much decompression"
     )]
     Wasteful {
         offset: u64,

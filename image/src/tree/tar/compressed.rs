@@ -1,13 +1,13 @@
-//! An archive that is compressed: any number of streams one behind the other, as `pigz`, `xz -T`, `pzstd`
-//! and `cat` make them, read once from front to back in bounded memory.
+//! Decompresses archives in bounded memory, from front to back. They may consist of several streams, as
+//! `pigz`, `xz -T`, `pzstd` and `cat` create them.
 //!
 //! ```text
 //! gzip    member …, then zeros to the end, if any
 //! xz      stream, zeros in fours, stream, …
-//! zstd    frame …, of which some may be there only to be skipped
+//! zstd    frame …, some of which may be skippable frames
 //! ```
 //!
-//! What follows the last stream and is none of this is an error: the file is not what it seems to be.
+//! Any other data after the last stream is an error.
 
 mod decoder;
 #[cfg(test)]
@@ -17,22 +17,22 @@ use std::io::{self, Read};
 
 use self::decoder::{Decoder, Step};
 use super::error::{Defect, TarError};
-use super::magic::{Begins, Compression, MAGIC_MAX};
+use super::magic::{Compression, MAGIC_MAX, MagicMatch};
 
 /// How much of the compressed data is read at a time, in bytes.
 const PIECE: usize = 64 << 10;
 
-/// Compressed data that are being unpacked.
+/// A compressed archive that is being read.
 pub(super) struct Compressed<'a> {
     reader: Box<dyn Read + 'a>,
     compression: Compression,
-    /// What was read. What is left of it lies at `start..end`.
+    /// Bytes that were read; `start..end` are not consumed yet.
     buffer: Vec<u8>,
     start: usize,
     end: usize,
-    /// Where the byte at `start` lies in the compressed data.
+    /// Offset of the byte at `start` in the compressed data.
     offset: u64,
-    /// Whether the reader has come to its end.
+    /// Whether the reader is at its end.
     is_over: bool,
     state: State,
 }
@@ -40,21 +40,21 @@ pub(super) struct Compressed<'a> {
 enum State {
     /// In a stream.
     Within(Decoder),
-    /// Behind a stream.
+    /// After a stream.
     Between,
-    /// Behind everything.
+    /// At the end.
     Ended,
 }
 
 impl<'a> Compressed<'a> {
-    /// Data whose first bytes are of this compression.
+    /// Reads data that begin with a stream of this compression.
     pub(super) fn new(reader: Box<dyn Read + 'a>, compression: Compression) -> Self {
         let buffer = vec![0; PIECE];
         let (start, end, offset) = (0, 0, 0);
         Self { reader, compression, buffer, start, end, offset, is_over: false, state: State::Between }
     }
 
-    /// Unpacks into `output`, some of it at least; nothing is the end.
+    /// Decompresses into `output`, at least one byte. Returns 0 at the end.
     pub(super) fn read(&mut self, output: &mut [u8]) -> Result<usize, TarError> {
         if output.is_empty() {
             return Ok(0);
@@ -77,7 +77,7 @@ impl<'a> Compressed<'a> {
                         return Ok(written);
                     }
                     if read == 0 && !is_end {
-                        // With bytes at hand it would go on, whatever they are.
+                        // With any input it would have made progress.
                         return Err(self.defect(0, Defect::Truncated));
                     }
                 }
@@ -85,7 +85,7 @@ impl<'a> Compressed<'a> {
         }
     }
 
-    /// What comes behind a stream.
+    /// Finds out what follows a stream.
     fn next(&mut self) -> Result<State, TarError> {
         let zeros = self.zeros()?;
         self.fill(MAGIC_MAX)?;
@@ -102,16 +102,16 @@ impl<'a> Compressed<'a> {
             Compression::Zstd => true,
         };
         match self.compression.begins(rest) {
-            Begins::Yes if may_follow => {
+            MagicMatch::Yes if may_follow => {
                 let decoder = Decoder::new(self.compression);
                 Ok(State::Within(decoder.map_err(|defect| self.defect(0, defect))?))
             }
-            Begins::CutShort if may_follow => Err(self.defect(rest.len() as u64, Defect::Truncated)),
+            MagicMatch::TooShort if may_follow => Err(self.defect(rest.len() as u64, Defect::Truncated)),
             _ => Err(self.defect(0, Defect::Trailing)),
         }
     }
 
-    /// Passes over zeros where they may stand; how many there were.
+    /// Skips zeros where they are allowed, and returns their number.
     fn zeros(&mut self) -> Result<u64, TarError> {
         let mut zeros = 0;
         if self.compression == Compression::Zstd || self.offset == 0 {
@@ -135,7 +135,7 @@ impl<'a> Compressed<'a> {
         self.offset += count as u64;
     }
 
-    /// Reads until there are `least` bytes at hand, or all that there are.
+    /// Reads until `least` bytes are buffered, or up to the end.
     fn fill(&mut self, least: usize) -> Result<(), TarError> {
         while self.end - self.start < least && !self.is_over {
             self.buffer.copy_within(self.start..self.end, 0);
@@ -153,7 +153,7 @@ impl<'a> Compressed<'a> {
         Ok(())
     }
 
-    /// Something wrong so many bytes behind what was consumed.
+    /// A defect this many bytes after what was consumed.
     fn defect(&self, ahead: u64, defect: Defect) -> TarError {
         TarError::Unpack { compression: self.compression, offset: self.offset + ahead, defect }
     }

@@ -1,59 +1,49 @@
-//! What can go wrong while an archive is read.
+//! Errors that occur while an archive is read.
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use super::magic::{Compression, Foreign};
+use super::magic::{Compression, UnsupportedFormat};
 use crate::spool::SpoolError;
 use crate::tree::TreeError;
 use crate::tree::error::WHY_NO_SPECIALS;
 
-/// Why an archive was not read. Offsets are of the archive as it is unpacked, unless they say otherwise.
+/// Why an archive was not read. Offsets are in the decompressed archive, unless documented otherwise.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the message says it")]
 pub enum TarError {
     #[error("cannot read the archive at offset {offset}")]
     Read {
-        /// Where, in bytes, of the archive as it lies there.
+        /// In bytes, in the file.
         offset: u64,
         source: io::Error,
     },
-    #[error("it is {foreign}")]
-    Foreign { foreign: Foreign },
+    #[error("it is {format}")]
+    UnsupportedFormat { format: UnsupportedFormat },
     #[error("cannot decompress the {compression} data at offset {offset}: {defect}")]
     Unpack {
         compression: Compression,
-        /// Where, in bytes of the compressed data.
+        /// In bytes, in the compressed data.
         offset: u64,
         defect: Defect,
     },
     #[error("the archive is truncated: it ends at offset {offset}, inside an entry")]
-    Truncated {
-        /// Where it ends, in bytes.
-        offset: u64,
-    },
+    Truncated { offset: u64 },
     #[error("the archive is truncated: it ends at offset {offset}, without an end marker")]
-    Unfinished {
-        /// Where it ends, in bytes.
-        offset: u64,
-    },
+    Unfinished { offset: u64 },
     #[error("invalid tar header at offset {offset}: {defect}")]
-    Header {
-        /// Where, in bytes.
-        offset: u64,
-        defect: &'static str,
-    },
+    Header { offset: u64, defect: &'static str },
     #[error("{path} in the archive, at offset {offset}, is {what}", path = .path.display())]
     Unsupported {
-        /// Where its header is, in bytes.
+        /// Offset of its header, in bytes.
         offset: u64,
         path: PathBuf,
         what: &'static str,
     },
     #[error("the entry at offset {offset} of the archive")]
     Tree {
-        /// Where its header is, in bytes.
+        /// Offset of its header, in bytes.
         offset: u64,
         source: TreeError,
     },
@@ -61,18 +51,18 @@ pub enum TarError {
     Spool(SpoolError),
 }
 
-/// What is wrong with compressed data.
+/// A defect of compressed data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Defect {
-    /// They end before they should.
+    /// They end too early.
     Truncated,
-    /// They cannot be unpacked: what the library says.
+    /// They cannot be decompressed, with the message of the library.
     Damaged(String),
-    /// Something follows that is none of them.
+    /// Other data follow.
     Trailing,
-    /// Unpacking takes more memory than it may.
+    /// Decompression takes too much memory.
     Memory {
-        /// How much it may take, in bytes.
+        /// The limit in bytes.
         limit: u64,
     },
 }
@@ -94,9 +84,9 @@ impl TarError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Foreign { foreign } => Some(format!(
+            Self::UnsupportedFormat { format } => Some(format!(
                 "{}; supported are tar archives, plain or compressed with gzip, xz or zstd",
-                foreign.way_out()
+                format.workaround()
             )),
             Self::Unpack { compression, defect: Defect::Memory { .. }, .. } => {
                 let long = if *compression == Compression::Zstd { " --long=31" } else { "" };

@@ -1,16 +1,16 @@
-//! A header of 512 bytes.
+//! Parses headers of 512 bytes.
 
 use super::error::TarError;
 use super::special;
 use crate::entry::{PERMISSIONS, Special};
 
-/// Size of a header, and what content is padded to, in bytes.
+/// Size of a header, and of the blocks of content, in bytes.
 pub(super) const BLOCK: usize = 512;
 
-/// What a header says.
+/// A parsed header.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Header {
-    /// Where it is, in the archive.
+    /// Its offset in the archive.
     pub(super) offset: u64,
     pub(super) kind: HeaderKind,
     pub(super) path: Vec<u8>,
@@ -21,7 +21,7 @@ pub(super) struct Header {
     pub(super) size: u64,
 }
 
-/// What an entry is.
+/// The type of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HeaderKind {
     File,
@@ -35,9 +35,9 @@ pub(super) enum HeaderKind {
     LongLink,
     Pax,
     GlobalPax,
-    /// A file with holes, as GNU tar stores it.
+    /// A sparse file of GNU tar.
     Sparse,
-    /// Volumes of a set, and what nobody here knows.
+    /// Multi-volume archives and unknown types.
     Other,
 }
 
@@ -73,7 +73,7 @@ impl Header {
             _ => HeaderKind::Other,
         };
         let mut path = text(&block[..100]).to_vec();
-        // Only POSIX has the first part of a long path here; GNU has times.
+        // POSIX has the first part of a long path here, GNU has times.
         let prefix = text(&block[345..500]);
         if &block[257..263] == b"ustar\0" && !prefix.is_empty() {
             path = [prefix, b"/", &path].concat();
@@ -92,7 +92,7 @@ impl Header {
     }
 }
 
-/// The sum of all bytes, blanks in place of the sum itself; and as old programs took it, of signed bytes.
+/// The sum of all bytes, with spaces in place of the sum, and the sum of signed bytes, as in old programs.
 fn sums(block: &[u8; BLOCK]) -> [u64; 2] {
     let bytes = || {
         let (before, rest) = block.split_at(148);
@@ -103,12 +103,12 @@ fn sums(block: &[u8; BLOCK]) -> [u64; 2] {
     [unsigned, u64::try_from(signed).unwrap_or(unsigned)]
 }
 
-/// Up to the first NUL.
+/// The field up to the first NUL.
 fn text(field: &[u8]) -> &[u8] {
     field.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
-/// Octal digits between blanks, or GNU's binary form, which is not negative.
+/// Parses octal digits between spaces, or a non-negative number in the binary form of GNU.
 fn number(field: &[u8]) -> Option<u64> {
     if let [0x80, rest @ ..] = field {
         let (high, low) = rest.split_at(rest.len().saturating_sub(8));

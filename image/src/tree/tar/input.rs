@@ -1,4 +1,4 @@
-//! Where the bytes of an archive come from, and where the content of its files stays.
+//! Reads the bytes of an archive, and stores the content of its files.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -8,7 +8,7 @@ use std::path::Path;
 use super::compressed::Compressed;
 use super::error::TarError;
 use super::header::BLOCK;
-use super::magic::{Kind, MAGIC_MAX};
+use super::magic::{FileKind, MAGIC_MAX};
 use crate::progress::{Progress, Stage};
 use crate::spool::Spool;
 use crate::tree::{Content, Shared};
@@ -23,19 +23,19 @@ pub(super) struct Input<'a> {
 }
 
 enum Source<'a> {
-    /// Read once; content is copied to the spool, which is there but while it is copied to.
+    /// Read once. Content is copied to the spool, which is taken out while it is copied.
     Stream { reader: Reader<'a>, spool: Option<Spool> },
-    /// Content is left where it is.
+    /// Content is not copied.
     File { file: Shared, length: u64 },
 }
 
-/// What comes once.
+/// A stream.
 enum Reader<'a> {
     Plain(Box<dyn Read + 'a>),
     Compressed(Box<Compressed<'a>>),
 }
 
-/// A file that is read from its beginning, while somebody counts.
+/// A file that is read from its start and counts progress.
 pub(super) struct Counted<'a> {
     file: File,
     progress: &'a Progress,
@@ -58,8 +58,8 @@ impl Read for Counted<'_> {
     }
 }
 
-/// What a file is, by its first bytes.
-pub(super) fn kind(file: &File) -> Result<Kind, TarError> {
+/// The type of a file, from its first bytes.
+pub(super) fn kind(file: &File) -> Result<FileKind, TarError> {
     let mut first = [0; MAGIC_MAX];
     let mut length = 0;
     while length < MAGIC_MAX {
@@ -70,7 +70,7 @@ pub(super) fn kind(file: &File) -> Result<Kind, TarError> {
             Err(source) => return Err(TarError::Read { offset: 0, source }),
         }
     }
-    Ok(Kind::of(&first[..length]))
+    Ok(FileKind::of(&first[..length]))
 }
 
 impl<'a> Input<'a> {
@@ -80,14 +80,14 @@ impl<'a> Input<'a> {
             .take(MAGIC_MAX as u64)
             .read_to_end(&mut first)
             .map_err(|source| TarError::Read { offset: 0, source })?;
-        let kind = Kind::of(&first);
+        let kind = FileKind::of(&first);
         let whole: Box<dyn Read + 'a> = Box::new(io::Cursor::new(first).chain(reader));
         let reader = match kind {
-            Kind::Plain => Reader::Plain(whole),
-            Kind::Compressed(compression) => {
+            FileKind::Plain => Reader::Plain(whole),
+            FileKind::Compressed(compression) => {
                 Reader::Compressed(Box::new(Compressed::new(whole, compression)))
             }
-            Kind::Foreign(foreign) => return Err(TarError::Foreign { foreign }),
+            FileKind::Unsupported(format) => return Err(TarError::UnsupportedFormat { format }),
         };
         let spool = Spool::new(scratch).map_err(TarError::Spool)?;
         Ok(Self { source: Source::Stream { reader, spool: Some(spool) }, offset: 0 })
@@ -98,12 +98,12 @@ impl<'a> Input<'a> {
         Ok(Self { source: Source::File { file, length: found.len() }, offset: 0 })
     }
 
-    /// Where the next byte is, in the archive.
+    /// Offset of the next byte in the archive.
     pub(super) fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// The next block; `None` if the archive ends here.
+    /// The next block; `None` at the end of the archive.
     pub(super) fn block(&mut self) -> Result<Option<[u8; BLOCK]>, TarError> {
         let mut block = [0; BLOCK];
         match self.fill(&mut block)? {
@@ -113,7 +113,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// `size` bytes of content, which the caller knows to be few.
+    /// `size` bytes of content, which the caller has bounded.
     pub(super) fn bytes(&mut self, size: u64) -> Result<Vec<u8>, TarError> {
         let mut bytes = Vec::new();
         self.pieces(size, |piece| {
@@ -124,7 +124,7 @@ impl<'a> Input<'a> {
         Ok(bytes)
     }
 
-    /// Content of any size, left or set aside.
+    /// Content of any size.
     pub(super) fn content(&mut self, size: u64) -> Result<Content, TarError> {
         let content = match &mut self.source {
             Source::File { file, length } => {
@@ -134,7 +134,7 @@ impl<'a> Input<'a> {
                 Content::Section { file, offset, size }
             }
             Source::Stream { spool, .. } => {
-                let mut taken = spool.take().expect("it is put back before the next entry");
+                let mut taken = spool.take().expect("the spool is put back before the next entry");
                 let begin = taken.length();
                 self.pieces(size, |piece| taken.append(piece).map_err(TarError::Spool))?;
                 let content = Content::spooled(&taken, begin);
@@ -171,8 +171,8 @@ impl<'a> Input<'a> {
         matches!(self.source, Source::Stream { reader: Reader::Compressed(_), .. })
     }
 
-    /// Reads what follows the end of the archive, and takes nothing of it. It tells whether compressed data
-    /// are whole, whose checksums come last; and who writes into a pipe does so to the end.
+    /// Reads and ignores everything after the end of the archive. That verifies the checksums of compressed
+    /// data, and lets the writer of a pipe finish.
     pub(super) fn finish(&mut self) -> Result<(), TarError> {
         if let Source::File { .. } = self.source {
             return Ok(());
@@ -192,7 +192,7 @@ impl<'a> Input<'a> {
         Ok(())
     }
 
-    /// Fills the buffer, but for the end of the archive.
+    /// Fills the buffer, or less at the end of the archive.
     fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, TarError> {
         let mut filled = 0;
         while filled < buffer.len() {

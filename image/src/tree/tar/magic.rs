@@ -1,8 +1,8 @@
-//! What a file is by its first bytes: its name says nothing here.
+//! Identifies a file by its first bytes. Its name does not matter.
 
 use std::fmt;
 
-/// How an archive is compressed that is read here.
+/// A supported compression of archives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
     /// Gzip, also of several members.
@@ -13,9 +13,9 @@ pub enum Compression {
     Zstd,
 }
 
-/// What an archive is that is not read here.
+/// A known format that is not supported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Foreign {
+pub enum UnsupportedFormat {
     /// Compressed with bzip2.
     Bzip2,
     /// Compressed with compress, as `.Z`.
@@ -36,76 +36,76 @@ pub enum Foreign {
     Zip,
 }
 
-/// What the first bytes say.
+/// The type of a file, from its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Nothing, so that it may be a tar archive.
+pub(super) enum FileKind {
+    /// No known magic number: it may be a tar archive.
     Plain,
     Compressed(Compression),
-    Foreign(Foreign),
+    Unsupported(UnsupportedFormat),
 }
 
-/// How many bytes tell all kinds apart.
+/// How many bytes identify all types.
 pub(super) const MAGIC_MAX: usize = 11;
 
-/// The first bytes of a bzip2 file are text that a file's name may begin with; behind the digit for the
-/// size of its blocks is the magic of a block, or of the end.
+/// The first bytes of a bzip2 file are text, which may be the start of a file name in a tar archive. After
+/// the digit for the block size is the magic number of a block or of the end.
 const BZIP2_BLOCKS: [[u8; 6]; 2] =
     [[0x31, 0x41, 0x59, 0x26, 0x53, 0x59], [0x17, 0x72, 0x45, 0x38, 0x50, 0x90]];
 
-/// What begins with these bytes is not read here.
-const FOREIGN: [(&[u8], Foreign); 8] = [
-    (&[0x1f, 0x9d], Foreign::Compress),
-    (b"!<arch>\ndeb", Foreign::Debian),
-    (&[0x04, 0x22, 0x4d, 0x18], Foreign::Lz4),
-    (b"LZIP\x01", Foreign::Lzip),
-    (&[0x89, b'L', b'Z', b'O', 0, 0x0d, 0x0a, 0x1a, 0x0a], Foreign::Lzop),
-    (&[0xed, 0xab, 0xee, 0xdb], Foreign::Rpm),
-    (&[b'7', b'z', 0xbc, 0xaf, 0x27, 0x1c], Foreign::SevenZip),
-    (b"PK\x03\x04", Foreign::Zip),
+/// Magic numbers of unsupported formats.
+const UNSUPPORTED: [(&[u8], UnsupportedFormat); 8] = [
+    (&[0x1f, 0x9d], UnsupportedFormat::Compress),
+    (b"!<arch>\ndeb", UnsupportedFormat::Debian),
+    (&[0x04, 0x22, 0x4d, 0x18], UnsupportedFormat::Lz4),
+    (b"LZIP\x01", UnsupportedFormat::Lzip),
+    (&[0x89, b'L', b'Z', b'O', 0, 0x0d, 0x0a, 0x1a, 0x0a], UnsupportedFormat::Lzop),
+    (&[0xed, 0xab, 0xee, 0xdb], UnsupportedFormat::Rpm),
+    (&[b'7', b'z', 0xbc, 0xaf, 0x27, 0x1c], UnsupportedFormat::SevenZip),
+    (b"PK\x03\x04", UnsupportedFormat::Zip),
 ];
 
-impl Kind {
+impl FileKind {
     pub(super) fn of(first: &[u8]) -> Self {
         if let [b'B', b'Z', b'h', b'1'..=b'9', rest @ ..] = first
             && BZIP2_BLOCKS.iter().any(|magic| rest.starts_with(magic))
         {
-            return Self::Foreign(Foreign::Bzip2);
+            return Self::Unsupported(UnsupportedFormat::Bzip2);
         }
-        if let Some((_, foreign)) = FOREIGN.into_iter().find(|(magic, _)| first.starts_with(magic)) {
-            return Self::Foreign(foreign);
+        if let Some((_, format)) = UNSUPPORTED.into_iter().find(|(magic, _)| first.starts_with(magic)) {
+            return Self::Unsupported(format);
         }
-        let begins = |compression: &Compression| compression.begins(first) == Begins::Yes;
+        let begins = |compression: &Compression| compression.begins(first) == MagicMatch::Yes;
         let mut known = [Compression::Gzip, Compression::Xz, Compression::Zstd].into_iter();
         known.find(begins).map_or(Self::Plain, Self::Compressed)
     }
 }
 
-/// Whether some bytes are the first of compressed data.
+/// Whether data begin with a magic number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Begins {
+pub(super) enum MagicMatch {
     Yes,
     No,
-    /// There are too few of them to tell.
-    CutShort,
+    /// There are too few bytes to tell.
+    TooShort,
 }
 
 impl Compression {
-    /// Whether what begins with `first` is compressed so. Of zstd a frame may be there only to be skipped.
-    pub(super) fn begins(self, first: &[u8]) -> Begins {
+    /// Whether `first` is the start of data with this compression. For zstd this may be a skippable frame.
+    pub(super) fn begins(self, first: &[u8]) -> MagicMatch {
         let is = |magic: &[u8], masked: u8| {
             let same = |(at, byte): (usize, &u8)| byte & if at == 0 { !masked } else { 0xff } == magic[at];
             match first.iter().take(magic.len()).enumerate().all(same) {
-                true if first.len() < magic.len() => Begins::CutShort,
-                true => Begins::Yes,
-                false => Begins::No,
+                true if first.len() < magic.len() => MagicMatch::TooShort,
+                true => MagicMatch::Yes,
+                false => MagicMatch::No,
             }
         };
         match self {
             Self::Gzip => is(&[0x1f, 0x8b, 8], 0),
             Self::Xz => is(&[0xfd, b'7', b'z', b'X', b'Z', 0], 0),
             Self::Zstd => match is(&[0x28, 0xb5, 0x2f, 0xfd], 0) {
-                Begins::No => is(&[0x50, 0x2a, 0x4d, 0x18], 0x0f),
+                MagicMatch::No => is(&[0x50, 0x2a, 0x4d, 0x18], 0x0f),
                 begins => begins,
             },
         }
@@ -122,7 +122,7 @@ impl fmt::Display for Compression {
     }
 }
 
-impl fmt::Display for Foreign {
+impl fmt::Display for UnsupportedFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Bzip2 => "compressed with bzip2",
@@ -138,9 +138,9 @@ impl fmt::Display for Foreign {
     }
 }
 
-impl Foreign {
-    /// How to make something of it that is read here.
-    pub(super) fn way_out(self) -> &'static str {
+impl UnsupportedFormat {
+    /// How to convert it to a supported format.
+    pub(super) fn workaround(self) -> &'static str {
         match self {
             Self::Bzip2 => "decompress it first with bzip2 -dc",
             Self::Compress => "decompress it first with gzip -dc",
@@ -160,39 +160,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_look_like_other_formats_are_names() {
+    fn names_that_resemble_magic_numbers_are_plain() {
         for (first, kind) in [
-            (&b"BZh9readme\0"[..], Kind::Plain),
-            (b"BZh91AY&SY\0", Kind::Foreign(Foreign::Bzip2)),
-            (b"BZh1\x17\x72\x45\x38\x50\x90\0", Kind::Foreign(Foreign::Bzip2)),
-            (b"LZIPPED\0", Kind::Plain),
-            (b"PK\0", Kind::Plain),
-            (b"PK\x03\x04", Kind::Foreign(Foreign::Zip)),
-            (b"7z/\0", Kind::Plain),
-            (b"!<arch>\n\0", Kind::Plain),
-            (b"!<arch>\ndebian-binary", Kind::Foreign(Foreign::Debian)),
-            (b"\x1f\x8b\x08", Kind::Compressed(Compression::Gzip)),
-            (b"\x1f\x8b\x07", Kind::Plain),
-            (b"\x1f\x8b", Kind::Plain),
-            (b"\xfd7zXZ\0", Kind::Compressed(Compression::Xz)),
-            (b"\x28\xb5\x2f\xfd", Kind::Compressed(Compression::Zstd)),
-            (b"\x5e\x2a\x4d\x18", Kind::Compressed(Compression::Zstd)),
-            (b"\x6e\x2a\x4d\x18", Kind::Plain),
-            (b"", Kind::Plain),
+            (&b"BZh9readme\0"[..], FileKind::Plain),
+            (b"BZh91AY&SY\0", FileKind::Unsupported(UnsupportedFormat::Bzip2)),
+            (b"BZh1\x17\x72\x45\x38\x50\x90\0", FileKind::Unsupported(UnsupportedFormat::Bzip2)),
+            (b"LZIPPED\0", FileKind::Plain),
+            (b"PK\0", FileKind::Plain),
+            (b"PK\x03\x04", FileKind::Unsupported(UnsupportedFormat::Zip)),
+            (b"7z/\0", FileKind::Plain),
+            (b"!<arch>\n\0", FileKind::Plain),
+            (b"!<arch>\ndebian-binary", FileKind::Unsupported(UnsupportedFormat::Debian)),
+            (b"\x1f\x8b\x08", FileKind::Compressed(Compression::Gzip)),
+            (b"\x1f\x8b\x07", FileKind::Plain),
+            (b"\x1f\x8b", FileKind::Plain),
+            (b"\xfd7zXZ\0", FileKind::Compressed(Compression::Xz)),
+            (b"\x28\xb5\x2f\xfd", FileKind::Compressed(Compression::Zstd)),
+            (b"\x5e\x2a\x4d\x18", FileKind::Compressed(Compression::Zstd)),
+            (b"\x6e\x2a\x4d\x18", FileKind::Plain),
+            (b"", FileKind::Plain),
         ] {
-            assert_eq!(Kind::of(first), kind, "{first:?}");
+            assert_eq!(FileKind::of(first), kind, "{first:?}");
         }
     }
 
     #[test]
-    fn too_few_bytes_to_tell_are_told_from_others() {
+    fn too_few_bytes_are_reported() {
         for (compression, first, begins) in [
-            (Compression::Gzip, &b"\x1f\x8b"[..], Begins::CutShort),
-            (Compression::Gzip, b"\x1f\x8c", Begins::No),
-            (Compression::Zstd, b"\x28", Begins::CutShort),
-            (Compression::Zstd, b"\x5f\x2a", Begins::CutShort),
-            (Compression::Zstd, b"\x5f\x2b", Begins::No),
-            (Compression::Xz, b"\xfd7zXZ\0more", Begins::Yes),
+            (Compression::Gzip, &b"\x1f\x8b"[..], MagicMatch::TooShort),
+            (Compression::Gzip, b"\x1f\x8c", MagicMatch::No),
+            (Compression::Zstd, b"\x28", MagicMatch::TooShort),
+            (Compression::Zstd, b"\x5f\x2a", MagicMatch::TooShort),
+            (Compression::Zstd, b"\x5f\x2b", MagicMatch::No),
+            (Compression::Xz, b"\xfd7zXZ\0more", MagicMatch::Yes),
         ] {
             assert_eq!(compression.begins(first), begins, "{first:?}");
         }

@@ -1,14 +1,14 @@
-//! Extended headers of POSIX: records `LENGTH KEY=VALUE\n`, where the length counts all of it.
+//! Parses extended headers of POSIX: records `LENGTH KEY=VALUE\n`, with the length of the whole record.
 
 use std::collections::BTreeMap;
 
-/// Under which keys extended attributes stand, behind which their name follows.
+/// The prefix of keys of extended attributes, before their name.
 const XATTR: &[u8] = b"SCHILY.xattr.";
 
-/// Keys of files that are stored with holes.
+/// Keys of sparse files.
 const SPARSE: [&[u8]; 2] = [b"GNU.sparse.", b"SCHILY.realsize"];
 
-/// What records say. What they do not say stands in the header.
+/// The values of records, which override those of the header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Records {
     pub(super) path: Option<Vec<u8>>,
@@ -21,7 +21,7 @@ pub(super) struct Records {
 }
 
 impl Records {
-    /// Takes in records; a later one replaces an earlier one, an empty value takes it back.
+    /// Adds records. A later one replaces an earlier one, an empty value removes it.
     pub(super) fn take(&mut self, mut bytes: &[u8]) -> Result<(), &'static str> {
         while !bytes.is_empty() {
             let (record, rest) = split(bytes).ok_or("a pax record has an invalid length")?;
@@ -63,7 +63,7 @@ impl Records {
         Ok(())
     }
 
-    /// These, and what they do not say from `global`.
+    /// These values, and others from `global`.
     pub(super) fn over(self, global: &Self) -> Self {
         let mut xattrs = global.xattrs.clone();
         xattrs.extend(self.xattrs);
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record_is_refused() {
+    fn invalid_records_are_rejected() {
         for bytes in [
             &b"x"[..],
             b"5 a=b",
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_s_own_records_come_before_the_global_ones() {
+    fn own_records_override_global_ones() {
         let global = records(b"11 uid=100\n10 gid=10\n").unwrap();
         let own = records(b"8 uid=7\n").unwrap();
         let both = own.over(&global);

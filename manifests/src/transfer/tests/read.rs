@@ -179,7 +179,7 @@ fn everything_in_our_section_is_read() {
          HealthCheck=unit:k.service\nHealthCheck=https://localhost/healthz\n",
     );
     assert_eq!(transfer.mirrors, ["https://a.example/", "file:///srv/k"]);
-    assert!(transfer.version.as_ref().unwrap().matches("1.32.0"));
+    assert!(transfer.version.as_ref().unwrap().matches("1.32.0", None));
     assert_eq!(transfer.max_version.as_ref().unwrap().as_str(), "v7");
     assert_eq!(transfer.channel, Some(Channel::Beta));
     assert_eq!(transfer.requires[0].versions.as_ref().unwrap().as_str(), ">=1.7");

@@ -130,7 +130,7 @@ fn mistakes_in_our_section_stop_the_transfer() {
     assert!(ours("MaxVersion=1 2").starts_with("k.transfer:10: [X-Sysupdate] MaxVersion=: character 2"));
     assert_eq!(
         ours("Requires=>=1.7"),
-        "k.transfer:10: [X-Sysupdate] Requires=: \">=1.7\" does not start with an extension's name"
+        "k.transfer:10: [X-Sysupdate] Requires=: \">=1.7\" is not the name of an extension"
     );
     assert!(ours("Requires=containerd >=").contains("has no valid version"));
     for value in ["fast", "0", "-1", "+1", "17179869184G", "1KM"] {

@@ -1,12 +1,13 @@
 //! Files in memory, which can stop doing anything at a chosen point.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{self, Cursor, Read};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::host::store::{Attributes, Entry, EntryKind, Operation, Partial, Result, Store, StoreError};
-use crate::host::view::{self, Directory, Last, View};
+use crate::host::view::{self, Directory, Kind, Last, View};
 
 /// Files in memory.
 ///
@@ -53,6 +54,30 @@ impl FakeStore {
     /// A file's bytes, links followed.
     pub fn bytes(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
         self.read(path.as_ref(), u64::MAX).ok()?
+    }
+
+    /// What a path is, with a file's bytes or a link's target. No link is followed.
+    pub(super) fn look(&self, path: &Path) -> Option<(Kind, Vec<u8>)> {
+        Some(match self.state().nodes.get(path)? {
+            Node::File { bytes, .. } => (Kind::File, bytes.clone()),
+            Node::Directory => (Kind::Directory, Vec::new()),
+            Node::Link(target) => (Kind::Link, target.as_os_str().as_encoded_bytes().to_owned()),
+        })
+    }
+
+    /// The names in a directory, sorted.
+    pub(super) fn names(&self, directory: &Path) -> Vec<(OsString, Kind)> {
+        let state = self.state();
+        let inside = state.nodes.iter().filter(|(path, _)| path.parent() == Some(directory));
+        let named = |(path, node): (&PathBuf, &Node)| {
+            let kind = match node {
+                Node::File { .. } => Kind::File,
+                Node::Directory => Kind::Directory,
+                Node::Link(_) => Kind::Link,
+            };
+            Some((path.file_name()?.to_owned(), kind))
+        };
+        inside.filter_map(named).collect()
     }
 
     /// A file's permission bits.

@@ -1,42 +1,22 @@
 //! An image as a mount: erofs straight from the file where the kernel can, else through a loop device.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::io::Errno;
 use rustix::mount::{self, FsMountFlags, FsOpenFlags, MountAttrFlags};
-use serde::{Deserialize, Serialize};
+use sysext_image::Format;
+use sysext_image::probe::{ImageKind, probe};
 
+use crate::host::errno::is_of_the_machine;
 use crate::host::sys::mount as sys;
 
-/// How much of an image tells what it is: a partition table of 4096-byte sectors needs the most.
-const HEAD: usize = 4096 + 8;
 /// The kernel takes no longer strings as an option of a mount.
 const OPTION_MAX: usize = 255;
 /// How often a free loop device may be snatched by another process before we give up.
 const LOOP_ATTEMPTS: u32 = 64;
-
-/// The file systems that are merged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Filesystem {
-    /// erofs.
-    Erofs,
-    /// squashfs.
-    Squashfs,
-}
-
-impl Filesystem {
-    /// As the kernel calls it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Erofs => "erofs",
-            Self::Squashfs => "squashfs",
-        }
-    }
-}
 
 /// Why an image was not mounted.
 #[derive(Debug, thiserror::Error)]
@@ -54,44 +34,41 @@ pub enum ImageError {
     #[error("cannot be mounted now: {0}")]
     Host(#[source] io::Error),
     /// The kernel refused it.
-    #[error("the kernel does not mount it as {}: {message}", .filesystem.name())]
+    #[error("the kernel does not mount it as {}: {message}", .format.name())]
     Mount {
         /// What it says it is.
-        filesystem: Filesystem,
+        format: Format,
         /// What the kernel said.
         message: String,
     },
 }
 
-/// What an image is, from its first bytes.
-pub fn identify(head: &[u8]) -> Result<Filesystem, ImageError> {
-    let at = |offset: usize, magic: &[u8]| head.get(offset..offset + magic.len()) == Some(magic);
-    if at(512, b"EFI PART") || at(4096, b"EFI PART") {
-        Err(ImageError::Partitioned)
-    } else if at(1024, &0xE0F5_E1E2_u32.to_le_bytes()) {
-        Ok(Filesystem::Erofs)
-    } else if at(0, b"hsqs") {
-        Ok(Filesystem::Squashfs)
-    } else {
-        Err(ImageError::Unknown)
+impl ImageError {
+    /// The kernel refused to mount an image, for its own reason or for the machine's.
+    pub(in crate::host) fn refused(format: Format, source: io::Error, message: String) -> Self {
+        match is_of_the_machine(&source) {
+            true => Self::Host(source),
+            false => Self::Mount { format, message },
+        }
+    }
+
+    /// An image could not be read, for its own reason or for the machine's.
+    fn unreadable(source: io::Error) -> Self {
+        if is_of_the_machine(&source) { Self::Host(source) } else { Self::Read(source) }
     }
 }
 
 /// Opens an image as a detached, read-only mount.
 pub(super) fn open(image: &Path) -> Result<OwnedFd, ImageError> {
-    let file = File::open(image).map_err(ImageError::Read)?;
-    let mut head = Vec::with_capacity(HEAD);
-    (&file).take(HEAD as u64).read_to_end(&mut head).map_err(ImageError::Read)?;
-    let filesystem = identify(&head)?;
-    let failed = |(errno, message): (Errno, String)| {
-        if is_of_the_host(errno) {
-            ImageError::Host(errno.into())
-        } else {
-            ImageError::Mount { filesystem, message }
-        }
+    let file = File::open(image).map_err(ImageError::unreadable)?;
+    let format = match probe(&mut &file).map_err(|error| ImageError::unreadable(error.source))? {
+        ImageKind::Filesystem(format) => format,
+        ImageKind::Disk => return Err(ImageError::Partitioned),
+        ImageKind::Unknown => return Err(ImageError::Unknown),
     };
-    if filesystem == Filesystem::Erofs {
-        match mount_source(filesystem, image) {
+    let failed = |(errno, message): (Errno, String)| ImageError::refused(format, errno.into(), message);
+    if format == Format::Erofs {
+        match mount_source(format, image) {
             // Before 6.12, or where that is configured away, erofs wants a block device.
             Err((Errno::NOTBLK, _)) => {}
             result => return result.map_err(failed),
@@ -101,20 +78,15 @@ pub(super) fn open(image: &Path) -> Result<OwnedFd, ImageError> {
     let (device, path) = attach_loop(&file, &name).map_err(|error| {
         ImageError::Host(io::Error::new(error.kind(), format!("no loop device: {error}")))
     })?;
-    let mounted = mount_source(filesystem, Path::new(&path)).map_err(failed);
+    let mounted = mount_source(format, Path::new(&path)).map_err(failed);
     // Until here it kept the device from being freed; from here on the mount does.
     drop(device);
     mounted
 }
 
-/// Whether an error says more about this process, or this moment, than about the image.
-fn is_of_the_host(errno: Errno) -> bool {
-    matches!(errno, Errno::PERM | Errno::ACCESS | Errno::NOMEM | Errno::MFILE | Errno::NFILE | Errno::AGAIN)
-}
-
-fn mount_source(filesystem: Filesystem, source: &Path) -> Result<OwnedFd, (Errno, String)> {
+fn mount_source(format: Format, source: &Path) -> Result<OwnedFd, (Errno, String)> {
     let plain = |errno: Errno| (errno, errno.to_string());
-    let context = mount::fsopen(filesystem.name(), FsOpenFlags::FSOPEN_CLOEXEC).map_err(plain)?;
+    let context = mount::fsopen(format.name(), FsOpenFlags::FSOPEN_CLOEXEC).map_err(plain)?;
     let said = |errno: Errno| (errno, explain(&context, errno));
     if source.as_os_str().len() <= OPTION_MAX {
         mount::fsconfig_set_string(&context, "source", source).map_err(said)?;
@@ -170,27 +142,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lack_of_privilege_or_memory_is_not_the_images_fault() {
-        assert!([Errno::PERM, Errno::NOMEM, Errno::MFILE].into_iter().all(is_of_the_host));
-        assert!(![Errno::INVAL, Errno::IO, Errno::UCLEAN, Errno::NODEV].into_iter().any(is_of_the_host));
-    }
-
-    fn head_with(offset: usize, magic: &[u8]) -> Vec<u8> {
-        let mut head = vec![0; HEAD];
-        head[offset..offset + magic.len()].copy_from_slice(magic);
-        head
-    }
-
-    #[test]
-    fn first_bytes_tell_what_an_image_is() {
-        let erofs = head_with(1024, &[0xe2, 0xe1, 0xf5, 0xe0]);
-        assert_eq!(identify(&erofs).unwrap(), Filesystem::Erofs);
-        assert_eq!(identify(&head_with(0, b"hsqs")).unwrap(), Filesystem::Squashfs);
-        for sector in [512, 4096] {
-            assert!(matches!(identify(&head_with(sector, b"EFI PART")), Err(ImageError::Partitioned)));
-        }
-        for unknown in [&[] as &[u8], b"hsq", &erofs[..1027], &head_with(1080, &[0x53, 0xef])] {
-            assert!(matches!(identify(unknown), Err(ImageError::Unknown)));
+    fn an_image_that_no_kernel_mounts_is_told_by_its_first_bytes() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("x.raw");
+        let mut disk = vec![0; 8192];
+        disk[512..520].copy_from_slice(b"EFI PART");
+        std::fs::write(&path, disk).unwrap();
+        assert!(matches!(open(&path), Err(ImageError::Partitioned)));
+        for unknown in [&b""[..], b"hsq", &[0; 4096]] {
+            std::fs::write(&path, unknown).unwrap();
+            assert!(matches!(open(&path), Err(ImageError::Unknown)));
         }
     }
 }

@@ -90,6 +90,12 @@ impl Table {
     }
 }
 
+impl FromIterator<Mount> for Table {
+    fn from_iter<T: IntoIterator<Item = Mount>>(mounts: T) -> Self {
+        Self { mounts: mounts.into_iter().collect() }
+    }
+}
+
 impl Mount {
     /// `36 35 98:0 /root /point rw,noatime shared:1 - ext4 /dev/root rw`, with any number of tags
     /// where `shared:1` stands.

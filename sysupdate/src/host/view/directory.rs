@@ -184,3 +184,8 @@ pub fn absolute(path: &Path) -> PathBuf {
     // A path that does not exist cannot be resolved; an error names it where it is read.
     fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
 }
+
+/// Whether a path from the command line is a directory.
+pub fn is_directory(path: &Path) -> bool {
+    path.is_dir()
+}

@@ -56,7 +56,7 @@ fn a_replaced_directory_hides_the_one_with_its_path() {
     assert_eq!(view.resolve(Path::new("/opt/seen")).unwrap(), Path::new("/opt/seen"));
     let exists = |(directory, rest): (&Directory, &Path)| directory.metadata(rest).is_ok();
     assert!(exists(view.place(Path::new("/opt/own"))) && !exists(view.place(Path::new("/opt/seen"))));
-    assert!(exists(view.place_seen(Path::new("/opt/seen"))), "it is seen through the merge");
+    assert!(exists(view.place_seen(Path::new("/opt/seen")).unwrap()), "it is seen through the merge");
     assert!(view.replacement(Path::new("/opt")).is_some() && view.replacement(Path::new("/usr")).is_none());
 }
 
@@ -86,4 +86,12 @@ fn a_link_in_a_directory_is_not_followed_out_of_it() {
         assert_eq!(image.metadata(Path::new("usr/link")).unwrap().kind, Kind::Link);
         assert_eq!(image.list(Path::new("usr")).unwrap().len(), 3);
     }
+}
+
+#[test]
+fn paths_of_the_command_line_may_be_relative_and_have_dots() {
+    let here = std::env::current_dir().unwrap().canonicalize().unwrap();
+    assert_eq!(absolute(Path::new("./src/..")), here);
+    assert_eq!(absolute(Path::new("not-there")), here.join("not-there"));
+    assert!(is_directory(Path::new("src")) && !is_directory(Path::new("not-there")));
 }

@@ -12,13 +12,14 @@ fn component(text: &str) -> Situation {
     let related = |text: &str| {
         let (number, needs) = text.trim_end_matches(']').split_once('[').unwrap_or((text, ""));
         let needs: Vec<&str> = needs.split(',').map(str::trim).filter(|need| !need.is_empty()).collect();
-        let conflicts = needs.iter().filter_map(|need| need.strip_prefix('!')).map(str::to_owned);
-        let requires = needs.iter().filter(|need| !need.starts_with('!')).map(|need| {
-            let (name, versions) = need.split_once(' ').unwrap_or((need, "*"));
-            (name.to_owned(), versions.to_owned())
-        });
-        let (requires, conflicts) = (requires.collect(), conflicts.collect::<Vec<_>>());
-        (version(number), Relations::parse(None, &requires, &conflicts).unwrap())
+        let conflicts = needs.iter().filter_map(|need| need.strip_prefix('!'));
+        let requires = needs.iter().filter(|need| !need.starts_with('!'));
+        let relations = Relations {
+            upstream: None,
+            requires: requires.map(|need| need.parse().unwrap()).collect(),
+            conflicts: conflicts.map(|name| name.parse().unwrap()).collect(),
+        };
+        (version(number), relations)
     };
     let mut situation = Situation {
         component: ComponentName::Named(name.to_owned()),
@@ -318,7 +319,7 @@ fn the_table_of_requirements_and_conflicts() {
 #[test]
 fn the_operators_requirements_count_for_every_version() {
     let mut survey = survey(&["a | 1; 2"], &[]);
-    survey.components[0].requires = vec![Dependency { name: "b".to_owned(), versions: None }];
+    survey.components[0].requires = vec!["b".parse().unwrap()];
     let missing = "requires b, which is neither installed nor available";
     let expected = format!(
         "a: keep nothing: no eligible version is available; skipped 2: {missing}; skipped 1: {missing}"

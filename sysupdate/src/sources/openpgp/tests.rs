@@ -23,12 +23,7 @@ const GOOD: &[u8] = fixture!("good.asc");
 const URL: &str = "https://example.org/k/SHA256SUMS";
 
 fn host(world: &World) -> Host {
-    Host {
-        clock: Box::new(world.clock.clone()),
-        store: Box::new(world.store.clone()),
-        transport: Box::new(world.transport.clone()),
-        ..Host::of_this_machine()
-    }
+    world.host()
 }
 
 fn paths() -> Paths {

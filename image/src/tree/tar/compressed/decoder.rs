@@ -1,4 +1,4 @@
-//! One stream at a time, whichever library unpacks it.
+//! Decompresses one stream, with the library for its compression.
 
 use flate2::{Decompress, FlushDecompress, Status};
 use liblzma::stream::{self, Action, Stream, TELL_UNSUPPORTED_CHECK};
@@ -7,36 +7,36 @@ use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 use crate::tree::tar::error::Defect;
 use crate::tree::tar::magic::Compression;
 
-/// How much memory unpacking xz may take, in bytes: `xz -9` asks for 65 MiB, a dictionary of 64 and a bit.
+/// How much memory decompressing xz may take, in bytes: `xz -9` needs 65 MiB, mostly for its dictionary.
 const XZ_MEMORY: u64 = 80 << 20;
 
-/// How far back zstd may look, as a power of two, in bytes: 128 MiB, which `zstd --ultra -22` asks for. What
-/// is packed with `--long=28` and more is not unpacked by `zstd -d` either, unless it is told to.
+/// The maximum window of zstd, as a power of two, in bytes: 128 MiB, which `zstd --ultra -22` needs. `zstd
+/// -d` has the same limit by default and rejects archives made with `--long=28` or more.
 const ZSTD_WINDOW_LOG: u32 = 27;
 
-/// What the library calls a window that is larger.
+/// The message of the library for a larger window.
 const ZSTD_TOO_LARGE: &str = "Frame requires too much memory for decoding";
 
-/// How far back a member of gzip looks, as a power of two, in bytes: there is no other.
+/// The window of gzip, as a power of two, in bytes. All members have it.
 const GZIP_WINDOW_LOG: u8 = 15;
 
-/// What the library says where its fast way found something wrong and its slow way was asked what it was.
+/// The message of the library after an error of its fast path, whose cause is lost.
 const GZIP_FORGOTTEN: &str = "repeated call with bad state";
 
-/// Unpacks one stream.
+/// Decompresses one stream.
 pub(super) enum Decoder {
     Gzip(Decompress),
     Xz(Stream),
-    /// How much the library wants of the next block: given no more, it stops where the block begins that it
-    /// cannot read.
+    /// With the number of bytes that the library requests: if it gets no more, it stops at the start of an
+    /// invalid block.
     Zstd(DCtx<'static>, usize),
 }
 
-/// What became of some input.
+/// The result of a step.
 pub(super) struct Step {
-    /// How much of it was read, in bytes.
+    /// Consumed input, in bytes.
     pub(super) read: usize,
-    /// How much was unpacked, in bytes.
+    /// Output, in bytes.
     pub(super) written: usize,
     /// Whether the stream ends here.
     pub(super) is_end: bool,
@@ -57,9 +57,9 @@ impl Decoder {
         }
     }
 
-    /// Unpacks what it can of `input` into `output`. An error comes with how much of `input` was read.
+    /// Decompresses as much of `input` as fits into `output`. An error includes the number of bytes consumed.
     ///
-    /// With no input it gives what it still has.
+    /// With empty input it returns buffered output.
     pub(super) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, (usize, Defect)> {
         match self {
             Self::Gzip(decoder) => {
@@ -100,7 +100,7 @@ fn difference(before: u64, after: u64) -> usize {
 fn xz_defect(error: stream::Error) -> Defect {
     match error {
         stream::Error::MemLimit => Defect::Memory { limit: XZ_MEMORY },
-        // The library's own words are of a whole file, which this is not.
+        // The library's own messages assume a whole file.
         stream::Error::Data => Defect::Damaged("invalid data or a wrong checksum".to_owned()),
         stream::Error::Format => Defect::Damaged("invalid header".to_owned()),
         stream::Error::Options => Defect::Damaged("unknown filter".to_owned()),

@@ -1,4 +1,4 @@
-//! Streams of each kind, put together, cut off, damaged, and followed by something else.
+//! Tests concatenated, truncated and damaged streams, and trailing data.
 
 use std::io::{Cursor, Write as _};
 
@@ -10,7 +10,7 @@ use super::*;
 
 const ALL: [Compression; 3] = [Compression::Gzip, Compression::Xz, Compression::Zstd];
 
-/// Words and noise: some of it shrinks, and all of it takes several pieces.
+/// Compressible and random bytes, more than one piece.
 fn plain() -> Vec<u8> {
     let mut seed = 7_u32;
     let noise = std::iter::repeat_with(|| {
@@ -43,7 +43,7 @@ fn pack(compression: Compression, bytes: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Comes in pieces of all lengths, as from a pipe.
+/// Returns pieces of various lengths, like a pipe.
 struct Dripping<'a>(Cursor<&'a [u8]>, usize);
 
 impl Read for Dripping<'_> {
@@ -63,7 +63,7 @@ fn unpack_from(reader: Box<dyn Read + '_>, compression: Compression) -> Result<V
             count => bytes.extend_from_slice(&buffer[..count]),
         }
     }
-    // The end stays the end.
+    // The end is permanent.
     assert_eq!(compressed.read(&mut buffer)?, 0);
     Ok(bytes)
 }
@@ -77,7 +77,7 @@ fn unpack(compression: Compression, packed: &[u8]) -> Result<Vec<u8>, TarError> 
             Err(TarError::Unpack { offset, defect, .. }),
             Err(TarError::Unpack { offset: dripping, defect: other, .. }),
         ) => {
-            // The words for what is damaged hang on which part of the decoder found it.
+            // The message depends on the part of the decoder that found the damage.
             assert_eq!(std::mem::discriminant(defect), std::mem::discriminant(other));
             assert_eq!(offset, dripping);
         }
@@ -86,7 +86,7 @@ fn unpack(compression: Compression, packed: &[u8]) -> Result<Vec<u8>, TarError> 
     whole
 }
 
-/// What is wrong, and where.
+/// The defect and its offset.
 fn refusal(compression: Compression, packed: &[u8]) -> (Defect, u64) {
     match unpack(compression, packed).unwrap_err() {
         TarError::Unpack { offset, defect, .. } => (defect, offset),
@@ -95,7 +95,7 @@ fn refusal(compression: Compression, packed: &[u8]) -> (Defect, u64) {
 }
 
 #[test]
-fn streams_behind_each_other_are_one() {
+fn concatenated_streams_are_one() {
     let plain = plain();
     for compression in ALL {
         let (first, second) = (pack(compression, &plain[..150_000]), pack(compression, &plain[150_000..]));
@@ -114,7 +114,7 @@ fn streams_behind_each_other_are_one() {
 }
 
 #[test]
-fn what_ends_too_early_is_told_wherever_it_ends() {
+fn truncation_is_reported_at_every_offset() {
     for compression in ALL {
         let two = [pack(compression, &plain()), pack(compression, b"the end")].concat();
         let first = two.len() - pack(compression, b"the end").len();
@@ -130,7 +130,7 @@ fn what_ends_too_early_is_told_wherever_it_ends() {
 }
 
 #[test]
-fn what_is_damaged_is_told_with_its_place() {
+fn damage_is_reported_with_its_offset() {
     for compression in ALL {
         let packed = pack(compression, &plain());
         for at in [30, 5000, packed.len() / 2, packed.len() - 2] {
@@ -143,7 +143,7 @@ fn what_is_damaged_is_told_with_its_place() {
             );
             assert!(offset <= packed.len() as u64);
         }
-        // The checksum is the last that is read.
+        // The checksum is read last.
         let mut damaged = packed.clone();
         let checksum = match compression {
             Compression::Gzip => packed.len() - 6,
@@ -158,7 +158,7 @@ fn what_is_damaged_is_told_with_its_place() {
 }
 
 #[test]
-fn what_follows_the_last_stream_is_refused() {
+fn trailing_data_are_rejected() {
     for compression in ALL {
         let packed = pack(compression, b"text");
         let end = packed.len() as u64;
@@ -172,14 +172,14 @@ fn what_follows_the_last_stream_is_refused() {
         unpack(compression, &all).map_err(|error| error.to_string())
     };
     let is_trailing = |result: Result<_, String>| result.unwrap_err().ends_with("trailing data");
-    // Tapes are filled with zeros; gzip passes over them.
+    // Tapes are padded with zeros; gzip ignores them.
     for zeros in [1, 511, 100_000] {
         assert_eq!(padded(Compression::Gzip, zeros, b"").unwrap(), b"text");
         assert!(is_trailing(padded(Compression::Gzip, zeros, b"x")));
         assert!(is_trailing(padded(Compression::Gzip, zeros, &pack(Compression::Gzip, b"more"))));
         assert!(is_trailing(padded(Compression::Zstd, zeros, b"")));
     }
-    // The format of xz has them in fours, between streams too.
+    // Xz allows a multiple of four zeros, also between streams.
     assert_eq!(padded(Compression::Xz, 100_000, b"").unwrap(), b"text");
     assert_eq!(padded(Compression::Xz, 8, &pack(Compression::Xz, b" and more")).unwrap(), b"text and more");
     assert!(is_trailing(padded(Compression::Xz, 7, b"")));
@@ -202,7 +202,7 @@ fn memory_is_bounded() {
     assert_eq!(error.to_string(), words);
     assert_eq!(error.hint().unwrap(), "decompress it first with xz -dc");
 
-    // A header that says how far back it looks, and nothing else.
+    // A header with a window size, and an empty block.
     let zstd = |log: u8| [&[0x28, 0xb5, 0x2f, 0xfd, 0, (log - 10) << 3][..], &[1, 0, 0]].concat();
     assert_eq!(unpack(Compression::Zstd, &zstd(27)).unwrap(), b"");
     let error = unpack(Compression::Zstd, &zstd(28)).unwrap_err();
@@ -211,7 +211,7 @@ fn memory_is_bounded() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_told_with_its_place() {
+fn a_read_error_is_reported_with_its_offset() {
     struct Failing;
     impl Read for Failing {
         fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {

@@ -28,7 +28,7 @@ impl Hint for WordsError {}
 
 /// What quotes mean.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Quotes {
+pub(crate) enum Quotes {
     /// They hold words together.
     Group,
     /// They are characters like others, as in `MatchPattern=`.
@@ -36,12 +36,12 @@ pub(super) enum Quotes {
 }
 
 /// The words, and the escapes among them that mean nothing and were left as they stand.
-pub(super) struct Words {
-    pub(super) words: Vec<String>,
-    pub(super) unknown_escapes: Vec<String>,
+pub(crate) struct Words {
+    pub(crate) words: Vec<String>,
+    pub(crate) unknown_escapes: Vec<String>,
 }
 
-pub(super) fn split(text: &str, quotes: Quotes) -> Result<Words, WordsError> {
+pub(crate) fn split(text: &str, quotes: Quotes) -> Result<Words, WordsError> {
     let mut words = Vec::new();
     let mut unknown_escapes = Vec::new();
     // Escapes may spell single bytes of a character, so a word is bytes until it is whole
@@ -84,7 +84,7 @@ pub(super) fn split(text: &str, quotes: Quotes) -> Result<Words, WordsError> {
 }
 
 /// Writes a word so that [`split`] gives it back.
-pub(super) fn quote(word: &str) -> String {
+pub(crate) fn quote(word: &str) -> String {
     let plain = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '"' | '\'' | '\\');
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();

@@ -1,22 +1,22 @@
-//! The types of partitions, of the Discoverable Partitions Specification (UAPI.2).
+//! The partition types of the Discoverable Partitions Specification (UAPI.2).
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::gpt::Guid;
 
-/// What a partition is, as its type says.
+/// A partition type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kind {
-    /// Which machines it is for.
+pub struct PartitionType {
+    /// The architecture of the file system.
     pub architecture: Architecture,
-    /// Which filesystem it belongs to.
+    /// The file system that it belongs to.
     pub designator: Designator,
-    /// What it is to that filesystem.
+    /// Its role for that file system.
     pub role: Role,
 }
 
-/// Which machines an image is for.
+/// The architecture of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Architecture {
     /// `arm64`, AArch64.
@@ -27,24 +27,24 @@ pub enum Architecture {
     X86_64,
 }
 
-/// What no image can be for.
+/// An architecture without partition types.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unsupported architecture {0:?}: disk images are only for x86-64, arm64 and riscv64")]
 pub struct UnknownArchitecture(String);
 
-/// Which filesystem a partition belongs to.
+/// The file system that a partition belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Designator {
     /// The root: also that of a system extension, in which `/usr` and `/opt` are directories.
     Root,
-    /// `/usr` alone.
+    /// Only `/usr`.
     Usr,
 }
 
-/// What a partition is to its filesystem.
+/// The role of a partition for its file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The filesystem itself.
+    /// The file system itself.
     Data,
     /// Its dm-verity tree.
     Verity,
@@ -56,7 +56,7 @@ use Architecture::{Arm64, Riscv64, X86_64};
 use Designator::{Root, Usr};
 use Role::{Data, Signature, Verity};
 
-/// Every type that is known here.
+/// All known types.
 #[rustfmt::skip]
 const TYPES: [(Architecture, Designator, Role, u128); 18] = [
     (X86_64,  Root, Data,      0x4f68bce3_e8cd_4db1_96e7_fbcaf984b709),
@@ -79,8 +79,8 @@ const TYPES: [(Architecture, Designator, Role, u128); 18] = [
     (Riscv64, Usr,  Signature, 0xd2f9000a_7a18_453f_b5cd_4d32f77a7b32),
 ];
 
-impl Kind {
-    /// What a partition of this type is, if it is one of those.
+impl PartitionType {
+    /// The type with this GUID, if it is known.
     pub fn of(guid: Guid) -> Option<Self> {
         TYPES
             .iter()
@@ -88,7 +88,7 @@ impl Kind {
             .map(|&(architecture, designator, role, _)| Self { architecture, designator, role })
     }
 
-    /// Its type.
+    /// The GUID of the type.
     pub fn guid(self) -> Guid {
         let wanted = (self.architecture, self.designator, self.role);
         let find = |&&(architecture, designator, role, _): &&_| (architecture, designator, role) == wanted;
@@ -97,8 +97,8 @@ impl Kind {
     }
 }
 
-/// The label that `systemd-repart` gives to such a partition: `root-x86-64-verity-sig`.
-impl fmt::Display for Kind {
+/// The label of such a partition in `systemd-repart`, such as `root-x86-64-verity-sig`.
+impl fmt::Display for PartitionType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let designator = match self.designator {
             Root => "root",
@@ -126,7 +126,7 @@ impl fmt::Display for Architecture {
 impl FromStr for Architecture {
     type Err = UnknownArchitecture;
 
-    /// By the names that systemd has for them.
+    /// Parses the names of systemd.
     fn from_str(text: &str) -> Result<Self, UnknownArchitecture> {
         let all = [Arm64, Riscv64, X86_64];
         let found = all.into_iter().find(|architecture| architecture.to_string() == text);

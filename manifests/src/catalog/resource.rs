@@ -36,6 +36,11 @@ pub enum UrlError {
 impl Hint for UrlError {}
 
 impl Resource {
+    /// The file's name: the last part of its URL.
+    pub fn file_name(&self) -> &str {
+        self.url.rsplit('/').next().unwrap_or(&self.url)
+    }
+
     /// Whether the URL is a path below the repository.
     pub fn check_url(&self) -> Result<(), UrlError> {
         check(&self.url)
@@ -99,6 +104,7 @@ fn has_meaning(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::Sha256;
 
     #[test]
     fn what_bakeries_publish_is_a_path() {
@@ -106,6 +112,16 @@ mod tests {
             ["k/k-1.raw", "k-1.raw", "k/1.33.0~rc.1^2+x_y,z.raw", "a/b/c:d", "ü/x", "k/a%20b%C3%BC", "..."]
         {
             assert_eq!(check(url), Ok(()), "{url}");
+        }
+    }
+
+    #[test]
+    fn the_file_name_is_the_last_part() {
+        for (url, expected) in
+            [("k/k-1.raw", "k-1.raw"), ("a/b/c:d", "c:d"), ("k-1.raw", "k-1.raw"), ("k/", "")]
+        {
+            let resource = Resource { url: url.to_owned(), size: 1, sha256: Sha256::of(b"") };
+            assert_eq!(resource.file_name(), expected);
         }
     }
 
