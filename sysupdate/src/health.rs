@@ -1,4 +1,4 @@
-//! Does what was put in use work?
+//! Health checks of a version that was activated.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::host::processes::{Ending, Program};
 /// How long to wait before a check that failed runs again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What is being judged.
+/// The version that is checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
     /// The root its programs see.
@@ -26,41 +26,41 @@ pub struct Subject<'a> {
     pub previous: Option<&'a Version>,
 }
 
-/// The outcome.
+/// The result of the checks of a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Every check passed.
     Healthy,
-    /// One did not.
-    Sick {
-        /// Which, and what it said.
+    /// A check failed.
+    Unhealthy {
+        /// The check, with the end of its output.
         output: String,
     },
-    /// Nobody can tell: it is not merged, as the operator wants it.
-    Hidden {
-        /// What hides it.
-        because: String,
+    /// The version could not be checked: the operator masks it, so that it is not merged.
+    Masked {
+        /// What masks it.
+        by: String,
     },
 }
 
 /// Runs the checks one after another, each again and again until it passes; all of them together have
-/// `timeout`. A check that cannot even start has failed at once: waiting does not bring a missing program.
-pub fn judge(host: &Host, checks: &[RunnableCheck<'_>], subject: Subject<'_>, timeout: Duration) -> Verdict {
+/// `timeout`. A check that cannot even start fails at once: waiting does not bring a missing program.
+pub fn check(host: &Host, checks: &[RunnableCheck<'_>], subject: Subject<'_>, timeout: Duration) -> Verdict {
     let end = host.clock.elapsed() + timeout;
     for check in checks {
         let RunnableCheck::Exec { argv } = check;
         let program =
             Program { root: subject.root.to_owned(), argv: argv.to_vec(), environment: environment(subject) };
-        let mut last = "it had no time to run".to_owned();
+        let mut last = "it did not run".to_owned();
         loop {
             let left = end.saturating_sub(host.clock.elapsed());
             if left.is_zero() {
-                return Verdict::Sick { output: format!("{check} did not pass in {timeout:?}: {last}") };
+                return Verdict::Unhealthy { output: format!("{check} failed for {timeout:?}: {last}") };
             }
             match host.processes.run(&program, left) {
                 Ending::Passed => break,
                 Ending::NotStarted { reason } => {
-                    return Verdict::Sick { output: format!("{check} cannot start: {reason}") };
+                    return Verdict::Unhealthy { output: format!("{check} cannot start: {reason}") };
                 }
                 Ending::Failed { how, output } => last = join(&how, &output),
                 Ending::TimedOut { output } => last = join("it was still running", &output),

@@ -53,8 +53,8 @@ impl Display {
             Step::Checked { component, activation, verdict } => {
                 let verdict = match verdict {
                     Verdict::Healthy => "works".to_owned(),
-                    Verdict::Sick { output } => format!("does not work: {output}"),
-                    Verdict::Hidden { because } => format!("is not merged: {because}"),
+                    Verdict::Unhealthy { output } => format!("does not work: {output}"),
+                    Verdict::Masked { by } => format!("is not merged: {by}"),
                 };
                 self.line(&format!("{component}: {} {verdict}", activation.version));
             }

@@ -1,3 +1,5 @@
+use sysext_manifests::health::HealthCheck;
+
 use super::*;
 use crate::host::fake::World;
 
@@ -9,10 +11,11 @@ fn failed(how: &str, output: &str) -> Ending {
 
 fn verdict(world: &World, checks: &[&str]) -> Verdict {
     let checks: Vec<HealthCheck> = checks.iter().map(|check| check.parse().unwrap()).collect();
+    let checks: Vec<_> = checks.iter().map(|check| check.runnable().unwrap()).collect();
     let (version, previous) = ("2".parse().unwrap(), "1".parse().unwrap());
     let subject =
         Subject { root: Path::new("/root"), name: "x", version: &version, previous: Some(&previous) };
-    judge(&world.host(), &checks, subject, Duration::from_secs(3))
+    check(&world.host(), &checks, subject, Duration::from_secs(3))
 }
 
 #[test]
@@ -38,7 +41,7 @@ fn a_check_that_keeps_failing_is_reported_with_its_output() {
     let world = World::new();
     world.processes.answer(CHECK, failed("exit status 3", "no containers"));
     let Verdict::Unhealthy { output } = verdict(&world, &["exec:/usr/bin/check"]) else { panic!("healthy") };
-    assert_eq!(output, "exec:/usr/bin/check did not pass in 3s: exit status 3: no containers");
+    assert_eq!(output, "exec:/usr/bin/check failed for 3s: exit status 3: no containers");
     assert_eq!(world.clock.sleeps().len(), 3);
 }
 

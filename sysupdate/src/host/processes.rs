@@ -13,6 +13,8 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+mod interpreter;
+
 /// How much of what a program prints is kept, in bytes.
 const OUTPUT_LIMIT: usize = 4096;
 
@@ -91,12 +93,24 @@ impl Processes for Spawner {
         command.stdin(nothing).stdout(writer).stderr(output).current_dir("/").process_group(0);
         let child = match spawn(&mut command, &program.root) {
             Ok(child) => child,
-            Err(error) => return not_started(format!("{path}: {error}")),
+            Err(error) => return not_started(explain(&program.root, path, &error)),
         };
         // Our ends of the pipe close with the command; the reader then ends when the last child does.
         drop(command);
         let tail = collect(reader);
         wait(child, limit, &tail)
+    }
+}
+
+/// Why a program did not start. Where it exists, the kernel says "not found" of its interpreter.
+fn explain(root: &Path, path: &str, error: &io::Error) -> String {
+    let missing =
+        (error.kind() == io::ErrorKind::NotFound).then(|| interpreter::missing(root, Path::new(path)));
+    match missing.flatten() {
+        Some(interpreter) => {
+            format!("{path} needs the interpreter {}, which does not exist", interpreter.display())
+        }
+        None => format!("{path}: {error}"),
     }
 }
 
@@ -204,6 +218,27 @@ mod tests {
         let ending = run("sleep 30 & echo waiting; wait", Duration::from_millis(300));
         assert_eq!(ending, Ending::TimedOut { output: "waiting".to_owned() });
         assert!(start.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_missing_interpreter_is_named() {
+        use std::os::unix::fs::OpenOptionsExt as _;
+
+        let scratch = tempfile::tempdir().unwrap();
+        let script = scratch.path().join("script");
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o755).open(&script).unwrap();
+        std::io::Write::write_all(&mut file, b"#!/nonexistent/sh\n").unwrap();
+        drop(file);
+        let argv = vec![script.display().to_string()];
+        let program = Program { root: "/".into(), argv, environment: BTreeMap::new() };
+        let reason =
+            format!("{} needs the interpreter /nonexistent/sh, which does not exist", script.display());
+        // Another test may have forked while the script was open for writing; its child closes it soon
+        let busy =
+            |ending: &Ending| matches!(ending, Ending::NotStarted { reason } if reason.contains("busy"));
+        let ending = std::iter::repeat_with(|| Spawner.run(&program, LONG)).find(|ending| !busy(ending));
+        assert_eq!(ending, Some(Ending::NotStarted { reason }));
     }
 
     #[test]

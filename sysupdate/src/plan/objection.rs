@@ -224,7 +224,8 @@ impl Situation {
     fn unmatched(&self, version: &Version) -> Option<String> {
         let upstream = self.offer(version).and_then(|offer| offer.relations.upstream.as_deref());
         let requirements = self.transfers.iter().filter_map(|transfer| transfer.requirement.as_ref());
-        let mut unmatched = requirements.filter(|requirement| !requirement.matches(version.as_str(), upstream));
+        let mut unmatched =
+            requirements.filter(|requirement| !requirement.matches(version.as_str(), upstream));
         unmatched.next().map(ToString::to_string)
     }
 }

@@ -170,8 +170,10 @@ impl<'a> State<'a> {
             })?;
             return Some(Misfit::Unfit(breaks, held()));
         }
-        let objection =
-            Objection::Requires { requirement: requirement.to_string(), obstacle: self.obstacle(requirement) };
+        let objection = Objection::Requires {
+            requirement: requirement.to_string(),
+            obstacle: self.obstacle(requirement),
+        };
         if !self.can_be_met(requirement) {
             return Some(Misfit::Impossible(who, objection));
         }
@@ -294,7 +296,11 @@ impl<'a> State<'a> {
                         && self.is_met_now(requirement)
                         && self.met_by(requirement).is_none()
                 });
-                let excluded = current.relations.conflicts.iter().any(|name| provides.iter().any(|other| other == name.as_str()));
+                let excluded = current
+                    .relations
+                    .conflicts
+                    .iter()
+                    .any(|name| provides.iter().any(|other| other == name.as_str()));
                 let excluded = excluded && self.participants[who].current.is_none();
                 if broken || excluded {
                     reliances[who].insert(other);

@@ -287,11 +287,11 @@ impl Execution<'_, '_> {
                 report.outcome = Outcome::Updated { version, previous };
                 trial.commit(self.host).map(|()| None)
             }
-            Ending::Checked(Verdict::Hidden { because }) => {
-                report.outcome = Outcome::Masked { version, previous, reason: because };
+            Ending::Checked(Verdict::Masked { by }) => {
+                report.outcome = Outcome::Masked { version, previous, reason: by };
                 trial.leave(self.host).map(|()| None)
             }
-            Ending::Checked(Verdict::Sick { output }) => {
+            Ending::Checked(Verdict::Unhealthy { output }) => {
                 report.outcome = Outcome::RolledBack { version, previous, output: output.clone() };
                 trial.fail(self.host, self.paths, output).map(|()| Some(trial))
             }

@@ -70,7 +70,7 @@ impl Ending {
     }
 
     const fn is_rollback(&self) -> bool {
-        matches!(self, Self::RollBack(_) | Self::Checked(Verdict::Sick { .. }))
+        matches!(self, Self::RollBack(_) | Self::Checked(Verdict::Unhealthy { .. }))
     }
 }
 

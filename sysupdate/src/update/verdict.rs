@@ -24,8 +24,8 @@ pub(super) fn check(
 ) -> Verdict {
     let name = &component.name;
     watch(Step::Checking { component: name, activation });
-    let unmerged = left_out(activation, merged).map(|output| Verdict::Sick { output });
-    let unmerged = unmerged.or_else(|| Some(Verdict::Hidden { because: masked(paths, activation, merged)? }));
+    let unmerged = left_out(activation, merged).map(|output| Verdict::Unhealthy { output });
+    let unmerged = unmerged.or_else(|| Some(Verdict::Masked { by: masked(paths, activation, merged)? }));
     let verdict = match unmerged {
         Some(verdict) => verdict,
         None => match checks(host, component, activation) {
@@ -38,9 +38,9 @@ pub(super) fn check(
                     previous: activation.previous.as_ref(),
                 };
                 let timeouts = component.transfers.iter().map(|transfer| transfer.health_timeout);
-                health::judge(host, &checks, subject, timeouts.max().unwrap_or_default())
+                health::check(host, &checks, subject, timeouts.max().unwrap_or_default())
             }
-            Err(output) => Verdict::Sick { output },
+            Err(output) => Verdict::Unhealthy { output },
         },
     };
     watch(Step::Checked { component: name, activation, verdict: &verdict });

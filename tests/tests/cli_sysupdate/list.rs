@@ -94,7 +94,10 @@ pub(crate) fn list_version() -> Result<()> {
     let seen = site.run(&["list", "-C", "demo", "1.10"])?.well()?;
     let here = "● Version: 1.10\n    State: current\nInstalled: yes (newest)\nAvailable: yes\nProtected: no\n \
                 Obsolete: no\n Evidence: demo: catalog serial 1 of example, key KEY\n\nTYPE         PATH";
-    ensure!(seen.stdout.starts_with(&site.expect(here)?) && seen.stdout.trim_end().ends_with(" UTC 0644"), "{seen}");
+    ensure!(
+        seen.stdout.starts_with(&site.expect(here)?) && seen.stdout.trim_end().ends_with(" UTC 0644"),
+        "{seen}"
+    );
     let missing = "error: Update '7' not found.\n";
     site.run(&["list", "-C", "demo", "7"])?.ended(1)?.prints("")?.says(missing)?;
     let many = "error: a version belongs to one component\nhint: name the component with --component=\n";

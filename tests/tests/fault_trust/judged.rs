@@ -50,8 +50,7 @@ fn well() -> Result<Site> {
 fn unhealthy() -> Result<()> {
     let mut site = well()?;
     offer(&mut site, "2", image::with_check("demo", "2", 3)?, CHECK)?;
-    let expected =
-        "demo: rolled back from 2 to 1: exec:/usr/bin/demo-check did not pass in 3s: exit status 3\n";
+    let expected = "demo: rolled back from 2 to 1: exec:/usr/bin/demo-check failed for 3s: exit status 3\n";
     site.update()?.ended(1)?.prints(expected)?;
     is_merged(&site, Some("1"))?;
     site.uses("1")?;
@@ -60,7 +59,7 @@ fn unhealthy() -> Result<()> {
     // It is not tried again, and not downloaded.
     site.publisher.server.forget();
     let passed_over = "demo: up to date\n  skipped 2: failed its health checks: \
-         exec:/usr/bin/demo-check did not pass in 3s: exit status 3\n";
+         exec:/usr/bin/demo-check failed for 3s: exit status 3\n";
     site.update()?.well()?.prints(passed_over)?;
     ensure!(site.publisher.server.requests().len() == 1);
     // The same version with other bytes may be tried.
@@ -138,11 +137,11 @@ fn operator() -> Result<()> {
     site.node.define("demo", &definition)?;
     offer(&mut site, "2", image::with_check("demo", "2", 0)?, CHECK)?;
     let seen = site.update()?.ended(1)?;
-    seen.mentions("exec:/bin/tool --now did not pass in 2s: exit status 4\n")?;
+    seen.mentions("exec:/bin/tool --now failed for 2s: exit status 4\n")?;
     is_merged(&site, Some("1"))?;
     site.node.write("bin/tool", image::program_that_exits(0)?)?;
     offer(&mut site, "3", image::with_check("demo", "3", 1)?, CHECK)?;
-    site.update()?.ended(1)?.mentions("exec:/usr/bin/demo-check did not pass in 2s: exit status 1\n")?;
+    site.update()?.ended(1)?.mentions("exec:/usr/bin/demo-check failed for 2s: exit status 1\n")?;
     is_merged(&site, Some("1"))?;
     offer(&mut site, "4", image::with_check("demo", "4", 0)?, CHECK)?;
     site.update()?.well()?;
