@@ -17,10 +17,9 @@ use crate::host::lock::Lock;
 use crate::host::view::{absolute, is_directory};
 use crate::node::identity::{self, IdentityError};
 use crate::paths::Paths;
-use crate::plan::{Offers, Request, Situation};
+use crate::plan::{Goal, Survey, Wanted};
 use crate::settings::{self, Component, ComponentName, Disabled, Loaded};
 use crate::sources::{Discovery, Memory};
-use crate::update::Until;
 
 mod check_new;
 mod compare_versions;
@@ -145,6 +144,14 @@ struct Context {
     global: Global,
 }
 
+/// The chosen components, and what is known of them.
+struct Looked {
+    components: BTreeMap<ComponentName, Component>,
+    survey: Survey,
+    /// Whether nothing failed.
+    all_well: bool,
+}
+
 /// The environment variable of systemd that names the only OpenPGP keyring to use.
 const KEYRING_VARIABLE: &str = "SYSTEMD_OPENPGP_KEYRING";
 
@@ -236,8 +243,8 @@ impl Verb {
             Self::List(args) => args.run(&context),
             Self::CheckNew(args) => args.run(&context),
             Self::Plan(args) => args.run(&context),
-            Self::Update(args) => args.run(context, Until::Judged),
-            Self::Acquire(args) => args.run(context, Until::Acquired),
+            Self::Update(args) => args.run(context, Goal::Update),
+            Self::Acquire(args) => args.run(context, Goal::Download),
             Self::Vacuum(args) => args.run(context),
             Self::Sysext(args) => args.run(&context),
             Self::Trust(args) => args.run(&context),
@@ -289,45 +296,39 @@ impl Context {
         Lock::take(&path, verb, self.host.clock.now()).map_err(Failure::from)
     }
 
-    /// Looks at every chosen component and its sources, writing nothing. What fails alone is said on
-    /// standard error, and makes the second part false.
-    fn look(&self, request: &Request) -> Result<(Vec<(Component, Situation)>, bool), Failure> {
+    /// Surveys every chosen component, writing nothing. Failures are printed.
+    fn look(&self, wanted: &Wanted) -> Result<Looked, Failure> {
         let identity = self.identity()?;
         let mut discovery = Discovery::new(&self.host, &self.paths, &identity, Memory::Leave);
-        let mut looked = Vec::new();
+        let mut components = BTreeMap::new();
         let mut all_well = true;
         for (name, component) in self.components(&identity, Disabled::Show)? {
-            let component = match component {
-                Ok(component) => component,
+            match component {
+                Ok(component) => {
+                    component.warnings.iter().for_each(warn);
+                    components.insert(name, component);
+                }
                 Err(error) => {
                     complain(&name, &Failure::from(error));
-                    all_well = false;
-                    continue;
-                }
-            };
-            component.warnings.iter().for_each(warn);
-            let offers = match self.global.stock.offline {
-                true => Ok(Offers::Known(BTreeMap::new())),
-                false => discovery.offers(&component),
-            };
-            let offers = offers.unwrap_or_else(|error| {
-                complain(&name, &Failure::from(&*error));
-                all_well = false;
-                Offers::Unknown { reason: error.to_string() }
-            });
-            discovery.take_warnings().iter().for_each(warn);
-            match crate::update::situation(&self.host, &self.paths, &component, offers, request.clone()) {
-                Ok((situation, unreadable)) => {
-                    unreadable.iter().for_each(warn);
-                    looked.push((component, situation));
-                }
-                Err(failure) => {
-                    complain(&name, &failure);
                     all_well = false;
                 }
             }
         }
-        Ok((looked, all_well))
+        let discovery = (!self.global.stock.offline).then_some(&mut discovery);
+        let goal = Goal::Update;
+        let surveyed = crate::update::survey(
+            &self.host,
+            &self.paths,
+            &identity,
+            components.values(),
+            discovery,
+            goal,
+            wanted,
+        );
+        surveyed.warnings.iter().for_each(|(_, warning)| warn(warning));
+        surveyed.failures.iter().for_each(|(name, failure)| complain(name, failure));
+        all_well &= surveyed.failures.is_empty();
+        Ok(Looked { components, survey: surveyed.survey, all_well })
     }
 
     /// Whether a person reads what is printed.

@@ -39,14 +39,18 @@ impl Display {
                     self.line(&format!("{component}: {reason}; trying again in {:.1} s", wait.as_secs_f64()));
                 }
             },
-            Step::Installed { component, activation, evidence } => {
-                self.line(&format!("{component}: {} is here, {evidence}", activation.version));
+            Step::Downloaded { component, version, files } => {
+                // Files of one version usually come from one catalog.
+                let mut evidence: Vec<String> = files.iter().map(|file| file.evidence.to_string()).collect();
+                evidence.dedup();
+                let evidence = evidence.join("; ");
+                self.line(&format!("{component}: downloaded {version} ({evidence})"));
             }
             Step::Merged(report) => self.line(report.to_string().trim_end()),
             Step::Checking { component, activation } => {
                 self.line(&format!("{component}: checking {}", activation.version));
             }
-            Step::Judged { component, activation, verdict } => {
+            Step::Checked { component, activation, verdict } => {
                 let verdict = match verdict {
                     Verdict::Healthy => "works".to_owned(),
                     Verdict::Unhealthy { output } => format!("does not work: {output}"),

@@ -16,7 +16,7 @@ pub struct Idle {
 
 /// Why a transfer takes no part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "because", rename_all = "kebab-case")]
+#[serde(tag = "reason", rename_all = "kebab-case")]
 pub enum FeaturesOff {
     /// It belongs to these features, and none of them is on.
     NoneOn {

@@ -28,7 +28,7 @@ fn flipped_in_image() -> Result<()> {
     altered[5000] ^= 1;
     let seen = site.update()?.ended(1)?;
     seen.prints(&format!(
-        "demo: nothing was changed\n  \
+        "demo: failed, nothing was changed\n  \
          error: demo: SERVER{}: the SHA-256 digest is {}, expected {}\n  \
          hint: a proxy or mirror may hold old bytes, or the file was replaced without its digest\n",
         path("1")?,
@@ -129,7 +129,7 @@ fn down() -> Result<()> {
     let seen = node.run(&["update", "-C", "demo"])?.ended(1)?;
     ensure!(
         seen.stdout.starts_with(
-            "demo: nothing was changed\n  error: gave up after 5 attempts: SERVER/catalog/catalog.json: "
+            "demo: failed, nothing was changed\n  error: gave up after 5 attempts: SERVER/catalog/catalog.json: "
         ),
         "{seen}"
     );

@@ -26,7 +26,7 @@ fn wrong_root_key() -> Result<()> {
     let stranger = KeyPair::generate_unencrypted_keypair()?.pk.to_base64();
     site.node.write("etc/sysupdate/repositories/example.toml", site.publisher.description(&[stranger]))?;
     site.refuses(
-        "demo: nothing was changed\n  \
+        "demo: failed, nothing was changed\n  \
          error: none of the 1 roots of example is signed by the keys in this node's configuration\n  \
          hint: compare keys= in /etc/sysupdate/repositories/example.toml with the publisher's\n",
     )?;
@@ -39,7 +39,7 @@ fn wrong_catalog_key() -> Result<()> {
     let mut site = Site::new()?;
     site.publisher.keys.catalog = KeyPair::generate_unencrypted_keypair()?;
     site.publisher.issue()?;
-    let expected = "demo: nothing was changed\n  \
+    let expected = "demo: failed, nothing was changed\n  \
          error: the catalog of example is not believed under its root 1: signed by KEY, and none of these keys \
          is trusted here\n  \
          hint: the publisher's files do not fit together, or someone altered them\n";
@@ -54,7 +54,7 @@ fn older_serial() -> Result<()> {
     site.update()?.well()?;
     std::fs::write(site.publisher.path("catalog/catalog.json"), &old)?;
     site.refuses(
-        "demo: nothing was changed\n  \
+        "demo: failed, nothing was changed\n  \
          error: the catalog of example has serial 1, this node has already seen 2\n  \
          hint: a server or mirror offers an old copy, and nothing older than what was seen is installed; only if \
          the publisher says that the repository started again: `sysupdate trust reset example`\n",
@@ -69,7 +69,7 @@ fn expired() -> Result<()> {
     let mut site = Site::new()?;
     site.node.clock = Some("2026-12-09T10:00:00Z".to_owned());
     site.refuses(
-        "demo: nothing was changed\n  \
+        "demo: failed, nothing was changed\n  \
          error: the catalog of example expired at 2026-12-09T10:00:00Z (it is 2026-12-09T10:00:00Z here)\n  \
          hint: check this node's clock; if it is right, the publisher has to sign again\n",
     )?;
@@ -100,7 +100,7 @@ fn not_there() -> Result<()> {
     std::fs::remove_file(site.publisher.path("catalog/catalog.json"))?;
     ensure!(site.publisher.path("demo/SHA256SUMS").is_file());
     site.refuses(
-        "demo: nothing was changed\n  \
+        "demo: failed, nothing was changed\n  \
          error: not there: SERVER/catalog/catalog.json\n  \
          hint: a repository without a catalog is not believed; check url= in its file\n",
     )?;
@@ -130,7 +130,7 @@ fn clock_in_2038() -> Result<()> {
     site.offer("2")?;
     let right = site.node.clock.replace("2038-01-19T03:14:07Z".to_owned());
     site.refuses(
-        "demo: nothing was changed\n  \
+        "demo: failed, nothing was changed\n  \
          error: the catalog of example expired at 2026-12-09T10:00:00Z (it is 2038-01-19T03:14:07Z here)\n  \
          hint: check this node's clock; if it is right, the publisher has to sign again\n",
     )?;
@@ -144,7 +144,7 @@ fn other_repository() -> Result<()> {
     site.publisher.catalog.repository = "elsewhere".to_owned();
     site.publisher.issue()?;
     site.refuses(
-        "demo: nothing was changed\n  \
+        "demo: failed, nothing was changed\n  \
          error: the catalog is signed for repository \"elsewhere\", this is \"example\"\n  \
          hint: the file in /etc/sysupdate/repositories must be called elsewhere.toml\n",
     )?;
@@ -160,7 +160,7 @@ fn not_described() -> Result<()> {
     let site = Site::new()?;
     std::fs::remove_file(site.node.path("etc/sysupdate/repositories/example.toml"))?;
     site.refuses(
-        "demo: nothing was changed\n  \
+        "demo: failed, nothing was changed\n  \
          error: ROOT/etc/sysupdate/repositories/example.toml: no such file, but a transfer says Repository=example\n  \
          hint: put the publisher's example.toml there: it holds the URL and the keys\n",
     )?;

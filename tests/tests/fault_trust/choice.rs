@@ -24,7 +24,7 @@ fn withdrawn() -> Result<()> {
     site.publisher.offer("demo", "2", image::data("demo", "2")?)?.withdrawn =
         Some("it eats disks".to_owned());
     site.publisher.issue()?;
-    let expected = "demo: installed 1\n  not 2: its publisher took it back: it eats disks\n";
+    let expected = "demo: installed 1\n  skipped 2: withdrawn by its publisher: it eats disks\n";
     site.update()?.well()?.prints(expected)?;
     site.has(&["1"])?;
     // An active version stays until a newer one is on offer.
@@ -48,9 +48,10 @@ fn one_fails() -> Result<()> {
         Times::Always,
     );
     let seen = site.node.run(&["update", "-A"])?.ended(1)?;
-    let seen = seen.mentions("demo: nothing was changed\n  error: demo: gave up after 1 attempt: ")?;
+    let seen =
+        seen.mentions("demo: failed, nothing was changed\n  error: demo: gave up after 1 attempt: ")?;
     let seen = seen.mentions("\nother: installed 7\n")?;
-    seen.mentions("\nunreadable: nothing was changed\n  error: ROOT/etc/sysupdate.unreadable.d: ")?;
+    seen.mentions("\nunreadable: failed, nothing was changed\n  error: ROOT/etc/sysupdate.unreadable.d: ")?;
     site.has(&[])?;
     ensure!(site.node.in_use("other")?.is_some());
     Ok(())
@@ -60,8 +61,10 @@ fn minimum() -> Result<()> {
     let mut site = Site::new()?;
     let with_minimum = |text: &str| text.replace("[Transfer]\n", "[Transfer]\nMinVersion=2\n");
     site.redefine(with_minimum)?;
-    site.update()?.well()?.prints("demo: nothing to install\n  not 1: it is below MinVersion=2\n")?;
-    site.update_to("1")?.ended(1)?.prints("demo: nothing was changed\n  error: 1 is below MinVersion=2\n")?;
+    site.update()?.well()?.prints("demo: nothing to install\n  skipped 1: older than MinVersion=2\n")?;
+    site.update_to("1")?
+        .ended(1)?
+        .prints("demo: failed, nothing was changed\n  error: cannot use 1: older than MinVersion=2\n")?;
     site.has(&[])?;
     site.offer("2")?;
     site.update()?.well()?;
@@ -73,7 +76,7 @@ fn held() -> Result<()> {
     site.update()?.well()?;
     site.offer("2")?;
     site.redefine(|text| format!("{text}Hold=yes\n"))?;
-    site.update()?.well()?.prints("demo: held; 2 would be next\n")?;
+    site.update()?.well()?.prints("demo: on hold; 2 is available\n")?;
     site.has(&["1"])?;
     // A version that is named explicitly is installed.
     site.update_to("2")?.well()?.prints("demo: updated from 1 to 2\n")?;
@@ -143,9 +146,9 @@ fn downgrade() -> Result<()> {
     site.uses("2")?;
     let paths: Vec<_> = site.publisher.server.requests().into_iter().map(|request| request.path).collect();
     ensure!(paths == ["/catalog/catalog.json"], "what was here was fetched again: {paths:?}");
-    site.update_to("3")?
-        .ended(1)?
-        .prints("demo: nothing was changed\n  error: 3 is neither here nor offered\n")?;
+    site.update_to("3")?.ended(1)?.prints(
+        "demo: failed, nothing was changed\n  error: cannot use 3: neither installed nor available\n",
+    )?;
     site.uses("2")?;
     // An installed version that is no longer on offer can still be activated.
     fs::remove_file(site.publisher.path(format!("demo/{}", tests::node::Publisher::file("demo", "1")?)))?;

@@ -32,8 +32,9 @@ fn marks() -> Result<()> {
         let before = Snapshot::take(&site.node.root)?;
         let seen = site.update()?.ended(1)?;
         ensure!(
-            seen.stdout
-                .starts_with(&format!("demo: nothing was changed\n  error: ROOT/{STATE} is not readable: ")),
+            seen.stdout.starts_with(&format!(
+                "demo: failed, nothing was changed\n  error: ROOT/{STATE} is not readable: "
+            )),
             "{seen}"
         );
         let hint = "\n  hint: if you accept that an older catalog may be believed once: `sysupdate trust reset example`\n";
@@ -57,7 +58,7 @@ fn marks_of_another_format() -> Result<()> {
     state["version"] = 2.into();
     site.node.write(STATE, serde_json::to_vec(&state)?)?;
     site.refuses(&format!(
-        "demo: nothing was changed\n  error: ROOT/{STATE} is not readable: it has format 2, this program reads 1\n  \
+        "demo: failed, nothing was changed\n  error: ROOT/{STATE} is not readable: it has format 2, this program reads 1\n  \
          hint: if you accept that an older catalog may be believed once: `sysupdate trust reset example`\n"
     ))
 }
@@ -86,8 +87,8 @@ fn record() -> Result<()> {
     site.node.write(RECORD, "{\"version\": 1, \"last_good\": ")?;
     let seen = site.update()?.well()?;
     let expected = format!(
-        "demo: updated from 1 to 2\n  warning: ROOT/{RECORD} is not readable (EOF while parsing a value at line 1 \
-         column 28): which versions are bad is forgotten\n"
+        "demo: updated from 1 to 2\n  warning: ROOT/{RECORD} is unreadable (EOF while parsing a value at line 1 \
+         column 28): the list of failed versions was lost\n"
     );
     seen.prints(&expected)?;
     site.uses("2")?;

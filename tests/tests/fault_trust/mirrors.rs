@@ -128,7 +128,7 @@ fn honest_first() -> Result<()> {
     mirror.offers(older)?;
     site.publisher.server.fault("/catalog/catalog.json", Fault::Status(503), Times::Always);
     site.refuses(
-        "demo: nothing was changed\n  error: none of the 2 places of example has a catalog that is believed: \
+        "demo: failed, nothing was changed\n  error: none of the 2 places of example has a catalog that is believed: \
          SERVER/mirror/catalog/catalog.json: the catalog of example has serial 1, this node has already seen 2; \
          gave up after 6 attempts: SERVER/catalog/catalog.json: the server answered 503 Service Unavailable\n  \
          hint: a server or mirror offers an old copy, and nothing older than what was seen is installed; only if \
@@ -156,7 +156,7 @@ fn all_lie() -> Result<()> {
     mirrors[0].offers(forged()?)?;
     mirrors[1].offers("{}")?;
     site.refuses(
-        "demo: nothing was changed\n  error: none of the 2 places of example has a catalog that is believed: \
+        "demo: failed, nothing was changed\n  error: none of the 2 places of example has a catalog that is believed: \
          SERVER/mirror/catalog/catalog.json: none of the 1 roots of example is signed by the keys in this node's \
          configuration; SERVER/mirror/catalog/catalog.json: the catalog of example is not readable: missing field \
          `version` at line 1 column 2\n  \

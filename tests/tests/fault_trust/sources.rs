@@ -34,17 +34,14 @@ fn site(verify: &str) -> Result<Site> {
 fn plain() -> Result<()> {
     let mut site = site("Verify=no\n")?;
     let seen = site.update()?.well()?.prints("demo: installed 1\n")?;
-    ensure!(
-        seen.stderr.contains("demo: 1 is here, listed in SERVER/demo/SHA256SUMS, which is not signed\n"),
-        "{seen}"
-    );
+    ensure!(seen.stderr.contains("demo: downloaded 1 (SERVER/demo/SHA256SUMS, not signed)\n"), "{seen}");
     site.offer("2")?;
     site.update()?.well()?;
     site.uses("2")?;
     site.publisher.server.fault("/demo/SHA256SUMS", Fault::Status(500), Times::Always);
-    site.update()?
-        .ended(1)?
-        .mentions("demo: nothing was changed\n  error: gave up after 5 attempts: SERVER/demo/SHA256SUMS: ")?;
+    site.update()?.ended(1)?.mentions(
+        "demo: failed, nothing was changed\n  error: gave up after 5 attempts: SERVER/demo/SHA256SUMS: ",
+    )?;
     site.uses("2")
 }
 
@@ -75,7 +72,7 @@ fn must_be_signed() -> Result<()> {
     for verify in ["", "Verify=yes\n"] {
         let site = site(verify)?;
         site.refuses(
-            "demo: nothing was changed\n  \
+            "demo: failed, nothing was changed\n  \
              error: there is no OpenPGP keyring on this node: ROOT/etc/systemd/import-pubring.pgp, \
              ROOT/etc/systemd/import-pubring.gpg, ROOT/usr/lib/systemd/import-pubring.pgp, \
              ROOT/usr/lib/systemd/import-pubring.gpg\n  \
@@ -95,7 +92,7 @@ fn no_manifest() -> Result<()> {
     let site = site("Verify=no\n")?;
     fs::remove_file(site.publisher.path("demo/SHA256SUMS"))?;
     site.refuses(
-        "demo: nothing was changed\n  error: not there: SERVER/demo/SHA256SUMS\n  \
+        "demo: failed, nothing was changed\n  error: not there: SERVER/demo/SHA256SUMS\n  \
          hint: the version may have been withdrawn, or a mirror has not caught up\n",
     )
 }
@@ -147,7 +144,7 @@ fn directory() -> Result<()> {
     node.write("opt/drop/demo-1.raw", "one")?;
     node.write("opt/drop/demo-3.raw.part", "three")?;
     let seen = node.run(&["update", "-C", "demo"])?.well()?.prints("demo: installed 1\n")?;
-    ensure!(seen.stderr.contains("demo: 1 is here, copied from a directory of this node\n"), "{seen}");
+    ensure!(seen.stderr.contains("demo: downloaded 1 (copied from a directory of this node)\n"), "{seen}");
     node.write("opt/drop/demo-2.raw", "two")?;
     node.run(&["update", "-C", "demo"])?.well()?.prints("demo: updated from 1 to 2\n")?;
     ensure!(fs::read_to_string(node.path("var/lib/extensions/demo.raw"))? == "two");
