@@ -1,4 +1,4 @@
-//! Bakes a staged tree into an image: in the store, with its record beside it, or as a file of its own.
+//! Writes a staged tree into an image: in a store, with its record, or as a single file.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -16,6 +16,7 @@ use sysext_manifests::checksums::{self, Checksums};
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::version::Version;
 
+use crate::failure::Hint;
 use crate::naming::{self, NamingError};
 use crate::recipe::Recipe;
 use crate::stage::Staged;
@@ -26,7 +27,7 @@ use crate::store::{self, FileError, Pending, Store};
 mod sample;
 mod write;
 
-pub(crate) use sample::saving;
+pub(crate) use sample::{Saving, saving};
 pub(crate) use write::{ImageError, codec};
 
 /// Where an image goes.
@@ -34,72 +35,58 @@ pub(crate) use write::{ImageError, codec};
 pub(crate) enum Output {
     /// Into a store, for a release.
     Store(Store),
-    /// Into this file, and that is all.
+    /// Into this file only.
     File(PathBuf),
 }
 
-/// What is put around the file system.
+/// What the file system is wrapped in.
 #[derive(Debug, Default)]
 pub(crate) enum Wrapping {
-    /// Nothing.
     #[default]
     Bare,
-    /// A disk with a dm-verity partition, and with a signature if there is who signs.
+    /// A disk image with dm-verity, and with a signature if there is a signer.
     Disk(Option<Box<Signer>>),
 }
 
-/// What to bake, and where to.
+/// What to bake, and where.
 #[derive(Debug)]
 pub(crate) struct Request<'a> {
-    /// What the catalog will say.
     pub(crate) recipe: &'a Recipe,
-    /// What goes into the image.
     pub(crate) staged: &'a Staged,
-    /// For which architecture.
     pub(crate) architecture: Architecture,
-    /// The modification time of everything, in seconds since 1970.
+    /// The modification time of all files, in seconds since 1970.
     pub(crate) epoch: u64,
-    /// Where the image goes.
     pub(crate) output: &'a Output,
-    /// What is put around the file system.
     pub(crate) wrapping: &'a Wrapping,
-    /// What to do if the last release offered this image with other bytes.
     pub(crate) overwrite: Overwrite,
-    /// Counts what is done, for another thread to look at.
+    /// Shows another thread what is done.
     pub(crate) progress: &'a Progress,
 }
 
-/// What was baked.
+/// A baked image.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Baked {
-    /// The extension.
     pub(crate) name: String,
-    /// The full version.
+    /// With the revision.
     pub(crate) version: Version,
-    /// The architecture.
     pub(crate) arch: Architecture,
-    /// The image.
     pub(crate) path: PathBuf,
-    /// Its size in bytes.
     pub(crate) size: u64,
-    /// How many files are in it.
+    /// The number of files in it.
     pub(crate) files: usize,
-    /// How many bytes those have.
+    /// Their size in bytes.
     pub(crate) content: u64,
-    /// The digest of the image.
     pub(crate) sha256: Sha256,
-    /// What exactly wrote it.
+    /// The writer, with its version and codec.
     pub(crate) writer: String,
-    /// The oldest kernel it is meant for.
+    /// The oldest kernel that reads it.
     pub(crate) kernel: String,
-    /// The root hash of dm-verity, of a disk.
+    /// The root hash of dm-verity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) verity: Option<String>,
-    /// How long it took.
     pub(crate) seconds: f64,
 }
 
-/// Why nothing was baked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BakeError {
     #[error(transparent)]
@@ -108,7 +95,7 @@ pub(crate) enum BakeError {
     Floor(FloorError),
     #[error(transparent)]
     Codec(CodecError),
-    #[error("cannot make a disk image")]
+    #[error("cannot create a disk image")]
     Architecture(#[source] ddi::UnknownArchitecture),
     #[error("cannot write the image {path}", path = .path.display())]
     Image { path: PathBuf, source: ImageError },
@@ -116,13 +103,12 @@ pub(crate) enum BakeError {
     File(FileError),
     #[error("cannot write the record as JSON")]
     Json(#[source] serde_json::Error),
-    #[error("{path} was released with other bytes", path = .path.display())]
+    #[error("{path} was released with different contents", path = .path.display())]
     Replaced { path: PathBuf, revision: u32 },
 }
 
-impl BakeError {
-    /// What the reader can do about it.
-    pub(crate) fn hint(&self) -> Option<String> {
+impl Hint for BakeError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Naming(error) => error.hint(),
             Self::Floor(error) => error.hint(),
@@ -130,7 +116,7 @@ impl BakeError {
             Self::Image { source, .. } => source.hint(),
             Self::File(error) => error.hint(),
             Self::Replaced { revision, .. } => Some(format!(
-                "bake it as revision {}, so that nodes see it; if nobody has the old bytes, --replace",
+                "bake it as revision {}, so that nodes see it; if nobody has downloaded it, pass --replace",
                 revision.saturating_add(1)
             )),
             Self::Json(_) | Self::Architecture(_) => None,
@@ -138,13 +124,18 @@ impl BakeError {
     }
 }
 
-/// Names and codecs, which are known to be wrong before anything is read.
+/// Checks names and codecs, before any file is read.
 pub(crate) fn check(
     recipe: &Recipe,
     architecture: Architecture,
     wrapping: &Wrapping,
+    output: &Output,
 ) -> Result<(), BakeError> {
-    stem(recipe, architecture)?;
+    let (version, _) = stem(recipe, architecture)?;
+    if let Output::Store(store) = output {
+        let others = record::versions(store, &recipe.name).map_err(BakeError::File)?;
+        naming::check_prefix(&version, &others).map_err(BakeError::Naming)?;
+    }
     codec(recipe)?;
     if let Wrapping::Disk(_) = wrapping {
         architecture.as_str().parse::<ddi::Architecture>().map_err(BakeError::Architecture)?;
@@ -160,7 +151,7 @@ fn stem(recipe: &Recipe, architecture: Architecture) -> Result<(Version, String)
     Ok((version, stem))
 }
 
-/// Bakes the image. On an error everything is as it was.
+/// Bakes the image. After an error nothing has changed.
 pub(crate) fn bake(request: &Request<'_>) -> Result<Baked, BakeError> {
     let begin = Instant::now();
     let Request { recipe, staged, architecture, output, .. } = request;
@@ -238,16 +229,16 @@ pub(crate) fn bake(request: &Request<'_>) -> Result<Baked, BakeError> {
     })
 }
 
-/// The digest under which the last release offers the image to stock tools.
+/// The digest of the image in the last release, from its `SHA256SUMS`.
 fn released(store: &Store, name: &str, stem: &str) -> Result<Option<Sha256>, BakeError> {
     let manifest =
         store::read_if_present(&store.file(name, checksums::FILE_NAME)).map_err(BakeError::File)?;
-    // A manifest that cannot be read releases nothing; the next release writes it anew.
+    // An invalid manifest offers nothing; the next release replaces it.
     let manifest = manifest.and_then(|bytes| Checksums::parse(&bytes).ok());
     Ok(manifest.and_then(|(manifest, _)| manifest.find(&format!("{stem}.raw"))))
 }
 
-/// How many files there are, and how many bytes they have. Hard links of each other count once.
+/// The number of files and of their bytes. Hard links count once.
 fn content(staged: &Staged) -> (usize, u64) {
     let mut seen = std::collections::BTreeSet::new();
     let mut bytes = 0;

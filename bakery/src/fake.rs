@@ -1,9 +1,9 @@
-//! A publisher's desk for tests: keys, a store, and a served directory. Images are a few bytes, since
-//! what is released and published is never opened.
+//! A publisher for tests: keys, a store, and a served directory. Images are a few bytes, since releasing and publishing
+//! never opens them.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use sysext_manifests::architecture::Architecture;
@@ -15,21 +15,22 @@ use crate::keys::openpgp::OpenPgpKey;
 use crate::keys::roots::{Chain, Change};
 use crate::keys::{self, SigningKey};
 use crate::naming;
-use crate::publish::{self, Obsolete, PublishError, Published, publish};
-use crate::release::compose::{self, Indexed, Purpose, Signers, index};
-use crate::release::error::IndexError;
+use crate::publish::{self, Obsolete, PublishError, Published, Unindexed, publish};
+use crate::release::compose::{self, Composed, Purpose, Signers, compose};
+use crate::release::drops::Drop;
+use crate::release::error::ComposeError;
 use crate::release::read::{self, Validity};
 use crate::store::record::{self, Record};
 use crate::store::{self, Overwrite, Store};
 
-/// The time at which everything happens.
+/// The default time.
 pub(crate) const NOW: &str = "2026-11-20T10:00:00Z";
 
 pub(crate) fn time(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-pub(crate) struct Desk {
+pub(crate) struct Publisher {
     directory: tempfile::TempDir,
     pub(crate) store: Store,
     pub(crate) served: Store,
@@ -43,9 +44,11 @@ pub(crate) struct Desk {
     pub(crate) purpose: Purpose,
     pub(crate) signers: Signers,
     pub(crate) obsolete: Obsolete,
+    pub(crate) unindexed: Unindexed,
+    pub(crate) drops: Vec<Drop>,
 }
 
-impl Desk {
+impl Publisher {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let keys = directory.path().join("keys");
@@ -71,23 +74,33 @@ impl Desk {
             purpose: Purpose::Offer,
             signers: Signers::All,
             obsolete: Obsolete::Keep,
+            unindexed: Unindexed::Refuse,
+            drops: Vec::new(),
             directory,
         }
     }
 
-    /// The first catalog key, read once more.
-    pub(crate) fn twin(&self) -> SigningKey {
-        SigningKey::read(&self.directory.path().join("keys/catalog.key"), None).unwrap()
+    /// Another publisher with the same keys and an empty store.
+    pub(crate) fn colleague(&self) -> Self {
+        let mut other = Self::new();
+        other.keys = vec![self.twin()];
+        (other.roots, other.root, other.now) = (self.roots.clone(), self.root.clone(), self.now);
+        other
     }
 
-    /// Makes the next root, which says what the last one says.
+    /// Another copy of the first catalog key.
+    pub(crate) fn twin(&self) -> SigningKey {
+        SigningKey::read(&self.key_directory().join("catalog.key"), None).unwrap()
+    }
+
+    /// Creates the next root without changes.
     pub(crate) fn rotate(&mut self) {
         self.rotate_to(None, None);
     }
 
-    /// Makes the next root, under which this many of the catalog key and these others must sign; returns those.
+    /// Creates the next root with these additional catalog keys and this threshold; returns the keys.
     pub(crate) fn share(&mut self, threshold: usize, others: &[&str]) -> Vec<SigningKey> {
-        let path = |name: &str| self.directory.path().join("keys").join(name);
+        let path = |name: &str| self.key_directory().join(name);
         let made = others.iter().map(|name| keys::generate_single(&path(name), None).unwrap().0);
         let publics = self.root.catalog.keys.iter().cloned().chain(made).collect();
         let read = |name: &&str| SigningKey::read(&path(name).with_extension("key"), None).unwrap();
@@ -97,7 +110,7 @@ impl Desk {
     }
 
     pub(crate) fn rotate_to(&mut self, catalog_keys: Option<Vec<String>>, catalog_threshold: Option<usize>) {
-        let keys = self.directory.path().join("keys");
+        let keys = self.key_directory();
         let change = Change {
             keys: None,
             threshold: None,
@@ -121,11 +134,15 @@ impl Desk {
         store::write(&self.store.file(name, &format!("{stem}.json")), &json).unwrap();
     }
 
-    pub(crate) fn index(&self) -> Result<Indexed, IndexError> {
-        index(&compose::Request {
+    pub(crate) fn key_directory(&self) -> PathBuf {
+        self.directory.path().join("keys")
+    }
+
+    pub(crate) fn compose(&self) -> Result<Composed, ComposeError> {
+        compose(&compose::Request {
             store: &self.store,
             repository: "example",
-            url: "https://example.org/r/",
+            url: "https://example.org/r",
             keys: &self.keys,
             openpgp: self.openpgp.as_ref(),
             roots: &self.roots,
@@ -133,18 +150,34 @@ impl Desk {
             valid_for: self.valid_for,
             now: self.now,
             overwrite: self.overwrite,
+            drops: &self.drops,
             purpose: self.purpose,
             signers: self.signers,
         })
     }
 
+    /// Releases without these versions, which are no longer in the store.
+    pub(crate) fn compose_without(&mut self, drops: &[&str]) -> Result<Composed, ComposeError> {
+        self.drops = drops.iter().map(|drop| drop.parse().unwrap()).collect();
+        let composed = self.compose();
+        self.drops.clear();
+        composed
+    }
+
     pub(crate) fn publish(&self) -> Result<Published, PublishError> {
         let (store, target) = (&self.store, &self.served);
-        publish(&publish::Request { store, target, now: self.now, obsolete: self.obsolete })
+        publish(&publish::Request {
+            store,
+            target,
+            now: self.now,
+            obsolete: self.obsolete,
+            unindexed: self.unindexed,
+            drops: &self.drops,
+        })
     }
 
     pub(crate) fn catalog(&self) -> Catalog {
-        read::catalog(&self.store.catalog(), Validity::Ended).unwrap().unwrap().1
+        read::catalog(&self.store.catalog(), Validity::Expired).unwrap().unwrap().1
     }
 
     pub(crate) fn versions(&self, name: &str) -> Vec<String> {

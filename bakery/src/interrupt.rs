@@ -1,5 +1,5 @@
-//! What becomes of half-written files when somebody stops the program: they go, and the program ends by the
-//! signal all the same, so that a shell or a build sees that it was stopped.
+//! Removes partial files when the program is interrupted. It still terminates by the signal, so that a shell or a build
+//! sees why.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::{fs, process, thread};
@@ -8,23 +8,23 @@ use nix::sys::signal::{SigSet, Signal, raise};
 
 use crate::store;
 
-/// Ctrl-C, a polite request to end, and a terminal that goes away.
+/// Ctrl-C, a request to terminate, and a closed terminal.
 const SIGNALS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
 
-/// What a shell makes of a process that a signal has ended: this and the signal's number.
+/// The exit status of a shell for a process that a signal terminated: this plus the number of the signal.
 const EXIT: i32 = 128;
 
-/// From now on, whoever stops the program finds nothing half-written under any name. To be called before there
-/// is another thread: all have to leave these signals to one.
+/// Removes partial files on every signal that terminates the program. Must be called before another thread is started,
+/// because all threads have to block these signals.
 ///
-/// A signal that whoever started the program ignores, as `nohup` does, stays ignored. Where there can be no
-/// thread, signals end the program as they always did.
+/// A signal that was ignored when the program started, as `nohup` does, stays ignored. If no thread can be started,
+/// signals terminate the program as usual.
 pub fn watch() {
     let ignored = ignored();
     let mut signals = SigSet::empty();
     SIGNALS.into_iter().filter(|signal| !is_among(*signal, ignored)).for_each(|signal| signals.add(signal));
     let mut blocked = signals;
-    // Nobody waits for it: a file above the limit of its size is then an error of the write, which is told.
+    // Not waited for: a file above the size limit is then reported as a write error.
     blocked.add(Signal::SIGXFSZ);
     if blocked.thread_block().is_err() {
         return;
@@ -35,25 +35,24 @@ pub fn watch() {
         }
     });
     if waiting.is_err() {
-        // It was possible to block them.
         let _unblocked = signals.thread_unblock();
     }
 }
 
 fn end(signal: Signal, signals: SigSet) -> ! {
-    // Held until the end: nothing is begun or finished any more.
+    // Held until the end, so that no file is started or finished any more.
     let _abandoned = store::abandon();
     let mut stderr = io::stderr().lock();
     if stderr.is_terminal() {
-        // In the place of a bar, and of what the terminal shows for Ctrl-C.
-        let _unseen = writeln!(stderr, "\r\x1b[Kinterrupted");
+        // Replaces the progress bar and the ^C of the terminal.
+        let _closed = writeln!(stderr, "\r\x1b[Kinterrupted");
     }
     let _unblocked = signals.thread_unblock();
     let _raised = raise(signal);
     process::exit(EXIT + signal as i32);
 }
 
-/// The signals that this process ignores, one bit each, as Linux tells it.
+/// The signals that this process ignores, one bit each.
 fn ignored() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,7 +1,7 @@
 //! Keys: minisign key pairs as files, and signing with them.
 //!
-//! A secret comes from a file that nobody else may read, or from the environment; never from an
-//! argument, and it is never printed.
+//! A secret comes from a file that only its owner can read, or from the environment; never from an argument, and it is
+//! never printed.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -9,10 +9,12 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use minisign::{KeyPair, PublicKey, SecretKey, SecretKeyBox};
 use serde::Serialize;
 use sysext_manifests::envelope::{Envelope, Role, Signature};
 
+use crate::failure::Hint;
 use crate::store::FileError;
 
 mod generate;
@@ -20,10 +22,8 @@ pub(crate) mod openpgp;
 mod public;
 pub(crate) mod roots;
 
-pub(crate) use generate::{Request, generate, generate_single, node_configuration};
+pub(crate) use generate::{Request, check_url, expiry, generate, generate_single, node_configuration};
 pub(crate) use public::read_public;
-
-pub(crate) use generate::expiry;
 
 /// The environment variable that may hold the keys' password.
 pub(crate) const PASSWORD_VARIABLE: &str = "BAKERY_PASSWORD";
@@ -31,29 +31,34 @@ pub(crate) const PASSWORD_VARIABLE: &str = "BAKERY_PASSWORD";
 /// The longest key or password file, in bytes; a key has about 300.
 const SECRET_MAX: u64 = 16 << 10;
 
-/// Permission bits that let somebody else at a file.
+/// Permission bits that give others access to a file.
 const OTHERS: u32 = 0o077;
 
-/// Why a key could not be made or used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeyError {
     #[error(transparent)]
     File(FileError),
-    #[error("{path} holds a secret and others may read it (mode {mode:04o})", path = .path.display())]
+    #[error("{path} does not exist", path = .path.display())]
+    Missing { path: PathBuf },
+    #[error("{path} contains a secret, but others can read it (mode {mode:04o})", path = .path.display())]
     Exposed { path: PathBuf, mode: u32 },
     #[error("the password in {origin} is {defect}")]
     Password { origin: String, defect: &'static str },
-    #[error("{path} is encrypted and no password was given", path = .path.display())]
+    #[error("{path} is encrypted, but no password was given", path = .path.display())]
     NeedsPassword { path: PathBuf },
-    #[error("{path} is not usable as a minisign secret key", path = .path.display())]
+    #[error("cannot use {path} as a minisign secret key", path = .path.display())]
     Unusable { path: PathBuf, source: minisign::PError },
-    #[error("{path} holds no minisign public key", path = .path.display())]
+    #[error("{path} does not contain a minisign public key", path = .path.display())]
     Public { path: PathBuf },
-    #[error("cannot make a key")]
+    #[error("cannot generate a key")]
     Generate(#[source] minisign::PError),
-    #[error("{path} exists, and keys are never overwritten", path = .path.display())]
+    #[error("{path} already exists; keys are never overwritten", path = .path.display())]
     Exists { path: PathBuf },
-    #[error("nodes could not use this repository")]
+    #[error("invalid --url {url:?}: expected http://, https:// or file://, without ? and #")]
+    Url { url: String },
+    #[error("{days} days from {now} is out of range")]
+    Expiry { days: u32, now: Timestamp },
+    #[error("cannot write the repository file for nodes")]
     Repository(#[source] sysext_manifests::repository::RepositoryError),
     #[error("cannot pack the document to be signed")]
     Pack(#[source] io::Error),
@@ -61,27 +66,30 @@ pub(crate) enum KeyError {
     Sign { key: String, source: minisign::PError },
 }
 
-impl KeyError {
-    /// What the reader can do about it.
-    pub(crate) fn hint(&self) -> Option<String> {
+impl Hint for KeyError {
+    fn hint(&self) -> Option<String> {
         Some(match self {
             Self::File(error) => return error.hint(),
             Self::Exposed { path, .. } => {
-                format!("chmod 600 {0}; if others could read it, make new keys", path.display())
+                format!("run chmod 600 {0}; if others may have read it, generate new keys", path.display())
             }
             Self::NeedsPassword { .. } => {
-                format!("give --password-file FILE, or set {PASSWORD_VARIABLE} in the environment")
+                format!("pass --password-file FILE, or set {PASSWORD_VARIABLE} in the environment")
             }
-            Self::Unusable { .. } => "the password may be another one, or the file may be damaged".to_owned(),
+            Self::Unusable { .. } => "the password may be wrong, or the file may be damaged".to_owned(),
+            Self::Missing { .. } => {
+                "generate new keys with `bakery keygen`; replace a lost catalog key with `bakery key` and `bakery root rotate`"
+                    .to_owned()
+            }
             Self::Exists { .. } => "choose another directory".to_owned(),
-            Self::Public { .. } => "give a .pub file, or the line in it that begins with RW".to_owned(),
+            Self::Public { .. } => "pass a .pub file, or its line that starts with RW".to_owned(),
             Self::Password { .. } => "put the password into the file's first line".to_owned(),
             _ => return None,
         })
     }
 }
 
-/// A password. It shows itself to nobody.
+/// A password. It is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Password(String);
 
@@ -98,7 +106,7 @@ impl Password {
         Self::checked(text.lines().next().unwrap_or_default(), path.display().to_string())
     }
 
-    /// What [`PASSWORD_VARIABLE`] holds, if it is set.
+    /// The value of [`PASSWORD_VARIABLE`], if it is set.
     pub(crate) fn from_environment() -> Result<Option<Self>, KeyError> {
         match std::env::var(PASSWORD_VARIABLE) {
             Ok(text) => Self::checked(&text, PASSWORD_VARIABLE.to_owned()).map(Some),
@@ -109,7 +117,7 @@ impl Password {
         }
     }
 
-    /// What it is, for those who unlock a key with it.
+    /// The password itself, to unlock a key.
     #[cfg(feature = "openpgp")]
     pub(crate) fn text(&self) -> &str {
         &self.0
@@ -147,7 +155,7 @@ impl SigningKey {
         let boxed = || SecretKeyBox::from_string(text).map_err(unusable);
         let secret = match (boxed()?.into_unencrypted_secret_key(), password) {
             (Ok(secret), _) => secret,
-            // Given no password, minisign would ask for one at the terminal.
+            // Without a password, minisign would prompt for one.
             (Err(_), Some(Password(password))) => {
                 boxed()?.into_secret_key(Some(password.clone())).map_err(unusable)?
             }
@@ -181,7 +189,7 @@ impl SigningKey {
     }
 }
 
-/// Reads a small text that nobody else may read.
+/// Reads a small text that only its owner can read.
 fn read_secret(path: &Path) -> Result<String, KeyError> {
     let invalid = |_| {
         KeyError::File(FileError::Read { path: path.to_owned(), source: io::ErrorKind::InvalidData.into() })
@@ -189,10 +197,13 @@ fn read_secret(path: &Path) -> Result<String, KeyError> {
     String::from_utf8(read_secret_bytes(path, SECRET_MAX)?).map_err(invalid)
 }
 
-/// Reads a file of at most `limit` bytes that nobody else may read.
+/// Reads a file of at most `limit` bytes that only its owner can read.
 pub(crate) fn read_secret_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, KeyError> {
     let read = |source| KeyError::File(FileError::Read { path: path.to_owned(), source });
-    let file = File::open(path).map_err(read)?;
+    let file = File::open(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => KeyError::Missing { path: path.to_owned() },
+        _ => read(source),
+    })?;
     let mode = file.metadata().map_err(read)?.permissions().mode() & 0o7777;
     if mode & OTHERS != 0 {
         return Err(KeyError::Exposed { path: path.to_owned(), mode });

@@ -9,6 +9,7 @@
 
 mod bake;
 pub mod cli;
+mod failure;
 #[cfg(test)]
 mod fake;
 mod inspect;

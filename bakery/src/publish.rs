@@ -1,10 +1,10 @@
-//! Copies a release into a directory that a server serves: payloads first, the catalog last, so that
-//! whoever fetches meanwhile finds everything that is named.
+//! Copies a release into a directory that a server serves: images first, the catalog last, so that a client finds
+//! every file that the catalog names.
 //!
-//! A `SHA256SUMS` and its OpenPGP signatures cannot be replaced at once. All are laid beside first, and then
-//! renamed one right after the other, the manifest first: stock systemd-sysupdate fetches in that order, so
-//! that it finds two that do not fit only if its two requests fall on either side of the renames. With the
-//! signature first it would also fail in between. It fails then, and succeeds when it tries again.
+//! A `SHA256SUMS` and its OpenPGP signatures cannot be replaced atomically. All are written under temporary names first
+//! and then renamed one right after the other, the manifest first: stock systemd-sysupdate downloads them in that order,
+//! so it sees a mismatch only if its two requests fall on either side of the renames. With the signature first it would
+//! also fail in between. It fails then, and succeeds on the next attempt.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -21,7 +21,10 @@ use self::history::History;
 use crate::keys::openpgp;
 use crate::naming;
 use crate::release::check::{self, CheckError, File, is_file_name};
+use crate::release::collect;
+use crate::release::drops::{self, Drop};
 use crate::release::read::{self, Validity};
+use crate::store::dropped::Dropped;
 use crate::store::{self, FileError, Pending, Store};
 
 mod error;
@@ -32,80 +35,80 @@ pub(crate) use error::PublishError;
 /// What to publish, and where.
 #[derive(Debug)]
 pub(crate) struct Request<'a> {
-    /// Where the release is.
+    /// The store with the release.
     pub(crate) store: &'a Store,
     /// The directory that is served.
     pub(crate) target: &'a Store,
-    /// The time, for the catalog must not have ended.
+    /// The time: an expired catalog is refused.
     pub(crate) now: Timestamp,
-    /// What becomes of images that are not on offer any more.
     pub(crate) obsolete: Obsolete,
+    pub(crate) unindexed: Unindexed,
+    /// Versions that may disappear from what is published.
+    pub(crate) drops: &'a [Drop],
 }
 
-/// What becomes of images in the served directory that this store published, and that the catalog does not
-/// list.
+/// What to do with images in the served directory that this store published and that the catalog does not list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Obsolete {
-    /// They stay.
     #[default]
     Keep,
-    /// They are removed, after the catalog was replaced.
+    /// Remove them after the catalog was replaced.
     Remove,
+}
+
+/// What to do if the store contains images that the release does not offer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Unindexed {
+    /// Refuse to publish: `bakery index` was probably forgotten.
+    #[default]
+    Refuse,
+    Allow,
 }
 
 /// What was published.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Published {
-    /// The repository's name.
     pub(crate) repository: String,
-    /// The catalog's serial.
     pub(crate) serial: u64,
-    /// Until when nodes believe it.
     pub(crate) expires: Timestamp,
-    /// The files that were copied, in that order, relative to the directory.
+    /// The copied files in that order, relative to the directory.
     pub(crate) copied: Vec<String>,
-    /// How many bytes that was.
+    /// Their size in bytes.
     pub(crate) bytes: u64,
-    /// How many files were there already.
+    /// The number of files that were up to date.
     pub(crate) unchanged: usize,
     /// The images that were removed.
     pub(crate) removed: Vec<String>,
-    /// What the publisher should know.
     pub(crate) notes: Vec<Note>,
 }
 
 /// What the publisher should know.
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Note {
-    /// Stock systemd-sysupdate is told not to ask for an OpenPGP signature.
+    /// The transfer files set `Verify=no`.
     Unsigned,
-    /// Stock systemd-sysupdate was told to ask for an OpenPGP signature, and there is none any more.
+    /// The last release had OpenPGP signatures and this one has none.
     SignatureGone,
-    /// A directory of an extension that is not on offer any more.
-    Left {
-        /// The extension.
-        name: String,
-    },
+    /// The directory of an extension that is not on offer any more.
+    Kept { name: String },
 }
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unsigned => f.write_str(
-                "the transfer files say Verify=no: sysupdate checks the signed catalog, but stock \
+                "the transfer files contain Verify=no: sysupdate checks the signed catalog, but stock \
                  systemd-sysupdate trusts the server alone",
             ),
             Self::SignatureGone => f.write_str(
-                "the last release was signed with OpenPGP and this one is not: nodes whose transfer files say \
-                 Verify=yes and name no repository will fail",
+                "the last release was signed with OpenPGP and this one is not: nodes whose transfer files set \
+                 Verify=yes and no Repository= will fail",
             ),
-            Self::Left { name } => {
-                write!(
-                    f,
-                    "{name} is no longer on offer, its directory was left; nodes that use it will fail once it is removed"
-                )
-            }
+            Self::Kept { name } => write!(
+                f,
+                "{name} is no longer offered; its directory was kept; nodes still using it fail once it is removed"
+            ),
         }
     }
 }
@@ -113,21 +116,28 @@ impl fmt::Display for Note {
 /// Publishes the release in the store.
 pub(crate) fn publish(request: &Request<'_>) -> Result<Published, PublishError> {
     let Request { store, target, .. } = request;
-    let catalog_path = store.catalog();
-    let unfinished = store.pending_catalog();
-    if unfinished.symlink_metadata().is_ok() {
-        return Err(PublishError::Unfinished { path: unfinished });
+    if !store.is_one().map_err(PublishError::File)? {
+        return Err(PublishError::NoStore { store: store.root().to_owned() });
     }
-    let (_, catalog) = read::catalog(&catalog_path, Validity::At(request.now))
-        .map_err(PublishError::Offer)?
-        .ok_or_else(|| PublishError::NotIndexed { path: catalog_path.clone() })?;
+    let pending = store.pending_catalog();
+    if pending.symlink_metadata().is_ok() {
+        return Err(PublishError::Unfinished { path: pending });
+    }
+    let (_, catalog) = read::catalog(&store.catalog(), Validity::At(request.now))
+        .map_err(PublishError::Catalog)?
+        .ok_or_else(|| PublishError::NotIndexed { store: store.root().to_owned() })?;
+    if request.unindexed == Unindexed::Refuse {
+        let unindexed = collect::unindexed(store, &catalog).map_err(PublishError::Collect)?;
+        if !unindexed.is_empty() {
+            return Err(PublishError::Unindexed { store: store.root().to_owned(), unindexed });
+        }
+    }
     let contents = check::check(store, &catalog).map_err(PublishError::Check)?;
 
-    // Held to the end: two publishers at once could leave an older catalog over a newer one's files.
-    let pending = Pending::create(&target.catalog()).map_err(PublishError::File)?;
+    // Held to the end: two publishers at the same time could leave an older catalog with newer files.
+    let lock = Pending::create(&target.catalog()).map_err(PublishError::File)?;
     let served = check_served(request, &catalog)?;
-    // Before anything that is named there could be pruned, and written before anything is served that a
-    // later run could not tell from what others put there.
+    // Written before anything is copied: a later run could not tell these files from those of others.
     let mut history = History::read(store)?;
     served.iter().for_each(|served| history.add(served));
     history.add(&catalog);
@@ -144,7 +154,7 @@ pub(crate) fn publish(request: &Request<'_>) -> Result<Published, PublishError> 
             unsigned.extend(remove_signatures(target, name)?);
         }
     }
-    copying.catalog(pending)?;
+    copying.catalog(lock)?;
     let mut removed = match request.obsolete {
         Obsolete::Keep => Vec::new(),
         Obsolete::Remove => remove_obsolete(target, &catalog, &history)?,
@@ -166,10 +176,11 @@ pub(crate) fn publish(request: &Request<'_>) -> Result<Published, PublishError> 
     })
 }
 
-/// What is served already, which must not be newer, or someone else's.
+/// The catalog that is published now. It must not be newer, of another repository, or offer more.
 fn check_served(request: &Request<'_>, catalog: &Catalog) -> Result<Option<Catalog>, PublishError> {
     let target = request.target;
-    let Some((_, served)) = read::catalog(&target.catalog(), Validity::Ended).map_err(PublishError::Offer)?
+    let Some((_, served)) =
+        read::catalog(&target.catalog(), Validity::Expired).map_err(PublishError::Catalog)?
     else {
         return Ok(None);
     };
@@ -192,7 +203,26 @@ fn check_served(request: &Request<'_>, catalog: &Catalog) -> Result<Option<Catal
     if (served.root, served.serial) == (catalog.root, catalog.serial) && served != *catalog {
         return Err(PublishError::Fork { target: target.root().to_owned(), serial: catalog.serial });
     }
+    check_missing(request, &served, catalog)?;
     Ok(Some(served))
+}
+
+/// Whatever the new release no longer offers was dropped on purpose, in this store or by an option. Otherwise another
+/// publisher released it, and it would disappear without notice.
+fn check_missing(request: &Request<'_>, served: &Catalog, catalog: &Catalog) -> Result<(), PublishError> {
+    let mut missing = drops::missing(served, &catalog.extensions);
+    if let Some(drop) = request.drops.iter().find(|drop| !missing.iter().any(|missing| missing.is(drop))) {
+        return Err(PublishError::DropUnknown { drop: drop.clone() });
+    }
+    let dropped = Dropped::read(request.store).map_err(PublishError::Dropped)?;
+    missing.retain(|missing| {
+        !dropped.contains(&missing.url, missing.sha256) && !request.drops.iter().any(|drop| missing.is(drop))
+    });
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let target = request.target.root().to_owned();
+    Err(PublishError::Missing { target, serial: served.serial, missing })
 }
 
 struct Copying<'a> {
@@ -208,7 +238,7 @@ impl Copying<'_> {
         self.at_once(std::slice::from_ref(file))
     }
 
-    /// Copies files and lets them appear one right after the other.
+    /// Copies files, then renames them one right after the other.
     fn at_once(&mut self, files: &[File]) -> Result<(), PublishError> {
         let pending = files.iter().map(|file| self.prepare(file)).collect::<Result<Vec<_>, _>>()?;
         for (file, pending) in files.iter().zip(pending) {
@@ -223,7 +253,7 @@ impl Copying<'_> {
         Ok(())
     }
 
-    /// A copy that has yet to appear, and its length; nothing if it is there already.
+    /// A copy under a temporary name, and its length; nothing if the file is up to date.
     fn prepare(&self, file: &File) -> Result<Option<(Pending, u64)>, PublishError> {
         let File { path, sha256: expected } = file;
         let expected = *expected;
@@ -235,7 +265,7 @@ impl Copying<'_> {
         let (found, length) =
             store::stream(&from, |bytes| pending.write(bytes)).map_err(PublishError::File)?;
         if found != expected {
-            // It changed since it was looked at.
+            // It changed since it was checked.
             return Err(PublishError::Check(CheckError::Damaged { path: from, expected, found }));
         }
         Ok(Some((pending, length)))
@@ -263,7 +293,7 @@ fn has_digest(path: &Path, expected: Sha256) -> Result<bool, PublishError> {
     store::digest(path).map(|(found, _)| found == expected).map_err(PublishError::File)
 }
 
-/// Signatures of an earlier release, which fit nothing any more.
+/// Removes signatures of an earlier release, which match nothing any more.
 fn remove_signatures(target: &Store, name: &str) -> Result<Vec<String>, PublishError> {
     let mut removed = Vec::new();
     for file in [openpgp::ARMORED, openpgp::BINARY] {
@@ -277,8 +307,8 @@ fn remove_signatures(target: &Store, name: &str) -> Result<Vec<String>, PublishE
     Ok(removed)
 }
 
-/// Images of extensions on offer that this store published and nothing names any more. What others put there
-/// stays, whatever its name: also a file of that name with other bytes.
+/// Removes images of extensions on offer that this store published and that the catalog does not list. Files of others
+/// are kept, also under the name of such an image.
 fn remove_obsolete(
     target: &Store,
     catalog: &Catalog,
@@ -288,11 +318,11 @@ fn remove_obsolete(
     let listed: BTreeSet<&str> = instances.map(|instance| instance.image.url.as_str()).collect();
     let mut removed = Vec::new();
     for (url, sha256) in &history.images {
-        let is_ours = url
+        let is_published = url
             .split_once('/')
             .is_some_and(|(name, file)| catalog.extensions.contains_key(name) && is_file_name(file));
         let path = target.root().join(url);
-        if !is_ours || listed.contains(url.as_str()) || !has_digest(&path, *sha256)? {
+        if !is_published || listed.contains(url.as_str()) || !has_digest(&path, *sha256)? {
             continue;
         }
         fs::remove_file(&path)
@@ -311,7 +341,7 @@ fn notes(target: &Store, catalog: &Catalog) -> Result<Vec<Note>, PublishError> {
     for name in target.extensions().map_err(PublishError::File)? {
         let was_extension = target.file(&name, checksums::FILE_NAME).exists();
         if was_extension && !catalog.extensions.contains_key(&name) {
-            notes.push(Note::Left { name });
+            notes.push(Note::Kept { name });
         }
     }
     Ok(notes)

@@ -1,4 +1,4 @@
-//! Recipes: what an extension is made of, and what its catalog entry says. A recipe is data, not code.
+//! Recipes: the contents of an extension and its catalog entry. A recipe is data, not code.
 //!
 //! ```toml
 //! name = "sysupdate"
@@ -12,96 +12,90 @@
 //! input = "sysupdate"
 //! ```
 //!
-//! Beside `recipe.toml`, `files/` is laid out as on the target.
+//! `files/` next to `recipe.toml` is laid out as on the host.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Deserializer};
-use sysext_image::codec::CodecError;
-use sysext_image::format::UnknownFormat;
-use sysext_image::kernel::KernelError;
-use sysext_image::{Codec, Floor, Format, squashfs};
+use serde::Deserialize;
+use sysext_image::{Floor, Format};
 use sysext_manifests::architecture::Architecture;
 use sysext_manifests::catalog::Units;
 use sysext_manifests::health::HealthCheck;
-use sysext_manifests::hint::Hint as _;
 use sysext_manifests::requirement::{self, ExtensionName, Requirement};
 
-use crate::naming;
+use crate::failure::{Hint, is_missing};
+
+mod check;
+
+pub(crate) use check::check_codec;
 
 /// The recipe's file in its directory.
 const FILE: &str = "recipe.toml";
 
-/// What is laid out as on the target, beside the recipe.
+/// The directory with the files, laid out as on the host.
 const FILES: &str = "files";
 
 /// What to bake.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Recipe {
-    /// The extension.
-    #[serde(deserialize_with = "extension")]
+    #[serde(deserialize_with = "check::extension")]
     pub(crate) name: String,
-    /// The version upstream gave it.
-    #[serde(deserialize_with = "upstream")]
+    /// The upstream version.
+    #[serde(deserialize_with = "check::upstream")]
     pub(crate) version: String,
-    /// Counts re-bakes of the same upstream version, from 1.
-    #[serde(default = "first", deserialize_with = "revision")]
+    /// Counts bakes of the same upstream version, from 1.
+    #[serde(default = "first", deserialize_with = "check::revision")]
     pub(crate) revision: u32,
-    /// A sentence.
     #[serde(default)]
     pub(crate) description: String,
-    /// Where its upstream lives.
     #[serde(default)]
     pub(crate) homepage: Option<String>,
     /// An SPDX expression.
     #[serde(default)]
     pub(crate) license: Option<String>,
-    /// The architectures it can be baked for.
+    /// The supported architectures.
+    #[serde(deserialize_with = "check::architectures")]
     pub(crate) arch: Vec<Architecture>,
-    /// The version line it belongs to.
+    /// The release stream.
     #[serde(default)]
     pub(crate) stream: Option<String>,
-    /// How the image is written.
     #[serde(default)]
     pub(crate) image: Image,
-    /// Fields of the extension-release file, beyond `ARCHITECTURE`; `ID` is `_any` unless given.
-    #[serde(default, deserialize_with = "release")]
+    /// Fields of the extension-release file except `ARCHITECTURE`; `ID` defaults to `_any`.
+    #[serde(default, deserialize_with = "check::release")]
     pub(crate) release: BTreeMap<String, String>,
-    /// Other extensions it needs, with version requirements.
+    /// Required extensions with their version requirements.
     #[serde(default, with = "requirement::map")]
     pub(crate) requires: Vec<Requirement>,
-    /// Extensions it cannot be merged with.
+    /// Extensions that must not be merged at the same time.
     #[serde(default)]
     pub(crate) conflicts: Vec<ExtensionName>,
-    /// What to do with its units.
     #[serde(default)]
     pub(crate) units: Restarts,
-    /// How to tell that it works.
-    #[serde(default, deserialize_with = "health")]
+    /// Checks that nodes run after merging.
+    #[serde(default, deserialize_with = "check::health")]
     pub(crate) health: Vec<HealthCheck>,
-    /// Files that a build made, given on the command line.
+    /// Build results, given on the command line.
     #[serde(default)]
     pub(crate) binary: Vec<Binary>,
 }
 
-/// How the image is written.
+/// The format of the image.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Image {
-    /// The file system.
-    #[serde(deserialize_with = "format")]
+    #[serde(deserialize_with = "check::format")]
     pub(crate) format: Format,
-    /// How files are compressed, as `zstd:15`; what the floor has unless given.
-    #[serde(deserialize_with = "codec")]
+    /// The compression, such as `zstd:15`; defaults to the best one that `kernel` supports.
+    #[serde(deserialize_with = "check::codec")]
     pub(crate) codec: Option<String>,
-    /// The oldest kernel it is meant for, or the system.
-    #[serde(deserialize_with = "floor")]
+    /// The oldest kernel that must read the image, or a known system.
+    #[serde(deserialize_with = "check::floor")]
     pub(crate) kernel: Floor,
-    /// The modification time of everything, in seconds since 1970.
+    /// The modification time of all files, in seconds since 1970.
     pub(crate) epoch: Option<u64>,
 }
 
@@ -109,43 +103,40 @@ pub(crate) struct Image {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Restarts {
-    /// To restart.
     pub(crate) restart: Vec<String>,
 }
 
-/// A file that a build made.
+/// A build result.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Binary {
-    /// Where it goes, relative to the root.
+    /// Its path in the image.
     pub(crate) path: PathBuf,
-    /// What the command line calls it: `--input NAME=PATH`.
+    /// Its name on the command line: `--input NAME=PATH`.
     pub(crate) input: String,
 }
 
-/// Why a recipe is not usable.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RecipeError {
     #[error("cannot read the recipe {path}", path = .path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("{file}:{line}:{column}: {message}")]
-    Wrong { file: String, line: usize, column: usize, message: String },
+    Invalid { file: String, line: usize, column: usize, message: String },
 }
 
-impl RecipeError {
-    /// What the reader can do about it.
-    pub(crate) fn hint(&self) -> Option<String> {
+impl Hint for RecipeError {
+    fn hint(&self) -> Option<String> {
         match self {
-            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                Some("name the directory that holds recipe.toml, or bake a directory with --tree".to_owned())
+            Self::Read { source, .. } if is_missing(source) => {
+                Some("name the directory with recipe.toml, or bake a directory tree with --tree".to_owned())
             }
-            Self::Read { .. } | Self::Wrong { .. } => None,
+            Self::Read { .. } | Self::Invalid { .. } => None,
         }
     }
 }
 
 impl Recipe {
-    /// Reads the recipe in a directory; also returns where its `files/` are, if it has any.
+    /// Reads the recipe in a directory; also returns its `files/`, if there are any.
     pub(crate) fn read(directory: &Path) -> Result<(Self, Option<PathBuf>), RecipeError> {
         let path = directory.join(FILE);
         let text = std::fs::read_to_string(&path)
@@ -159,16 +150,16 @@ impl Recipe {
         toml::from_str(text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             let last_line = before.rsplit('\n').next().unwrap_or_default();
-            RecipeError::Wrong {
+            RecipeError::Invalid {
                 file: file.to_owned(),
                 line: 1 + before.matches('\n').count(),
                 column: 1 + last_line.chars().count(),
-                message: error.message().to_owned(),
+                message: one_line(error.message()),
             }
         })
     }
 
-    /// A recipe that says no more than it must, for a directory tree.
+    /// A minimal recipe, for a directory tree.
     pub(crate) fn plain(name: &str, version: &str, architecture: Architecture) -> Self {
         Self {
             name: name.to_owned(),
@@ -190,17 +181,6 @@ impl Recipe {
     }
 }
 
-/// A codec that some format has, as it is written.
-pub(crate) fn checked_codec(text: &str) -> Result<String, CodecError> {
-    let erofs = text.parse::<Codec>().map(drop);
-    let squashfs = text.parse::<squashfs::Codec>().map(drop);
-    // Of two refusals the one that knows the codec says more.
-    match (erofs, squashfs) {
-        (Err(CodecError::Unknown { .. }), Err(error)) | (Err(error), Err(_)) => Err(error),
-        (Ok(()), _) | (_, Ok(())) => Ok(text.to_owned()),
-    }
-}
-
 impl From<&Restarts> for Units {
     fn from(units: &Restarts) -> Self {
         Self { restart: units.restart.clone() }
@@ -211,86 +191,37 @@ fn first() -> u32 {
     1
 }
 
-/// An error as the reader of a recipe needs it: with the hint, since there is one message only.
-fn told<E: serde::de::Error>(error: impl fmt::Display, hint: Option<String>) -> E {
-    match hint {
-        Some(hint) => E::custom(format!("{error} ({hint})")),
-        None => E::custom(error),
+/// The parser's message on one line, with what to do where a number should have been a string.
+fn one_line(message: &str) -> String {
+    let mut text =
+        message.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(", ");
+    let is_number =
+        ["integer", "floating point"].iter().any(|kind| text.contains(&format!("invalid type: {kind} ")));
+    if is_number && text.ends_with("expected a string") {
+        text.push_str(" (write it in quotes)");
     }
-}
-
-fn format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Format, D::Error> {
-    String::deserialize(deserializer)?.parse().map_err(|error: UnknownFormat| told(&error, error.hint()))
-}
-
-fn codec<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    checked_codec(&text).map(Some).map_err(|error| told(&error, error.hint()))
-}
-
-fn floor<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Floor, D::Error> {
-    String::deserialize(deserializer)?.parse().map_err(|error: KernelError| told(&error, error.hint()))
-}
-
-fn extension<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    naming::check_extension(&name).map_err(|error| told(&error, error.hint()))?;
-    Ok(name)
-}
-
-fn upstream<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let version = String::deserialize(deserializer)?;
-    naming::full_version(&version, 1).map_err(|error| told(&error, error.hint()))?;
-    Ok(version)
-}
-
-fn revision<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    let revision = u32::deserialize(deserializer)?;
-    naming::full_version("0", revision).map_err(|error| told(&error, error.hint()))?;
-    Ok(revision)
-}
-
-fn health<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<HealthCheck>, D::Error> {
-    let checks = Vec::<String>::deserialize(deserializer)?;
-    checks
-        .iter()
-        .map(|text| HealthCheck::parse_runnable(text).map_err(|error| told(&error, error.hint())))
-        .collect()
-}
-
-fn release<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
-    let fields = BTreeMap::<String, String>::deserialize(deserializer)?;
-    for key in fields.keys() {
-        let is_key = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-        if key.is_empty() || !key.bytes().all(is_key) {
-            return Err(serde::de::Error::custom(format!("{key:?} is not the name of a release field")));
-        }
-        if key == "ARCHITECTURE" {
-            return Err(serde::de::Error::custom("ARCHITECTURE is set by the bakery, list it in arch"));
-        }
-    }
-    Ok(fields)
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const LEAST: &str = "name = 'x'\nversion = '1.0'\narch = ['x86-64']\n";
+    const MINIMAL: &str = "name = 'x'\nversion = '1.0'\narch = ['x86-64']\n";
 
     fn message(text: &str) -> String {
         Recipe::parse("recipe.toml", text).unwrap_err().to_string()
     }
 
     #[test]
-    fn the_least_recipe_is_a_plain_one() {
-        let recipe = Recipe::parse("recipe.toml", LEAST).unwrap();
+    fn minimal_recipe_is_the_plain_one() {
+        let recipe = Recipe::parse("recipe.toml", MINIMAL).unwrap();
         assert_eq!(recipe, Recipe::plain("x", "1.0", Architecture::X86_64));
         assert_eq!(recipe.image, Image::default());
     }
 
     #[test]
-    fn everything_that_a_recipe_can_say() {
+    fn every_key_is_read() {
         let text = r#"
             name = "x"
             version = "1.33.0~rc.1"
@@ -325,29 +256,45 @@ mod tests {
     }
 
     #[test]
-    fn each_defect_is_told_with_its_place() {
+    fn errors_start_with_the_position() {
         let cases = [
-            (format!("{LEAST}colour = 'red'\n"), "recipe.toml:4:1: unknown field `colour`"),
-            (format!("{LEAST}[image]\ncodec = 'lz5'\n"), "recipe.toml:5:9: unknown codec \"lz5\""),
-            (LEAST.replace("'1.0'", "'1.0-rc.1'"), "recipe.toml:2:11: version \"1.0-rc.1\" is a pre-release"),
-            (LEAST.replace("'1.0'", "'1.0-rc.1'"), "(write it as 1.0~rc.1)"),
-            (LEAST.replace("'x'", "'catalog'"), "recipe.toml:1:8: \"catalog\" cannot name an extension"),
-            (LEAST.replace("x86-64", "x86_64"), "recipe.toml:3:8: unknown architecture \"x86_64\""),
-            (format!("{LEAST}health = ['true']\n"), "recipe.toml:4:10: health check \"true\""),
-            (format!("{LEAST}revision = 0\n"), "recipe.toml:4:12: revision 0 does not exist"),
-            (format!("{LEAST}[release]\nARCHITECTURE = 'x'\n"), "ARCHITECTURE is set by the bakery"),
-            (format!("{LEAST}[image]\nkernel = '6'\n"), "recipe.toml:5:10: \"6\" is not a kernel version"),
+            (format!("{MINIMAL}colour = 'red'\n"), "recipe.toml:4:1: unknown field `colour`"),
+            (format!("{MINIMAL}[image]\ncodec = 'lz5'\n"), "recipe.toml:5:9: unknown codec \"lz5\""),
             (
-                format!("{LEAST}[image]\nkernel = 'debian'\n"),
+                MINIMAL.replace("'1.0'", "'1.0-rc.1'"),
+                "recipe.toml:2:11: version \"1.0-rc.1\" is a pre-release",
+            ),
+            (MINIMAL.replace("'1.0'", "'1.0-rc.1'"), "(write it as 1.0~rc.1)"),
+            (MINIMAL.replace("'x'", "'catalog'"), "recipe.toml:1:8: invalid extension name \"catalog\""),
+            (MINIMAL.replace("x86-64", "x86_64"), "recipe.toml:3:8: unknown architecture \"x86_64\""),
+            (MINIMAL.replace("x86-64", "amd64"), "unknown architecture \"amd64\" (systemd calls it x86-64)"),
+            (
+                format!("{MINIMAL}[image]\nkernel = 6.1\n"),
+                "recipe.toml:5:10: invalid type: floating point `6.1`, expected a string (write it in quotes)",
+            ),
+            (
+                MINIMAL.replace("'1.0'", "1"),
+                "recipe.toml:2:11: invalid type: integer `1`, expected a string (write it in quotes)",
+            ),
+            (
+                format!("{MINIMAL}health = ['unit:x.service']\n"),
+                "recipe.toml:4:10: health check \"unit:x.service\" is not supported",
+            ),
+            (format!("{MINIMAL}health = ['true']\n"), "recipe.toml:4:10: health check \"true\""),
+            (format!("{MINIMAL}revision = 0\n"), "recipe.toml:4:12: invalid revision 0"),
+            (format!("{MINIMAL}[release]\nARCHITECTURE = 'x'\n"), "bakery sets ARCHITECTURE itself"),
+            (format!("{MINIMAL}[image]\nkernel = '6'\n"), "recipe.toml:5:10: \"6\" is not a kernel version"),
+            (
+                format!("{MINIMAL}[image]\nkernel = 'debian'\n"),
                 "(use a version or one of debian-12, debian-13, flatcar)",
             ),
-            (format!("{LEAST}[image]\nformat = 'ext4'\n"), "unknown image format \"ext4\" (write erofs"),
+            (format!("{MINIMAL}[image]\nformat = 'ext4'\n"), "unknown image format \"ext4\" (use erofs"),
             ("name = 'x'\n".to_owned(), "missing field `version`"),
             ("name = \n".to_owned(), "recipe.toml:1:8: "),
         ];
         for (text, expected) in cases {
             let message = message(&text);
-            assert!(message.contains(expected), "{message:?} has not {expected:?}");
+            assert!(message.contains(expected), "{message:?} lacks {expected:?}");
         }
     }
 }

@@ -4,7 +4,10 @@
 pub(crate) mod check;
 pub(crate) mod collect;
 pub(crate) mod compose;
+pub(crate) mod drops;
 pub(crate) mod error;
+pub(crate) mod identity;
 mod manifests;
 pub(crate) mod read;
+mod seal;
 pub(crate) mod sign;

@@ -1,5 +1,5 @@
-//! Puts together what goes into the image: the recipe's files, what builds made, and the
-//! extension-release file; and refuses what would do harm once it is merged.
+//! Builds the tree for the image: the recipe's files, build results, and the extension-release file. Refuses a tree that
+//! would damage a host when merged.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,74 +13,75 @@ use sysext_manifests::architecture::Architecture;
 use sysext_manifests::extension_release::ExtensionRelease;
 use sysext_manifests::os_release::OsReleaseError;
 
+use crate::failure::Hint;
 use crate::recipe::Recipe;
 
 mod elf;
 mod lint;
+mod programs;
 mod source;
 
 pub(crate) use lint::Problem;
+pub(crate) use programs::Warning;
 pub(crate) use source::SourceError;
 
-/// Where extensions say which hosts they go with.
+/// The directory of the extension-release file.
 const RELEASES: &str = "usr/lib/extension-release.d";
 
-/// With this attribute set to 0, systemd does not insist on the image's name being that of the file: an
-/// image may then carry its version in its name.
+/// With this attribute set to 0, systemd does not require the image file to have the name of the extension: it may then
+/// contain the version.
 const STRICT: &str = "user.extension-release.strict";
 
-/// The longest extension-release file that is read from a tree, in bytes.
+/// The largest extension-release file that is read from a tree, in bytes.
 const RELEASE_MAX: u64 = 64 << 10;
 
-/// What to put together.
+/// What to build the tree from.
 #[derive(Debug)]
 pub(crate) struct Request<'a> {
-    /// The recipe.
     pub(crate) recipe: &'a Recipe,
-    /// What is laid out as on the target: a directory, a tar archive (`-` for the standard input), or an
-    /// image.
+    /// The files, laid out as on the host: a directory, a tar archive (`-` for the standard input), or an image.
     pub(crate) files: Option<&'a Path>,
-    /// What builds made, by the name that the recipe gives it.
+    /// The build results by their names in the recipe.
     pub(crate) inputs: &'a BTreeMap<String, PathBuf>,
-    /// For which architecture.
     pub(crate) architecture: Architecture,
-    /// Counts what is read of a compressed archive, for another thread to look at.
+    /// Shows another thread how much of a compressed archive was read.
     pub(crate) progress: &'a Progress,
 }
 
-/// What goes into the image.
+/// The contents of the image.
 #[derive(Clone, Debug)]
 pub(crate) struct Staged {
-    /// The tree.
     pub(crate) tree: Tree,
     /// The fields of its extension-release file.
     pub(crate) release: BTreeMap<String, String>,
+    pub(crate) warnings: Vec<Warning>,
 }
 
-/// Why nothing could be put together.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StageError {
-    #[error("cannot stage the files")]
-    Source(#[source] SourceError),
-    #[error("cannot stage the files")]
-    Tree(#[source] TreeError),
-    #[error("the recipe takes {path} from the input {input:?}, which is not given", path = .path.display())]
+    #[error(transparent)]
+    Source(SourceError),
+    #[error(transparent)]
+    Tree(TreeError),
+    #[error("cannot read {path}", path = .path.display())]
+    Content { path: PathBuf, source: io::Error },
+    #[error("the recipe takes {path} from the input {input:?}, which was not given", path = .path.display())]
     NoInput { path: PathBuf, input: String },
-    #[error("the recipe has no use for the input {input:?}")]
+    #[error("the recipe has no [[binary]] with input = {input:?}")]
     SpareInput { input: String },
-    #[error("cannot read the input {path}", path = .path.display())]
-    Input { path: PathBuf, source: io::Error },
+    #[error("cannot read the input {input:?}, {path}", path = .path.display())]
+    Input { input: String, path: PathBuf, source: io::Error },
     #[error("{path} is a program for {found}, not for {architecture}", path = .path.display())]
     Machine { path: PathBuf, found: String, architecture: Architecture },
     #[error("cannot read {RELEASES}/{file} of the tree: {reason}")]
     Release { file: String, reason: ReleaseDefect },
-    #[error("there is no file in {}", .files.as_ref().map_or("the recipe".into(), |files| files.display().to_string()))]
+    #[error("{} contains no files", .files.as_ref().map_or("the recipe".into(), |files| files.display().to_string()))]
     Empty { files: Option<PathBuf> },
-    #[error("this would do harm once it is merged:{}", list(.problems))]
+    #[error("the tree must not be merged as it is:{}", list(.problems))]
     Harmful { problems: Vec<Problem> },
 }
 
-/// What is wrong with an extension-release file in a tree.
+/// Defects of an extension-release file in a tree.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReleaseDefect {
     #[error(transparent)]
@@ -89,7 +90,7 @@ pub(crate) enum ReleaseDefect {
     Text(io::Error),
     #[error("{0}")]
     Syntax(OsReleaseError),
-    #[error("it says ARCHITECTURE={found}, this is baked for {architecture}")]
+    #[error("it contains ARCHITECTURE={found}, but the image is for {architecture}")]
     Architecture { found: String, architecture: Architecture },
 }
 
@@ -97,16 +98,13 @@ fn list(problems: &[Problem]) -> impl fmt::Display {
     problems.iter().map(|problem| format!("\n  {problem}")).collect::<String>()
 }
 
-impl StageError {
-    /// What the reader can do about it.
-    pub(crate) fn hint(&self) -> Option<String> {
+impl Hint for StageError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Source(error) => error.hint(),
             Self::Tree(error) => error.hint(),
-            Self::NoInput { input, .. } => Some(format!("give --input {input}=PATH")),
-            Self::SpareInput { .. } => {
-                Some("name it as input = \"…\" in a [[binary]] of the recipe".to_owned())
-            }
+            Self::NoInput { input, .. } => Some(format!("pass --input {input}=PATH")),
+            Self::SpareInput { .. } => Some("correct the name, or add a [[binary]] to the recipe".to_owned()),
             Self::Machine { .. } => {
                 Some("build it for that architecture, or bake with another --arch".to_owned())
             }
@@ -116,17 +114,17 @@ impl StageError {
                 (!hints.is_empty()).then(|| hints.join("; "))
             }
             Self::Empty { files: Some(_) } => {
-                Some("lay the files out as on the target, all below usr or opt".to_owned())
+                Some("lay out the files as on the host, all below usr or opt".to_owned())
             }
             Self::Empty { files: None } => {
-                Some("put them into files/ beside recipe.toml, laid out as on the target".to_owned())
+                Some("put them into files/ next to recipe.toml, laid out as on the host".to_owned())
             }
-            Self::Input { .. } | Self::Release { .. } => None,
+            Self::Content { .. } | Self::Input { .. } | Self::Release { .. } => None,
         }
     }
 }
 
-/// Puts the tree together.
+/// Builds the tree.
 pub(crate) fn stage(request: &Request<'_>) -> Result<Staged, StageError> {
     let Request { recipe, inputs, architecture, .. } = request;
     let mut tree = match request.files {
@@ -141,14 +139,17 @@ pub(crate) fn stage(request: &Request<'_>) -> Result<Staged, StageError> {
         let source = inputs
             .get(&binary.input)
             .ok_or_else(|| StageError::NoInput { path: binary.path.clone(), input: binary.input.clone() })?;
-        check_machine(source, *architecture)?;
+        check_machine(&binary.input, source, *architecture)?;
         tree.insert_file(&binary.path, source, Metadata::new(0o755)).map_err(StageError::Tree)?;
     }
 
-    let problems = lint::lint(&tree, recipe);
+    let mut problems = lint::lint(&tree, recipe);
     if let [Problem::Empty] = problems[..] {
         return Err(StageError::Empty { files: request.files.map(Path::to_owned) });
     }
+    let programs = programs::check(&tree, *architecture);
+    let programs = programs.map_err(|(path, source)| StageError::Content { path, source })?;
+    problems.extend(programs.problems);
     if !problems.is_empty() {
         return Err(StageError::Harmful { problems });
     }
@@ -158,10 +159,10 @@ pub(crate) fn stage(request: &Request<'_>) -> Result<Staged, StageError> {
     let metadata = Metadata::new(0o644).xattr(STRICT, *b"0");
     tree.insert_bytes(&path, text, metadata).map_err(StageError::Tree)?;
     let fields = release.fields().iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
-    Ok(Staged { tree, release: fields.collect() })
+    Ok(Staged { tree, release: fields.collect(), warnings: programs.warnings })
 }
 
-/// The fields of the extension-release file: ours, then the tree's own, then the recipe's.
+/// The fields of the extension-release file: our defaults, overridden by the tree's file, then by the recipe.
 fn release(tree: &Tree, recipe: &Recipe, architecture: Architecture) -> Result<ExtensionRelease, StageError> {
     let file = format!("extension-release.{}", recipe.name);
     let refuse = |reason| StageError::Release { file: file.clone(), reason };
@@ -191,13 +192,13 @@ fn release(tree: &Tree, recipe: &Recipe, architecture: Architecture) -> Result<E
     Ok(fields.into_iter().collect())
 }
 
-/// A program for another machine would only be noticed on the node. What is no program is not looked at.
-fn check_machine(path: &Path, architecture: Architecture) -> Result<(), StageError> {
-    let input = |source| StageError::Input { path: path.to_owned(), source };
+/// A program for another machine would only be noticed on the node. Other files are not checked.
+fn check_machine(input: &str, path: &Path, architecture: Architecture) -> Result<(), StageError> {
+    let read = |source| StageError::Input { input: input.to_owned(), path: path.to_owned(), source };
     let mut head = Vec::new();
-    File::open(path).and_then(|file| file.take(elf::HEAD).read_to_end(&mut head)).map_err(input)?;
+    File::open(path).and_then(|file| file.take(elf::MACHINE_LENGTH).read_to_end(&mut head)).map_err(read)?;
     match elf::machine(&head) {
-        Some(machine) if !machine.runs_on(architecture) => {
+        Some(machine) if !machine.is(architecture) => {
             Err(StageError::Machine { path: path.to_owned(), found: machine.to_string(), architecture })
         }
         _ => Ok(()),

@@ -1,12 +1,14 @@
-//! The store: a directory laid out like the published repository, with the baker's records beside the
-//! images. Which file lies where is decided here, and how files get there whole or not at all.
+//! The store: a directory with the layout of the published repository, plus the records of all images. Files in it
+//! are replaced atomically.
 //!
 //! ```text
-//! STORE/catalog/catalog.json             what the last finished release offered
-//! STORE/catalog/catalog.pending.json     a release that not enough have signed yet
-//! STORE/catalog/openpgp.json             which SHA256SUMS `bakery sign` signed for stock tools; stays here
+//! STORE/catalog/catalog.json             the last finished release
+//! STORE/catalog/catalog.pending.json     a release that lacks signatures
+//! STORE/catalog/openpgp.json             digests of the OpenPGP signatures that `bakery sign` added; not published
+//! STORE/catalog/published.json           every image that was ever published; not published
+//! STORE/catalog/dropped.json             images that were dropped on purpose; not published
 //! STORE/NAME/NAME-VERSION-ARCH.raw       an image
-//! STORE/NAME/NAME-VERSION-ARCH.json      its record; stays here
+//! STORE/NAME/NAME-VERSION-ARCH.json      its record; not published
 //! STORE/NAME/{SHA256SUMS,NAME.transfer,NAME.conf}
 //! ```
 
@@ -17,6 +19,9 @@ use std::path::{Path, PathBuf};
 
 use sysext_manifests::digest::{Hasher, Sha256};
 
+use crate::failure::Hint;
+
+pub(crate) mod dropped;
 mod layout;
 pub(crate) mod openpgp;
 mod pending;
@@ -25,8 +30,33 @@ pub(crate) mod record;
 pub(crate) use layout::Store;
 pub(crate) use pending::{Pending, abandon};
 
-/// How much of a file is read at a time, in bytes: enough for the disk, little for the cache.
+/// The size of one read, in bytes: large enough for the disk, small enough for the cache.
 const CHUNK: usize = 1 << 18;
+
+/// A file that does not contain the expected JSON.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}:{line}:{column}: {message}", path = .path.display())]
+pub(crate) struct JsonError {
+    path: PathBuf,
+    line: usize,
+    column: usize,
+    message: String,
+}
+
+impl JsonError {
+    pub(crate) fn new(path: &Path, error: &serde_json::Error) -> Self {
+        // An error at a line break has column 0.
+        let (line, column) = (error.line(), error.column().max(1));
+        Self { path: path.to_owned(), line, column, message: without_position(error) }
+    }
+}
+
+/// The message of a JSON error without the position, which is printed in front with the file.
+fn without_position(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    text.strip_suffix(&position).unwrap_or(&text).to_owned()
+}
 
 /// A file that could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -39,20 +69,19 @@ pub(crate) enum FileError {
     Busy { path: PathBuf },
 }
 
-impl FileError {
-    /// What the reader can do about it.
-    pub(crate) fn hint(&self) -> Option<String> {
+impl Hint for FileError {
+    fn hint(&self) -> Option<String> {
         match self {
-            Self::Busy { .. } => Some("wait until the other bakery has ended, then try again".to_owned()),
+            Self::Busy { .. } => Some("wait until the other bakery has finished, then try again".to_owned()),
             Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                Some("make room and run the same command again; nothing half-written was left".to_owned())
+                Some("free some space and retry; no partial file was left".to_owned())
             }
             Self::Read { .. } | Self::Write { .. } => None,
         }
     }
 }
 
-/// The names in a directory, sorted; none if it does not exist. What is not UTF-8 was not put there by us.
+/// The names in a directory, sorted; none if it does not exist. This program writes no names that are not UTF-8.
 pub(crate) fn list(directory: &Path) -> Result<Vec<String>, FileError> {
     let read = |source| FileError::Read { path: directory.to_owned(), source };
     let entries = match fs::read_dir(directory) {
@@ -67,7 +96,7 @@ pub(crate) fn list(directory: &Path) -> Result<Vec<String>, FileError> {
     Ok(names)
 }
 
-/// The bytes of a file, or nothing if there is none.
+/// The bytes of a file, or nothing if it does not exist.
 pub(crate) fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -76,7 +105,7 @@ pub(crate) fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>, FileError>
     }
 }
 
-/// Removes a file, if it is there.
+/// Removes a file if it exists.
 pub(crate) fn remove_if_present(path: &Path) -> Result<(), FileError> {
     match fs::remove_file(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
@@ -106,7 +135,7 @@ pub(crate) enum Change {
     Same,
 }
 
-/// Gives a file these bytes, whole or not at all.
+/// Writes a file atomically.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<Change, FileError> {
     if read_if_present(path)?.as_deref() == Some(bytes) {
         return Ok(Change::Same);
@@ -117,12 +146,12 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<Change, FileError> {
     Ok(Change::Written)
 }
 
-/// Reads a file to its end in pieces; returns its digest and its length.
+/// Returns the digest and the length of a file.
 pub(crate) fn digest(path: &Path) -> Result<(Sha256, u64), FileError> {
     stream(path, |_| Ok(()))
 }
 
-/// Reads a file to its end and passes on each piece; returns its digest and its length.
+/// Reads a file and passes on each piece; returns its digest and its length.
 pub(crate) fn stream(
     path: &Path,
     mut take: impl FnMut(&[u8]) -> Result<(), FileError>,
@@ -143,5 +172,17 @@ pub(crate) fn stream(
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(read(error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_errors_start_with_the_position() {
+        let error = serde_json::from_str::<u8>("\n{").unwrap_err();
+        let error = JsonError::new(Path::new("store/x.json"), &error).to_string();
+        assert!(error.starts_with("store/x.json:2:") && !error.contains("line"), "{error}");
     }
 }

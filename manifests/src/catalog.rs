@@ -1,7 +1,6 @@
-//! What a repository offers: the document inside `catalog/catalog.json`.
+//! The catalog of a repository: the signed document inside `catalog/catalog.json`.
 //!
-//! A later minor version may add fields; readers ignore what they do not know. Writers never rewrite
-//! signed bytes.
+//! A later version of this program may add fields, so readers ignore unknown ones.
 
 use std::collections::BTreeMap;
 
@@ -19,35 +18,36 @@ mod resource;
 
 pub use resource::UrlError;
 
-/// The version of the file format this crate reads and writes.
+/// The version of the file format that this crate reads and writes.
 pub const FORMAT: u32 = 1;
 
 /// The file `catalog.json`: the chain of roots and the signed catalog.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CatalogFile {
-    /// [`FORMAT`].
+    /// The version of the format: 1.
     pub version: u32,
-    /// Every root that ever was, oldest first: a node that slept walks from the one it knows.
+    /// All roots since the first, oldest first: a node that was offline follows them from the last one it knows.
     pub roots: Vec<Envelope>,
-    /// The catalog, signed by the newest root's catalog role.
+    /// The catalog, signed by keys of the newest root's catalog role.
     #[serde(flatten)]
     pub catalog: Envelope,
 }
 
-/// Which keys may say what. Kept offline, rarely signed.
+/// A root: which keys may sign catalogs and the next root. Its keys are kept offline.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Root {
-    /// Counts up by one with each rotation.
+    /// Increases by one with each root.
     pub number: u64,
-    /// How many of `keys` must sign a root.
+    /// How many of `keys` must sign the next root.
     pub threshold: usize,
-    /// The keys that sign roots.
+    /// The public keys that sign roots, in minisign's base64 form.
     pub keys: Vec<String>,
     /// The keys that sign catalogs.
     pub catalog: Role,
-    /// From then on this root is not believed.
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    /// When this root expires.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub expires: Timestamp,
 }
 
@@ -58,58 +58,63 @@ impl Root {
     }
 }
 
-/// Everything on offer.
+/// Everything that a repository offers.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Catalog {
-    /// [`FORMAT`].
+    /// The version of the format: 1.
     pub version: u32,
-    /// The repository's name; must be the identifier the node knows it by.
+    /// The repository's identifier; nodes know the repository by the same one.
     pub repository: String,
-    /// The number of the root that names the signing keys.
+    /// The number of the root whose keys sign this catalog.
     pub root: u64,
-    /// Counts up with every catalog under the same root.
+    /// Increases with every catalog under the same root.
     pub serial: u64,
-    /// When it was signed.
+    /// When this catalog was signed.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub issued: Timestamp,
-    /// From then on it is stale.
+    /// When this catalog expires.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub expires: Timestamp,
-    /// What is on offer, by name.
+    /// The extensions by name.
     pub extensions: BTreeMap<String, Extension>,
 }
 
 /// One extension with all its instances.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Extension {
-    /// A sentence.
+    /// One sentence.
     #[serde(default)]
     pub description: String,
-    /// Where its upstream lives.
+    /// The URL of the upstream project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub homepage: Option<String>,
-    /// An SPDX expression.
+    /// The licence as an SPDX expression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
-    /// The transfer files published beside it, and their digests.
+    /// The files published beside the images, such as transfer files, and their digests.
     #[serde(default)]
     pub manifests: BTreeMap<String, Sha256>,
-    /// Versions, for each architecture.
+    /// The versions for each architecture.
     #[serde(default)]
     pub instances: Vec<Instance>,
 }
 
 /// One version for one architecture.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Instance {
-    /// The full version: the file name without name and architecture.
+    /// The version of the file: upstream's, and `-N` from the second revision on.
     pub version: Version,
-    /// The version upstream gave it.
+    /// The upstream version.
     pub upstream: String,
-    /// Counts re-bakes of the same upstream version, from 1.
+    /// The revision of this upstream version, from 1.
     pub revision: u32,
-    /// The version line it belongs to, such as `1.32`.
+    /// The release stream, such as `1.32`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<String>,
-    /// `stable`, `beta`, `alpha`.
+    /// The release channel: `alpha`, `beta`, `stable` or `lts`.
     #[serde(default = "stable")]
     pub channel: String,
     /// The architecture.
@@ -117,42 +122,46 @@ pub struct Instance {
     /// The image.
     #[serde(flatten)]
     pub image: Resource,
-    /// The filesystem: `erofs` or `squashfs`.
+    /// The file system: `erofs` or `squashfs`.
     pub format: String,
-    /// The compression inside.
+    /// The compression of the file system, such as `lz4hc:12`.
     pub codec: String,
-    /// The oldest kernel that reads it.
+    /// The oldest kernel that can read the image.
     pub kernel: String,
-    /// What exactly wrote the bytes.
+    /// The writer that produced exactly these bytes.
     pub writer: String,
-    /// The dm-verity root hash.
+    /// The dm-verity root hash of a disk image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verity: Option<String>,
-    /// Forms for the wire that unpack to the image.
+    /// Smaller files for the download that unpack to the image.
     #[serde(default)]
     pub transport: Vec<Resource>,
-    /// Differences from earlier images.
+    /// Differences from earlier images, for nodes that have one of them.
     #[serde(default)]
     pub deltas: Vec<Delta>,
-    /// The extension-release fields: which hosts may merge it.
+    /// The fields of its extension-release file, which say which hosts may merge it.
     #[serde(default)]
     pub release: BTreeMap<String, String>,
     /// Other extensions that it needs.
     #[serde(default, with = "requirement::map")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "BTreeMap<ExtensionName, requirement::VersionRequirement>")
+    )]
     pub requires: Vec<Requirement>,
     /// Extensions that must not be merged together with it.
     #[serde(default)]
     pub conflicts: Vec<ExtensionName>,
-    /// What to do with units.
+    /// What happens to units when the extension changes.
     #[serde(default)]
     pub units: Units,
-    /// How to tell that it works; may only name what is inside the extension.
+    /// The checks that must pass after activation. They may only run programs of the extension.
     #[serde(default)]
     pub health: Vec<HealthCheck>,
-    /// Which share of the fleet gets it when.
+    /// When which share of the fleet installs it.
     #[serde(default)]
     pub waves: Vec<Wave>,
-    /// Set when nobody should install it any more: why.
+    /// Why it is withdrawn, if it is. Nodes do not install a withdrawn version.
     #[serde(default)]
     pub withdrawn: Option<String>,
 }
@@ -161,42 +170,47 @@ fn stable() -> String {
     "stable".to_owned()
 }
 
-/// A file of the repository. The URL is relative to the repository in every layout.
+/// A file of the repository.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Resource {
-    /// Where it is, below the repository: parts that are neither empty nor . or .., and no scheme, query or backslash.
+    /// The path below the repository's URL, without `.`, `..`, empty parts, a scheme, a query or a backslash.
     pub url: String,
-    /// Its length in bytes.
+    /// The size of the file in bytes.
     pub size: u64,
-    /// The digest of its bytes.
+    /// The SHA-256 digest of the file.
     pub sha256: Sha256,
 }
 
 /// A difference from an earlier image.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Delta {
-    /// The version it starts from.
+    /// The version of the earlier image.
     pub from: Version,
-    /// The digest of the image it starts from.
+    /// The SHA-256 digest of the earlier image.
     pub from_sha256: Sha256,
-    /// The file.
+    /// The file with the difference.
     #[serde(flatten)]
     pub resource: Resource,
 }
 
-/// What to do with units when the extension changes.
+/// What happens to units when the extension changes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Units {
-    /// To restart.
+    /// The units to restart.
     #[serde(default)]
     pub restart: Vec<String>,
 }
 
-/// A share of the fleet and its time.
+/// A share of the fleet and the time from which it installs a version.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Wave {
-    /// How many of a hundred nodes.
+    /// The share of the nodes in percent.
     pub percent: u8,
-    /// From when on.
+    /// The time from which these nodes install it.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub at: Timestamp,
 }

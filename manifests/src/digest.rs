@@ -84,17 +84,6 @@ impl fmt::Debug for Sha256 {
     }
 }
 
-#[cfg(feature = "schema")]
-impl schemars::JsonSchema for Sha256 {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Sha256".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"description": "A SHA-256 digest.", "type": "string", "pattern": "^[0-9a-f]{64}$"})
-    }
-}
-
 impl Serialize for Sha256 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

@@ -1,4 +1,4 @@
-//! Signed JSON: what is signed travels inside the file, so that text and signature cannot be torn apart.
+//! Signed JSON. The file contains both the signed bytes and the signatures, so that they cannot get out of step.
 //!
 //! `{"signed": "<base64 of zstd of JSON>", "signatures": [{"key": "<public key>", "minisig": "<text>"}]}`.
 //! Signatures cover the compressed bytes: they are verified before anything is decompressed.
@@ -22,15 +22,17 @@ const LEVEL: i32 = 19;
 
 /// Signed bytes and the signatures over them.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Envelope {
-    /// Base64 of the compressed document.
+    /// The document: base64 of zstd of JSON.
     pub signed: String,
-    /// Who signed.
+    /// The signatures over the compressed document.
     pub signatures: Vec<Signature>,
 }
 
-/// One signature.
+/// A signature of one key.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Signature {
     /// The public key in minisign's base64 form.
     pub key: String,
@@ -38,13 +40,13 @@ pub struct Signature {
     pub minisig: String,
 }
 
-/// Keys of which at least `threshold` must have signed.
+/// Keys of which `threshold` must sign.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Role {
-    /// How many distinct keys must have signed.
+    /// How many distinct keys must sign.
     pub threshold: usize,
-    /// The keys that may, in minisign's base64 form.
+    /// The public keys in minisign's base64 form.
     pub keys: Vec<String>,
 }
 

@@ -19,6 +19,8 @@ pub mod os_release;
 pub mod pattern;
 pub mod repository;
 pub mod requirement;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod specifier;
 pub mod stock;
 pub mod transfer;

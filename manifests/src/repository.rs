@@ -31,14 +31,20 @@ pub struct Repository {
     pub root: Role,
 }
 
-/// The file as written.
+/// A repository that a node trusts: `/etc/sysupdate/repositories/ID.toml`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Fragment {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "Repository"))]
+pub(crate) struct Document {
+    /// The base URL of the repository, `http://`, `https://` or `file://`.
     url: String,
+    /// The base URLs of mirrors, in the order to try.
     #[serde(default)]
     mirrors: Vec<String>,
+    /// The public keys that sign the first root, in minisign's base64 form.
     keys: Vec<String>,
+    /// How many distinct keys must sign the first root.
     #[serde(default = "one")]
     threshold: usize,
 }
@@ -114,9 +120,9 @@ impl Repository {
         if found > STRUCTURE_MAX {
             return Err(RepositoryError::TooMuch { file: file.to_owned(), found });
         }
-        let fragment: Fragment = toml::from_str(text)
+        let document: Document = toml::from_str(text)
             .map_err(|source| RepositoryError::Toml { file: file.to_owned(), source: Box::new(source) })?;
-        let root = Role { threshold: fragment.threshold, keys: fragment.keys };
+        let root = Role { threshold: document.threshold, keys: document.keys };
         root.check().map_err(|source| RepositoryError::Keys { file: file.to_owned(), source })?;
         let url = |text: &String| match text.split_once("://") {
             Some(_) if text.contains(['?', '#']) => {
@@ -130,8 +136,8 @@ impl Repository {
         };
         Ok(Self {
             id: id.to_owned(),
-            url: url(&fragment.url)?,
-            mirrors: fragment.mirrors.iter().map(url).collect::<Result<_, _>>()?,
+            url: url(&document.url)?,
+            mirrors: document.mirrors.iter().map(url).collect::<Result<_, _>>()?,
             root,
         })
     }

@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Catalog, CatalogFile, FORMAT, Instance, Resource, Root};
 use crate::digest::Sha256;
@@ -21,55 +22,57 @@ mod error;
 
 pub use error::TrustError;
 
-/// Why something is believed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why something is trusted. It is stored beside what was installed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Evidence {
-    /// A catalog signed by a key that the repository's root names.
+    /// A catalog lists it, signed by a key that the repository's root names.
     Signed {
         /// The repository's identifier.
         repository: String,
-        /// The public key that signed, in minisign's base64 form.
-        key: String,
+        /// The number of the root.
+        root: u64,
         /// The catalog's serial.
         serial: u64,
+        /// The public key that signed, in minisign's base64 form.
+        key: String,
     },
-    /// A `SHA256SUMS` that was fetched and not signed.
+    /// A `SHA256SUMS` lists it.
     Manifest {
-        /// Where it was fetched.
+        /// The manifest's URL.
         url: String,
+        /// The fingerprint of the OpenPGP certificate that signed the manifest; none if it is not signed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed_by: Option<String>,
     },
-    /// A `SHA256SUMS` with an OpenPGP signature by a key of this node's keyring.
-    OpenPgp {
-        /// Where it was fetched.
-        url: String,
-        /// The fingerprint of the certificate that signed.
-        fingerprint: String,
-    },
-    /// It lay on the node already, and a rule admits that.
+    /// Nothing lists it, and a rule admits it.
     Policy {
         /// The rule.
         rule: Policy,
     },
 }
 
-/// The rules under which something may be used that nobody vouched for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The rules by which something is used that nothing lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
 pub enum Policy {
-    /// Whatever lies in an extension directory may be merged, as systemd-sysext does.
+    /// Every image in an extension directory may be merged, as systemd-sysext does.
     Any,
-    /// A directory of this host that a definition names is taken at its word, as systemd-sysupdate does.
+    /// A directory of this host that a definition names is a source, as for systemd-sysupdate.
     LocalSource,
 }
 
 impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Signed { repository, key, serial } => {
-                write!(f, "signed by {key} in serial {serial} of {repository}")
+            Self::Signed { repository, serial, key, .. } => {
+                write!(f, "catalog serial {serial} of {repository}, key {key}")
             }
-            Self::Manifest { url } => write!(f, "listed in {url}, which is not signed"),
-            Self::OpenPgp { url, fingerprint } => {
-                write!(f, "listed in {url}, signed by OpenPGP key {fingerprint}")
+            Self::Manifest { url, signed_by: None } => write!(f, "{url}, not signed"),
+            Self::Manifest { url, signed_by: Some(fingerprint) } => {
+                write!(f, "{url}, signed by OpenPGP key {fingerprint}")
             }
             Self::Policy { rule: Policy::Any } => f.write_str("placed on this node"),
             Self::Policy { rule: Policy::LocalSource } => f.write_str("copied from a directory of this node"),
@@ -124,16 +127,16 @@ impl Verified<&Instance> {
 impl Verified<Claim> {
     /// What a `SHA256SUMS` without a signature says about a file beside it.
     pub fn listed(manifest_url: &str, claim: Claim) -> Self {
-        Self { value: claim, evidence: Evidence::Manifest { url: manifest_url.to_owned() } }
+        Self { value: claim, evidence: Evidence::Manifest { url: manifest_url.to_owned(), signed_by: None } }
     }
 
     /// What a `SHA256SUMS` whose OpenPGP signature holds says about a file: nothing, if it does not list it.
     #[cfg(feature = "openpgp")]
     pub fn signed_list(list: &SignedChecksums, claim: Claim) -> Option<Self> {
         let url = list.url().to_owned();
-        let fingerprint = list.signer().certificate.clone();
+        let signed_by = Some(list.signer().certificate.clone());
         (list.checksums().find(&claim.name) == Some(claim.sha256))
-            .then_some(Self { value: claim, evidence: Evidence::OpenPgp { url, fingerprint } })
+            .then_some(Self { value: claim, evidence: Evidence::Manifest { url, signed_by } })
     }
 
     /// What was read of a file in a directory of this node that a definition names.
@@ -343,7 +346,7 @@ pub fn admit(
     let issued = marks.map_or(catalog.issued, |marks| marks.issued.max(catalog.issued));
     let marks = Marks { keys: repository.root.clone(), root, serial: catalog.serial, issued };
     let key = packed.keys().first().cloned().unwrap_or_default();
-    let evidence = Evidence::Signed { repository: id(), key, serial: catalog.serial };
+    let evidence = Evidence::Signed { repository: id(), root: catalog.root, serial: catalog.serial, key };
     Ok(Admitted { catalog: Verified { value: catalog, evidence }, marks, notes })
 }
 

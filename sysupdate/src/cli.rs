@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::host::Host;
 use crate::host::view::{absolute, is_directory};
 use crate::paths::Paths;
-use crate::update::Until;
+use crate::plan::Goal;
 
 mod check_new;
 mod compare_versions;
@@ -276,8 +276,8 @@ impl Verb {
             Self::List(args) => args.run(&context),
             Self::CheckNew(args) => args.run(&context),
             Self::Plan(args) => args.run(&context),
-            Self::Update(args) => args.run(context, Until::Judged),
-            Self::Acquire(args) => args.run(context, Until::Acquired),
+            Self::Update(args) => args.run(context, Goal::Update),
+            Self::Acquire(args) => args.run(context, Goal::Download),
             Self::Vacuum(args) => args.run(context),
             Self::Retry(args) => args.run(&context),
             Self::Sysext(args) => args.run(&context),

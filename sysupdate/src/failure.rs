@@ -24,7 +24,7 @@ impl<E: Error + Hint> From<E> for Failure {
 }
 
 /// An error with all its causes.
-pub fn in_full(error: &dyn Error) -> String {
+pub(crate) fn in_full(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// The version that is checked.
 #[derive(Clone, Copy, Debug)]
-pub struct Subject<'a> {
+pub(crate) struct Subject<'a> {
     /// The root its programs see.
     pub root: &'a Path,
     /// The component's name.
@@ -45,7 +45,12 @@ pub enum Verdict {
 
 /// Runs the checks one after another, each again and again until it passes; all of them together have
 /// `timeout`. A check that cannot even start fails at once: waiting does not bring a missing program.
-pub fn check(host: &Host, checks: &[RunnableCheck<'_>], subject: Subject<'_>, timeout: Duration) -> Verdict {
+pub(crate) fn check(
+    host: &Host,
+    checks: &[RunnableCheck<'_>],
+    subject: Subject<'_>,
+    timeout: Duration,
+) -> Verdict {
     let end = host.clock.elapsed() + timeout;
     for check in checks {
         let RunnableCheck::Exec { argv } = check;

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub mod clock;
-pub mod errno;
+pub(crate) mod errno;
 pub mod fake;
 pub mod http;
 pub mod lock;
@@ -14,7 +14,7 @@ pub mod manager;
 pub mod mounts;
 pub mod processes;
 pub mod store;
-pub mod sys;
+mod sys;
 pub mod transport;
 pub mod view;
 

@@ -5,8 +5,8 @@
 
 pub mod acquire;
 pub mod cli;
-pub mod failure;
-pub mod health;
+mod failure;
+mod health;
 pub mod host;
 pub mod merge;
 pub mod node;
@@ -15,6 +15,6 @@ pub mod plan;
 pub mod repository;
 pub mod settings;
 pub mod sources;
-pub mod state;
+mod state;
 pub mod targets;
 pub mod update;

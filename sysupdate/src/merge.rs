@@ -14,10 +14,10 @@ use crate::host::mounts::Mounts;
 use crate::host::view::{self, Tree, View, is_missing};
 use crate::paths::Paths;
 
-pub mod admit;
+mod admit;
 mod discover;
 mod error;
-pub mod examine;
+mod examine;
 mod hierarchy;
 
 mod marker;

@@ -2,5 +2,5 @@
 
 pub mod facts;
 pub mod identity;
-pub mod release;
-pub mod stock_timer;
+pub(crate) mod release;
+pub(crate) mod stock_timer;

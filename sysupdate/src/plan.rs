@@ -1,6 +1,6 @@
-//! Deciding what to do. Pure: the same situation gives the same plan, and the plan leaves the executor
-//! nothing to decide.
+//! Deciding what to do. Pure: the same survey gives the same plan, and the plan leaves the executor no choice.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -8,27 +8,45 @@ use sysext_manifests::digest::Sha256;
 use sysext_manifests::health::HealthCheck;
 use sysext_manifests::version::Version;
 
-use crate::merge::quarantine::Unread;
-use crate::state::Stage;
+use crate::settings::ComponentName;
+use crate::state::Unreadable;
+use crate::targets::Location;
 
 mod choose;
 mod display;
+mod objection;
+mod recover;
+mod relations;
 mod removal;
+mod resolve;
 mod survey;
 #[cfg(test)]
 mod tests;
 
-pub use removal::{Leaving, Removal, Surplus, Vacuum, vacuum};
-pub use survey::{Active, Hold, Idle, Line, Local, Offer, Offers, Origin, Request, Shown, Situation, Source};
+pub use display::Refused;
+pub use objection::{Objection, Obstacle};
+pub use recover::{Resume, RollbackReason};
+pub use relations::{OtherExtension, Related, Relations, RelationsError};
+pub use removal::{Removal, RemovedFile, Surplus, Vacuum, vacuum};
+pub use resolve::MetRequirement;
+pub use survey::{
+    Active, Goal, Hold, Leftover, LocalInstance, Offer, OfferedFile, Offers, Origin, Situation, Survey,
+    TransferState, Wanted,
+};
 pub use sysext_manifests::update_set::State;
 
-/// Decides for every component by itself: none depends on what happens to another.
-pub fn plan(situations: &[Situation]) -> Plan {
-    Plan { components: situations.iter().map(choose::decide).collect() }
+/// Decides what to do with every component.
+pub fn plan(survey: &Survey) -> Plan {
+    let components = match survey.goal {
+        Goal::Recover => recover::recover(survey),
+        Goal::Download | Goal::Update => choose::decide(survey),
+    };
+    Plan { components }
 }
 
 /// What will be done.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Plan {
     /// For each component.
     pub components: Vec<ComponentPlan>,
@@ -36,221 +54,157 @@ pub struct Plan {
 
 /// What will be done with a component.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ComponentPlan {
     /// Its name.
-    pub component: String,
+    pub component: ComponentName,
     /// The version in use.
     pub active: Option<Version>,
     /// What will be done.
     #[serde(flatten)]
     pub decision: Decision,
-    /// What goes of transfers that take no part.
+    /// What meets the requirements of the version, if another one will be used.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<MetRequirement>,
+    /// The components whose change makes this one possible, and their new versions: if one of them is not
+    /// changed, neither is this one.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub relies_on: BTreeMap<ComponentName, Version>,
+    /// The files of disabled transfers, which will be removed.
     pub removals: Vec<Removal>,
     /// Newer versions that will not be used, and why, newest first.
-    pub passed_over: Vec<PassedOver>,
-    /// Why nobody knows what the sources have.
+    pub skipped: Vec<Skipped>,
+    /// Why it is not known what the sources have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_failure: Option<String>,
+    /// A record that cannot be read, and is moved out of the way first.
+    #[serde(skip)]
+    pub set_aside: Option<Unreadable>,
 }
 
 /// What will be done.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "decision", rename_all = "kebab-case")]
 pub enum Decision {
-    /// An interrupted run put a version in use: judge it first.
-    Settle {
-        /// How far it came.
-        stage: Stage,
-        /// What was put in use, and the way back.
+    /// Finish what an interrupted run began.
+    Resume {
+        /// How.
+        resume: Resume,
+        /// The version that was activated, and how to roll it back.
         activation: Activation,
     },
-    /// Get a version, and put it in use.
+    /// Install a version and activate it.
     Install {
-        /// What to remove first.
-        remove: Vec<PathBuf>,
-        /// What to get, in this order.
-        acquire: Vec<Acquire>,
-        /// How it is put in use.
+        /// Files to remove first.
+        remove: Vec<Location>,
+        /// Files to install, in this order.
+        files: Vec<NewFile>,
+        /// How it is activated.
         activation: Activation,
     },
-    /// A version is there already: put it in use.
+    /// Download a version without activating it.
+    Download {
+        /// The version.
+        version: Version,
+        /// Files to remove first.
+        remove: Vec<Location>,
+        /// Files to download, in this order. None if all are installed.
+        files: Vec<NewFile>,
+    },
+    /// Activate a version that is installed already.
     Activate {
         /// How.
         activation: Activation,
     },
-    /// Leave it as it is.
+    /// Change nothing.
     Keep {
         /// Why.
         reason: Keep,
     },
-    /// What was asked for cannot be done.
+    /// Do not use the requested version.
     Refuse {
-        /// Why.
-        reason: Refusal,
+        /// The version.
+        version: Version,
+        /// Why not; there is at least one reason.
+        objections: Vec<Objection>,
     },
 }
 
-/// How a version is put in use, and the way back.
+/// How a version is activated, and how it is rolled back.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Activation {
     /// The version.
     pub version: Version,
-    /// What was in use before.
+    /// The version that was in use before.
     pub previous: Option<Version>,
-    /// The links that put it in use, in this order.
+    /// Whether the version is merged into the running system, and its health checks run.
+    pub merged: bool,
+    /// The links that activate it, in this order.
     pub links: Vec<Link>,
-    /// The links that put back what was in use before.
-    pub back: Vec<Link>,
-    /// The files of the version, which go if it does not pass.
-    pub files: Vec<PathBuf>,
+    /// The links that activate the previous version again.
+    pub rollback_links: Vec<Link>,
+    /// The files of the version, which are removed after a rollback.
+    pub files: Vec<Location>,
     /// The digests of the version's files, where they are known.
     pub sha256: Vec<Sha256>,
-    /// The checks its catalog asks for.
+    /// The catalog's health checks.
     pub health: Vec<HealthCheck>,
+    /// What the version requires of other extensions.
+    #[serde(skip)]
+    pub relations: Relations,
+    /// The plan's `relies_on`: it is recorded until the version passed its checks.
+    #[serde(skip)]
+    pub relies_on: BTreeMap<ComponentName, Version>,
 }
 
-/// A link and where it shall point.
+/// A link and where it will point.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Link {
     /// The link.
     pub path: PathBuf,
-    /// The file, or none: then the link goes.
-    pub target: Option<PathBuf>,
+    /// The instance; without one, the link is removed.
+    pub target: Option<Location>,
 }
 
-/// A file to get.
+/// A file to install.
 #[derive(Debug, Serialize)]
-pub struct Acquire {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct NewFile {
     /// The transfer's name.
     pub transfer: String,
-    /// Where from, and what it will be called.
+    /// Where it comes from, and its path.
     #[serde(flatten)]
-    pub source: Source,
-    /// Bytes an interrupted run left.
+    pub source: OfferedFile,
+    /// An incomplete or unverified file of an interrupted run, which is resumed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reuse: Option<PathBuf>,
+    pub reuse: Option<Location>,
 }
 
-/// Why a component stays as it is.
+/// Why a component is not changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 pub enum Keep {
-    /// Nothing newer may be used.
+    /// No newer version is eligible.
     UpToDate,
-    /// Nothing is here, and nothing is offered.
+    /// No version is installed, and none is eligible.
     Nothing,
     /// The operator holds it.
     Held {
-        /// What would be used otherwise.
+        /// The version that would be installed otherwise.
         candidate: Version,
-    },
-}
-
-/// Why what was asked for cannot be done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "reason", rename_all = "kebab-case")]
-pub enum Refusal {
-    /// No source has the version, and it is not here.
-    NotOffered {
-        /// What was asked for.
-        version: Version,
-    },
-    /// It is below `MinVersion=`.
-    Obsolete {
-        /// What was asked for.
-        version: Version,
-        /// The least version allowed.
-        minimum: Version,
-    },
-    /// It is above `MaxVersion=`.
-    TooNew {
-        /// What was asked for.
-        version: Version,
-        /// The highest version allowed.
-        maximum: Version,
-    },
-    /// It does not fulfil `Version=`.
-    Unfulfilled {
-        /// What was asked for.
-        version: Version,
-        /// What is required.
-        requirement: String,
-    },
-    /// It is of a kind that the merge of this program does not read.
-    NotReadYet {
-        /// What was asked for.
-        version: Version,
-        /// Which kind.
-        what: Unread,
-    },
-    /// This program cannot run a health check that its catalog asks for.
-    CannotCheck {
-        /// What was asked for.
-        version: Version,
-        /// Which check, and why.
-        message: String,
-    },
-    /// Some transfers do not have it.
-    Incomplete {
-        /// What was asked for.
-        version: Version,
-        /// The transfers that miss it.
-        missing: Vec<String>,
     },
 }
 
 /// A newer version that will not be used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PassedOver {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Skipped {
     /// The version.
     pub version: Version,
-    /// Why.
-    #[serde(flatten)]
-    pub reason: Objection,
-}
-
-/// Why a version is passed over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "because", rename_all = "kebab-case")]
-pub enum Objection {
-    /// It was tried and did not pass its checks.
-    Bad {
-        /// What the check said.
-        output: String,
-    },
-    /// It is below `MinVersion=`.
-    Obsolete {
-        /// The least version allowed.
-        minimum: Version,
-    },
-    /// It is above `MaxVersion=`.
-    TooNew {
-        /// The highest version allowed.
-        maximum: Version,
-    },
-    /// It does not fulfil `Version=`.
-    Unfulfilled {
-        /// What is required.
-        requirement: String,
-    },
-    /// It is of a kind that the merge of this program does not read.
-    NotReadYet {
-        /// Which kind.
-        what: Unread,
-    },
-    /// This program cannot run a health check that its catalog asks for.
-    CannotCheck {
-        /// Which check, and why.
-        message: String,
-    },
-    /// Its publisher took it back.
-    Withdrawn {
-        /// What the publisher said.
-        message: String,
-    },
-    /// Some transfers do not have it.
-    Incomplete {
-        /// The transfers that miss it.
-        missing: Vec<String>,
-    },
+    /// Why not; there is at least one reason.
+    pub objections: Vec<Objection>,
 }

@@ -23,9 +23,10 @@ use crate::host::store::StoreError;
 use crate::host::{Host, transport};
 use crate::merge::quarantine::Unread;
 use crate::paths::Paths;
-use crate::plan::{Offer, Offers, Origin, Source};
+use crate::plan::{Offer, OfferedFile, Offers, Origin, Relations};
 use crate::repository::{self, Opened, RepositoryFailure};
 use crate::settings::{Component, SettingsError};
+use crate::targets::Location;
 use crate::targets::names::{self, Name, Scanned};
 use sysext_manifests::hint::Hint;
 
@@ -171,9 +172,10 @@ impl Manifest {
 
 /// One version a transfer's source has.
 struct Found {
-    upstream: Option<String>,
+    relations: Relations,
+    malformed: Option<String>,
     version: Version,
-    source: Source,
+    source: OfferedFile,
     unread: Option<Unread>,
     withdrawn: Option<String>,
     health: Vec<HealthCheck>,
@@ -208,15 +210,19 @@ impl<'a> Discovery<'a> {
         // Checks run after a merge only.
         let is_merged = component.transfers.iter().any(|transfer| transfer.activate == Activate::Refresh);
         for (index, transfer) in component.transfers.iter().enumerate() {
-            for Found { upstream, version, source, unread, withdrawn, health } in self.found(transfer)? {
+            for found in self.found(transfer)? {
+                let Found { relations, malformed, version, source, unread, withdrawn, health } = found;
                 let offer = offers.entry(version).or_insert_with(|| Offer {
-                    upstream,
-                    sources: vec![None; count],
+                    relations: Relations::default(),
+                    malformed: None,
+                    files: vec![None; count],
                     unread: None,
                     withdrawn: None,
                     health: Vec::new(),
                 });
-                offer.sources[index].get_or_insert(source);
+                offer.files[index].get_or_insert(source);
+                offer.relations.add(relations);
+                offer.malformed = offer.malformed.take().or(malformed);
                 offer.unread = offer.unread.or(unread);
                 offer.withdrawn = offer.withdrawn.take().or(withdrawn);
                 offer.health.extend(health.into_iter().filter(|_| is_merged));
@@ -254,8 +260,13 @@ impl<'a> Discovery<'a> {
             let instance = *verified.get();
             let Some(captures) = self.wanted(transfer, instance) else { continue };
             let claim = verified.claim(&opened.repository);
+            let (relations, malformed) = match Relations::of(instance) {
+                Ok(relations) => (relations, None),
+                Err(error) => (Relations::default(), Some(error.to_string())),
+            };
             found.push(Found {
-                upstream: Some(instance.upstream.clone()),
+                relations,
+                malformed,
                 source: self.source(transfer, &captures, Origin::Claimed(claim))?,
                 version: captures.version,
                 unread: unread(transfer, instance),
@@ -364,7 +375,8 @@ impl<'a> Discovery<'a> {
             let Some(claim) = manifest.claim(claim) else { continue };
             let origin = Origin::Claimed(claim);
             found.push(Found {
-                upstream: None,
+                relations: Relations::default(),
+                malformed: None,
                 source: self.source(transfer, &captures, origin)?,
                 version: captures.version,
                 unread: None,
@@ -391,7 +403,8 @@ impl<'a> Discovery<'a> {
             let Scanned { path, name: Name::Plain, captures } = file else { continue };
             let origin = Origin::File(path);
             found.push(Found {
-                upstream: None,
+                relations: Relations::default(),
+                malformed: None,
                 source: self.source(transfer, &captures, origin)?,
                 version: captures.version,
                 unread: None,
@@ -408,7 +421,7 @@ impl<'a> Discovery<'a> {
         transfer: &Transfer,
         captures: &Captures,
         origin: Origin,
-    ) -> Result<Source, DiscoverError> {
+    ) -> Result<OfferedFile, DiscoverError> {
         let captures = Captures {
             tries_left: captures.tries_left.or(transfer.target.tries_left),
             tries_done: captures.tries_done.or(transfer.target.tries_done),
@@ -420,10 +433,11 @@ impl<'a> Discovery<'a> {
             .format(&captures)
             .map_err(|source| DiscoverError::Name { transfer: transfer.id.clone(), source })?;
         let target = self.paths.below_root(Path::new(&transfer.target.path)).join(name);
+        let target = Location::File(target);
         let mode = transfer.target.mode.or(captures.mode);
         let read_only = transfer.target.read_only.or(captures.read_only).unwrap_or(false);
         let mode = if read_only { Some(mode.unwrap_or(0o444) & !0o222) } else { mode };
-        Ok(Source { origin, target, mode })
+        Ok(OfferedFile { origin, target, mode })
     }
 }
 /// What the merge would not read of an instance, if the transfer is merged. What has dm-verity is a disk image.

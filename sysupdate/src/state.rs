@@ -1,131 +1,179 @@
-//! What the node remembers of a component: what worked, what did not, and what is being tried.
+//! The record of a component: what is installed, what worked, what did not, and what is on trial.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::health::HealthCheck;
+use sysext_manifests::trust::Evidence;
 use sysext_manifests::version::Version;
 
 use crate::host::store::{Operation, Store, StoreError};
+use crate::plan::Relations;
+use crate::settings::ComponentName;
 
-/// The format this program writes.
-const FORMAT: u32 = 1;
+/// The format of the file.
+const FORMAT: u32 = 2;
 
-/// How many past changes are kept.
+/// How many changes are kept.
 const HISTORY_LENGTH: usize = 50;
 
-/// How many versions that did not pass are kept, newest last.
+/// How many failed versions are kept, newest last.
 const BAD_LENGTH: usize = 100;
 
-/// How much of what a check said is kept, in bytes.
+/// How many installed versions are kept, newest last.
+const INSTALLED_LENGTH: usize = 50;
+
+/// How much of the output of a failed check is kept, in bytes.
 const OUTPUT_LIMIT: usize = 8 << 10;
 
-/// More than any record has, in bytes: the limits above and that on checks leave it far away.
+/// No record is longer, in bytes: the limits above keep it far below.
 const SIZE_LIMIT: u64 = 4 << 20;
 
-/// The memory of one component.
+/// The record of one component.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Record {
-    /// Format of the file.
+    /// The format of the file.
     pub version: u32,
     /// The version that last passed its checks.
     #[serde(default)]
     pub last_good: Option<Version>,
-    /// Versions that did not pass: not to be tried again, unless their bytes change.
+    /// Versions that were installed, some of which may be removed by now, newest last.
     #[serde(default)]
-    pub bad: Vec<Bad>,
-    /// A version that was put in use and has not been judged to the end.
+    pub installed: Vec<InstalledVersion>,
+    /// Versions that failed their checks. They are skipped, unless their bytes change.
+    #[serde(default)]
+    pub bad: Vec<BadVersion>,
+    /// A version that was activated and whose checks have not passed yet.
     #[serde(default)]
     pub trial: Option<Trial>,
-    /// What happened, oldest first.
+    /// The changes, oldest first.
     #[serde(default)]
-    pub history: Vec<Event>,
+    pub history: Vec<Change>,
 }
 
-/// A version that did not pass its checks.
+/// A version that was installed.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
-pub struct Bad {
+pub struct InstalledVersion {
     /// The version.
     pub version: Version,
-    /// The digests of its files, in the order of the transfers; empty where they were not known.
+    /// What it requires of other extensions.
+    #[serde(flatten)]
+    pub relations: Relations,
+    /// Its files that this program installed.
+    pub files: Vec<InstalledFile>,
+}
+
+/// A file that was installed.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct InstalledFile {
+    /// The transfer.
+    pub transfer: String,
+    /// Its path on the target system.
+    pub path: PathBuf,
+    /// The digest of its bytes.
+    pub sha256: Sha256,
+    /// Why it is trusted.
+    pub evidence: Evidence,
+}
+
+/// A version that failed its checks.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct BadVersion {
+    /// The version.
+    pub version: Version,
+    /// The digests of its files, in the order of the transfers; empty if they were unknown.
     pub sha256: Vec<Sha256>,
-    /// What the check said.
+    /// The output of the failed check.
     pub output: String,
 }
 
-/// A version that was put in use and has not been judged to the end.
+/// A version that was activated and whose checks have not passed yet.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Trial {
     /// The version.
     pub version: Version,
-    /// What was in use before.
+    /// The version that was in use before.
     pub previous: Option<Version>,
     /// The digests of its files.
     #[serde(default)]
     pub sha256: Vec<Sha256>,
-    /// Checks the catalog asks for.
+    /// The catalog's health checks.
     #[serde(default)]
     pub health: Vec<HealthCheck>,
-    /// How far the trial came.
+    /// The components that were changed together with this one, and their versions: without them, the version
+    /// must not stay.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub relies_on: BTreeMap<ComponentName, Version>,
+    /// How far the trial is.
     pub stage: Stage,
 }
 
-/// How far a trial came.
+/// How far a trial is.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
-    /// It is, or is about to be, in use; the checks have not passed.
+    /// The version is activated, or about to be; its checks have not passed.
     Checking,
-    /// It did not pass; what was in use before is being put back.
-    Returning,
+    /// The version is being rolled back.
+    RollingBack,
 }
 
-/// Something that happened.
+/// A change of the version in use.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
-pub struct Event {
-    /// When, by the node's clock.
+pub struct Change {
+    /// The time, by the node's clock.
     pub at: Timestamp,
-    /// What.
-    pub what: What,
-    /// Which version.
+    /// The kind of change.
+    pub event: Event,
+    /// The version.
     pub version: Version,
-    /// What was in use before.
+    /// The version that was in use before.
     #[serde(default)]
     pub previous: Option<Version>,
 }
 
-/// What can happen to a version.
+/// What happened to a version.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
-pub enum What {
-    /// It was put in use and stays.
-    Committed,
-    /// It was put in use and stays, though it is not merged and was not judged.
-    Left,
-    /// It was put in use, did not pass, and was taken back.
-    TakenBack,
+pub enum Event {
+    /// It was activated and passed its checks.
+    Activated,
+    /// It was activated, but is masked, so that it was not checked.
+    Masked,
+    /// It was activated and rolled back.
+    RolledBack,
 }
 
 impl Default for Record {
     fn default() -> Self {
-        Self { version: FORMAT, last_good: None, bad: Vec::new(), trial: None, history: Vec::new() }
+        Self {
+            version: FORMAT,
+            last_good: None,
+            installed: Vec::new(),
+            bad: Vec::new(),
+            trial: None,
+            history: Vec::new(),
+        }
     }
 }
 
-/// What was read.
+/// The content of a record's file.
 #[derive(Debug)]
 pub enum Recalled {
-    /// A record, or the empty one where none was.
+    /// The record; an empty one if there is no file.
     Record(Record),
-    /// The file is not a record this program reads.
+    /// A file that this program cannot read.
     Unreadable(Unreadable),
 }
 
-/// A record that this program does not read.
-#[derive(Debug, thiserror::Error)]
-#[error("{} is not readable ({reason}): which versions are bad is forgotten", path.display())]
+/// A record that this program cannot read.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{} is unreadable ({reason}): the list of failed versions was lost", path.display())]
 pub struct Unreadable {
     /// The file.
     path: PathBuf,
@@ -134,7 +182,7 @@ pub struct Unreadable {
 }
 
 impl Unreadable {
-    /// Moves it out of the way, for whoever wants to look at it.
+    /// Renames the file, so that the operator can look at it.
     pub fn set_aside(&self, store: &dyn Store) -> Result<(), StoreError> {
         let mut aside = self.path.clone().into_os_string();
         aside.push(".corrupt");
@@ -150,19 +198,19 @@ impl Record {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Ok(Recalled::Record(Self::default())),
             Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
-                return Ok(unreadable(format!("it has more than {SIZE_LIMIT} bytes")));
+                return Ok(unreadable(format!("longer than {SIZE_LIMIT} bytes")));
             }
             Err(error) => return Err(error),
         };
         let reason = match serde_json::from_slice::<Self>(&bytes) {
             Ok(record) if record.version == FORMAT => return Ok(Recalled::Record(record)),
-            Ok(record) => format!("it has format {}, this program reads {FORMAT}", record.version),
+            Ok(record) => format!("format {}, expected {FORMAT}", record.version),
             Err(error) => error.to_string(),
         };
         Ok(unreadable(reason))
     }
 
-    /// Writes it so that a crash leaves the old or the new one.
+    /// Replaces the file atomically.
     pub fn save(&self, store: &dyn Store, path: &Path) -> Result<(), StoreError> {
         let bytes = serde_json::to_vec_pretty(self)
             .map_err(|error| StoreError::new(path, Operation::Write, error))?;
@@ -172,10 +220,10 @@ impl Record {
         store.save(path, &bytes)
     }
 
-    /// Adds a version that did not pass.
-    pub fn condemn(&mut self, mut bad: Bad) {
+    /// Adds a version that failed its checks.
+    pub fn record_failure(&mut self, mut bad: BadVersion) {
         if bad.output.len() > OUTPUT_LIMIT {
-            // Programs say last what went wrong.
+            // The reason is usually printed last.
             let start = bad.output.ceil_char_boundary(bad.output.len() - OUTPUT_LIMIT);
             bad.output.replace_range(..start, "…");
         }
@@ -184,16 +232,35 @@ impl Record {
         self.bad.drain(..surplus);
     }
 
-    /// Adds to the history.
-    pub fn note(&mut self, event: Event) {
-        self.history.push(event);
+    /// Adds a version that is installed now. Of a version that is known already, some files may have been
+    /// installed by an earlier run.
+    pub fn record_installed(&mut self, mut installed: InstalledVersion) {
+        let earlier = self.installed.iter().position(|other| other.version == installed.version);
+        if let Some(InstalledVersion { files, .. }) = earlier.map(|index| self.installed.remove(index)) {
+            let new: Vec<_> = installed.files.iter().map(|file| file.path.clone()).collect();
+            installed.files.extend(files.into_iter().filter(|file| !new.contains(&file.path)));
+            installed.files.sort_by(|a, b| a.transfer.cmp(&b.transfer));
+        }
+        self.installed.push(installed);
+        let surplus = self.installed.len().saturating_sub(INSTALLED_LENGTH);
+        self.installed.drain(..surplus);
+    }
+
+    /// What was recorded when a version was installed.
+    pub fn installed(&self, version: &Version) -> Option<&InstalledVersion> {
+        self.installed.iter().find(|installed| installed.version == *version)
+    }
+
+    /// Adds a change to the history.
+    pub fn note(&mut self, change: Change) {
+        self.history.push(change);
         let surplus = self.history.len().saturating_sub(HISTORY_LENGTH);
         self.history.drain(..surplus);
     }
 
-    /// The entry that says that exactly these bytes did not pass. Where either side does not know the
-    /// digests, the version alone decides.
-    pub fn judged_bad(&self, version: &Version, sha256: &[Sha256]) -> Option<&Bad> {
+    /// The failure of a version with exactly these bytes. If either side has no digests, the version alone
+    /// decides.
+    pub fn failure_of(&self, version: &Version, sha256: &[Sha256]) -> Option<&BadVersion> {
         self.bad.iter().find(|bad| {
             bad.version == *version && (bad.sha256.is_empty() || sha256.is_empty() || bad.sha256 == sha256)
         })
@@ -208,11 +275,15 @@ mod tests {
     const PATH: &str = "/var/lib/sysupdate/extensions/x.json";
 
     #[test]
-    fn whatever_checks_say_the_record_stays_readable() {
+    fn a_record_with_long_outputs_stays_readable() {
         let (store, mut record) = (FakeStore::default(), Record::default());
         for number in 0..300 {
             let version = format!("1.{number}").parse().unwrap();
-            record.condemn(Bad { version, sha256: Vec::new(), output: "\u{1}é".repeat(200_000) });
+            record.record_failure(BadVersion {
+                version,
+                sha256: Vec::new(),
+                output: "\u{1}é".repeat(200_000),
+            });
         }
         record.save(&store, Path::new(PATH)).unwrap();
         let Recalled::Record(recalled) = Record::recall(&store, Path::new(PATH)).unwrap() else {
@@ -223,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_is_too_long_is_set_aside_like_any_other() {
+    fn a_record_that_is_too_long_is_set_aside() {
         let store = FakeStore::default();
         store.make_directory(Path::new("/var/lib/sysupdate/extensions")).unwrap();
         store.save(Path::new(PATH), &vec![b' '; 5 << 20]).unwrap();

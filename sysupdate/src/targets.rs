@@ -1,6 +1,9 @@
-//! Installed files: their names, an inventory of them, and their removal.
+//! What is installed: its names, locations and inventory, and its removal.
 
 pub mod inventory;
+pub mod location;
 pub mod names;
 pub mod removal;
 pub mod vacuum;
+
+pub use location::Location;

@@ -74,7 +74,7 @@ const CONSOLE: [(&str, &str); 10] = [
     ("cargo build --release", "takes minutes; .ci/run and the tests build the same in another profile"),
     (
         "sudo apt-get install squashfs-tools erofs-utils cryptsetup-bin gdisk pigz lzip zip minisign gnupg",
-        "installs packages; .ci/run installs the same ones",
+        "installs packages; another trial compares them with .ci/run",
     ),
     ("sudo .ci/run", "the workflow; it runs this test"),
     ("systemctl list-timers sysupdate-update.timer", "no service manager runs here"),
@@ -89,6 +89,7 @@ fn main() -> ExitCode {
     suite.trial("cli_links_on_the_pages_have_targets", &[], links);
     suite.trial("cli_index_lists_every_page", &[], index);
     suite.trial("cli_pages_use_clear_words", &[], words);
+    suite.trial("cli_readme_installs_packages_of_the_trials", &[], packages);
     suite.run()
 }
 
@@ -193,6 +194,23 @@ fn words() -> Result<()> {
         }
     }
     ensure!(unclear.is_empty(), "{}", unclear.join("\n"));
+    Ok(())
+}
+
+/// The packages in the README's command are those of tools that trials need.
+fn packages() -> Result<()> {
+    let script = fs::read_to_string(workspace::root().join(".ci/run"))?;
+    let tools = script.split("tools=(\n").nth(1).and_then(|rest| rest.split("\n)").next());
+    let known: Vec<&str> = tools
+        .context(".ci/run lists no tools")?
+        .lines()
+        .filter_map(|line| line.trim().trim_matches('"').split_once(' '))
+        .map(|(_tool, package)| package)
+        .collect();
+    let install = CONSOLE.iter().find_map(|(command, _)| command.strip_prefix("sudo apt-get install "));
+    for package in install.context("no command installs packages")?.split(' ') {
+        ensure!(known.contains(&package), "{package} is not in .ci/run: {known:?}");
+    }
     Ok(())
 }
 

@@ -125,7 +125,7 @@ fn outside() -> Result<()> {
     desk.write("tree/etc/x.conf", b"")?;
     let told = desk.refused("tree", &[])?;
     ensure!(
-        told == "error: this would do harm once it is merged:\n  \
+        told == "error: the tree must not be merged as it is:\n  \
                  /etc: only /usr and /opt can be extended\n\
                  hint: ship a default below usr/share and let a tmpfiles.d entry copy it\n",
         "{told}"
@@ -141,7 +141,7 @@ fn socket() -> Result<()> {
     let path = path.display();
     ensure!(
         told == format!(
-            "error: cannot stage the files: {path} is a socket, which an image cannot contain\n\
+            "error: {path} is a socket, which an image cannot contain\n\
              hint: remove or exclude {path}\n"
         ),
         "{told}"
@@ -157,7 +157,7 @@ fn long_name() -> Result<()> {
     let told = desk.refused("long.tar", &[])?;
     ensure!(
         told == format!(
-            "error: cannot stage the files: the archive long.tar: the entry at offset 1024 of the archive: \
+            "error: archive long.tar: the entry at offset 1024 of the archive: \
              usr/share/{name}: the last name has 256 bytes, more than 255\n"
         ),
         "{told}"
@@ -262,10 +262,7 @@ fn unreadable() -> Result<()> {
     let told = error_of(command)?;
     let path = fs::canonicalize(desk.path("tree/usr/share/x"))?;
     ensure!(
-        told == format!(
-            "error: cannot stage the files: cannot read {}: Permission denied (os error 13)\n",
-            path.display()
-        ),
+        told == format!("error: cannot read {}: Permission denied (os error 13)\n", path.display()),
         "{told}"
     );
     desk.left_nothing("store")

@@ -22,6 +22,8 @@ mod memory;
 mod mirrors;
 #[path = "fault_trust/sources.rs"]
 mod sources;
+#[path = "fault_trust/together.rs"]
+mod together;
 
 /// The real program, with an adjustable clock.
 const SYSUPDATE: &str = env!("CARGO_BIN_EXE_interrupted");
@@ -49,8 +51,8 @@ fn main() -> ExitCode {
         suite.trial(name, &[], body);
     }
     let merging = [Need::Filesystem("erofs"), Need::Filesystem("overlay")];
-    for (name, body) in judged::TRIALS {
-        suite.isolated(name, &merging, *body);
+    for (name, body) in [judged::TRIALS, together::TRIALS].concat() {
+        suite.isolated(name, &merging, body);
     }
     suite.run()
 }

@@ -77,8 +77,13 @@ fn results() -> Result<()> {
     check("list", &["list", "-C", "demo"])?;
     check("list-version", &["list", "-C", "demo", "1.10"])?;
     check("check-new", &["check-new", "-C", "demo"])?;
-    node.run(&["update", "-C", "demo", "1.9"])?.well()?;
-    node.run(&["update", "-C", "demo"])?.well()?;
+    check("plan", &["plan", "-C", "demo"])?;
+    check("update", &["update", "-C", "demo", "1.9"])?;
+    check("update", &["acquire", "-C", "demo"])?;
+    check("update", &["update", "-C", "demo"])?;
+    check("update", &["update", "-C", "demo", "7"])?;
+    check("plan", &["plan", "-C", "demo", "7"])?;
+    check("plan", &["plan", "-A"])?;
     check("list", &["list", "-C", "demo"])?;
     check("list-all", &["list", "-A"])?;
     check("list-version", &["list", "-C", "demo", "1.9"])?;

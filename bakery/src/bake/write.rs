@@ -1,4 +1,4 @@
-//! The bytes of the image: the file system in its format, and what is put around it.
+//! The bytes of the image: the file system, and the disk image around it.
 
 use std::fmt;
 use std::io::{self, BufWriter, Read as _, Seek as _};
@@ -8,13 +8,13 @@ use sysext_image::{Codec, Format, ddi, erofs, squashfs};
 use sysext_manifests::digest::{Hasher, Sha256};
 
 use super::{BakeError, Request, Wrapping};
+use crate::failure::Hint;
 use crate::recipe::Recipe;
 use crate::store::Pending;
 
-/// How much of an image is collected before it is written, in bytes.
+/// The size of the write buffer, in bytes.
 const BUFFER: usize = 1 << 20;
 
-/// Why an image was not written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ImageError {
     #[error(transparent)]
@@ -23,15 +23,14 @@ pub(crate) enum ImageError {
     Squashfs(squashfs::WriteError),
     #[error(transparent)]
     Disk(ddi::WriteError),
-    #[error("cannot read again what was written")]
+    #[error("cannot read the image back")]
     Digest(#[source] io::Error),
-    #[error("cannot write its end")]
+    #[error("cannot write the end")]
     Flush(#[source] io::Error),
 }
 
-impl ImageError {
-    /// What the reader can do about it.
-    pub(crate) fn hint(&self) -> Option<String> {
+impl Hint for ImageError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Erofs(error) => error.hint(),
             Self::Squashfs(error) => error.hint(),
@@ -41,17 +40,15 @@ impl ImageError {
     }
 }
 
-/// The codec of a format.
+/// A codec with its format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FormatCodec {
-    /// Of erofs.
     Erofs(Codec),
-    /// Of squashfs.
     Squashfs(squashfs::Codec),
 }
 
 impl FormatCodec {
-    /// The name without the level, as it stands in a catalog.
+    /// The name without the level, for the catalog.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Erofs(codec) => codec.name(),
@@ -69,8 +66,7 @@ impl fmt::Display for FormatCodec {
     }
 }
 
-/// The codec that the recipe names, or else the one that its floor has; and it must be one that the floor
-/// reads.
+/// The codec of the recipe, or the default for its oldest kernel, which must support it.
 pub(crate) fn codec(recipe: &Recipe) -> Result<FormatCodec, BakeError> {
     let image = &recipe.image;
     let text = image.codec.as_deref().unwrap_or_else(|| image.kernel.codec(image.format));
@@ -79,15 +75,13 @@ pub(crate) fn codec(recipe: &Recipe) -> Result<FormatCodec, BakeError> {
         Format::Erofs => text.parse().map(FormatCodec::Erofs),
         Format::Squashfs => text.parse().map(FormatCodec::Squashfs),
     };
-    // A level that does not exist is not to be had with another kernel either. Of a name that the format
-    // has not, the floor says which there are.
+    // An invalid level is invalid with every kernel. For an unknown name, the floor lists the valid ones.
     if matches!(parsed, Ok(_) | Err(CodecError::Unknown { .. })) {
         image.kernel.check(image.format, name).map_err(BakeError::Floor)?;
     }
     parsed.map_err(BakeError::Codec)
 }
 
-/// What was written.
 pub(super) struct Written {
     pub(super) size: u64,
     pub(super) sha256: Sha256,
@@ -109,7 +103,7 @@ pub(super) fn write(
         Wrapping::Disk(signer) => signer,
     };
     let architecture = request.architecture.as_str().parse();
-    let architecture = architecture.expect("it was checked before anything was staged");
+    let architecture = architecture.expect("checked before anything was staged");
     let out = BufWriter::with_capacity(BUFFER, &*pending.file());
     let disk = ddi::Writer::new(out, ddi::Options::new(architecture)).map_err(ImageError::Disk)?;
     let (inside, disk) = filesystem(request, codec, disk)?;
@@ -128,7 +122,7 @@ pub(super) fn write(
     })
 }
 
-/// Writes the bare file system, and gives back where it was written to.
+/// Writes the file system; returns the writer.
 fn filesystem<W: io::Write>(
     request: &Request<'_>,
     codec: FormatCodec,
@@ -156,7 +150,7 @@ fn filesystem<W: io::Write>(
     Ok((written, out))
 }
 
-/// The table at the front of a disk is written last, so that the digest cannot be taken on the way.
+/// The digest of the whole file: the partition table at its start is written last, so it cannot be computed on the way.
 fn digest(pending: &mut Pending) -> io::Result<Sha256> {
     let file = pending.file();
     file.rewind()?;

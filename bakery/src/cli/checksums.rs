@@ -2,22 +2,24 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
 use serde::Serialize;
 use sysext_manifests::checksums::Checksums;
 
+use super::Result;
+use super::output::{print, print_json, say, warn};
+use crate::failure::At as _;
 use crate::store::FileError;
 
-/// Read a SHA256SUMS as nodes do, and tell what is wrong with it.
+/// Check a SHA256SUMS file the way nodes do.
 ///
-/// Nodes refuse the whole file for one bad line, and so does this. With --lenient bad lines are left out, each is
-/// told with its number, and the rest is printed as a file that nodes read: to mend what somebody else wrote. A
-/// name with two digests is left out altogether. No signature fits the file any more then.
+/// Nodes reject the whole file for one bad line, and so does this. With --lenient, bad lines are skipped and reported
+/// with their line number, and the remaining lines are printed as a valid file. A name with two digests is skipped
+/// altogether. Existing signatures no longer match the result.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The file
+    /// The SHA256SUMS file
     file: PathBuf,
-    /// Leave out bad lines and tell them
+    /// Skip bad lines and report them
     #[arg(long)]
     lenient: bool,
     /// Print the result as JSON
@@ -25,12 +27,17 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// What the file says.
 #[derive(Debug, Serialize)]
-struct Read {
+struct Checked {
     best_before: Option<String>,
-    files: Vec<(String, String)>,
+    files: Vec<Listed>,
     skipped: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Listed {
+    name: String,
+    sha256: String,
 }
 
 impl Args {
@@ -41,27 +48,30 @@ impl Args {
         let (checksums, warnings, skipped) = match self.lenient {
             true => {
                 let (checksums, warnings, skipped) = Checksums::parse_lenient(&bytes);
-                let more = (skipped.more > 0).then(|| format!("{} more bad lines", skipped.more));
+                let more = (skipped.more > 0).then(|| format!("… and {} more", skipped.more));
                 let skipped = skipped.lines.iter().map(ToString::to_string).chain(more).collect();
                 (checksums, warnings, skipped)
             }
             false => {
-                let (checksums, warnings) = Checksums::parse(&bytes).with_context(|| name.to_string())?;
+                let (checksums, warnings) = Checksums::parse(&bytes).at(&name)?;
                 (checksums, warnings, Vec::new())
             }
         };
         for warning in &warnings {
-            super::say(format_args!("warning: {name}: {warning}"));
+            warn(format_args!("{name}: {warning}"));
         }
         for skipped in &skipped {
-            super::say(format_args!("left out: {name}: {skipped}"));
+            say(format_args!("skipped: {name}: {skipped}"));
         }
         if self.json {
-            let files = checksums.entries.iter().map(|entry| (entry.name.clone(), entry.sha256.to_string()));
+            let files = checksums
+                .entries
+                .iter()
+                .map(|entry| Listed { name: entry.name.clone(), sha256: entry.sha256.to_string() });
             let best_before = checksums.best_before.map(|date| date.to_string());
-            return super::print_json(&Read { best_before, files: files.collect(), skipped });
+            return print_json(&Checked { best_before, files: files.collect(), skipped });
         }
-        let text = checksums.render().with_context(|| name.to_string())?;
-        super::print(text.lines().map(str::to_owned))
+        let text = checksums.render().at(&name)?;
+        print(text.lines().map(str::to_owned))
     }
 }

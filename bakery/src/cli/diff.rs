@@ -3,21 +3,25 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
 use serde::Serialize;
-use sysext_image::diff::{Change, Content, Difference, Field, Place, Summary, diff, first_difference};
+use sysext_image::diff::{
+    Change, Content, DiffError, Difference, Field, Place, Summary, diff, first_difference,
+};
 use sysext_image::dump::escape;
 use sysext_image::filesystem::{Facts, Limits};
 
+use super::Result;
+use super::output::{print, print_json};
 use super::progress::Progress;
-use crate::inspect::opened::Opened;
+use crate::failure::{At as _, Failure};
+use crate::inspect::opened::{OpenError, Opened};
 
-/// Say what differs between two images.
+/// Compare two images.
 ///
-/// Names, metadata and content are compared, also of images of different formats: a name with + is only in
-/// the second image, one with - only in the first, one with ~ differs. If all of that is the same and the
-/// bytes are not, the first byte that differs is told, and what lies there. Ends with 0 if the images are
-/// the same to the byte, with 1 if not, with 2 if they cannot be compared.
+/// Compares names, metadata and contents, also of images with different formats. A name with + is only in the second
+/// image, a name with - only in the first, and a name with ~ differs. If the contents are the same but the images are
+/// not, the first differing byte and what it belongs to are reported. Exits with 0 if the images are identical, 1 if
+/// they differ, 2 if they cannot be compared.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The first image: erofs or squashfs, bare or in a disk image
@@ -26,8 +30,7 @@ pub(super) struct Args {
     /// The second image, of any of these kinds
     #[arg(value_name = "OTHER")]
     second: PathBuf,
-    /// How many bytes the files of either may have together; unless given, 64 times the size of that image,
-    /// or 1 GiB if that is more
+    /// Limit for the total size of all files of either image [default: 64 times the size of the image, at least 1 GiB]
     #[arg(long, value_name = "BYTES", value_parser = super::read_bytes)]
     max_content: Option<u64>,
     /// Print the result as JSON
@@ -35,7 +38,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// How two images compare.
+/// The result, which decides the exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Comparison {
     Same,
@@ -44,15 +47,14 @@ pub(super) enum Comparison {
 
 #[derive(Debug, Serialize)]
 struct Compared {
-    /// Whether they are the same to the byte.
-    same: bool,
-    /// What differs of the images as such.
+    identical: bool,
+    /// Differences of the images themselves.
     image: Vec<Value>,
-    /// What differs of what is in them.
-    names: Vec<Name>,
-    /// Where their bytes part, if what is in them is the same.
+    /// Differences of their contents.
+    entries: Vec<Name>,
+    /// The first differing byte, if the contents are the same.
     #[serde(skip_serializing_if = "Option::is_none")]
-    bytes: Option<Bytes>,
+    first_difference: Option<Bytes>,
 }
 
 #[derive(Debug, Serialize)]
@@ -80,7 +82,7 @@ struct Name {
 struct Sizes {
     from: u64,
     to: u64,
-    first: u64,
+    first_difference: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -103,28 +105,34 @@ impl Args {
             &mut |done, total| progress.show(done, total),
         );
         drop(progress);
-        let differences = differences?;
+        let differences = differences.map_err(|error| match error {
+            DiffError::First(error) => Failure::from(error).at(self.first.display()),
+            DiffError::Second(error) => Failure::from(error).at(self.second.display()),
+        })?;
         let image = images(&first, &second);
         let bytes = match differences.is_empty() {
             true => self.bytes(&first)?,
             false => None,
         };
-        let same = differences.is_empty() && bytes.is_none();
-        let names = differences.into_iter().map(Name::from).collect();
-        let compared = Compared { same, image, names, bytes };
+        let identical = differences.is_empty() && bytes.is_none();
+        let entries = differences.into_iter().map(Name::from).collect();
+        let compared = Compared { identical, image, entries, first_difference: bytes };
         if self.json {
-            super::print_json(&compared)?;
+            print_json(&compared)?;
         } else {
-            super::print(compared.lines())?;
+            print(compared.lines())?;
         }
-        Ok(if same { Comparison::Same } else { Comparison::Different })
+        Ok(if identical { Comparison::Same } else { Comparison::Different })
     }
 
-    /// Where the bytes part. What lies there is told of a bare file system; a disk has its own structures.
+    /// The first differing byte, and what it belongs to.
     fn bytes(&self, first: &Opened) -> Result<Option<Bytes>> {
-        let open = |path: &Path| File::open(path).with_context(|| format!("cannot open {}", path.display()));
+        let open = |path: &Path| {
+            File::open(path).map_err(|source| OpenError::Open { path: path.to_owned(), source })
+        };
         let (mut one, mut other) = (open(&self.first)?, open(&self.second)?);
-        let offset = first_difference(&mut one, &mut other).context("cannot compare the bytes")?;
+        let offset = first_difference(&mut one, &mut other)
+            .map_err(|error| Failure::new(format_args!("cannot compare the images: {error}")))?;
         let Some(offset) = offset else { return Ok(None) };
         let (start, end) = match &first.disk {
             None => (0, first.length),
@@ -135,14 +143,14 @@ impl Args {
         };
         let place = match offset.checked_sub(start).filter(|_| offset < end) {
             None => "outside the file system".to_owned(),
-            Some(within) if within >= first.filesystem.facts().size => "behind the file system".to_owned(),
-            Some(within) => Place::find(&first.filesystem, within)?.to_string(),
+            Some(within) if within >= first.filesystem.facts().size => "after the file system".to_owned(),
+            Some(within) => Place::find(&first.filesystem, within).at(self.first.display())?.to_string(),
         };
         Ok(Some(Bytes { offset, place }))
     }
 }
 
-/// What differs of two images as such.
+/// Differences of two images themselves.
 fn images(first: &Opened, second: &Opened) -> Vec<Value> {
     let (old, new) = (first.filesystem.facts(), second.filesystem.facts());
     let list = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
@@ -159,7 +167,7 @@ fn images(first: &Opened, second: &Opened) -> Vec<Value> {
         ("format", old.format.to_string(), new.format.to_string()),
         ("codec", list(old.algorithms.clone()), list(new.algorithms.clone())),
         ("features", features(old), features(new)),
-        ("block size", old.block_size.to_string(), new.block_size.to_string()),
+        ("block_size", old.block_size.to_string(), new.block_size.to_string()),
         ("time", old.timestamp.to_string(), new.timestamp.to_string()),
         ("size", first.length.to_string(), second.length.to_string()),
     ]
@@ -171,14 +179,19 @@ fn images(first: &Opened, second: &Opened) -> Vec<Value> {
 
 impl Compared {
     fn lines(&self) -> Vec<String> {
-        let mut lines: Vec<String> =
-            self.image.iter().map(|value| format!("image: {}", value.shown())).collect();
-        lines.extend(self.names.iter().map(Name::shown));
-        if let Some(Bytes { offset, place }) = &self.bytes {
-            lines.push(format!("what is in them is the same; the bytes part at offset {offset}: {place}"));
+        let mut lines: Vec<String> = self
+            .image
+            .iter()
+            .map(|value| format!("image: {} {}", value.name.replace('_', " "), value.shown()))
+            .collect();
+        lines.extend(self.entries.iter().map(Name::shown));
+        if let Some(Bytes { offset, place }) = &self.first_difference {
+            lines.push(format!(
+                "same contents, different bytes: first difference at offset {offset} ({place})"
+            ));
         }
-        if self.same {
-            lines.push("the images are the same to the byte".to_owned());
+        if self.identical {
+            lines.push("the images are identical".to_owned());
         }
         lines
     }
@@ -187,7 +200,7 @@ impl Compared {
 impl Value {
     fn shown(&self) -> String {
         let show = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
-        format!("{} {} -> {}", self.name, show(&self.from), show(&self.to))
+        format!("{} -> {}", show(&self.from), show(&self.to))
     }
 }
 
@@ -200,10 +213,12 @@ impl Name {
         };
         let mut words: Vec<String> = self.kind.map(str::to_owned).into_iter().collect();
         words.extend(self.size.map(|size| format!("{size} bytes")));
-        words.extend(self.fields.iter().map(Value::shown));
-        words.extend(self.content.as_ref().map(|Sizes { from, to, first }| match from == to {
-            true => format!("content of {from} bytes, from byte {first} on"),
-            false => format!("content {from} -> {to} bytes, from byte {first} on"),
+        words.extend(self.fields.iter().map(|field| format!("{} {}", field.name, field.shown())));
+        words.extend(self.content.as_ref().map(|Sizes { from, to, first_difference: first }| {
+            match from == to {
+                true => format!("content of {from} bytes, first difference at byte {first}"),
+                false => format!("content {from} -> {to} bytes, first difference at byte {first}"),
+            }
         }));
         format!("{sign} {}: {}", self.path, words.join(", "))
     }
@@ -228,7 +243,11 @@ impl From<Difference> for Name {
                 kind: None,
                 size: None,
                 fields: fields.into_iter().map(Value::from).collect(),
-                content: content.map(|Content { from, to, first }| Sizes { from, to, first }),
+                content: content.map(|Content { from, to, first }| Sizes {
+                    from,
+                    to,
+                    first_difference: first,
+                }),
                 path,
             },
         }

@@ -2,32 +2,33 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
 use serde::Serialize;
 use sysext_image::dump::escape;
 use sysext_image::extract::{Extracted, NotRestored, Options, Owners, extract};
 use sysext_image::filesystem::Limits;
 
+use super::Result;
+use super::output::{count, print_fields, print_json, say, size, warn};
 use super::progress::Progress;
+use crate::failure::At as _;
 use crate::inspect::opened::Opened;
 
-/// Write what an image holds into a directory, without mounting it.
+/// Extract an image without mounting it.
 ///
-/// Nothing is written outside the directory, whatever the image says. Only root can set owners and make
-/// device nodes; for others all files are their own, without setuid and setgid bits. If it fails, what was
-/// written before stays in the directory. An image whose files claim to have more than 64 times its size,
-/// and more than 1 GiB, is refused unless --max-content allows it.
+/// Nothing is written outside the directory, whatever the image contains. Only root can set owners and create device
+/// nodes; otherwise the invoking user owns all files, without setuid and setgid bits. After a failure, the files
+/// extracted so far are left in the directory. An image whose files claim more than 64 times its size, and more than
+/// 1 GiB, is refused unless --max-content allows it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The image: erofs or squashfs, bare or in a disk image
     image: PathBuf,
-    /// Where to; it must be empty or not exist yet
+    /// Destination directory; must be empty or not exist
     directory: PathBuf,
-    /// Only this path of the image and what is below it, such as usr/bin; it keeps its place
+    /// Extract only this path and its contents, such as usr/bin (the path is preserved)
     #[arg(long, value_name = "PATH")]
     path: Option<PathBuf>,
-    /// How many bytes the files may have together; unless given, 64 times the size of the
-    /// image, or 1 GiB if that is more
+    /// Limit for the total size of all files [default: 64 times the size of the image, at least 1 GiB]
     #[arg(long, value_name = "BYTES", value_parser = super::read_bytes)]
     max_content: Option<u64>,
     /// Print the result as JSON
@@ -36,7 +37,7 @@ pub(super) struct Args {
 }
 
 #[derive(Debug, Serialize)]
-struct Told {
+struct Output {
     directory: PathBuf,
     files: u64,
     hard_links: u64,
@@ -44,15 +45,21 @@ struct Told {
     symlinks: u64,
     specials: u64,
     content: u64,
-    left_out: Missing,
+    skipped: Skipped,
 }
 
 #[derive(Debug, Serialize)]
-struct Missing {
+struct Skipped {
     owners: u64,
     set_ids: u64,
-    xattrs: Vec<(PathBuf, String)>,
+    xattrs: Vec<Attribute>,
     devices: Vec<PathBuf>,
+}
+
+#[derive(Debug, Serialize)]
+struct Attribute {
+    path: PathBuf,
+    name: String,
 }
 
 impl Args {
@@ -70,16 +77,17 @@ impl Args {
         });
         drop(progress);
         if extracted.as_ref().is_err_and(|error| error.is_partial()) {
-            super::say(format_args!("what was written before stays in {}", self.directory.display()));
+            say(format_args!("files extracted so far are left in {}", self.directory.display()));
         }
-        let extracted = extracted.with_context(|| self.image.display().to_string())?;
+        let extracted = extracted.at(self.image.display())?;
         let Extracted { directories, files, hard_links, symlinks, specials, bytes, not_restored } = extracted;
-        warn(&not_restored);
+        warn_of(&not_restored);
         if self.json {
             let NotRestored { owners, set_ids, xattrs, devices } = not_restored;
-            let left_out = Missing { owners, set_ids, xattrs, devices };
+            let xattrs = xattrs.into_iter().map(|(path, name)| Attribute { path, name }).collect();
+            let skipped = Skipped { owners, set_ids, xattrs, devices };
             let (directory, content) = (self.directory, bytes);
-            return super::print_json(&Told {
+            return print_json(&Output {
                 directory,
                 files,
                 hard_links,
@@ -87,35 +95,37 @@ impl Args {
                 symlinks,
                 specials,
                 content,
-                left_out,
+                skipped,
             });
         }
-        let files = super::count(files, "file", "files");
-        let directories = super::count(directories, "directory", "directories");
-        super::print_fields(&[
+        let files = count(files, "file", "files");
+        let directories = count(directories, "directory", "directories");
+        print_fields(&[
             ("directory", self.directory.display().to_string()),
-            ("content", format!("{files}, {directories}, {}", super::show_bytes(bytes))),
+            ("content", format!("{files}, {directories}, {}", size(bytes))),
             ("links", format!("{symlinks} symbolic, {hard_links} hard")),
             ("specials", specials.to_string()),
         ])
     }
 }
 
-/// What the directory has not of the image.
-fn warn(not_restored: &NotRestored) {
+/// Reports what could not be restored.
+fn warn_of(not_restored: &NotRestored) {
     let NotRestored { owners, set_ids, xattrs, devices } = not_restored;
     if *owners > 0 {
-        super::say(format_args!("warning: {owners} files and directories have another owner in the image"));
+        let entries = count(*owners, "entry is", "entries are");
+        warn(format_args!("{entries} owned by someone else in the image (only root can restore that)"));
     }
     if *set_ids > 0 {
-        super::say(format_args!("warning: {set_ids} files are without their setuid or setgid bit"));
+        let files = count(*set_ids, "file", "files");
+        warn(format_args!("the setuid or setgid bit of {files} was not restored"));
     }
     for (path, name) in xattrs {
         let path = escape(path.as_os_str().as_encoded_bytes());
-        super::say(format_args!("warning: /{path} is without its attribute {}", escape(name.as_bytes())));
+        warn(format_args!("attribute {} of /{path} could not be restored", escape(name.as_bytes())));
     }
     for path in devices {
         let path = escape(path.as_os_str().as_encoded_bytes());
-        super::say(format_args!("warning: the device node /{path} was not made, which needs root"));
+        warn(format_args!("device node /{path} was not created (only root can do that)"));
     }
 }

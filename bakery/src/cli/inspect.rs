@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use serde::Serialize;
 use sysext_image::ddi;
@@ -13,15 +12,17 @@ use sysext_image::filesystem::Checksum;
 use sysext_image::filesystem::Facts;
 use sysext_manifests::digest::Sha256;
 
-use crate::inspect::extension_release::{self, Release};
+use super::Result;
+use super::output::{count, print_fields, print_json, size};
+use crate::failure::At as _;
+use crate::inspect::extension_release::{self, ReleaseFile};
 use crate::inspect::opened::Opened;
 use crate::store;
 use crate::store::record::Record;
 
-/// Say what an image is, what is in it and which kernel reads it.
+/// Show an image's format, contents and required kernel.
 ///
-/// It is read and not mounted, so no privilege is needed. Nothing is checked but what is told; `bakery
-/// verify` checks the rest.
+/// The image is read, not mounted, so no privilege is needed. Only what is shown is checked; see `bakery verify`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The image: erofs or squashfs, bare or in a disk image
@@ -39,32 +40,32 @@ struct Inspected {
     #[serde(skip_serializing_if = "Option::is_none")]
     disk: Option<Disk>,
     format: &'static str,
-    /// As they are called on disk.
+    /// By their names on disk.
     algorithms: Vec<&'static str>,
     features: Vec<&'static str>,
-    /// The oldest one that reads it.
+    /// The oldest kernel that reads it.
     kernel: Option<String>,
     block_size: u64,
-    /// Of the file system, by its own account.
+    /// As the superblock states it.
     filesystem_size: u64,
     files: u64,
     directories: u64,
-    /// Bytes in files; names of one file count once.
+    /// Bytes in files; hard links count once.
     content: u64,
     uuid: Option<String>,
     timestamp: u64,
     checksum: Option<&'static str>,
-    /// From the record beside it, if that is about these bytes.
+    /// From the record next to the image, if it describes these bytes.
     writer: Option<String>,
-    releases: Vec<Release>,
+    extension_releases: Vec<ReleaseFile>,
 }
 
 #[derive(Debug, Serialize)]
 struct Disk {
     arch: String,
-    sector: u64,
+    sector_size: u64,
     partitions: Vec<Partition>,
-    verity: Option<String>,
+    root_hash: Option<String>,
     signature: Option<Signed>,
 }
 
@@ -77,17 +78,17 @@ struct Partition {
 
 #[derive(Debug, Serialize)]
 struct Signed {
-    /// SHA-256 of the certificate whose key is said to have signed.
+    /// SHA-256 of the certificate that the signature names.
     certificate: Option<Sha256>,
 }
 
 impl Args {
     pub(super) fn run(self) -> Result<()> {
         let opened = Opened::open(&self.image)?;
-        let shown = || self.image.display().to_string();
-        let entries = opened.filesystem.entries().with_context(shown)?;
+        let shown = self.image.display();
+        let entries = opened.filesystem.entries().at(&shown)?;
         let (sha256, _) = store::digest(&self.image)?;
-        let releases = extension_release::all(&opened.filesystem, &entries).with_context(shown)?;
+        let releases = extension_release::all(&opened.filesystem, &entries).at(&shown)?;
         let facts = opened.filesystem.facts();
         let (files, content) = files(&entries);
         let is_directory = |entry: &&Entry| entry.kind == EntryKind::Directory;
@@ -108,10 +109,10 @@ impl Args {
             timestamp: facts.timestamp,
             checksum: checksum(facts),
             writer: writer(&self.image, sha256)?,
-            releases,
+            extension_releases: releases,
             image: self.image,
         };
-        if self.json { super::print_json(&inspected) } else { super::print_fields(&inspected.fields()) }
+        if self.json { print_json(&inspected) } else { print_fields(&inspected.fields()) }
     }
 }
 
@@ -123,12 +124,12 @@ impl Inspected {
         };
         let mut fields = vec![("image", self.image.display().to_string())];
         if let Some(disk) = &self.disk {
-            fields.push(("disk", format!("for {}, sectors of {} bytes", disk.arch, disk.sector)));
-            for Partition { name, offset, size } in &disk.partitions {
+            fields.push(("disk", format!("for {}, sectors of {} bytes", disk.arch, disk.sector_size)));
+            for Partition { name, offset, size: length } in &disk.partitions {
                 let name = escape(name.as_bytes());
-                fields.push(("partition", format!("{name} at {offset}, {}", super::show_bytes(*size))));
+                fields.push(("partition", format!("{name} at {offset}, {}", size(*length))));
             }
-            fields.push(("root hash", disk.verity.clone().unwrap_or_else(|| "none".to_owned())));
+            fields.push(("root hash", disk.root_hash.clone().unwrap_or_else(|| "none".to_owned())));
             fields.push(("signature", signature(disk.signature.as_ref())));
         }
         fields.push(("format", self.format.to_owned()));
@@ -138,14 +139,14 @@ impl Inspected {
             "kernel",
             match &self.kernel {
                 Some(kernel) => format!("{kernel} and later"),
-                None => "newer than any that this program knows".to_owned(),
+                None => "newer than any known kernel".to_owned(),
             },
         ));
         fields.push(("block size", format!("{} bytes", self.block_size)));
-        fields.push(("size", super::show_bytes(self.size)));
-        let content = super::show_bytes(self.content);
-        let files = super::count(self.files, "file", "files");
-        let directories = super::count(self.directories, "directory", "directories");
+        fields.push(("size", size(self.size)));
+        let content = size(self.content);
+        let files = count(self.files, "file", "files");
+        let directories = count(self.directories, "directory", "directories");
         fields.push(("content", format!("{files}, {directories}, {content}")));
         fields.push(("time", shown_time(self.timestamp)));
         if let Some(uuid) = &self.uuid {
@@ -155,13 +156,13 @@ impl Inspected {
             fields.push(("checksum", checksum.to_owned()));
         }
         fields.push(("sha256", self.sha256.to_string()));
-        let unknown = || "not known: no record of it lies beside it".to_owned();
+        let unknown = || "unknown (no record next to the image)".to_owned();
         fields.push(("writer", self.writer.clone().unwrap_or_else(unknown)));
-        for release in &self.releases {
+        for release in &self.extension_releases {
             fields.push(("extension", release.shown()));
         }
-        if self.releases.is_empty() {
-            fields.push(("extension", "none: there is no extension-release file in it".to_owned()));
+        if self.extension_releases.is_empty() {
+            fields.push(("extension", "none (no extension-release file)".to_owned()));
         }
         fields
     }
@@ -172,11 +173,11 @@ fn disk(disk: &ddi::Reader<std::fs::File>) -> Disk {
     let partitions = table.partitions.iter();
     Disk {
         arch: disk.architecture().to_string(),
-        sector: table.sector.size(),
+        sector_size: table.sector.size(),
         partitions: partitions
             .map(|found| Partition { name: found.name.clone(), offset: found.offset, size: found.size })
             .collect(),
-        verity: disk.root_hash().map(|hash| hash.to_string()),
+        root_hash: disk.root_hash().map(|hash| hash.to_string()),
         signature: disk
             .signature()
             .map(|signature| Signed { certificate: signature.fingerprint.map(Sha256::from_bytes) }),
@@ -186,14 +187,14 @@ fn disk(disk: &ddi::Reader<std::fs::File>) -> Disk {
 fn signature(signature: Option<&Signed>) -> String {
     match signature {
         None => "none".to_owned(),
-        Some(Signed { certificate: None }) => "there, not checked".to_owned(),
+        Some(Signed { certificate: None }) => "present, not checked".to_owned(),
         Some(Signed { certificate: Some(certificate) }) => {
-            format!("there, not checked; it names the certificate {certificate}")
+            format!("present, not checked; names certificate {certificate}")
         }
     }
 }
 
-/// How many files there are, and how many bytes those have; names of one file count once.
+/// The number of files and of their bytes; hard links count once.
 fn files(entries: &[Entry]) -> (u64, u64) {
     let files: BTreeMap<u64, u64> = entries
         .iter()
@@ -222,7 +223,7 @@ fn shown_time(seconds: u64) -> String {
     time.map_or_else(|| format!("{seconds} seconds after 1970"), |time| time.to_string())
 }
 
-/// What wrote an image, by the record beside it. One of other bytes says nothing of these.
+/// The writer of an image, from the record next to it, unless that describes other bytes.
 fn writer(image: &Path, sha256: Sha256) -> Result<Option<String>> {
     let Some(json) = store::read_if_present(&image.with_extension("json"))? else { return Ok(None) };
     let record: Option<Record> = serde_json::from_slice(&json).ok();
@@ -235,13 +236,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn uuids_are_written_as_everywhere() {
+    fn uuids_have_the_usual_form() {
         let bytes = std::array::from_fn(|at| u8::try_from(at * 17).unwrap());
         assert_eq!(uuid(bytes), "00112233-4455-6677-8899-aabbccddeeff");
     }
 
     #[test]
-    fn times_that_no_calendar_has_are_numbers() {
+    fn times_out_of_range_are_numbers() {
         assert_eq!(shown_time(1_700_000_000), "2023-11-14T22:13:20Z");
         assert_eq!(shown_time(u64::MAX), "18446744073709551615 seconds after 1970");
     }

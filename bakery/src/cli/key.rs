@@ -2,20 +2,21 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
 use serde::Serialize;
 
+use super::Result;
+use super::output::{print, print_fields, print_json};
 use crate::keys::generate_single;
 
-/// Make one key pair: NAME.key, which signs and stays secret, and NAME.pub, which `bakery root` takes.
+/// Generate one key pair: NAME.key (secret) and NAME.pub (public, for `bakery root`).
 ///
-/// Whoever holds a share of a repository makes a key alone, on a machine of their own, and hands over NAME.pub.
-/// The files are minisign's.
+/// Where several people hold keys, each generates a key on their own machine and hands over NAME.pub.
+/// The files have minisign's format.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The path of the files without .key and .pub
+    /// Path of the key pair, without the .key or .pub suffix
     name: PathBuf,
-    /// Leave the secret key unencrypted; whoever can read the file can sign
+    /// Leave the secret key unencrypted; anyone who can read the file can sign
     #[arg(long, conflicts_with = "password_file")]
     unencrypted: bool,
     /// Encrypt the secret key with the password in the first line of this file (or set BAKERY_PASSWORD)
@@ -26,9 +27,8 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// What was made.
 #[derive(Debug, Serialize)]
-struct Made {
+struct Generated {
     key: String,
     files: Vec<PathBuf>,
 }
@@ -38,9 +38,9 @@ impl Args {
         let password = super::protection(self.unencrypted, self.password_file.as_deref())?;
         let (key, files) = generate_single(&self.name, password.as_ref())?;
         if self.json {
-            return super::print_json(&Made { key, files });
+            return print_json(&Generated { key, files });
         }
-        super::print_fields(&[("key", key)])?;
-        super::print(files.iter().map(|file| file.display().to_string()))
+        print_fields(&[("key", key)])?;
+        print(files.iter().map(|file| file.display().to_string()))
     }
 }

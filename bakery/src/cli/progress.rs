@@ -1,5 +1,5 @@
-//! A bar on standard error while something takes its time, if somebody can see it there. It looks as that of
-//! `sysupdate` does; the two programs share no code that knows of terminals.
+//! A progress bar on stderr, if that is a terminal. It looks like the one of `sysupdate`; the two programs share no
+//! code about terminals.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use sysext_image::progress::{Position, Stage};
 
-/// How long a bar waits before it is shown, and before it is drawn again.
+/// The delay before a bar appears, and between two updates.
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// How many characters a bar is long.
+/// The length of a bar in characters.
 const WIDTH: u64 = 30;
 
-/// A bar. Dropped, it leaves an empty line behind, for what is said next.
+/// A bar. Dropping it clears its line for the next message.
 #[derive(Debug)]
 pub(super) struct Progress {
     label: &'static str,
@@ -28,7 +28,7 @@ impl Progress {
         Self { label, is_terminal: io::stderr().is_terminal(), last: Instant::now(), is_drawn: false }
     }
 
-    /// So many bytes of so many.
+    /// Shows `done` of `total` bytes.
     pub(super) fn show(&mut self, done: u64, total: u64) {
         if !self.is_terminal || self.last.elapsed() < PERIOD {
             return;
@@ -51,7 +51,7 @@ impl Drop for Progress {
     }
 }
 
-/// Shows how far something is while it works.
+/// Shows the progress of `work` until it returns.
 pub(super) fn watch<T>(progress: &sysext_image::Progress, work: impl FnOnce() -> T) -> T {
     if !io::stderr().is_terminal() {
         return work();
@@ -67,7 +67,7 @@ pub(super) fn watch<T>(progress: &sysext_image::Progress, work: impl FnOnce() ->
             }
         });
         let result = work();
-        // It takes its line away before anything else is said: the scope waits for it.
+        // The scope waits until the bar has cleared its line.
         drop(working);
         result
     })
@@ -80,16 +80,16 @@ fn label(position: Position) -> &'static str {
         Stage::Compressing => "compressing",
         Stage::Packing => "compressing small files",
         Stage::Measuring => "measuring",
-        // What is left is up to the disk.
+        // The disk does the rest.
         Stage::Writing if position.done >= position.total => "saving",
         Stage::Writing => "writing",
     }
 }
 
-/// Puts a text in the place of the bar, without a new line. Nobody to see it is no reason to stop.
-pub(super) fn put(text: &str) {
+/// Replaces the line of the bar. A closed stderr must not abort the program.
+fn put(text: &str) {
     let mut stderr = io::stderr().lock();
-    let _unseen = write!(stderr, "\r\x1b[K{text}").and_then(|()| stderr.flush());
+    let _closed = write!(stderr, "\r\x1b[K{text}").and_then(|()| stderr.flush());
 }
 
 fn line(label: &str, done: u64, total: u64) -> String {
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bar_is_as_long_as_what_is_done() {
+    fn bar_shows_the_share_that_is_done() {
         let none = "  extracting 0.0 of 0.0 MB [                              ] 0%";
         assert_eq!(line("extracting", 0, 0), none);
         let half = "  writing 512.0 of 1024.0 MB [===============               ] 50%";

@@ -2,14 +2,17 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
-
-use crate::publish::{Obsolete, Request, publish};
+use super::Result;
+use super::output::{count, print, print_fields, print_json, size, warn};
+use crate::publish::{Obsolete, Request, Unindexed, publish};
+use crate::release::drops::Drop;
 use crate::store::Store;
 
 /// Copy the release of a store into a directory that a server serves.
 ///
-/// Payloads go first and the catalog last; each file appears whole. Neither keys nor records are copied.
+/// Images are copied first, the catalog last; every file is replaced atomically. Neither keys nor records are copied.
+/// Refused if the store contains images that are not on offer, and if the directory offers images that the release
+/// does not contain and that were not dropped with `bakery index --drop`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The store
@@ -20,6 +23,12 @@ pub(super) struct Args {
     /// Remove images that this store published and that the catalog no longer lists
     #[arg(long)]
     prune: bool,
+    /// Publish although the store contains images that are not on offer
+    #[arg(long)]
+    allow_unindexed: bool,
+    /// Stop offering this version, which another publisher released (repeatable)
+    #[arg(long = "drop", value_name = "NAME@VERSION", value_parser = super::index::drop)]
+    drops: Vec<Drop>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -32,23 +41,25 @@ impl Args {
             target: &Store::new(&self.to),
             now: super::now()?,
             obsolete: if self.prune { Obsolete::Remove } else { Obsolete::Keep },
+            unindexed: if self.allow_unindexed { Unindexed::Allow } else { Unindexed::Refuse },
+            drops: &self.drops,
         })?;
         for note in &published.notes {
-            super::say(format_args!("warning: {note}"));
+            warn(note);
         }
         if self.json {
-            return super::print_json(&published);
+            return print_json(&published);
         }
-        let files = |number: usize| super::count(number as u64, "file", "files");
-        super::print_fields(&[
+        let files = |number: usize| count(number as u64, "file", "files");
+        print_fields(&[
             ("repository", published.repository.clone()),
             ("serial", published.serial.to_string()),
             ("expires", published.expires.to_string()),
-            ("copied", format!("{}, {}", files(published.copied.len()), super::show_bytes(published.bytes))),
+            ("copied", format!("{}, {}", files(published.copied.len()), size(published.bytes))),
             ("unchanged", files(published.unchanged)),
             ("removed", files(published.removed.len())),
         ])?;
-        super::print(published.copied.iter().map(|file| format!("+ {file}")))?;
-        super::print(published.removed.iter().map(|file| format!("- {file}")))
+        print(published.copied.iter().map(|file| format!("+ {file}")))?;
+        print(published.removed.iter().map(|file| format!("- {file}")))
     }
 }

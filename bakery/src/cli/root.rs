@@ -2,30 +2,31 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use jiff::Timestamp;
 use sysext_manifests::catalog::Root;
 use sysext_manifests::envelope::{Role, is_same_key};
 
+use super::Result;
+use super::output::{print, print_fields, print_json, say, warn};
+use crate::failure::Failure;
 use crate::keys::roots::{Chain, Change, Need, RootError, Signed};
 use crate::keys::{SigningKey, expiry, node_configuration, read_public};
 use crate::naming;
 use crate::store;
 
-/// For how many days a root is believed unless said otherwise.
-const LIFE_DEFAULT_DAYS: &str = "1825";
+/// The default validity of a root in days.
+const VALIDITY_DEFAULT_DAYS: &str = "1825";
 
-/// Say who may sign a repository's catalogs, and change it.
+/// Manage which keys may sign a repository's catalogs.
 ///
-/// A root names the keys that sign roots (kept offline) and those that sign catalogs, and how many of each
-/// must sign. A new root is signed by enough keys of the last one and by enough of its own, so that nodes which
-/// know the last one believe it. Propose it with `init` or `rotate`, hand the file round, let each holder run
-/// `show` and `sign`, and `finish` it into roots.json; `bakery index` and `bakery publish` bring it to the nodes.
+/// A root names the keys that sign roots (kept offline) and the keys that sign catalogs, with the number of required
+/// signatures for each. A new root needs the required signatures of the previous root's keys and of its own, so that
+/// nodes accept it. Propose it with `init` or `rotate`, pass the file around; each holder runs `show` and `sign`; then
+/// `finish` writes roots.json. `bakery index` and `bakery publish` deliver it to the nodes.
 ///
-/// A stolen catalog key is made worthless by a new root that does not name it: nodes forget the serial that the
-/// thief signed, and start afresh under the new root. A stolen root key is made worthless in the same way as
-/// long as the thief has fewer than the threshold; give new nodes the new keys, too.
+/// To revoke a stolen catalog key, create a new root without it: serial numbers start again under the new root. A stolen
+/// root key is revoked the same way, if the thief has fewer keys than required; provision new nodes with the new keys.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -36,41 +37,41 @@ pub(super) struct Args {
 enum Verb {
     /// Propose the first root of a repository: DIR/roots.pending.json, and DIR/NAME.toml for the nodes
     Init(Init),
-    /// Propose the next root; what is not said stays as it is in the last one
+    /// Propose the next root; anything not specified is kept from the previous root
     #[command(visible_alias = "add")]
     Rotate(Rotate),
-    /// Show what a proposal says, then sign it with one key; needs no network and no other key
+    /// Show a proposal, then sign it with one key; works offline
     Sign(Sign),
-    /// Make a proposal that enough have signed the chain of roots
+    /// Turn a sufficiently signed proposal into the current chain of roots
     Finish(Finish),
-    /// Show roots: their keys, thresholds, ends, and who signed
+    /// Show roots with their keys, thresholds, expiry dates and signatures
     Show(Show),
 }
 
 #[derive(Debug, clap::Args)]
 struct Init {
-    /// Where the files go
+    /// Directory for the files
     directory: PathBuf,
-    /// The repository's name
+    /// Name of the repository
     #[arg(long, value_name = "NAME")]
     repository: String,
-    /// Where nodes find the repository
+    /// Base URL of the repository
     #[arg(long)]
     url: String,
-    /// A public key that signs roots (a .pub file, or the key); repeat it for each
+    /// Public key that may sign roots: a .pub file, or the key itself (repeatable)
     #[arg(long = "key", value_name = "KEY", required = true)]
     keys: Vec<String>,
     /// How many of them must sign
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     threshold: usize,
-    /// A public key that signs catalogs; repeat it for each
+    /// Public key that may sign catalogs (repeatable)
     #[arg(long = "catalog-key", value_name = "KEY", required = true)]
     catalog_keys: Vec<String>,
     /// How many of them must sign
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     catalog_threshold: usize,
-    /// For how many days the root is believed
-    #[arg(long, value_name = "DAYS", default_value = LIFE_DEFAULT_DAYS, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Validity of the root, in days
+    #[arg(long, value_name = "DAYS", default_value = VALIDITY_DEFAULT_DAYS, value_parser = clap::value_parser!(u32).range(1..))]
     expires_in: u32,
 }
 
@@ -78,23 +79,23 @@ struct Init {
 struct Rotate {
     /// The finished chain
     roots: PathBuf,
-    /// Where the proposal goes
+    /// File for the proposal
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// A public key that signs roots from now on, instead of all there were; repeat it for each
+    /// Public key that may sign roots from now on; replaces the previous set (repeatable)
     #[arg(long = "key", value_name = "KEY")]
     keys: Vec<String>,
     /// How many of them must sign
     #[arg(long, value_name = "NUMBER")]
     threshold: Option<usize>,
-    /// A public key that signs catalogs from now on, instead of all there were; repeat it for each
+    /// Public key that may sign catalogs from now on; replaces the previous set (repeatable)
     #[arg(long = "catalog-key", value_name = "KEY")]
     catalog_keys: Vec<String>,
     /// How many of them must sign
     #[arg(long, value_name = "NUMBER")]
     catalog_threshold: Option<usize>,
-    /// For how many days the root is believed
-    #[arg(long, value_name = "DAYS", default_value = LIFE_DEFAULT_DAYS, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Validity of the root, in days
+    #[arg(long, value_name = "DAYS", default_value = VALIDITY_DEFAULT_DAYS, value_parser = clap::value_parser!(u32).range(1..))]
     expires_in: u32,
 }
 
@@ -105,17 +106,17 @@ struct Sign {
     /// The secret key
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// The file with the key's password (or set BAKERY_PASSWORD)
+    /// File with the key's password (or set BAKERY_PASSWORD)
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
 struct Finish {
-    /// The proposal; several copies of it that were signed apart are joined
+    /// The proposal; signatures from several copies are merged
     #[arg(required = true)]
     pending: Vec<PathBuf>,
-    /// The chain it goes on from, roots.json; made if it is missing
+    /// The chain to extend (roots.json); created if missing
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
 }
@@ -160,7 +161,7 @@ impl Init {
         chain.write_new()?;
         store::write(&node_file, node.as_bytes())?;
         propose(&chain, &self.directory.join("roots.pending.json"))?;
-        super::print([node_file.display().to_string()])
+        print([node_file.display().to_string()])
     }
 }
 
@@ -193,19 +194,16 @@ impl Sign {
         let key = SigningKey::read(&self.key, password.as_ref())?;
         let Signed { root, needs } = chain.sign(&key)?;
         chain.write_back()?;
-        super::print_fields(&[("signed now", key.public())])?;
+        print_fields(&[("signed now", key.public())])?;
         let missing = |need: &Need| match need.missing() {
             0 => None,
-            missing => Some(format!("{missing} of the keys of root {}", need.of_root)),
+            missing => Some(format!("{missing} from the keys of root {}", need.of_root)),
         };
         let missing: Vec<_> = needs.iter().filter_map(missing).collect();
-        super::say(match missing.is_empty() {
-            true => format!(
-                "Enough have signed root {}: `bakery root finish` makes it the chain of roots.",
-                root.number
-            ),
+        say(match missing.is_empty() {
+            true => format!("Root {} is fully signed. Run `bakery root finish` to activate it.", root.number),
             false => {
-                format!("Hand the file to the next one who signs; still to sign: {}.", missing.join(", "))
+                format!("Pass the file to the next signer; missing: {}.", missing.join(", "))
             }
         });
         Ok(())
@@ -215,22 +213,22 @@ impl Sign {
 impl Finish {
     fn run(self) -> Result<()> {
         let mut copies = self.pending.iter().map(|path| Chain::read(path));
-        let mut chain = copies.next().context("no proposal was given")??;
+        let mut chain = copies.next().ok_or_else(|| Failure::new("no proposal was given"))??;
         for copy in copies {
             chain.join(&copy?)?;
         }
         chain.finish(&self.to, super::now()?)?;
-        super::print([self.to.display().to_string()])?;
+        print([self.to.display().to_string()])?;
         let root = chain.last();
-        eprintln!(
-            "`bakery index` signs under root {} now, and publishing brings it to the nodes.",
+        say(format_args!(
+            "`bakery index` now uses root {}; it reaches nodes with the next publish.",
             root.number
-        );
+        ));
         if root.number > 1 {
-            eprintln!(
-                "New nodes should be given its keys: threshold = {}, keys = {:?}",
+            say(format_args!(
+                "Provision new nodes with its keys: threshold = {}, keys = {:?}",
                 root.threshold, root.keys
-            );
+            ));
         }
         Ok(())
     }
@@ -240,7 +238,7 @@ impl Show {
     fn run(self) -> Result<()> {
         let roots = Chain::read(&self.roots)?.roots()?;
         if self.json {
-            return super::print_json(&roots);
+            return print_json(&roots);
         }
         roots.iter().try_for_each(show)
     }
@@ -250,8 +248,8 @@ fn propose(chain: &Chain, path: &Path) -> Result<()> {
     if let Some(signed) = chain.roots()?.last() {
         show(signed)?;
     }
-    eprintln!("Each holder of a key runs `bakery root sign {} --key FILE`.", path.display());
-    super::print([path.display().to_string()])
+    say(format_args!("Each holder of a key runs `bakery root sign {} --key FILE`.", path.display()));
+    print([path.display().to_string()])
 }
 
 fn show(signed: &Signed) -> Result<()> {
@@ -263,15 +261,16 @@ fn show(signed: &Signed) -> Result<()> {
     fields.push(("catalog keys", of(root.catalog.threshold, &root.catalog.keys)));
     fields.extend(root.catalog.keys.iter().map(|key| ("", key.clone())));
     for need in needs {
-        let count =
-            format!("{} of the keys of root {}, {} must", need.signed.len(), need.of_root, need.threshold);
-        fields.push(("signed by", count));
+        let count = format!("{} of {} required (root {})", need.signed.len(), need.threshold, need.of_root);
+        fields.push(("signatures", count));
         fields.extend(need.signed.iter().map(|key| ("", key.clone())));
     }
-    super::print_fields(&fields)?;
+    print_fields(&fields)?;
     let both = root.keys.iter().find(|key| root.catalog.keys.iter().any(|other| is_same_key(key, other)));
     if let Some(key) = both {
-        eprintln!("warning: {key} signs roots and catalogs: whoever steals it from CI may name new keys");
+        warn(format_args!(
+            "{key} signs roots and catalogs: anyone who steals it from CI can authorise new keys"
+        ));
     }
     Ok(())
 }
@@ -281,5 +280,5 @@ fn read_keys(given: &[String]) -> Result<Vec<String>> {
 }
 
 fn expires(days: u32) -> Result<Timestamp> {
-    expiry(super::now()?, days).with_context(|| format!("{days} days from now is no date"))
+    Ok(expiry(super::now()?, days)?)
 }

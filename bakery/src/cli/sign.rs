@@ -2,21 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::Result;
+use super::output::{print_fields, print_json, say};
 use crate::keys::openpgp::OpenPgpKey;
 use crate::keys::{Password, SigningKey};
-use crate::release::sign::{Release, Since, Summary};
+use crate::release::sign::{Release, Summary};
 use crate::store::Store;
 
-/// Show what the release of a store says, then add a signature to it.
+/// Show what the release of a store offers, then add a signature to it.
 ///
-/// Where the root wants several signatures under a catalog, one holder runs `bakery index --unfinished` and hands
-/// the store on; each of the others runs this with a key of their own. The release that waits is taken, else the
-/// finished one. That the store holds what the release says is checked first; what is signed is never rewritten.
-/// `bakery publish` refuses it until enough have signed.
+/// If the root requires several signatures for a catalog, one holder runs `bakery index --unfinished` and passes the
+/// store on; each of the others runs this command with their own key. Uses the pending release if there is one,
+/// otherwise the finished one. The store must contain what the release offers; signed bytes are never changed.
+/// `bakery publish` refuses the release until it has all required signatures.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The store
@@ -24,17 +25,17 @@ pub(super) struct Args {
     /// The secret catalog key
     #[arg(long, value_name = "FILE", required_unless_present = "openpgp_key")]
     key: Option<PathBuf>,
-    /// The file with the key's password (or set BAKERY_PASSWORD)
+    /// File with the key's password (or set BAKERY_PASSWORD)
     #[arg(long, value_name = "FILE", requires = "key")]
     password_file: Option<PathBuf>,
     /// Sign each SHA256SUMS for stock systemd-sysupdate with this OpenPGP secret key (`gpg --export-secret-keys`);
-    /// the transfer files stay as they are and say Verify=no, unlike those of `bakery index --openpgp-key`
+    /// the transfer files keep Verify=no, unlike those of `bakery index --openpgp-key`
     #[arg(long, value_name = "FILE")]
     openpgp_key: Option<PathBuf>,
-    /// The file with the OpenPGP key's password
+    /// File with the OpenPGP key's password
     #[arg(long, value_name = "FILE", requires = "openpgp_key")]
     openpgp_password_file: Option<PathBuf>,
-    /// Sign as if it were this time
+    /// Sign with this time instead of the current one
     #[arg(long, value_name = "TIMESTAMP")]
     now: Option<Timestamp>,
     /// Print the result as JSON
@@ -42,7 +43,6 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// What was signed.
 #[derive(Debug, Serialize)]
 struct Signed {
     #[serde(flatten)]
@@ -69,25 +69,23 @@ impl Args {
         let mut lists = Vec::new();
         if let Some(key) = &openpgp {
             lists = release.sign_lists(key)?;
-            fields
-                .push(("OpenPGP", format!("{} under SHA256SUMS of {}", key.fingerprint(), lists.join(", "))));
+            fields.push(("OpenPGP", format!("{} (SHA256SUMS of {})", key.fingerprint(), lists.join(", "))));
         }
         let summary = release.summary()?;
         release.write()?;
-        let left = summary.missing();
+        let missing = summary.missing();
         if self.json {
             let (key, openpgp) =
                 (key.as_ref().map(SigningKey::public), openpgp.as_ref().map(OpenPgpKey::fingerprint));
-            super::print_json(&Signed { release: summary, key, openpgp, lists })?;
+            print_json(&Signed { release: summary, key, openpgp, lists })?;
         } else {
-            super::print_fields(&fields)?;
+            print_fields(&fields)?;
         }
-        super::say(match left {
-            0 => format!(
-                "Enough have signed: `bakery publish {}` brings it to the nodes.",
-                self.store.display()
-            ),
-            left => missing(left, &self.store),
+        say(match missing {
+            0 => {
+                format!("Fully signed. Run `bakery publish {} --to DIR` to deliver it.", self.store.display())
+            }
+            missing => pending(missing, &self.store),
         });
         Ok(())
     }
@@ -105,12 +103,14 @@ impl Args {
     }
 }
 
-/// What to say of a release that waits for signatures.
-pub(super) fn missing(count: usize, store: &Path) -> String {
-    let more = if count == 1 { "one more".to_owned() } else { format!("{count} more") };
+/// The next step for a release that lacks signatures.
+pub(super) fn pending(count: usize, store: &Path) -> String {
+    let more = match count {
+        1 => "one more signature is".to_owned(),
+        count => format!("{count} more signatures are"),
+    };
     format!(
-        "Not finished: {more} must sign. Hand the store on; the next holder of a catalog key runs `bakery sign {} \
-         --key FILE`.",
+        "Pending: {more} required. Pass the store on; the next holder of a catalog key runs `bakery sign {} --key FILE`.",
         store.display()
     )
 }
@@ -125,17 +125,20 @@ fn show(summary: &Summary) -> Result<()> {
         ("sha256", summary.sha256.to_string()),
     ];
     for (name, offered) in &summary.extensions {
-        let (new, old): (Vec<_>, Vec<_>) = offered.iter().partition(|offered| offered.since == Since::Now);
+        let (new, old): (Vec<_>, Vec<_>) = offered.iter().partition(|offered| offered.is_new);
         fields.push((
             "offers",
             match old.len() {
                 0 => name.clone(),
-                old => format!("{name}, {old} as before"),
+                old => format!("{name}, {old} unchanged"),
             },
         ));
-        fields.extend(new.iter().map(|offered| ("", format!("{} {}", offered.version, offered.sha256))));
+        fields.extend(
+            new.iter()
+                .map(|offered| ("", format!("{} {} {}", offered.version, offered.arch, offered.sha256))),
+        );
     }
-    fields.push(("signed by", format!("{}, {} must", summary.signed.len(), summary.threshold)));
+    fields.push(("signatures", format!("{} of {} required", summary.signed.len(), summary.threshold)));
     fields.extend(summary.signed.iter().map(|key| ("", key.clone())));
-    super::print_fields(&fields)
+    print_fields(&fields)
 }

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
 use serde::Serialize;
 use sysext_image::dump::escape;
 use sysext_image::entry::{Entry, EntryKind};
@@ -11,37 +10,39 @@ use sysext_image::filesystem::Checksum;
 use sysext_image::filesystem::{FilesystemError, Limits};
 use sysext_image::pkcs7::Certificate;
 
+use super::Result;
+use super::output::{count, print_fields, print_json, size};
 use super::progress::Progress;
+use crate::failure::{At as _, Failure, Hint, in_full};
 use crate::inspect::extension_release;
 use crate::inspect::opened::Opened;
+use crate::store::FileError;
 
-/// There is a signature, and no certificate to check it with.
+/// The state of a signature that no certificate was given for.
 const UNCHECKED: &str = "unchecked";
 
-/// How many problems are told.
-const MOST: usize = 20;
+/// The number of problems that are printed.
+const SHOWN_MAX: usize = 20;
 
-/// What a loop device counts in, in bytes: it does not see what is behind the last whole one.
+/// The unit of a loop device, in bytes: it ignores an incomplete sector at the end.
 const SECTOR: u64 = 512;
 
-/// Check that an image is whole and sound, and that it is an extension.
+/// Verify that an image is intact and is a valid extension.
 ///
-/// Every name and every file is read; the superblock, the structure, dm-verity and the extension-release file
-/// are checked. Ends with 0 if all is well and with 1 if not. An image whose files claim to have more than 64
-/// times its size, and more than 1 GiB, is refused unless --max-content allows it.
+/// Reads every name and every file, and checks the superblock, the structure, dm-verity and the extension-release
+/// file. Exits with 0 if the image is valid, 1 otherwise. An image whose files claim more than 64 times its size, and
+/// more than 1 GiB, is refused unless --max-content allows it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The image: erofs or squashfs, bare or in a disk image
     image: PathBuf,
-    /// The name that the extension must have; unless given, the one that the file's name begins with
+    /// Required name of the extension [default: any name that the file name starts with]
     #[arg(long)]
     name: Option<String>,
-    /// Insist on a signature by the key of this certificate, in PEM or DER form; given several times, by any
-    /// of them
+    /// Require a signature by this certificate's key, in PEM or DER form (repeatable: by any of them)
     #[arg(long, value_name = "FILE")]
     verity_cert: Vec<PathBuf>,
-    /// How many bytes the files may have together; unless given, 64 times the size of the
-    /// image, or 1 GiB if that is more
+    /// Limit for the total size of all files [default: 64 times the size of the image, at least 1 GiB]
     #[arg(long, value_name = "BYTES", value_parser = super::read_bytes)]
     max_content: Option<u64>,
     /// Print the result as JSON
@@ -52,32 +53,31 @@ pub(super) struct Args {
 #[derive(Debug, Serialize)]
 struct Verified {
     image: PathBuf,
-    sound: bool,
+    valid: bool,
     files: u64,
     content: u64,
     checksum: &'static str,
     verity: &'static str,
-    /// `valid`, `wrong`, `none`, or that nobody asked.
+    /// `valid`, `wrong`, `none` or `unchecked`.
     signature: &'static str,
     extension: Option<String>,
     problems: Vec<String>,
 }
 
-/// An image in which something is wrong.
+/// An image with problems.
 #[derive(Debug, thiserror::Error)]
-#[error("{image} is not sound:{told}", image = .image.display())]
-pub(super) struct Unsound {
+#[error("{image} is invalid:{problems}", image = .image.display())]
+pub(super) struct Invalid {
     image: PathBuf,
-    told: String,
-    /// The extension's name, where the file is called otherwise.
+    problems: String,
+    /// The extension's name, if the file has another one.
     misnamed: Option<String>,
 }
 
-impl Unsound {
-    /// What the reader can do about it.
-    pub(super) fn hint(&self) -> Option<String> {
+impl Hint for Invalid {
+    fn hint(&self) -> Option<String> {
         let name = self.misnamed.as_ref()?;
-        Some(format!("call it {name}.raw or {name}-VERSION.raw, or give --name {name}"))
+        Some(format!("rename it to {name}.raw or {name}-VERSION.raw, or pass --name {name}"))
     }
 }
 
@@ -85,7 +85,7 @@ impl Args {
     pub(super) fn run(self) -> Result<()> {
         let certificates = self.certificates()?;
         let opened = Opened::open(&self.image)?;
-        let shown = || self.image.display().to_string();
+        let shown = self.image.display();
         let mut problems = Vec::new();
         let checksum = match opened.filesystem.facts().checksum {
             Checksum::Absent => "none",
@@ -98,17 +98,17 @@ impl Args {
         let size = opened.filesystem.facts().size;
         if opened.disk.is_none() && size > opened.length / SECTOR * SECTOR {
             problems.push(format!(
-                "the kernel reads whole sectors of {SECTOR} bytes, and the last bytes of the image are in none"
+                "the image does not end with a whole sector of {SECTOR} bytes, so the kernel cannot read its end"
             ));
         }
-        let (verity, signature) = vouched(&opened, &certificates, &mut problems);
-        let entries = opened.filesystem.entries().with_context(shown)?;
+        let (verity, signature) = authenticity(&opened, &certificates, &mut problems);
+        let entries = opened.filesystem.entries().at(&shown)?;
         let limits = self.max_content.map_or(Limits::of_image(opened.length), |content| Limits { content });
-        let total = limits.check(&entries).with_context(shown)?;
-        let (files, content) = read_all(&opened, &entries, total, &mut problems).with_context(shown)?;
+        let total = limits.check(&entries).at(&shown)?;
+        let (files, content) = read_all(&opened, &entries, total, &mut problems).at(&shown)?;
         let extension = extension(&opened, &entries, self.name.as_deref(), &mut problems);
         let verified = Verified {
-            sound: problems.is_empty(),
+            valid: problems.is_empty(),
             files,
             content,
             checksum,
@@ -119,19 +119,19 @@ impl Args {
             image: self.image,
         };
         if self.json {
-            super::print_json(&verified)?;
+            print_json(&verified)?;
         }
-        if !verified.sound {
-            let told: String =
-                verified.problems.iter().take(MOST).map(|problem| format!("\n  {problem}")).collect();
-            let more = match verified.problems.len().saturating_sub(MOST) {
+        if !verified.valid {
+            let problems: String =
+                verified.problems.iter().take(SHOWN_MAX).map(|problem| format!("\n  {problem}")).collect();
+            let more = match verified.problems.len().saturating_sub(SHOWN_MAX) {
                 0 => String::new(),
-                more => format!("\n  and {more} more"),
+                more => format!("\n  … and {more} more"),
             };
             let misnamed = verified.extension.filter(|name| !fits(&verified.image, name));
-            return Err(Unsound {
+            return Err(Invalid {
                 image: verified.image,
-                told: told + &more,
+                problems: problems + &more,
                 misnamed: misnamed.filter(|_| self.name.is_none()),
             }
             .into());
@@ -141,8 +141,8 @@ impl Args {
 
     fn certificates(&self) -> Result<Vec<Certificate>> {
         let read = |path: &PathBuf| {
-            let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-            Certificate::parse(&bytes).with_context(|| path.display().to_string())
+            let bytes = fs::read(path).map_err(|source| FileError::Read { path: path.clone(), source })?;
+            Certificate::parse(&bytes).map_err(|error| Failure::of(&error).at(path.display()))
         };
         self.verity_cert.iter().map(read).collect()
     }
@@ -150,15 +150,15 @@ impl Args {
 
 impl Verified {
     fn print(&self) -> Result<()> {
-        let files = super::count(self.files, "file", "files");
+        let files = count(self.files, "file", "files");
         let signature = match self.signature {
-            UNCHECKED => "not checked: give --verity-cert FILE",
+            UNCHECKED => "not checked (use --verity-cert)",
             state => state,
         };
-        super::print_fields(&[
+        print_fields(&[
             ("image", self.image.display().to_string()),
             ("extension", self.extension.clone().unwrap_or_default()),
-            ("content", format!("{files}, {}, all readable", super::show_bytes(self.content))),
+            ("content", format!("{files}, {}, all readable", size(self.content))),
             ("checksum", self.checksum.to_owned()),
             ("verity", self.verity.to_owned()),
             ("signature", signature.to_owned()),
@@ -166,42 +166,42 @@ impl Verified {
     }
 }
 
-/// What dm-verity and the signature say, if there is a disk around the file system.
-fn vouched(
+/// The states of dm-verity and of the signature.
+fn authenticity(
     opened: &Opened,
     certificates: &[Certificate],
     problems: &mut Vec<String>,
 ) -> (&'static str, &'static str) {
     let Some(disk) = opened.disk.as_ref().filter(|disk| disk.root_hash().is_some()) else {
         if !certificates.is_empty() {
-            problems.push("it is not signed: it has no dm-verity partition".to_owned());
+            problems.push("not signed: there is no dm-verity partition".to_owned());
         }
         return ("none", "none");
     };
     let verity = match disk.verify() {
-        // The kernel would not read the rest, and nobody vouches for it
+        // The kernel would not read the rest, which no hash covers
         Ok(covered) if covered < opened.filesystem.facts().size => {
             let size = opened.filesystem.facts().size;
-            problems.push(format!("dm-verity covers {covered} bytes of the file system, which has {size}"));
+            problems.push(format!("dm-verity covers {covered} of {size} bytes of the file system"));
             "incomplete"
         }
         Ok(_) => "valid",
         Err(error) => {
-            problems.push(format!("{:#}", anyhow::Error::new(error)));
+            problems.push(in_full(&error));
             "wrong"
         }
     };
     let signature = match (disk.signature(), certificates) {
         (None, []) => "none",
         (None, _) => {
-            problems.push("it is not signed: it has no signature partition".to_owned());
+            problems.push("not signed: there is no signature partition".to_owned());
             "none"
         }
         (Some(_), []) => UNCHECKED,
         (Some(_), certificates) => match disk.verify_signature(certificates) {
             Ok(_) => "valid",
             Err(error) => {
-                problems.push(format!("{:#}", anyhow::Error::new(error)));
+                problems.push(in_full(&error));
                 "wrong"
             }
         },
@@ -209,7 +209,7 @@ fn vouched(
     (verity, signature)
 }
 
-/// Reads every file; how many there are, and how many bytes could be read.
+/// Reads every file; returns the number of files and of readable bytes.
 fn read_all(
     opened: &Opened,
     entries: &[Entry],
@@ -231,15 +231,15 @@ fn read_all(
         });
         match read {
             Ok(()) => {}
-            // That says nothing of the image
+            // A limit of this program, not a fault of the image
             Err(error @ FilesystemError::Compression { .. }) => return Err(error),
-            Err(error) => problems.push(format!("{:#}", anyhow::Error::new(error))),
+            Err(error) => problems.push(in_full(&error)),
         }
     }
     Ok((files, content))
 }
 
-/// The extension's name, by its one extension-release file.
+/// The extension's name, from its only extension-release file.
 fn extension(
     opened: &Opened,
     entries: &[Entry],
@@ -249,33 +249,33 @@ fn extension(
     let releases = match extension_release::all(&opened.filesystem, entries) {
         Ok(releases) => releases,
         Err(error) => {
-            problems.push(format!("{:#}", anyhow::Error::new(error)));
+            problems.push(in_full(&error));
             return None;
         }
     };
     let [release] = &releases[..] else {
         problems.push(match releases.len() {
-            0 => "no extension-release file is in it, so systemd-sysext refuses it".to_owned(),
-            count => format!("{count} extension-release files are in it, and there must be one"),
+            0 => "there is no extension-release file, so systemd-sysext refuses it".to_owned(),
+            count => format!("there are {count} extension-release files instead of one"),
         });
         return None;
     };
     let name = escape(release.name.as_bytes());
     if let Some(defect) = &release.defect {
-        problems.push(format!("extension-release.{name} is not usable: {defect}"));
+        problems.push(format!("extension-release.{name} is invalid: {defect}"));
     }
     let file = stem(&opened.path);
     match wanted {
         Some(wanted) if wanted != release.name => {
-            problems.push(format!("it is the extension {name}, not {wanted}"));
+            problems.push(format!("the extension is named {name}, not {wanted}"));
         }
         Some(_) => {}
         None if release.strict && file != release.name => problems.push(format!(
-            "extension-release.{name} does not allow another file name than {name}.raw: \
+            "extension-release.{name} requires the file name {name}.raw: \
              user.extension-release.strict is not 0"
         )),
-        None if !is_called(&file, &release.name) => {
-            problems.push(format!("it is the extension {name}, and the file is called {file}"));
+        None if !is_named(&file, &release.name) => {
+            problems.push(format!("the extension is named {name}, but the file is named {file}"));
         }
         None => {}
     }
@@ -288,12 +288,12 @@ fn stem(path: &Path) -> String {
     name.strip_suffix(".raw").unwrap_or(&name).to_owned()
 }
 
-/// Whether a file is called as an image of this extension is.
+/// Whether a file name is valid for an image of this extension.
 pub(super) fn fits(path: &Path, name: &str) -> bool {
-    is_called(&stem(path), name)
+    is_named(&stem(path), name)
 }
 
 /// `NAME`, or `NAME-VERSION-ARCH`, also with the underscores that UAPI allows.
-fn is_called(file: &str, name: &str) -> bool {
+fn is_named(file: &str, name: &str) -> bool {
     file.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_']))
 }

@@ -1,4 +1,4 @@
-//! An image that is open for reading, whatever it is: a bare file system, or a disk around one.
+//! An image open for reading: a bare file system or a disk image with one.
 
 use std::fmt;
 use std::fs::File;
@@ -10,20 +10,21 @@ use sysext_image::ddi;
 use sysext_image::filesystem::FilesystemError;
 use sysext_image::probe::{ImageKind, ProbeError, probe};
 
-/// Where the bytes of a file system come from: a file, or a partition in it.
+use crate::failure::Hint;
+
+/// The bytes of a file system: a file, or a partition of it.
 pub(crate) trait Source: Read + Seek + Send {}
 
 impl<T: Read + Seek + Send> Source for T {}
 
 /// An image that is open for reading.
 pub(crate) struct Opened {
-    /// Where it is.
     pub(crate) path: PathBuf,
     /// Length of the file in bytes.
     pub(crate) length: u64,
-    /// The file system, in which nothing was checked yet.
+    /// The file system, not checked yet.
     pub(crate) filesystem: Filesystem<Box<dyn Source>>,
-    /// What is around the file system, if it is a disk.
+    /// The disk image around the file system, if there is one.
     pub(crate) disk: Option<ddi::Reader<File>>,
 }
 
@@ -42,9 +43,8 @@ pub(crate) enum OpenError {
     Filesystem { path: PathBuf, source: FilesystemError },
 }
 
-impl OpenError {
-    /// What the reader can do about it.
-    pub(crate) fn hint(&self) -> Option<String> {
+impl Hint for OpenError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Disk { source, .. } => source.hint(),
             Self::Filesystem { source, .. } => source.hint(),

@@ -1,46 +1,44 @@
-//! New keys for a repository: a root key that stays offline, a catalog key that signs every day, the
-//! root that binds the two, and the file that makes a node trust it.
+//! New keys for a repository: a root key that stays offline, a catalog key for daily use, the root that authorises the
+//! catalog key, and the file that makes a node trust the repository.
 
 use jiff::{SignedDuration, Timestamp};
 use sysext_manifests::catalog::Root;
-use sysext_manifests::repository::Repository;
+use sysext_manifests::repository::{Repository, RepositoryError};
 
 use super::*;
 
-/// What keys to make.
+/// Which keys to generate.
 #[derive(Debug)]
 pub(crate) struct Request<'a> {
-    /// Where they go; made if it is missing, for its owner alone.
+    /// The directory for the files; created with mode 0700 if missing.
     pub(crate) directory: &'a Path,
-    /// The repository's name.
     pub(crate) repository: &'a str,
-    /// Where nodes find the repository.
+    /// The base URL of the repository.
     pub(crate) url: &'a str,
-    /// What encrypts the secret keys; nothing for keys that lie there in the clear.
+    /// Encrypts the secret keys; without one, they are stored unencrypted.
     pub(crate) password: Option<&'a Password>,
-    /// When the root ends.
     pub(crate) expires: Timestamp,
 }
 
-/// What was made.
+/// The generated keys.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Generated {
-    /// The root's public key, which nodes are given.
+    /// The public root key, which nodes trust.
     pub(crate) root: String,
-    /// The catalog's public key, which the root names.
+    /// The public catalog key, which the root names.
     pub(crate) catalog: String,
-    /// When the root ends.
     pub(crate) expires: Timestamp,
     /// The files, in the order in which they were written.
     pub(crate) files: Vec<PathBuf>,
 }
 
-/// When a root ends that is made now and lives that many days.
-pub(crate) fn expiry(now: Timestamp, days: u32) -> Option<Timestamp> {
-    now.checked_add(SignedDuration::from_hours(i64::from(days) * 24)).ok()
+/// When a root with this validity expires.
+pub(crate) fn expiry(now: Timestamp, days: u32) -> Result<Timestamp, KeyError> {
+    now.checked_add(SignedDuration::from_hours(i64::from(days) * 24))
+        .map_err(|_| KeyError::Expiry { days, now })
 }
 
-/// Makes the keys. Either all files are written, or none is left.
+/// Generates the keys. After an error no file is left.
 pub(crate) fn generate(request: &Request<'_>) -> Result<Generated, KeyError> {
     let directory = request.directory;
     let root = Pair::generate(request.password, &directory.join("root.key"))?;
@@ -76,7 +74,7 @@ pub(crate) fn generate(request: &Request<'_>) -> Result<Generated, KeyError> {
     })
 }
 
-/// Makes one key pair, `PATH.key` and `PATH.pub`; returns the public key and the files.
+/// Generates one key pair, `PATH.key` and `PATH.pub`; returns the public key and the files.
 pub(crate) fn generate_single(
     path: &Path,
     password: Option<&Password>,
@@ -93,7 +91,7 @@ pub(crate) fn generate_single(
     Ok((pair.key.public(), write_all(directory.unwrap_or(Path::new(".")), &files)?))
 }
 
-/// Writes new files into a directory: all of them, or none is left.
+/// Writes new files into a directory. After an error no file is left.
 fn write_all(directory: &Path, files: &[(PathBuf, &str, u32)]) -> Result<Vec<PathBuf>, KeyError> {
     if let Some((path, ..)) = files.iter().find(|(path, ..)| path.symlink_metadata().is_ok()) {
         return Err(KeyError::Exists { path: path.clone() });
@@ -102,7 +100,7 @@ fn write_all(directory: &Path, files: &[(PathBuf, &str, u32)]) -> Result<Vec<Pat
     let mut written: Vec<PathBuf> = Vec::new();
     for (path, text, mode) in files {
         if let Err(error) = write_new(path, text, *mode) {
-            // Half a set of keys would stop the next attempt; what was written here nobody has used yet.
+            // An incomplete set of keys would block the next attempt.
             let unremoved = written.iter().find_map(|path| fs::remove_file(path).err().map(|e| (path, e)));
             return Err(match unremoved {
                 Some((path, source)) => KeyError::File(FileError::Write { path: path.clone(), source }),
@@ -130,7 +128,7 @@ impl Pair {
         let pair = pair.map_err(KeyError::Generate)?;
         let secret = pair.sk.to_box(None).map_err(KeyError::Generate)?.into_string();
         let public = pair.pk.to_box().map_err(KeyError::Generate)?.into_string();
-        // Read back from the text that will be stored, so that a key which cannot be read is never stored.
+        // Read back from the text that will be stored, so that an unreadable key is never stored.
         let key = SigningKey::decode(&secret, password, path)?;
         Ok(Self { key, secret, public })
     }
@@ -138,6 +136,15 @@ impl Pair {
 
 /// The text of the file that makes a node trust a repository.
 pub(crate) fn node_configuration(repository: &str, url: &str, root: &Role) -> Result<String, KeyError> {
+    node_file(repository, url, root).map(|(text, _)| text)
+}
+
+/// The URL as nodes read it, with a slash at the end.
+pub(crate) fn check_url(repository: &str, url: &str, root: &Role) -> Result<String, KeyError> {
+    node_file(repository, url, root).map(|(_, repository)| repository.url)
+}
+
+fn node_file(repository: &str, url: &str, root: &Role) -> Result<(String, Repository), KeyError> {
     let mut table = toml::Table::new();
     table.insert("url".to_owned(), url.into());
     table.insert("keys".to_owned(), root.keys.clone().into());
@@ -146,8 +153,12 @@ pub(crate) fn node_configuration(repository: &str, url: &str, root: &Role) -> Re
         "# Makes a node trust the repository {repository}: put this file into \
          /etc/sysupdate/repositories/{repository}.toml\n{table}"
     );
-    Repository::parse(repository, &format!("{repository}.toml"), &text).map_err(KeyError::Repository)?;
-    Ok(text)
+    let parsed = Repository::parse(repository, &format!("{repository}.toml"), &text);
+    let parsed = parsed.map_err(|error| match error {
+        RepositoryError::Url { .. } | RepositoryError::Query { .. } => KeyError::Url { url: url.to_owned() },
+        error => KeyError::Repository(error),
+    })?;
+    Ok((text, parsed))
 }
 
 fn make_directory(path: &Path) -> Result<(), KeyError> {

@@ -1,9 +1,10 @@
-//! Signing `SHA256SUMS` with OpenPGP, for the nodes whose updater knows nothing else.
+//! Signing `SHA256SUMS` with OpenPGP, for stock systemd-sysupdate.
 //!
-//! A signature is made in memory and admitted as a node would admit it, before anything is written.
+//! A signature is made in memory and verified as a node verifies it, before anything is written.
 
 use std::path::PathBuf;
 
+use crate::failure::Hint;
 use crate::keys::KeyError;
 
 #[cfg(not(feature = "openpgp"))]
@@ -16,46 +17,43 @@ pub(crate) use absent::OpenPgpKey;
 #[cfg(feature = "openpgp")]
 pub(crate) use key::OpenPgpKey;
 
-/// The armoured signature's name: the first that systemd-sysupdate 262 asks for, which saves it two requests.
+/// The name of the armoured signature: the first one that systemd-sysupdate 262 requests.
 pub(crate) const ARMORED: &str = "SHA256SUMS.sha256.asc";
-/// The binary signature's name, which systemd-sysupdate 257 asks for.
+/// The name of the binary signature, which systemd-sysupdate 257 requests.
 pub(crate) const BINARY: &str = "SHA256SUMS.gpg";
 
-/// One signature in both of its forms.
+/// One signature in both forms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Signatures {
-    /// As text.
     pub(crate) armored: Vec<u8>,
-    /// As bytes.
     pub(crate) binary: Vec<u8>,
 }
 
-/// Why there is no OpenPGP signature.
 #[derive(Debug, thiserror::Error)]
+#[cfg_attr(not(feature = "openpgp"), expect(dead_code, reason = "such a build reads no key"))]
 pub(crate) enum OpenPgpKeyError {
     #[error(transparent)]
     File(KeyError),
-    #[error("{path} holds no OpenPGP secret key: {reason}", path = .path.display())]
+    #[error("{path} does not contain a usable OpenPGP secret key: {reason}", path = .path.display())]
     Unreadable { path: PathBuf, reason: String },
-    #[error("{path} cannot be unlocked: {}", if *.given { "the password is another one" } else { "it is encrypted and no password was given" }, path = .path.display())]
+    #[error("{path} cannot be unlocked: {}", if *.given { "wrong password" } else { "it is encrypted, but no password was given" }, path = .path.display())]
     Locked { path: PathBuf, given: bool },
-    #[error("{path} has no secret key that signs documents", path = .path.display())]
+    #[error("{path} contains no secret key for signing", path = .path.display())]
     NotForSigning { path: PathBuf },
-    #[error("nodes would refuse a signature of {path}: {reason}", path = .path.display())]
+    #[error("nodes would reject signatures made with {path}: {reason}", path = .path.display())]
     Refused { path: PathBuf, reason: String },
     #[cfg(not(feature = "openpgp"))]
     #[error("{path}: this build of bakery cannot sign with OpenPGP", path = .path.display())]
     Absent { path: PathBuf },
 }
 
-impl OpenPgpKeyError {
-    /// What the reader can do about it.
-    pub(crate) fn hint(&self) -> Option<String> {
+impl Hint for OpenPgpKeyError {
+    fn hint(&self) -> Option<String> {
         Some(
             match self {
                 Self::File(error) => return error.hint(),
                 Self::Unreadable { .. } => "write it with `gpg --export-secret-keys KEY`",
-                Self::Locked { .. } => "give --openpgp-password-file FILE",
+                Self::Locked { .. } => "pass --openpgp-password-file FILE",
                 Self::NotForSigning { .. } => "add a signing subkey: `gpg --quick-add-key KEY default sign`",
                 Self::Refused { .. } => return None,
                 #[cfg(not(feature = "openpgp"))]

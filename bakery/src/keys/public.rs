@@ -2,9 +2,9 @@
 
 use super::*;
 
-/// The public key in a minisign `.pub` file; the key itself is taken as well.
+/// The public key in a minisign `.pub` file. The key itself is accepted too.
 pub(crate) fn read_public(given: &str) -> Result<String, KeyError> {
-    // A key may have slashes in it, as a path has; but no path is a key
+    // A key may contain slashes like a path, but no path is a valid key.
     if is_key(given) {
         return Ok(given.to_owned());
     }

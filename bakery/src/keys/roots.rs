@@ -1,9 +1,8 @@
-//! The chain of roots: whose keys sign roots and catalogs, and how they change hands.
+//! The chain of roots: which keys sign roots and catalogs, and how they are replaced.
 //!
-//! From the first proposal to the finished `roots.json` it is the same file: the roots so far, and last the
-//! proposed one with the signatures it has. It travels from one holder of a key to the next, none of whom
-//! needs the others' keys or a network. A chain counts as finished when the walk that nodes make reaches its
-//! end.
+//! A proposal has the same format as the finished `roots.json`: the roots so far and the proposed one with the
+//! signatures it has. It is passed from one key holder to the next, none of whom needs the keys of the others or a
+//! network. A chain is finished when a node that trusts its first root accepts its last one.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +14,7 @@ use sysext_manifests::repository::Repository;
 use sysext_manifests::trust;
 
 use crate::keys::SigningKey;
-use crate::store::{self, FileError};
+use crate::store::{self, JsonError};
 
 mod error;
 
@@ -28,63 +27,58 @@ pub(crate) struct Chain {
     links: Vec<(Envelope, Root)>,
 }
 
-/// What the next root says otherwise than the last. What is not given stays.
+/// The changes from the last root to the next one. `None` keeps the value.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
     /// The keys that sign roots.
     pub(crate) keys: Option<Vec<String>>,
-    /// How many of them must.
     pub(crate) threshold: Option<usize>,
     /// The keys that sign catalogs.
     pub(crate) catalog_keys: Option<Vec<String>>,
-    /// How many of them must.
     pub(crate) catalog_threshold: Option<usize>,
-    /// When it ends.
     pub(crate) expires: Timestamp,
 }
 
-/// A root, and who signed it.
+/// A root and its signatures.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Signed {
-    /// What it says.
     #[serde(flatten)]
     pub(crate) root: Root,
-    /// The signatures it needs: of its predecessor's keys, if it has one, and of its own.
+    /// The required signatures: from the keys of the root before it, if there is one, and from its own.
     pub(crate) needs: Vec<Need>,
 }
 
-/// Signatures that a root needs.
+/// Required signatures of a root.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Need {
-    /// The number of the root whose keys must sign.
+    /// The root whose keys sign.
     pub(crate) of_root: u64,
-    /// How many of them must.
     pub(crate) threshold: usize,
-    /// Those that did.
+    /// The keys that signed.
     pub(crate) signed: Vec<String>,
-    /// Those that did not, any of which may.
+    /// The keys that can still sign.
     pub(crate) unsigned: Vec<String>,
 }
 
 impl Need {
-    /// How many signatures are still missing.
+    /// The number of signatures that are still required.
     pub(crate) fn missing(&self) -> usize {
         self.threshold.saturating_sub(self.signed.len())
     }
 }
 
 impl Chain {
-    /// Proposes the first root of a repository. Nothing is written yet.
+    /// Proposes the first root of a repository, without writing it.
     pub(crate) fn begin(path: &Path, root: Root) -> Result<Self, RootError> {
         Self { path: path.to_owned(), links: Vec::new() }.proposing(Root { number: 1, ..root })
     }
 
-    /// Reads a chain, finished or not. That its documents are readable is all that is known then.
+    /// Reads a chain, finished or not, without checking it.
     pub(crate) fn read(path: &Path) -> Result<Self, RootError> {
-        let bytes = std::fs::read(path)
-            .map_err(|source| RootError::File(FileError::Read { path: path.to_owned(), source }))?;
-        let envelopes: Vec<Envelope> = serde_json::from_slice(&bytes)
-            .map_err(|source| RootError::Json { path: path.to_owned(), source })?;
+        let bytes = store::read_if_present(path).map_err(RootError::File)?;
+        let bytes = bytes.ok_or_else(|| RootError::Missing { path: path.to_owned() })?;
+        let envelopes: Vec<Envelope> =
+            serde_json::from_slice(&bytes).map_err(|error| RootError::Json(JsonError::new(path, &error)))?;
         let link = |(index, envelope): (usize, Envelope)| {
             let root = envelope.unpack_unverified().map_err(|source| RootError::Envelope {
                 path: path.to_owned(),
@@ -100,13 +94,16 @@ impl Chain {
         Ok(Self { path: path.to_owned(), links })
     }
 
-    /// Proposes the next root of a finished chain, in another file. Nothing is written yet.
+    /// Proposes the next root of a finished chain for another file, without writing it.
     pub(crate) fn next(&self, path: &Path, change: Change) -> Result<Self, RootError> {
         self.check()?;
         let last = self.last();
         let Change { keys, threshold, catalog_keys, catalog_threshold, expires } = change;
         let root = Root {
-            number: last.number.checked_add(1).ok_or_else(|| RootError::End { path: self.path.clone() })?,
+            number: last
+                .number
+                .checked_add(1)
+                .ok_or_else(|| RootError::LastNumber { path: self.path.clone() })?,
             threshold: threshold.unwrap_or(last.threshold),
             keys: keys.unwrap_or_else(|| last.keys.clone()),
             catalog: Role {
@@ -153,8 +150,7 @@ impl Chain {
         Ok(Signed { root: root.clone(), needs })
     }
 
-    /// Adds a signature to the newest root. What is before it must be finished, and the key must be one whose
-    /// signature counts.
+    /// Adds a signature to the newest root. The chain before it must be finished, and the key must be a required one.
     pub(crate) fn sign(&mut self, key: &SigningKey) -> Result<Signed, RootError> {
         let index = self.links.len() - 1;
         if index > 0 {
@@ -163,12 +159,12 @@ impl Chain {
         let number = self.last().number;
         let Signed { needs, .. } = self.signed(index)?;
         let public = key.public();
-        let is_ours = |other: &String| is_same_key(other, &public);
-        if needs.iter().any(|need| need.signed.iter().any(is_ours)) {
-            return Err(RootError::Again { number, key: public });
+        let is_this = |other: &String| is_same_key(other, &public);
+        if needs.iter().any(|need| need.signed.iter().any(is_this)) {
+            return Err(RootError::AlreadySigned { number, key: public });
         }
-        if !needs.iter().any(|need| need.unsigned.iter().any(is_ours)) {
-            return Err(RootError::Stranger { number, key: public });
+        if !needs.iter().any(|need| need.unsigned.iter().any(is_this)) {
+            return Err(RootError::UnknownKey { number, key: public });
         }
         let (envelope, _) = &mut self.links[index];
         let packed = envelope.bytes().map_err(|source| RootError::Envelope {
@@ -181,7 +177,7 @@ impl Chain {
         self.signed(index)
     }
 
-    /// Adds the signatures that another copy of the same proposal got elsewhere.
+    /// Adds the signatures of another copy of the same proposal.
     pub(crate) fn join(&mut self, other: &Self) -> Result<(), RootError> {
         let same = |(one, other): (&(Envelope, Root), &(Envelope, Root))| one.0.signed == other.0.signed;
         if self.links.len() != other.links.len() || !self.links.iter().zip(&other.links).all(same) {
@@ -197,7 +193,7 @@ impl Chain {
         Ok(())
     }
 
-    /// Checks that nodes reach the end of the chain.
+    /// Checks that nodes accept the last root.
     pub(crate) fn check(&self) -> Result<(), RootError> {
         let Signed { root, needs } = self.signed(self.links.len() - 1)?;
         if needs.iter().any(|need| need.missing() > 0) {
@@ -206,7 +202,7 @@ impl Chain {
         self.walk(self.links.len())
     }
 
-    /// Walks the first `length` roots as a node does that was given the keys of the first.
+    /// Checks the first `length` roots as a node does that trusts the first one.
     fn walk(&self, length: usize) -> Result<(), RootError> {
         let (links, first) = (&self.links[..length], &self.links[0].1);
         let envelopes: Vec<Envelope> = links.iter().map(|(envelope, _)| envelope.clone()).collect();
@@ -224,7 +220,7 @@ impl Chain {
         Ok(())
     }
 
-    /// Writes a proposal; what is there already is not overwritten.
+    /// Writes a proposal, unless the file exists.
     pub(crate) fn write_new(&self) -> Result<(), RootError> {
         if self.path.symlink_metadata().is_ok() {
             return Err(RootError::Exists { path: self.path.clone() });
@@ -232,12 +228,12 @@ impl Chain {
         self.write(&self.path)
     }
 
-    /// Writes a proposal that got a signature.
+    /// Writes a proposal after a signature was added.
     pub(crate) fn write_back(&self) -> Result<(), RootError> {
         self.write(&self.path)
     }
 
-    /// Makes a proposal the chain: `to` must hold the chain it goes on from, or nothing.
+    /// Turns a proposal into the current chain: `to` must contain the chain that it extends, or not exist.
     pub(crate) fn finish(&self, to: &Path, now: Timestamp) -> Result<(), RootError> {
         self.check()?;
         let last = self.last();
@@ -246,9 +242,9 @@ impl Chain {
         }
         if to.symlink_metadata().is_ok() {
             let present = Self::read(to)?;
-            let begins = present.links.len() <= self.links.len()
+            let extends = present.links.len() <= self.links.len()
                 && present.links.iter().zip(&self.links).all(|(one, other)| one.0.signed == other.0.signed);
-            if !begins {
+            if !extends {
                 return Err(RootError::OtherChain { path: self.path.clone(), to: to.to_owned() });
             }
         }
@@ -257,14 +253,13 @@ impl Chain {
 
     fn write(&self, path: &Path) -> Result<(), RootError> {
         let envelopes: Vec<&Envelope> = self.links.iter().map(|(envelope, _)| envelope).collect();
-        let mut text = serde_json::to_string_pretty(&envelopes)
-            .map_err(|source| RootError::Json { path: path.to_owned(), source })?;
+        let mut text = serde_json::to_string_pretty(&envelopes).map_err(RootError::Serialize)?;
         text.push('\n');
         store::write(path, text.as_bytes()).map(|_| ()).map_err(RootError::File)
     }
 }
 
-/// A role that can be met, and in which nobody has two voices.
+/// Checks that a role can be met, and that no key is in it twice.
 fn check_role(role: &'static str, keys: &Role) -> Result<(), RootError> {
     keys.check().map_err(|source| RootError::Role { role, source })?;
     let twice = |(index, key): &(usize, &String)| keys.keys[..*index].iter().any(|k| is_same_key(k, key));

@@ -1,4 +1,4 @@
-//! Keys are written once, read back, and refused when somebody else may read them.
+//! Keys are written once, read back, and refused if others can read them.
 
 use sysext_manifests::envelope::Role;
 
@@ -35,7 +35,7 @@ fn keys_sign_what_their_public_halves_verify() {
 }
 
 #[test]
-fn an_encrypted_key_needs_its_password() {
+fn encrypted_key_needs_its_password() {
     let directory = tempfile::tempdir().unwrap();
     let password = Password("correct".to_owned());
     let made = generate(&request(directory.path(), Some(&password))).unwrap();
@@ -56,7 +56,7 @@ fn keys_are_never_overwritten() {
 }
 
 #[test]
-fn a_secret_that_others_may_read_is_refused() {
+fn secret_that_others_can_read_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     generate(&request(directory.path(), None)).unwrap();
     let path = directory.path().join("catalog.key");
@@ -76,7 +76,7 @@ fn a_secret_that_others_may_read_is_refused() {
 }
 
 #[test]
-fn secrets_do_not_show_in_debug_output() {
+fn secrets_are_not_in_debug_output() {
     let directory = tempfile::tempdir().unwrap();
     generate(&request(directory.path(), None)).unwrap();
     let key = SigningKey::read(&directory.path().join("root.key"), None).unwrap();
@@ -85,9 +85,9 @@ fn secrets_do_not_show_in_debug_output() {
 }
 
 #[test]
-fn a_url_that_nodes_do_not_fetch_is_refused_before_anything_is_written() {
+fn invalid_url_is_refused_before_anything_is_written() {
     let directory = tempfile::tempdir().unwrap();
     let request = Request { url: "ftp://example.org", ..request(directory.path(), None) };
-    assert!(matches!(generate(&request), Err(KeyError::Repository(_))));
+    assert!(matches!(generate(&request), Err(KeyError::Url { .. })));
     assert_eq!(crate::store::list(directory.path()).unwrap(), [""; 0]);
 }

@@ -1,16 +1,14 @@
 //! Which images this store has published: only those may be pruned.
 //!
-//! The list lies in the store, beside the catalog, and is not published.
+//! The list is a file of the store and is not published.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use sysext_manifests::catalog::Catalog;
 use sysext_manifests::digest::Sha256;
 
 use super::PublishError;
-use crate::naming::CATALOG;
 use crate::store::{self, Store};
 
 /// The version of the list's format.
@@ -25,9 +23,9 @@ pub(super) struct History {
 }
 
 impl History {
-    /// What the list in the store says; nothing if there is none yet.
+    /// Reads the list of a store; empty if there is none yet.
     pub(super) fn read(store: &Store) -> Result<Self, PublishError> {
-        let path = path(store);
+        let path = store.history();
         let Some(bytes) = store::read_if_present(&path).map_err(PublishError::File)? else {
             return Ok(Self { version: FORMAT, images: BTreeMap::new() });
         };
@@ -46,10 +44,6 @@ impl History {
     pub(super) fn write(&self, store: &Store) -> Result<(), PublishError> {
         let mut json = serde_json::to_vec_pretty(self).map_err(PublishError::Json)?;
         json.push(b'\n');
-        store::write(&path(store), &json).map(drop).map_err(PublishError::File)
+        store::write(&store.history(), &json).map(drop).map_err(PublishError::File)
     }
-}
-
-fn path(store: &Store) -> PathBuf {
-    store.root().join(CATALOG).join("published.json")
 }

@@ -1,4 +1,4 @@
-//! Whether a store holds what its catalog lists: asked before a release is signed again and before it is published.
+//! Whether a store contains what its catalog lists: asked before a release is signed again and before it is published.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use sysext_manifests::catalog::Catalog;
 use sysext_manifests::checksums::{self, Checksums, ChecksumsError};
 use sysext_manifests::digest::Sha256;
-use sysext_manifests::hint::Hint as _;
 
+use crate::failure::Hint;
 use crate::keys::openpgp;
 use crate::naming;
 use crate::store::openpgp::OpenPgpDigests;
@@ -19,49 +19,48 @@ use crate::store::{self, FileError, Store};
 pub(crate) enum CheckError {
     #[error(transparent)]
     File(FileError),
-    #[error("{path} is not what the catalog says: its digest is {found}, expected {expected}", path = .path.display())]
+    #[error("{path} does not match the catalog: its digest is {found}, expected {expected}", path = .path.display())]
     Damaged { path: PathBuf, expected: Sha256, found: Sha256 },
-    #[error("the catalog names {url:?}, which is not a file of {name}")]
+    #[error("the catalog lists {url:?}, which is not a file of {name}")]
     Url { name: String, url: String },
-    #[error("{path} is not usable", path = .path.display())]
+    #[error("{path} is invalid", path = .path.display())]
     Checksums { path: PathBuf, source: ChecksumsError },
     #[error("{path} does not list the same images as the catalog", path = .path.display())]
-    Torn { path: PathBuf },
+    OtherList { path: PathBuf },
 }
 
-impl CheckError {
-    /// What the reader can do about it.
-    pub(crate) fn hint(&self) -> Option<String> {
+impl Hint for CheckError {
+    fn hint(&self) -> Option<String> {
         Some(match self {
             Self::File(error) => return error.hint(),
             Self::Checksums { source, .. } => return source.hint(),
-            Self::Damaged { .. } | Self::Torn { .. } => {
-                "run `bakery index` again; if it complains about an image, bake that again".to_owned()
+            Self::Damaged { .. } | Self::OtherList { .. } => {
+                "run `bakery index` again; if it reports an image, bake that again".to_owned()
             }
-            Self::Url { .. } => "make the catalog anew with `bakery index`".to_owned(),
+            Self::Url { .. } => "create a new catalog with `bakery index`".to_owned(),
         })
     }
 }
 
-/// A file to be copied.
+/// A file to publish.
 pub(crate) struct File {
     /// Relative to the store and to the target.
     pub(crate) path: String,
     pub(crate) sha256: Sha256,
 }
 
-/// All files but the catalog in the order to copy them, each found to have the digest it must have.
+/// All files to publish except the catalog, in their order, each with the expected digest.
 pub(crate) struct Contents {
-    /// Payloads, then transfer files.
+    /// Images, then transfer files.
     pub(crate) files: Vec<File>,
-    /// For each extension its stock manifest with its signatures, if it has any.
+    /// For each extension, its `SHA256SUMS` and the signatures of it, if any.
     pub(crate) lists: Vec<(String, Vec<File>)>,
 }
 
-/// Checks that a store holds what a catalog lists; returns the files to publish.
+/// Checks that a store contains what a catalog lists; returns the files to publish.
 pub(crate) fn check(store: &Store, catalog: &Catalog) -> Result<Contents, CheckError> {
-    let signed_later = OpenPgpDigests::read(store).map_err(CheckError::File)?;
-    let (mut payloads, mut manifests, mut lists) = (Vec::new(), Vec::new(), Vec::new());
+    let added = OpenPgpDigests::read(store).map_err(CheckError::File)?;
+    let (mut images, mut manifests, mut lists) = (Vec::new(), Vec::new(), Vec::new());
     for (name, extension) in &catalog.extensions {
         naming::check_extension(name)
             .map_err(|_| CheckError::Url { name: name.clone(), url: name.clone() })?;
@@ -73,7 +72,7 @@ pub(crate) fn check(store: &Store, catalog: &Catalog) -> Result<Contents, CheckE
                 Some((directory, file)) if directory == name && is_file_name(file) => {}
                 _ => return Err(CheckError::Url { name: name.clone(), url: resource.url.clone() }),
             }
-            payloads.push(checked(store, resource.url.clone(), resource.sha256)?);
+            images.push(checked(store, resource.url.clone(), resource.sha256)?);
         }
         let mut list = vec![checksums(store, name, catalog)?];
         for (file, sha256) in &extension.manifests {
@@ -82,22 +81,22 @@ pub(crate) fn check(store: &Store, catalog: &Catalog) -> Result<Contents, CheckE
             }
             let checked = checked(store, format!("{name}/{file}"), *sha256)?;
             match file.as_str() {
-                // Asked for first by systemd 262: nothing comes between it and the manifest
+                // The first one that systemd 262 requests, so it directly follows the manifest
                 openpgp::ARMORED => list.insert(1, checked),
                 openpgp::BINARY => list.push(checked),
                 _ => manifests.push(checked),
             }
         }
         if list.len() == 1
-            && let Some(signed) = signed_later.of(name, list[0].sha256)
+            && let Some(signed) = added.of(name, list[0].sha256)
         {
             list.push(checked(store, format!("{name}/{}", openpgp::ARMORED), signed.armored)?);
             list.push(checked(store, format!("{name}/{}", openpgp::BINARY), signed.binary)?);
         }
         lists.push((name.clone(), list));
     }
-    payloads.append(&mut manifests);
-    Ok(Contents { files: payloads, lists })
+    images.append(&mut manifests);
+    Ok(Contents { files: images, lists })
 }
 
 /// Whether a name is that of a visible file, not a path.
@@ -114,7 +113,7 @@ fn checked(store: &Store, path: String, expected: Sha256) -> Result<File, CheckE
     Ok(File { path, sha256: found })
 }
 
-/// The stock manifest, which the catalog does not name: it must list exactly what stock may install.
+/// `SHA256SUMS`, which the catalog does not name: it must list exactly what stock tools may install.
 fn checksums(store: &Store, name: &str, catalog: &Catalog) -> Result<File, CheckError> {
     let path = store.file(name, checksums::FILE_NAME);
     let bytes =
@@ -132,7 +131,7 @@ fn checksums(store: &Store, name: &str, catalog: &Catalog) -> Result<File, Check
         .map(|instance| (instance.image.file_name(), instance.image.sha256))
         .collect();
     if listed != offered {
-        return Err(CheckError::Torn { path });
+        return Err(CheckError::OtherList { path });
     }
     Ok(File { path: format!("{name}/{}", checksums::FILE_NAME), sha256: Sha256::of(&bytes) })
 }

@@ -7,7 +7,7 @@ use sysext_manifests::checksums::{self, Checksums, Entry};
 use sysext_manifests::specifier;
 use sysext_manifests::transfer::{Activate, TransferText, VerifyText};
 
-use super::error::IndexError;
+use super::error::ComposeError;
 use crate::keys::openpgp::{self, OpenPgpKey, Signatures};
 use crate::naming;
 
@@ -30,24 +30,25 @@ const INSTANCES_MAX: u64 = 3;
 /// catalog names the digests of the signatures, so that a release which was cut off after the first of
 /// them no longer fits the catalog of the last one, and is not published.
 ///
-/// A stream has no transfer file of its own: systemd takes what `@v` stands for as the version, so
-/// that `NAME-v1.32.@v` would call a version `1` which everything else calls `v1.32.1`.
+/// A stream has no transfer file of its own: systemd takes the text that matches `@v` as the version, so
+/// `NAME-v1.32.@v` would give the name `1` to a version that is `v1.32.1` everywhere else.
 pub(super) fn files(
     publication: &Publication<'_>,
     name: &str,
     extension: &Extension,
-) -> Result<Vec<(String, Vec<u8>)>, IndexError> {
+) -> Result<Vec<(String, Vec<u8>)>, ComposeError> {
     let transfer = transfer(publication, name, extension)
         .render()
-        .map_err(|source| IndexError::Transfer { name: name.to_owned(), source })?
+        .map_err(|source| ComposeError::Transfer { name: name.to_owned(), source })?
         .into_bytes();
     let sums = checksums(extension, publication.best_before)
         .render()
-        .map_err(|source| IndexError::Checksums { name: name.to_owned(), source })?
+        .map_err(|source| ComposeError::Checksums { name: name.to_owned(), source })?
         .into_bytes();
     let mut files = Vec::new();
     if let Some(key) = publication.openpgp {
-        let Signatures { armored, binary } = key.sign(&sums, publication.now).map_err(IndexError::OpenPgp)?;
+        let Signatures { armored, binary } =
+            key.sign(&sums, publication.now).map_err(ComposeError::OpenPgp)?;
         files.push((openpgp::ARMORED.to_owned(), armored));
         files.push((openpgp::BINARY.to_owned(), binary));
     }
@@ -87,7 +88,7 @@ fn transfer(publication: &Publication<'_>, name: &str, extension: &Extension) ->
     text
 }
 
-/// Only what stock tools may install, and until when they may believe it.
+/// The images that stock tools may install, and until when they accept the list.
 fn checksums(extension: &Extension, best_before: Option<Timestamp>) -> Checksums {
     let offered = extension.instances.iter().filter(|instance| instance.withdrawn.is_none());
     let entry = |instance: &Instance| Entry {

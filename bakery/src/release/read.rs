@@ -1,7 +1,7 @@
-//! Catalogs as their own publisher reads them back: whole, undamaged, and signed as they claim.
+//! Reads catalogs back: intact, and signed by the keys they name.
 //!
-//! A publisher needs no trust root to see what a store of its own offers: that the chain of roots holds
-//! from the first on, and that the newest one's keys signed, shows that the file is as it was made.
+//! A publisher needs no trust root to read a store of its own: that each root in the chain is signed by the one before
+//! it, and that the newest root's keys signed the catalog, shows that the file was not altered.
 
 use std::path::{Path, PathBuf};
 
@@ -12,51 +12,59 @@ use sysext_manifests::envelope::{Envelope, EnvelopeError, Role};
 use sysext_manifests::repository::Repository;
 use sysext_manifests::trust::{self, Clock, TrustError};
 
-use crate::store::{FileError, read_if_present};
+use crate::failure::Hint;
+use crate::store::{FileError, JsonError, read_if_present};
 
-/// Why a catalog or the roots cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum OfferError {
+pub(crate) enum CatalogError {
     #[error(transparent)]
     File(FileError),
-    #[error("{path} is not readable at line {} column {}", .source.line(), .source.column(), path = .path.display())]
-    Json { path: PathBuf, source: serde_json::Error },
-    #[error("{path} holds no root", path = .path.display())]
+    #[error(transparent)]
+    Json(JsonError),
+    #[error("{path} does not exist", path = .path.display())]
+    NoRoots { path: PathBuf },
+    #[error("{path} contains no root", path = .path.display())]
     NoRoot { path: PathBuf },
     #[error("{path} is damaged or was altered", path = .path.display())]
     Envelope { path: PathBuf, source: EnvelopeError },
-    #[error("no node would believe {path}", path = .path.display())]
+    #[error("the release in {path} belongs to root {found}, the newest root is {newest}", path = .path.display())]
+    OtherRoot { path: PathBuf, found: u64, newest: u64 },
+    #[error("nodes would reject {path}", path = .path.display())]
     Trust { path: PathBuf, source: TrustError },
 }
 
-impl OfferError {
-    /// Whether all that is wrong with a catalog is that too few signed it.
-    pub(crate) fn is_too_few(&self) -> bool {
+impl CatalogError {
+    /// Whether missing signatures are the only problem.
+    pub(crate) fn lacks_signatures(&self) -> bool {
         let Self::Trust { source: TrustError::Signature { source, .. }, .. } = self else { return false };
         matches!(source, EnvelopeError::BelowThreshold { .. })
     }
+}
 
-    /// What the reader can do about it.
-    pub(crate) fn hint(&self) -> Option<String> {
+impl Hint for CatalogError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::File(error) => error.hint(),
-            Self::Json { .. } | Self::Envelope { .. } => Some(
-                "restore the file from where it was published; its serial must not start again".to_owned(),
+            Self::Json(_) | Self::Envelope { .. } => Some(
+                "restore the file from where it was published; its serial numbers must not be used again"
+                    .to_owned(),
             ),
-            Self::NoRoot { .. } => Some("`bakery keygen` makes roots.json".to_owned()),
+            Self::NoRoot { .. } | Self::NoRoots { .. } => {
+                Some("`bakery keygen` or `bakery root finish` writes roots.json".to_owned())
+            }
             Self::Trust { source: TrustError::Signature { .. }, .. } => {
                 Some("sign with the catalog key that the newest root in roots.json names".to_owned())
             }
             Self::Trust { source: TrustError::Expired { .. }, .. } => {
-                Some("`bakery index` signs it anew".to_owned())
+                Some("sign it again with `bakery index`".to_owned())
             }
             Self::Trust { source: TrustError::RootExpired { .. }, .. } => {
-                Some("a new root has to be signed with the root key".to_owned())
+                Some("sign a new root with the root key (`bakery root rotate`)".to_owned())
             }
             Self::Trust { source: TrustError::OtherRepository { .. }, .. } => {
-                Some("a store belongs to one repository; use another directory for another name".to_owned())
+                Some("use a separate store for each repository".to_owned())
             }
-            Self::Trust { .. } => None,
+            Self::OtherRoot { .. } | Self::Trust { .. } => None,
         }
     }
 }
@@ -66,58 +74,109 @@ impl OfferError {
 pub(crate) enum Validity {
     /// At this time.
     At(Timestamp),
-    /// It may have ended: only what it offered counts.
-    Ended,
+    /// Any: an expired one still shows what was offered.
+    Expired,
 }
 
 /// Reads the catalog at `path` if there is one.
-pub(crate) fn catalog(path: &Path, validity: Validity) -> Result<Option<(CatalogFile, Catalog)>, OfferError> {
-    let Some(bytes) = read_if_present(path).map_err(OfferError::File)? else { return Ok(None) };
-    let file: CatalogFile = serde_json::from_slice(&bytes)
-        .map_err(|source| OfferError::Json { path: path.to_owned(), source })?;
-    let claimed: Catalog = peek(path, &file.catalog)?;
+pub(crate) fn catalog(
+    path: &Path,
+    validity: Validity,
+) -> Result<Option<(CatalogFile, Catalog)>, CatalogError> {
+    let Some(bytes) = read_if_present(path).map_err(CatalogError::File)? else { return Ok(None) };
+    let file: CatalogFile =
+        serde_json::from_slice(&bytes).map_err(|error| CatalogError::Json(JsonError::new(path, &error)))?;
+    let claimed: Catalog = open(path, &file.catalog)?;
     let catalog = check(path, &bytes, &file.roots, &claimed.repository, validity)?;
     Ok(Some((file, catalog)))
 }
 
-/// Checks the text of a catalog as a node that knows the first root would.
+/// Checks a catalog as a node does that trusts the first root.
 pub(crate) fn check(
     path: &Path,
     document: &[u8],
     roots: &[Envelope],
     repository: &str,
     validity: Validity,
-) -> Result<Catalog, OfferError> {
-    let first = roots.first().ok_or_else(|| OfferError::NoRoot { path: path.to_owned() })?;
-    let first: Root = peek(path, first)?;
+) -> Result<Catalog, CatalogError> {
+    let first = roots.first().ok_or_else(|| CatalogError::NoRoot { path: path.to_owned() })?;
+    let first: Root = open(path, first)?;
     let repository =
         Repository { id: repository.to_owned(), url: String::new(), mirrors: Vec::new(), root: first.role() };
     let shows = match validity {
         Validity::At(time) => time,
-        Validity::Ended => Timestamp::MIN,
+        Validity::Expired => Timestamp::MIN,
     };
     let clock = Clock { shows, released: Timestamp::MIN };
     let admitted = trust::admit(document, &repository, None, clock)
-        .map_err(|source| OfferError::Trust { path: path.to_owned(), source })?;
+        .map_err(|source| CatalogError::Trust { path: path.to_owned(), source })?;
     Ok(admitted.catalog.get().clone())
 }
 
-/// The chain of roots to sign under, and the newest of them.
-pub(crate) fn roots(path: &Path) -> Result<(Vec<Envelope>, Root), OfferError> {
+/// The catalog in a file that may lack signatures, and the newest root, which has its keys.
+pub(crate) fn unsigned(path: &Path, file: &CatalogFile) -> Result<(Catalog, Root), CatalogError> {
+    let envelope = |source| CatalogError::Envelope { path: path.to_owned(), source };
+    let catalog: Catalog = file.catalog.unpack_unverified().map_err(envelope)?;
+    let first = file.roots.first().ok_or_else(|| CatalogError::NoRoot { path: path.to_owned() })?;
+    let first: Root = first.unpack_unverified().map_err(envelope)?;
+    let node = Repository {
+        id: catalog.repository.clone(),
+        url: String::new(),
+        mirrors: Vec::new(),
+        root: first.role(),
+    };
+    let root = trust::newest_root(&file.roots, &node, None)
+        .map_err(|source| CatalogError::Trust { path: path.to_owned(), source })?;
+    if catalog.root != root.number {
+        let (found, newest) = (catalog.root, root.number);
+        return Err(CatalogError::OtherRoot { path: path.to_owned(), found, newest });
+    }
+    Ok((catalog, root))
+}
+
+/// A catalog with whatever nodes would think of it.
+#[derive(Debug)]
+pub(crate) struct Description {
+    pub(crate) catalog: Catalog,
+    /// The newest root.
+    pub(crate) root: Root,
+    /// The catalog keys that signed.
+    pub(crate) signed: Vec<String>,
+    /// Why nodes would reject it.
+    pub(crate) problem: Option<CatalogError>,
+}
+
+/// Describes a catalog, which may be expired or lack signatures.
+pub(crate) fn describe(path: &Path, now: Timestamp) -> Result<Description, CatalogError> {
     let bytes = std::fs::read(path)
-        .map_err(|source| OfferError::File(FileError::Read { path: path.to_owned(), source }))?;
-    let roots: Vec<Envelope> = serde_json::from_slice(&bytes)
-        .map_err(|source| OfferError::Json { path: path.to_owned(), source })?;
-    let newest = roots.last().ok_or_else(|| OfferError::NoRoot { path: path.to_owned() })?;
-    let newest = peek(path, newest)?;
+        .map_err(|source| CatalogError::File(FileError::Read { path: path.to_owned(), source }))?;
+    let file: CatalogFile =
+        serde_json::from_slice(&bytes).map_err(|error| CatalogError::Json(JsonError::new(path, &error)))?;
+    let (catalog, root) = unsigned(path, &file)?;
+    let signed = file
+        .catalog
+        .signers(&root.catalog)
+        .map_err(|source| CatalogError::Envelope { path: path.to_owned(), source })?;
+    let problem = check(path, &bytes, &file.roots, &catalog.repository, Validity::At(now)).err();
+    Ok(Description { catalog, root, signed, problem })
+}
+
+/// The chain of roots to sign under, and the newest of them.
+pub(crate) fn roots(path: &Path) -> Result<(Vec<Envelope>, Root), CatalogError> {
+    let bytes = read_if_present(path).map_err(CatalogError::File)?;
+    let bytes = bytes.ok_or_else(|| CatalogError::NoRoots { path: path.to_owned() })?;
+    let roots: Vec<Envelope> =
+        serde_json::from_slice(&bytes).map_err(|error| CatalogError::Json(JsonError::new(path, &error)))?;
+    let newest = roots.last().ok_or_else(|| CatalogError::NoRoot { path: path.to_owned() })?;
+    let newest = open(path, newest)?;
     Ok((roots, newest))
 }
 
-/// What is inside, signed by whoever claims to have signed it: undamaged, not yet believed.
-fn peek<T: DeserializeOwned>(path: &Path, envelope: &Envelope) -> Result<T, OfferError> {
+/// The contents, signed by the keys that the envelope itself names: intact, but not trusted yet.
+fn open<T: DeserializeOwned>(path: &Path, envelope: &Envelope) -> Result<T, CatalogError> {
     let keys = envelope.signatures.iter().map(|signature| signature.key.clone()).collect();
     envelope
         .verify(&Role { threshold: 1, keys })
         .and_then(|packed| packed.unpack())
-        .map_err(|source| OfferError::Envelope { path: path.to_owned(), source })
+        .map_err(|source| CatalogError::Envelope { path: path.to_owned(), source })
 }

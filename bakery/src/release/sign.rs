@@ -1,39 +1,38 @@
-//! Signatures under a release that exists: one holder of a key after the other adds theirs.
+//! Adds signatures to a release: each holder of a key signs in turn.
 //!
-//! `index` writes a release that not enough have signed beside the finished one. It is handed from holder to
-//! holder with its store; each sees what it says, finds that the store holds what it says, and signs the bytes
-//! as they are. With the signature that completes it, it takes the place of the finished one.
+//! `index` writes a release that lacks signatures next to the finished one. The store is passed from holder to holder;
+//! each sees what the release offers, checks that the store contains it, and signs the same bytes. The last required
+//! signature makes it the finished release.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use sysext_manifests::architecture::Architecture;
 use sysext_manifests::catalog::{Catalog, CatalogFile, Root};
 use sysext_manifests::checksums;
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::envelope::is_same_key;
-use sysext_manifests::repository::Repository;
-use sysext_manifests::trust;
+use sysext_manifests::version::Version;
 
 use super::read::{self, Validity};
-use super::{check, compose};
+use super::{check, seal};
 use crate::keys::SigningKey;
 use crate::keys::openpgp::{self, OpenPgpKey, Signatures};
 use crate::store::openpgp::{OpenPgpDigests, SignedList};
-use crate::store::{self, FileError, Pending, Store};
+use crate::store::{self, FileError, JsonError, Pending, Store};
 
 mod error;
 
 pub(crate) use error::SignError;
 
-/// A release that may get a signature.
+/// A release that can be signed.
 #[derive(Debug)]
 pub(crate) struct Release<'a> {
     store: &'a Store,
-    /// Where it was read.
     path: PathBuf,
-    /// Held to the end: two who sign at once would lose one signature.
+    /// Held to the end: of two signatures made at the same time, one would be lost.
     lock: Pending,
     file: CatalogFile,
     catalog: Catalog,
@@ -41,69 +40,54 @@ pub(crate) struct Release<'a> {
     now: Timestamp,
 }
 
-/// What a release says, and who signed it.
+/// What a release offers, and who signed it.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Summary {
-    /// The repository's name.
     pub(crate) repository: String,
-    /// The number of the root that names the keys.
+    /// The number of the root with the catalog keys.
     pub(crate) root: u64,
-    /// The catalog's serial.
     pub(crate) serial: u64,
-    /// When it was made.
     pub(crate) issued: Timestamp,
-    /// When it ends.
     pub(crate) expires: Timestamp,
-    /// The digest of the bytes that are signed: the same for everybody who signs this release.
+    /// The digest of the signed bytes: the same for every signer of this release.
     pub(crate) sha256: Sha256,
-    /// The versions on offer, by extension, and what changed since the last finished release.
+    /// The images on offer, and what changed since the last finished release.
     pub(crate) extensions: BTreeMap<String, Vec<Offered>>,
-    /// How many must sign.
+    /// The number of required signatures.
     pub(crate) threshold: usize,
-    /// Those who did.
+    /// The keys that signed.
     pub(crate) signed: Vec<String>,
-    /// Those who did not, any of whom may.
+    /// The keys that can still sign.
     pub(crate) unsigned: Vec<String>,
 }
 
 /// One image on offer.
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
 pub(crate) struct Offered {
-    /// Its version and architecture.
-    pub(crate) version: String,
-    /// The digest of its bytes.
+    pub(crate) version: Version,
+    pub(crate) arch: Architecture,
     pub(crate) sha256: Sha256,
-    /// Whether the last finished release offered it as well.
-    pub(crate) since: Since,
-}
-
-/// Since when something is on offer.
-#[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Since {
-    /// Since an earlier release.
-    Before,
-    /// Since this one.
-    Now,
+    /// Whether the last finished release did not offer it.
+    pub(crate) is_new: bool,
 }
 
 impl Summary {
-    /// How many signatures are still missing.
+    /// The number of signatures that are still required.
     pub(crate) fn missing(&self) -> usize {
         self.threshold.saturating_sub(self.signed.len())
     }
 }
 
 impl<'a> Release<'a> {
-    /// Opens the release that waits for signatures, or the finished one, and checks that it is the store's.
+    /// Opens the pending release, or else the finished one, and checks that it matches the store.
     pub(crate) fn open(store: &'a Store, now: Timestamp) -> Result<Self, SignError> {
         let lock = Pending::create(&store.catalog()).map_err(SignError::File)?;
-        let finished = read::catalog(&store.catalog(), Validity::Ended).map_err(SignError::Offer)?;
+        let finished = read::catalog(&store.catalog(), Validity::Expired).map_err(SignError::Catalog)?;
         let pending = store.pending_catalog();
         let (path, file) = match store::read_if_present(&pending).map_err(SignError::File)? {
             Some(bytes) => {
                 let file = serde_json::from_slice(&bytes)
-                    .map_err(|source| SignError::Json { path: pending.clone(), source })?;
+                    .map_err(|error| SignError::Json(JsonError::new(&pending, &error)))?;
                 (pending, file)
             }
             None => match &finished {
@@ -111,7 +95,7 @@ impl<'a> Release<'a> {
                 None => return Err(SignError::NotIndexed { path: store.catalog() }),
             },
         };
-        let (catalog, root) = walked(&path, &file)?;
+        let (catalog, root) = read::unsigned(&path, &file).map_err(SignError::Altered)?;
         if let Some((_, last)) = &finished {
             if last.repository != catalog.repository {
                 return Err(SignError::OtherRepository {
@@ -121,22 +105,22 @@ impl<'a> Release<'a> {
                 });
             }
             if (last.root, last.serial) >= (catalog.root, catalog.serial) && *last != catalog {
-                return Err(SignError::Overtaken { path, serial: catalog.serial, last: last.serial });
+                return Err(SignError::Superseded { path, serial: catalog.serial, last: last.serial });
             }
         }
         if catalog.expires <= now {
-            return Err(SignError::Ended { path, expires: catalog.expires, now });
+            return Err(SignError::Expired { path, expires: catalog.expires, now });
         }
         check::check(store, &catalog).map_err(SignError::Store)?;
         Ok(Self { store, path, lock, file, catalog, root, now })
     }
 
-    /// What it says, and who signed it.
+    /// What the release offers, and who signed it.
     pub(crate) fn summary(&self) -> Result<Summary, SignError> {
         let signed = self.signers()?;
         let is_signer = |key: &&String| signed.iter().any(|signer| is_same_key(signer, key));
         let unsigned = self.root.catalog.keys.iter().filter(|key| !is_signer(key)).cloned().collect();
-        let last = read::catalog(&self.store.catalog(), Validity::Ended).map_err(SignError::Offer)?;
+        let last = read::catalog(&self.store.catalog(), Validity::Expired).map_err(SignError::Catalog)?;
         let last = last.map(|(_, last)| last).filter(|_| self.path != self.store.catalog());
         let mut extensions = BTreeMap::new();
         for (name, extension) in &self.catalog.extensions {
@@ -146,9 +130,10 @@ impl<'a> Release<'a> {
                     before.instances.iter().any(|other| other.image.sha256 == instance.image.sha256)
                 });
                 Offered {
-                    version: format!("{} {}", instance.version, instance.arch),
+                    version: instance.version.clone(),
+                    arch: instance.arch,
                     sha256: instance.image.sha256,
-                    since: if known { Since::Before } else { Since::Now },
+                    is_new: !known,
                 }
             });
             extensions.insert(name.clone(), offered.collect());
@@ -167,30 +152,30 @@ impl<'a> Release<'a> {
         })
     }
 
-    /// Adds a signature. The key must be one whose signature counts, and must not have signed yet.
+    /// Adds a signature. The key must be a catalog key of the newest root, and must not have signed yet.
     pub(crate) fn sign(&mut self, key: &SigningKey) -> Result<(), SignError> {
         let public = key.public();
-        let is_ours = |other: &String| is_same_key(other, &public);
-        if !self.root.catalog.keys.iter().any(is_ours) {
-            return Err(SignError::Stranger { key: public, root: self.root.number });
+        let is_this = |other: &String| is_same_key(other, &public);
+        if !self.root.catalog.keys.iter().any(is_this) {
+            return Err(SignError::UnknownKey { key: public, root: self.root.number });
         }
-        if self.signers()?.iter().any(is_ours) {
-            return Err(SignError::Again { key: public, serial: self.catalog.serial });
+        if self.signers()?.iter().any(is_this) {
+            return Err(SignError::AlreadySigned { key: public, serial: self.catalog.serial });
         }
-        let what = compose::comment(&self.catalog);
-        let signature = key.sign(&self.bytes()?, &what).map_err(SignError::Key)?;
+        let comment = seal::comment(&self.catalog);
+        let signature = key.sign(&self.bytes()?, &comment).map_err(SignError::Key)?;
         self.file.catalog.signatures.push(signature);
         Ok(())
     }
 
-    /// Signs each `SHA256SUMS` for stock tools; returns the extensions. What the catalog names already is left.
+    /// Signs each `SHA256SUMS` for stock tools; returns the extensions. Refused if the catalog names signatures.
     pub(crate) fn sign_lists(&self, key: &OpenPgpKey) -> Result<Vec<String>, SignError> {
         let named = |name: &&String| self.catalog.extensions[*name].manifests.contains_key(openpgp::BINARY);
         if let Some(name) = self.catalog.extensions.keys().find(named) {
-            return Err(SignError::Named { name: name.clone() });
+            return Err(SignError::HasSignatures { name: name.clone() });
         }
         let mut record = OpenPgpDigests::default();
-        let mut made = Vec::new();
+        let mut signed = Vec::new();
         for name in self.catalog.extensions.keys() {
             let path = self.store.file(name, checksums::FILE_NAME);
             let list = std::fs::read(&path)
@@ -202,9 +187,9 @@ impl<'a> Release<'a> {
                 binary: Sha256::of(&binary),
             };
             record.insert(name.clone(), digests);
-            made.push((name, armored, binary));
+            signed.push((name, armored, binary));
         }
-        for (name, armored, binary) in &made {
+        for (name, armored, binary) in &signed {
             let write = |file, bytes| store::write(&self.store.file(name, file), bytes);
             write(openpgp::ARMORED, armored).map_err(SignError::File)?;
             write(openpgp::BINARY, binary).map_err(SignError::File)?;
@@ -213,10 +198,9 @@ impl<'a> Release<'a> {
         Ok(record.into_names())
     }
 
-    /// Writes the release back: to its place once enough have signed, else to where it waits.
+    /// Writes the release back: as the finished one if it has all required signatures, otherwise as the pending one.
     pub(crate) fn write(mut self) -> Result<(), SignError> {
-        let json = |source| SignError::Json { path: self.path.clone(), source };
-        let mut document = serde_json::to_vec_pretty(&self.file).map_err(json)?;
+        let mut document = serde_json::to_vec_pretty(&self.file).map_err(SignError::Write)?;
         document.push(b'\n');
         if self.signers()?.len() < self.root.catalog.threshold {
             return store::write(&self.store.pending_catalog(), &document)
@@ -225,7 +209,7 @@ impl<'a> Release<'a> {
         }
         let (roots, repository) = (&self.file.roots, &self.catalog.repository);
         read::check(&self.path, &document, roots, repository, Validity::At(self.now))
-            .map_err(SignError::Offer)?;
+            .map_err(SignError::Catalog)?;
         self.lock.write(&document).map_err(SignError::File)?;
         self.lock.commit().map_err(SignError::File)?;
         store::remove_if_present(&self.store.pending_catalog()).map_err(SignError::File)
@@ -239,26 +223,6 @@ impl<'a> Release<'a> {
     fn bytes(&self) -> Result<Vec<u8>, SignError> {
         self.file.catalog.bytes().map_err(|source| SignError::Envelope { path: self.path.clone(), source })
     }
-}
-
-/// The catalog in a file that not enough need have signed, and the root that names its keys.
-fn walked(path: &Path, file: &CatalogFile) -> Result<(Catalog, Root), SignError> {
-    let envelope = |source| SignError::Envelope { path: path.to_owned(), source };
-    let catalog: Catalog = file.catalog.unpack_unverified().map_err(envelope)?;
-    let first = file.roots.first().ok_or_else(|| SignError::NoRoot { path: path.to_owned() })?;
-    let first: Root = first.unpack_unverified().map_err(envelope)?;
-    let node = Repository {
-        id: catalog.repository.clone(),
-        url: String::new(),
-        mirrors: Vec::new(),
-        root: first.role(),
-    };
-    let root = trust::newest_root(&file.roots, &node, None)
-        .map_err(|source| SignError::Trust { path: path.to_owned(), source })?;
-    if catalog.root != root.number {
-        return Err(SignError::OtherRoot { path: path.to_owned(), found: catalog.root, newest: root.number });
-    }
-    Ok((catalog, root))
 }
 
 #[cfg(test)]

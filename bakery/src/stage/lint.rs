@@ -1,21 +1,25 @@
-//! What an extension must not contain: each of these was shipped by somebody and broke hosts.
+//! What an extension must not contain: each of these was shipped by some extension and broke hosts.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use sysext_image::Tree;
 use sysext_image::tree::{Kind, Node};
+use sysext_manifests::architecture::Architecture;
 use sysext_manifests::health::HealthCheck;
 
 use super::RELEASES;
+use super::elf::Machine;
+use crate::failure::Hint;
 use crate::recipe::Recipe;
 
-/// Directories that are symbolic links on hosts with a merged `/usr`: the overlay would put a directory
-/// in the link's place and hide everything behind it.
-const LINKS_ON_HOSTS: [&str; 3] = ["usr/sbin", "usr/lib64", "usr/local/sbin"];
+/// Directories that are symbolic links to `bin` on hosts such as Flatcar and Fedora: the overlay would put a directory
+/// in place of the link and hide every program behind it. `/usr/lib64` is not one of them: it is a
+/// directory on Debian, Fedora and Flatcar.
+const LINKS_ON_HOSTS: [&str; 2] = ["usr/sbin", "usr/local/sbin"];
 
-/// Directories that anything else in their place would hide.
-const DIRECTORIES_ON_HOSTS: [&str; 4] = ["usr/bin", "usr/lib", "usr/local", "usr/share"];
+/// Directories of hosts that a file or link would hide.
+const DIRECTORIES_ON_HOSTS: [&str; 5] = ["usr/bin", "usr/lib", "usr/lib64", "usr/local", "usr/share"];
 
 /// Where systemd looks for units of an extension.
 const UNIT_DIRECTORIES: [&str; 4] = [
@@ -25,53 +29,48 @@ const UNIT_DIRECTORIES: [&str; 4] = [
     "usr/local/lib/systemd/user",
 ];
 
-/// Something that must not be in an extension, or that it says and has not.
+/// Something that must not be in an extension, or that is missing in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Problem {
-    /// Outside the directories that extensions reach.
+    /// Outside the directories that can be extended.
     Outside {
-        /// Where.
         path: PathBuf,
     },
     /// The host's identity.
     OsRelease {
-        /// Where.
         path: PathBuf,
     },
-    /// A directory in the place of the host's symbolic link.
+    /// A directory in place of the host's symbolic link.
     HidesLink {
-        /// Where.
         path: PathBuf,
     },
-    /// A file or link in the place of a directory of the host.
+    /// A file or link in place of the host's directory.
     HidesDirectory {
-        /// Where.
         path: PathBuf,
     },
     /// A drop-in that systemd does not read.
     DropIn {
-        /// Where.
         path: PathBuf,
     },
     /// The extension-release file of another extension.
     OtherRelease {
-        /// Where.
         path: PathBuf,
-        /// The one that belongs here.
         expected: String,
     },
-    /// No file at all.
+    /// A program or library for another architecture.
+    Machine {
+        path: PathBuf,
+        found: Machine,
+        architecture: Architecture,
+    },
     Empty,
     /// A health check whose program is not in the extension.
     Check {
-        /// The program.
         program: String,
-        /// What is there instead.
         found: &'static str,
     },
     /// A unit to restart that is not in the extension.
     Unit {
-        /// The unit.
         unit: String,
     },
 }
@@ -83,21 +82,29 @@ impl fmt::Display for Problem {
                 write!(f, "/{}: only /usr and /opt can be extended", path.display())
             }
             Self::OsRelease { path } => {
-                write!(f, "/{}: would change what the host is, systemd refuses it", path.display())
+                write!(f, "/{}: would replace the host's os-release; systemd refuses that", path.display())
             }
             Self::HidesLink { path } => {
-                write!(f, "/{}: is a directory, and would hide the host's link of that name", path.display())
+                write!(
+                    f,
+                    "/{}: is a directory here, but a symlink to bin on Flatcar and Fedora: the programs behind that link would \
+                     be hidden",
+                    path.display()
+                )
             }
             Self::HidesDirectory { path } => {
-                write!(f, "/{}: is no directory, and would hide the host's directory", path.display())
+                write!(f, "/{}: is not a directory and would hide the host's directory", path.display())
             }
             Self::DropIn { path } => {
                 write!(f, "/{}: systemd reads only drop-ins that end in .conf", path.display())
             }
             Self::OtherRelease { path, expected } => {
-                write!(f, "/{}: only {expected} may be there", path.display())
+                write!(f, "/{}: only {expected} may be in this directory", path.display())
             }
-            Self::Empty => f.write_str("there is no file in it"),
+            Self::Machine { path, found, architecture } => {
+                write!(f, "/{}: is for {found}, not for {architecture}", path.display())
+            }
+            Self::Empty => f.write_str("the tree contains no files"),
             Self::Check { program, found } => {
                 write!(f, "a health check runs {program}, which is {found} in the extension")
             }
@@ -106,31 +113,30 @@ impl fmt::Display for Problem {
     }
 }
 
-impl Problem {
-    /// What the reader can do about it.
-    pub(crate) fn hint(&self) -> Option<String> {
+impl Hint for Problem {
+    fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Outside { path } if path.starts_with("etc") || path.starts_with("var") => {
                 "ship a default below usr/share and let a tmpfiles.d entry copy it".to_owned()
             }
             Self::Outside { .. } => "move it below usr".to_owned(),
-            Self::HidesLink { path } if path.ends_with("lib64") => "move its content to usr/lib".to_owned(),
             Self::HidesLink { path } => {
-                format!("move its content to {}", path.with_file_name("bin").display())
+                format!("move its contents to {}", path.with_file_name("bin").display())
             }
             Self::DropIn { path } => {
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                format!("call it {name}.conf")
+                format!("rename it to {name}.conf")
             }
-            Self::Check { .. } => "a catalog's checks may only run what the extension ships".to_owned(),
+            Self::Check { .. } => "health checks may only run programs of the extension".to_owned(),
+            Self::Machine { .. } => "build it for that architecture, or bake with another --arch".to_owned(),
             Self::OsRelease { .. } => "remove it".to_owned(),
-            Self::Empty => "lay the files out as on the target, all below usr or opt".to_owned(),
+            Self::Empty => "lay out the files as on the host, all below usr or opt".to_owned(),
             Self::HidesDirectory { .. } | Self::OtherRelease { .. } | Self::Unit { .. } => return None,
         })
     }
 }
 
-/// Everything that is wrong with a tree, in its order.
+/// All problems of a tree, in its order.
 pub(super) fn lint(tree: &Tree, recipe: &Recipe) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut is_empty = true;
@@ -185,7 +191,7 @@ fn look(path: &Path, node: &Node, name: &str) -> Option<Problem> {
     None
 }
 
-/// What is the matter with a program that a check wants to run; a link may lead to the host's.
+/// Why a check could not run a program. A link may lead to a program of the host.
 fn why_not_runnable(tree: &Tree, program: &str) -> Option<&'static str> {
     match tree.get(program.trim_start_matches('/')) {
         None => Some("not"),

@@ -1,4 +1,4 @@
-//! Where a tree comes from: a directory, a tar archive, or another image.
+//! Reads a tree from a directory, a tar archive, or an image.
 
 use std::fs::File;
 use std::io;
@@ -9,12 +9,12 @@ use sysext_image::probe::{ImageKind, ProbeError, probe};
 use sysext_image::tree::{Rules, TarError, TreeError};
 use sysext_image::{Progress, Tree};
 
+use crate::failure::Hint;
 use crate::inspect::opened::{OpenError, Opened};
 
-/// Stands for the standard input.
+/// The path that means the standard input.
 const STDIN: &str = "-";
 
-/// Why no tree was read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SourceError {
     #[error(transparent)]
@@ -25,27 +25,26 @@ pub(crate) enum SourceError {
     Probe { path: PathBuf, source: ProbeError },
     #[error("{path} is neither a directory nor a file", path = .path.display())]
     Neither { path: PathBuf },
-    #[error("the archive {path}", path = .path.display())]
+    #[error("archive {path}", path = .path.display())]
     Tar { path: PathBuf, source: TarError },
     #[error(transparent)]
     Image(OpenError),
-    #[error("the image {path}", path = .path.display())]
+    #[error("image {path}", path = .path.display())]
     Content { path: PathBuf, source: Box<ToTreeError> },
 }
 
-impl SourceError {
-    /// What the reader can do about it.
-    pub(crate) fn hint(&self) -> Option<String> {
+impl Hint for SourceError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Directory(error) => error.hint(),
             Self::Tar { source: TarError::Header { offset: 0, .. }, .. } => {
-                Some("give a directory, a tar archive, or an erofs or squashfs image".to_owned())
+                Some("pass a directory, a tar archive, or an erofs or squashfs image".to_owned())
             }
             Self::Tar { source, .. } => source.hint(),
             Self::Image(error) => error.hint(),
             Self::Content { source, path } => match **source {
                 ToTreeError::Image(FilesystemError::TooMuch { claimed, .. }) => Some(format!(
-                    "if that is so, bakery extract {} DIR --max-content {claimed}, and bake DIR",
+                    "if that is correct, run bakery extract {} DIR --max-content {claimed}, and bake DIR",
                     path.display()
                 )),
                 _ => source.hint(),
@@ -55,7 +54,7 @@ impl SourceError {
     }
 }
 
-/// Reads a tree from what is at `path`; `-` is an archive on the standard input.
+/// Reads a tree from `path`; `-` is an archive on the standard input.
 pub(super) fn read(path: &Path, progress: &Progress) -> Result<Tree, SourceError> {
     let rules = Rules::default();
     let scratch = std::env::temp_dir();

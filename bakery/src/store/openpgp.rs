@@ -39,13 +39,13 @@ impl Default for OpenPgpDigests {
 impl OpenPgpDigests {
     /// Reads the store's file. Without a readable one, no signature is published.
     pub(crate) fn read(store: &Store) -> Result<Self, FileError> {
-        let bytes = super::read_if_present(&store.openpgp_record())?;
+        let bytes = super::read_if_present(&store.openpgp_digests())?;
         let digests = bytes.and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok());
         Ok(digests.filter(|digests| digests.version == FORMAT).unwrap_or_default())
     }
 
     pub(crate) fn write(&self, store: &Store) -> Result<(), FileError> {
-        let path = store.openpgp_record();
+        let path = store.openpgp_digests();
         let text = serde_json::to_vec_pretty(self)
             .map_err(|error| FileError::Write { path: path.clone(), source: error.into() })?;
         super::write(&path, &text).map(drop)

@@ -1,7 +1,7 @@
-//! A file that appears under its name complete and safe on disk, or not at all.
+//! A file that is written atomically: it appears under its name complete and synced to disk, or not at all.
 //!
-//! It is written as `.NAME.partial` in the same directory, which whoever writes holds locked: two
-//! processes never mix their bytes, and what a killed one left behind the next one takes over.
+//! It is written as `.NAME.partial` in the same directory and locked while it is written: two processes never mix their
+//! bytes, and the next one replaces what a killed one left behind.
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
@@ -11,16 +11,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::FileError;
 
-/// What everybody may read, whatever the umask of whoever bakes.
+/// The mode of files: everyone can read them, whatever the umask.
 const MODE: u32 = 0o644;
 
-/// The same for directories.
+/// The mode of directories.
 const DIRECTORY_MODE: u32 = 0o755;
 
-/// What every thread of this process has begun to write, for the moment when it is stopped.
+/// The partial files of all threads, to remove them when the process is interrupted.
 static UNFINISHED: Mutex<Vec<Unfinished>> = Mutex::new(Vec::new());
 
-/// The file that a name stood for, wherever the name leads by now.
+/// A partial file, identified by its inode too, because its name may now belong to another file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Unfinished {
     partial: PathBuf,
@@ -30,8 +30,8 @@ struct Unfinished {
 
 impl Unfinished {
     fn remove(&self) {
-        // After a commit the name is gone, and while we hold the lock nobody else makes it anew; where
-        // it cannot be removed, the next writer takes it over.
+        // After a commit the name is gone, and while the lock is held no other process creates it again. If it
+        // cannot be removed, the next writer replaces it.
         let is_ours = fs::symlink_metadata(&self.partial)
             .is_ok_and(|there| (there.dev(), there.ino()) == (self.device, self.inode));
         if is_ours {
@@ -40,13 +40,13 @@ impl Unfinished {
     }
 }
 
-/// Holds back whoever begins or finishes a file.
+/// Blocks all threads that start or finish a file.
 #[derive(Debug)]
 pub(crate) struct Abandoned(
-    #[expect(dead_code, reason = "is there to be held")] MutexGuard<'static, Vec<Unfinished>>,
+    #[expect(dead_code, reason = "held, not used")] MutexGuard<'static, Vec<Unfinished>>,
 );
 
-/// Removes all that is half-written, and lets nothing be begun or finished as long as the result is there.
+/// Removes all partial files, and blocks new ones while the result is held.
 pub(crate) fn abandon() -> Abandoned {
     let mut unfinished = unfinished();
     unfinished.drain(..).for_each(|unfinished| unfinished.remove());
@@ -66,7 +66,7 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    /// Begins to write the file, in a directory that is made if it is missing.
+    /// Starts to write the file. Missing directories are created.
     pub(crate) fn create(path: &Path) -> Result<Self, FileError> {
         let write = |source| FileError::Write { path: path.to_owned(), source };
         let directory = parent(path);
@@ -77,7 +77,7 @@ impl Pending {
         partial.push(".partial");
         let partial = directory.join(partial);
 
-        // From here on to the end of this: what is made is known to whoever abandons it.
+        // Held until the file is listed, so that an interrupt removes it.
         let mut others = unfinished();
         let file = OpenOptions::new()
             .read(true)
@@ -91,7 +91,7 @@ impl Pending {
             Err(TryLockError::WouldBlock) => return Err(FileError::Busy { path: path.to_owned() }),
             Err(TryLockError::Error(source)) => return Err(write(source)),
         }
-        // Between opening and locking, the one who held the lock may have renamed the file into place.
+        // Between opening and locking, the previous holder of the lock may have renamed the file.
         let (ours, there) = (file.metadata().map_err(write)?, fs::symlink_metadata(&partial));
         if !there.is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())) {
             return Err(FileError::Busy { path: path.to_owned() });
@@ -109,7 +109,7 @@ impl Pending {
         self.file.write_all(bytes).map_err(|source| FileError::Write { path: self.path.clone(), source })
     }
 
-    /// The open file, for a writer that wants one.
+    /// The open file.
     pub(crate) fn file(&mut self) -> &mut File {
         &mut self.file
     }
@@ -119,7 +119,7 @@ impl Pending {
         let write = |source| FileError::Write { path: self.path.clone(), source };
         self.file.set_permissions(Permissions::from_mode(MODE)).map_err(write)?;
         self.file.sync_all().map_err(write)?;
-        // Abandoned before, it is not there any more; finished before, it has its name.
+        // An interrupt either comes before the rename and removes the file, or after it.
         let others = unfinished();
         fs::rename(&self.unfinished.partial, &self.path).map_err(write)?;
         drop(others);
@@ -135,7 +135,7 @@ impl Drop for Pending {
     }
 }
 
-/// Makes a directory and those above it that are missing, for everybody to read and safe on disk.
+/// Creates a directory and its missing parents, readable by everyone and synced to disk.
 fn make_directory(path: &Path) -> Result<(), FileError> {
     if path.is_dir() {
         return Ok(());
@@ -146,7 +146,7 @@ fn make_directory(path: &Path) -> Result<(), FileError> {
     }
     let write = |source| FileError::Write { path: path.to_owned(), source };
     match fs::create_dir(path) {
-        // Somebody else made it in the meantime
+        // Another process created it in the meantime
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match path.is_dir() {
             true => Ok(()),
             false => Err(write(io::ErrorKind::NotADirectory.into())),
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_committed_leaves_nothing() {
+    fn uncommitted_file_is_removed() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.raw");
         let mut pending = Pending::create(&path).unwrap();
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_writer_is_told_to_wait() {
+    fn second_writer_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.raw");
         let mut pending = Pending::create(&path).unwrap();
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_writer_left_is_taken_over() {
+    fn partial_file_of_a_killed_writer_is_replaced() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join(".a.partial"), "rest of a longer text").unwrap();
         let path = directory.path().join("a");

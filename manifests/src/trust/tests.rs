@@ -98,8 +98,9 @@ fn a_good_catalog_is_believed_on_its_signers_evidence() {
     assert_eq!((admitted.marks.serial, admitted.marks.root.number), (5, 1));
     let expected = Evidence::Signed {
         repository: "example".to_owned(),
-        key: world.catalog_key.pk.to_base64(),
+        root: 1,
         serial: 5,
+        key: world.catalog_key.pk.to_base64(),
     };
     assert_eq!(*admitted.catalog.evidence(), expected);
 }

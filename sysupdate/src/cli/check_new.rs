@@ -5,7 +5,7 @@ use sysext_manifests::version::Version;
 
 use super::{Context, Status};
 use crate::failure::Failure;
-use crate::plan::{self, Decision, Request};
+use crate::plan::{self, Decision, Wanted};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
@@ -18,21 +18,21 @@ pub(super) struct NewVersion {
 
 impl Args {
     pub(super) fn run(self, context: &Context) -> Result<Status, Failure> {
-        let (looked, all_well) = context.look(&Request::Newest)?;
-        if looked.is_empty() {
-            // The error was reported; any output could be mistaken for an answer.
+        let surveyed = context.survey(&Wanted::Newest)?;
+        if surveyed.survey.components.is_empty() {
+            // Why was said; an answer would be taken for one.
             return Ok(Status::Failure);
         }
-        let situations: Vec<_> = looked.into_iter().map(|(_, situation)| situation).collect();
-        let available = plan::plan(&situations).components.into_iter().find_map(|plan| match plan.decision {
-            Decision::Install { activation, .. } | Decision::Activate { activation } => {
-                Some(activation.version)
-            }
-            Decision::Settle { .. } | Decision::Keep { .. } | Decision::Refuse { .. } => None,
-        });
+        let available =
+            plan::plan(&surveyed.survey).components.into_iter().find_map(|plan| match plan.decision {
+                Decision::Install { activation, .. } | Decision::Activate { activation } => {
+                    Some(activation.version)
+                }
+                _ => None,
+            });
         let found = available.is_some();
         let answer = NewVersion { available };
         context.print(&answer, || answer.available.iter().map(|version| format!("{version}\n")).collect())?;
-        Ok(if found && all_well { Status::Success } else { Status::Failure })
+        Ok(if found && surveyed.all_well { Status::Success } else { Status::Failure })
     }
 }

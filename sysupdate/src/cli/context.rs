@@ -14,8 +14,8 @@ use crate::host::lock::Lock;
 use crate::host::transport::without_secrets;
 use crate::node::identity::{self, IdentityError};
 use crate::paths::Paths;
-use crate::plan::{Offers, Request, Situation};
-use crate::settings::{self, Component, DisabledTransfer, Loaded, OnDisabled};
+use crate::plan::{Goal, Survey, Wanted};
+use crate::settings::{self, Component, ComponentName, DisabledTransfer, Loaded, OnDisabled};
 use crate::sources::{Discovery, Memory};
 
 /// What a verb works with.
@@ -23,6 +23,14 @@ pub(super) struct Context {
     pub(super) host: Host,
     pub(super) paths: Paths,
     pub(super) options: Options,
+}
+
+/// The chosen components and their state.
+pub(super) struct Surveyed {
+    pub(super) components: BTreeMap<ComponentName, Component>,
+    pub(super) survey: Survey,
+    /// Whether nothing failed.
+    pub(super) all_well: bool,
 }
 
 impl Context {
@@ -63,45 +71,38 @@ impl Context {
         Lock::take(&path, verb, self.host.clock.now()).map_err(Failure::from)
     }
 
-    /// Reads the state of every chosen component and of its sources, changing nothing. A component that fails
-    /// is reported on standard error and makes the second part false.
-    pub(super) fn look(&self, request: &Request) -> Result<(Vec<(Component, Situation)>, bool), Failure> {
+    /// Surveys every chosen component and its sources, changing nothing. Failures are reported.
+    pub(super) fn survey(&self, wanted: &Wanted) -> Result<Surveyed, Failure> {
         let identity = self.identity()?;
         let mut discovery = Discovery::new(&self.host, &self.paths, &identity, Memory::Leave);
-        let mut looked = Vec::new();
+        let mut components = BTreeMap::new();
         let mut all_well = true;
         for (name, component) in self.components(&identity, OnDisabled::Warn)? {
-            let component = match component {
-                Ok(component) => component,
+            match component {
+                Ok(component) => {
+                    component.warnings.iter().for_each(warn);
+                    components.insert(name, component);
+                }
                 Err(error) => {
                     fail_component(&name, &Failure::from(error));
-                    all_well = false;
-                    continue;
-                }
-            };
-            component.warnings.iter().for_each(warn);
-            let offers = match self.options.stock.offline {
-                true => Ok(Offers::Known(BTreeMap::new())),
-                false => discovery.offers(&component),
-            };
-            let offers = offers.unwrap_or_else(|error| {
-                fail_component(&name, &Failure::from(&*error));
-                all_well = false;
-                Offers::Unknown { reason: error.to_string() }
-            });
-            discovery.take_warnings().iter().for_each(warn);
-            match crate::update::situation(&self.host, &self.paths, &component, offers, request.clone()) {
-                Ok((situation, unreadable)) => {
-                    unreadable.iter().for_each(warn);
-                    looked.push((component, situation));
-                }
-                Err(failure) => {
-                    fail_component(&name, &failure);
                     all_well = false;
                 }
             }
         }
-        Ok((looked, all_well))
+        let discovery = (!self.options.stock.offline).then_some(&mut discovery);
+        let surveyed = crate::update::survey(
+            &self.host,
+            &self.paths,
+            &identity,
+            components.values(),
+            discovery,
+            Goal::Update,
+            wanted,
+        );
+        surveyed.warnings.iter().for_each(|(_, warning)| warn(warning));
+        surveyed.failures.iter().for_each(|(name, failure)| fail_component(name, failure));
+        all_well &= surveyed.failures.is_empty();
+        Ok(Surveyed { components, survey: surveyed.survey, all_well })
     }
 
     /// Whether results are printed as text.

@@ -8,7 +8,7 @@ use sysext_manifests::version::Version;
 use super::scope::ChosenBy;
 use super::{Context, Status};
 use crate::failure::Failure;
-use crate::plan::{self, Decision, Objection, Request, Situation, State};
+use crate::plan::{self, ComponentPlan, Decision, Objection, Situation, Skipped, State, Wanted};
 use crate::settings::{Component, ComponentName};
 
 mod contents;
@@ -73,15 +73,21 @@ impl Args {
             });
         }
         let no_legend = context.options.no_legend;
-        let (looked, all_well) = context.look(&Request::Newest)?;
+        let surveyed = context.survey(&Wanted::Newest)?;
+        let plan = plan::plan(&surveyed.survey);
+        let planned = surveyed.survey.components.iter().zip(plan.components);
+        let planned = planned.filter_map(|(situation, plan)| {
+            Some((surveyed.components.get(&situation.component)?, Judged::of(situation, plan)))
+        });
+        let planned: Vec<_> = planned.collect();
         if let Some(version) = &self.version {
-            for (component, situation) in &looked {
-                let shown = VersionDetails::of(context, component, situation, version)?;
+            for (component, judged) in planned {
+                let shown = VersionDetails::of(context, component, &judged, version)?;
                 context.print(&shown, || shown.text(no_legend))?;
             }
         } else {
             let listings: Vec<_> =
-                looked.iter().map(|(component, situation)| VersionList::of(component, situation)).collect();
+                planned.into_iter().map(|(component, judged)| VersionList::of(component, judged)).collect();
             let text = || listings.iter().map(|listing| listing.text(no_legend)).collect();
             match &listings[..] {
                 // One component prints as systemd-sysupdate prints it.
@@ -91,38 +97,42 @@ impl Args {
                 _ => context.print(&listings, text)?,
             }
         }
-        Ok(if all_well { Status::Success } else { Status::Failure })
+        Ok(if surveyed.all_well { Status::Success } else { Status::Failure })
     }
 }
 
 /// What we make of a component's versions.
-struct Judged {
+struct Judged<'a> {
+    situation: &'a Situation,
     sets: Vec<UpdateSet>,
     /// The version in use.
     current: Option<Version>,
     /// The version that an update would put in use.
     candidate: Option<Version>,
+    /// Newer versions that an update skips.
+    skipped: Vec<Skipped>,
 }
 
-impl Judged {
-    fn of(situation: &Situation) -> Self {
-        let mut judged = Self { sets: situation.update_sets(), current: None, candidate: None };
-        for plan in plan::plan(std::slice::from_ref(situation)).components {
-            judged.current = plan.active;
-            judged.candidate = match plan.decision {
-                Decision::Install { activation, .. } | Decision::Activate { activation } => {
-                    Some(activation.version)
-                }
-                Decision::Settle { .. } | Decision::Keep { .. } | Decision::Refuse { .. } => None,
-            };
+impl<'a> Judged<'a> {
+    fn of(situation: &'a Situation, plan: ComponentPlan) -> Self {
+        let candidate = match plan.decision {
+            Decision::Install { activation, .. } | Decision::Activate { activation } => {
+                Some(activation.version)
+            }
+            _ => None,
+        };
+        Self {
+            situation,
+            sets: situation.update_sets(),
+            current: plan.active,
+            candidate,
+            skipped: plan.skipped,
         }
-        judged
     }
 }
 
 impl VersionList {
-    fn of(component: &Component, situation: &Situation) -> Self {
-        let judged = Judged::of(situation);
+    fn of(component: &Component, judged: Judged<'_>) -> Self {
         let mut appstream_urls: Vec<String> = Vec::new();
         for url in component.transfers.iter().flat_map(|transfer| &transfer.appstream) {
             if !appstream_urls.contains(url) {
@@ -130,7 +140,7 @@ impl VersionList {
             }
         }
         Self {
-            versions: judged.sets.iter().map(|set| Row::of(situation, set, &judged)).collect(),
+            versions: judged.sets.iter().map(|set| Row::of(set, &judged)).collect(),
             all: StockChoice::of(&judged.sets).listed.into_iter().map(|listed| listed.version).collect(),
             current: judged.current,
             appstream_urls,
@@ -162,29 +172,30 @@ impl VersionList {
 }
 
 impl Row {
-    fn of(situation: &Situation, set: &UpdateSet, judged: &Judged) -> Self {
+    fn of(set: &UpdateSet, judged: &Judged<'_>) -> Self {
         let version = &set.version;
         let installed = set.is_installed();
-        let objection = situation.objection(set);
+        // The plan also knows the requirements and conflicts of newer versions.
+        let skipped = judged.skipped.iter().find(|skipped| skipped.version == *version);
+        let objections = match skipped {
+            Some(skipped) => skipped.objections.clone(),
+            None => judged.situation.objections(set).collect(),
+        };
         let (assessment, reason) = if judged.current.as_ref() == Some(version) {
             (Assessment::Current, None)
         } else if judged.candidate.as_ref() == Some(version) {
             (Assessment::Candidate, None)
         } else {
-            let reason = objection.as_ref().map(ToString::to_string);
-            match objection {
+            let texts: Vec<_> = objections.iter().map(ToString::to_string).collect();
+            let reason = (!texts.is_empty()).then(|| texts.join("; "));
+            match objections.first() {
                 Some(Objection::Bad { .. }) => (Assessment::Bad, reason),
                 Some(Objection::Obsolete { .. }) => (Assessment::Obsolete, reason),
-                Some(
-                    Objection::TooNew { .. }
-                    | Objection::Unfulfilled { .. }
-                    | Objection::NotReadYet { .. }
-                    | Objection::CannotCheck { .. },
-                ) => (Assessment::Excluded, reason),
                 Some(Objection::Withdrawn { .. }) => (Assessment::Withdrawn, reason),
                 Some(Objection::Incomplete { .. }) if set.has(State::Pending) => (Assessment::Pending, None),
                 Some(Objection::Incomplete { .. }) if set.has(State::Partial) => (Assessment::Partial, None),
                 Some(Objection::Incomplete { .. }) => (Assessment::Incomplete, reason),
+                Some(_) => (Assessment::Excluded, reason),
                 None if installed && set.protected => (Assessment::Protected, None),
                 None if installed => (Assessment::Installed, None),
                 None => (Assessment::Available, None),

@@ -4,7 +4,7 @@ use sysext_manifests::version::Version;
 
 use super::{Context, Status};
 use crate::failure::Failure;
-use crate::plan::{self, Decision, Request};
+use crate::plan::{self, Decision, Wanted};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -15,13 +15,12 @@ pub(super) struct Args {
 impl Args {
     pub(super) fn run(self, context: &Context) -> Result<Status, Failure> {
         context.check_instances_max(2, "updating")?;
-        let request = self.version.map_or(Request::Newest, Request::Exactly);
-        let (looked, all_well) = context.look(&request)?;
-        let situations: Vec<_> = looked.into_iter().map(|(_, situation)| situation).collect();
-        let plan = plan::plan(&situations);
+        let wanted = self.version.map_or(Wanted::Newest, Wanted::Exactly);
+        let surveyed = context.survey(&wanted)?;
+        let plan = plan::plan(&surveyed.survey);
         context.print(&plan, || plan.to_string())?;
         let refused = |plan: &plan::ComponentPlan| matches!(plan.decision, Decision::Refuse { .. });
         let refused = plan.components.iter().any(refused);
-        Ok(if all_well && !refused { Status::Success } else { Status::Failure })
+        Ok(if surveyed.all_well && !refused { Status::Success } else { Status::Failure })
     }
 }

@@ -53,15 +53,19 @@ impl Display {
                     self.line(&format!("{component}: {reason}; retrying in {:.1} s", wait.as_secs_f64()));
                 }
             },
-            Step::Installed { component, activation, evidence } => {
+            Step::Downloaded { component, version, files } => {
                 self.end();
-                self.line(&format!("{component}: downloaded {}, {evidence}", activation.version));
+                // Files of one version usually come from one catalog.
+                let mut evidence: Vec<String> = files.iter().map(|file| file.evidence.to_string()).collect();
+                evidence.dedup();
+                let evidence = evidence.join("; ");
+                self.line(&format!("{component}: downloaded {version} ({evidence})"));
             }
             Step::Merged(report) => self.line(report.to_string().trim_end()),
             Step::Checking { component, activation } => {
                 self.line(&format!("{component}: checking {}", activation.version));
             }
-            Step::Judged { component, activation, verdict } => {
+            Step::Checked { component, activation, verdict } => {
                 let begin = format!("{component}: {} is ", activation.version);
                 match verdict {
                     Verdict::Healthy => self.write(|| output::say_good(&begin, "healthy", "")),

@@ -5,7 +5,9 @@ use schemars::{JsonSchema, Schema};
 
 use super::{check_new, compare_versions, components, features, list, retry, switch, trust, vacuum};
 use crate::merge::report::{Report, Status};
+use crate::plan::Plan;
 use crate::repository::status::Standing;
+use crate::update::report::UpdateReport;
 
 /// The schema of each result, by the name of its verb.
 pub fn schemas() -> Vec<(&'static str, Schema)> {
@@ -14,6 +16,8 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         ("list-all", of::<Vec<list::VersionList>>()),
         ("list-version", of::<list::VersionDetails>()),
         ("check-new", of::<check_new::NewVersion>()),
+        ("plan", of::<Plan>()),
+        ("update", of::<UpdateReport>()),
         ("vacuum", of::<vacuum::RemovedFiles>()),
         ("retry", of::<retry::ForgottenFailures<'static>>()),
         ("sysext", of::<Report>()),

@@ -7,9 +7,9 @@ use super::scope::ChosenBy;
 use super::{Context, Status, fail_component, warn};
 use crate::failure::Failure;
 use crate::node::stock_timer;
-use crate::plan::Request;
+use crate::plan::{Goal, Wanted};
 use crate::settings::OnDisabled;
-use crate::update::{Until, Update};
+use crate::update::Update;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -18,11 +18,8 @@ pub(super) struct Args {
 }
 
 impl Args {
-    pub(super) fn run(self, mut context: Context, until: Until) -> Result<Status, Failure> {
-        let verb = match until {
-            Until::Acquired => "acquire",
-            Until::Judged => "update",
-        };
+    pub(super) fn run(self, mut context: Context, goal: Goal) -> Result<Status, Failure> {
+        let verb = if goal == Goal::Download { "acquire" } else { "update" };
         context.options.stock.check_update(verb)?;
         if self.version.is_some() && context.options.scope.components() == ChosenBy::All {
             return Err(Failure {
@@ -42,8 +39,8 @@ impl Args {
             host: &context.host,
             paths: &context.paths,
             identity: &identity,
-            request: self.version.map_or(Request::Newest, Request::Exactly),
-            until,
+            wanted: self.version.map_or(Wanted::Newest, Wanted::Exactly),
+            goal,
         };
         let mut display = Display::new(context.options.verbosity());
         let report = update.run(components, &mut |step| display.show(&step));

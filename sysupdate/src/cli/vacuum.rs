@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{Context, Status, warn};
 use crate::failure::Failure;
-use crate::plan::{Offers, Request, State};
+use crate::plan::{Offers, State, Wanted};
 use crate::settings::OnDisabled;
 use crate::targets::vacuum::{self, Because, Going, Vacuumed};
 
@@ -34,9 +34,9 @@ impl Args {
         context.host.reach_beneath(&context.paths, &directories)?;
         // Removing files needs no source.
         let offers = Offers::Known(Default::default());
-        let (situation, unreadable) =
-            crate::update::situation(&context.host, &context.paths, &component, offers, Request::Newest)?;
-        unreadable.iter().for_each(warn);
+        let (host, paths) = (&context.host, &context.paths);
+        let situation = crate::update::situation(host, paths, &component, offers, Wanted::Newest)?;
+        situation.unreadable.iter().for_each(warn);
         let vacuumed = vacuum::vacuum(&context.host, &context.paths, &situation, &mut |going| {
             context.inform(line(&going))
         })?;
@@ -59,7 +59,7 @@ fn line(going: &Going<'_>) -> String {
         Because::Old(State::Installed) => "old",
         Because::Disabled(State::Installed) => "disabled",
     };
-    format!("Removing {what} '{}' (regular-file).", going.path.display())
+    format!("Removing {what} '{}' (regular-file).", going.location)
 }
 
 /// What systemd-sysupdate prints in the end.

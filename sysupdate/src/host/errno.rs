@@ -7,7 +7,7 @@ use rustix::io::Errno;
 /// Whether this process lacks a privilege or the machine a resource, so that the error says nothing about the file.
 ///
 /// `EIO` is not among them: a damaged image gives it as well as a failing disk.
-pub fn is_of_the_machine(error: &io::Error) -> bool {
+pub(crate) fn is_of_the_machine(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw_os_error);
     errno.is_some_and(|errno| OF_THE_MACHINE.contains(&errno))
 }

@@ -19,7 +19,7 @@ const OS_RELEASE: &str = "usr/lib/os-release";
 
 /// An image, and what was found in it.
 #[derive(Clone, Debug)]
-pub struct Examined {
+pub(super) struct Examined {
     /// The extension.
     pub name: String,
     /// Where the image lies, as the target system sees it.
@@ -30,7 +30,7 @@ pub struct Examined {
 
 /// What the host says of itself.
 #[derive(Clone, Debug)]
-pub struct HostFacts {
+pub(super) struct HostFacts {
     /// What it is.
     pub os_release: OsRelease,
     /// Its processor.
@@ -43,7 +43,7 @@ pub struct HostFacts {
 
 /// An image that is merged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Layer {
+pub(super) struct Layer {
     /// The extension.
     pub name: String,
     /// Where the image lies, as the target system sees it.
@@ -57,7 +57,7 @@ pub struct Layer {
 /// Whether systemd is to be reloaded when an extension comes or goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Reload {
+pub(super) enum Reload {
     /// It need not be.
     NotNeeded,
     /// `EXTENSION_RELOAD_MANAGER=1`.
@@ -66,7 +66,7 @@ pub enum Reload {
 
 /// Decides. The images are given in the order of layers, lowest first; of two that cannot be merged
 /// together the later one is left out.
-pub fn admit(examined: &[Examined], host: &HostFacts) -> (Vec<Layer>, Vec<Quarantined>) {
+pub(super) fn admit(examined: &[Examined], host: &HostFacts) -> (Vec<Layer>, Vec<Quarantined>) {
     let mut layers = Vec::new();
     let mut quarantined = Vec::new();
     let mut claims = Claims::default();

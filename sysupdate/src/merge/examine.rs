@@ -22,7 +22,7 @@ const STRICT: &str = "user.extension-release.strict";
 
 /// What an image contains, as far as it matters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Content {
+pub(super) struct Content {
     /// Its extension-release files.
     pub releases: Vec<ReleaseFile>,
     /// Everything in it below `usr` and `opt`; a directory comes before what it contains.
@@ -31,7 +31,7 @@ pub struct Content {
 
 /// An extension-release file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReleaseFile {
+pub(super) struct ReleaseFile {
     /// The name after `extension-release.`
     pub name: String,
     /// Whether it has to be the extension's.
@@ -42,7 +42,7 @@ pub struct ReleaseFile {
 
 /// Whether the name of an extension-release file has to be the extension's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Naming {
+pub(super) enum Naming {
     /// It has to.
     Strict,
     /// `user.extension-release.strict=0`: it need not.
@@ -51,7 +51,7 @@ pub enum Naming {
 
 /// A file or directory of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub(super) struct Entry {
     /// Where, relative: `usr/bin/x`.
     pub path: PathBuf,
     /// What.
@@ -60,7 +60,7 @@ pub struct Entry {
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EntryKind {
+pub(super) enum EntryKind {
     /// A directory.
     Directory,
     /// Anything else, links included.
@@ -69,7 +69,7 @@ pub enum EntryKind {
 
 impl Content {
     /// Whether there is something to merge at a hierarchy.
-    pub fn ships(&self, hierarchy: &str) -> bool {
+    pub(super) fn ships(&self, hierarchy: &str) -> bool {
         self.entries
             .iter()
             .any(|entry| entry.path.starts_with(hierarchy) && entry.path != Path::new(hierarchy))

@@ -5,13 +5,13 @@ use std::path::Path;
 use sysext_manifests::architecture::Architecture;
 
 /// More than any os-release file has, in bytes.
-pub const SIZE_LIMIT: u64 = 1 << 20;
+pub(crate) const SIZE_LIMIT: u64 = 1 << 20;
 
 /// Where os-release is looked for; the first file there is counts, as os-release(5) says.
 const OS_RELEASE: [&str; 2] = ["/etc/os-release", "/usr/lib/os-release"];
 
 /// The first os-release file there is: its path on the target system, and what `read` makes of it.
-pub fn first<T, E>(
+pub(crate) fn first<T, E>(
     mut read: impl FnMut(&Path) -> Result<Option<T>, E>,
 ) -> Result<Option<(&'static Path, T)>, E> {
     for path in OS_RELEASE.map(Path::new) {
@@ -24,7 +24,7 @@ pub fn first<T, E>(
 
 /// What the running kernel says of the machine.
 #[derive(Clone, Debug)]
-pub struct Machine {
+pub(crate) struct Machine {
     /// Its processor.
     pub architecture: Architecture,
     /// Its name in the network.
@@ -41,7 +41,7 @@ pub struct UnknownArchitecture {
 }
 
 /// Asks the running kernel.
-pub fn machine() -> Result<Machine, UnknownArchitecture> {
+pub(crate) fn machine() -> Result<Machine, UnknownArchitecture> {
     let name = rustix::system::uname();
     let machine = name.machine().to_string_lossy().into_owned();
     let architecture = Architecture::of_machine(&machine).ok_or(UnknownArchitecture { machine })?;

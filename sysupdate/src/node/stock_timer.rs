@@ -14,7 +14,7 @@ const STOCK_TIMER: &str = "systemd-sysupdate.timer";
 const UNITS: [&str; 3] = ["/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system"];
 
 /// Warns of stock's timer: it updates the same components, and neither takes nor respects our lock.
-pub fn warning(host: &Host, paths: &Paths) -> Option<String> {
+pub(crate) fn warning(host: &Host, paths: &Paths) -> Option<String> {
     let is_running_system = paths.root == Path::new("/");
     let how = if is_enabled(&*host.store, paths) {
         "enabled"

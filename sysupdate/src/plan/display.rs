@@ -1,16 +1,19 @@
-//! A plan as people and programs read it.
+//! A plan for people and programs.
 
 use std::fmt;
+use std::path::Path;
 
-use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
+use sysext_manifests::digest::Sha256;
+use sysext_manifests::trust::Evidence;
+use sysext_manifests::version::Version;
 
 use super::{
-    Acquire, Activation, ComponentPlan, Decision, Keep, Objection, Origin, Plan, Refusal, Removal, Source,
+    Activation, ComponentPlan, Decision, Keep, MetRequirement, NewFile, Objection, OfferedFile, Origin, Plan,
+    Removal, Resume, Skipped,
 };
 use crate::host::transport::without_password;
-use crate::merge::quarantine::Unread;
-use crate::state::Stage;
+use crate::targets::Location;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -23,51 +26,85 @@ impl fmt::Display for ComponentPlan {
         write!(f, "{}: ", self.component)?;
         let from = || self.active.as_ref().map(|version| format!(" (now {version})")).unwrap_or_default();
         match &self.decision {
-            Decision::Settle { activation, stage: Stage::Checking } => {
-                writeln!(f, "judge {}, which an interrupted run put in use", activation.version)?;
+            Decision::Resume { resume: Resume::Check, activation } => {
+                writeln!(f, "check {}, activated by an interrupted run", activation.version)?;
             }
-            Decision::Settle {
-                activation: Activation { version, previous, .. },
-                stage: Stage::Returning,
-            } => {
-                let previous = previous.as_ref().map_or("nothing", |version| version.as_str());
-                writeln!(f, "finish the return from {version} to {previous}")?;
+            Decision::Resume { resume: Resume::RollBack { reason }, activation } => {
+                let Activation { version, previous, .. } = activation;
+                writeln!(f, "finish the rollback from {version} to {}: {reason}", or_nothing(previous))?;
             }
-            Decision::Install { remove, acquire, activation } => {
+            Decision::Install { remove, files, activation } => {
                 writeln!(f, "install {}{}", activation.version, from())?;
-                for path in remove {
-                    writeln!(f, "  remove {}", path.display())?;
-                }
-                for Acquire { source: Source { origin, target, .. }, .. } in acquire {
-                    writeln!(f, "  get {origin}")?;
-                    writeln!(f, "    as {}", target.display())?;
-                }
+                self.files(f, remove, files)?;
+            }
+            Decision::Download { version, remove, files } => {
+                writeln!(f, "download {version}{}", from())?;
+                self.files(f, remove, files)?;
             }
             Decision::Activate { activation } => {
-                writeln!(f, "put {}, which is here already, in use{}", activation.version, from())?;
+                writeln!(f, "activate {} (already downloaded){}", activation.version, from())?;
             }
-            Decision::Keep { reason } => {
-                let active = self.active.as_ref().map_or("nothing", |version| version.as_str());
-                writeln!(f, "keep {active}: {reason}")?;
+            Decision::Keep { reason } => writeln!(f, "keep {}: {reason}", or_nothing(&self.active))?,
+            Decision::Refuse { version, objections } => writeln!(f, "{}", Refused(version, objections))?,
+        }
+        for MetRequirement { requirement, by, version, changed } in &self.requires {
+            let version = version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+            match changed {
+                true => writeln!(f, "  requires {requirement}: this run installs {by}{version}")?,
+                false => writeln!(f, "  requires {requirement}: {by}{version} is installed")?,
             }
-            Decision::Refuse { reason } => writeln!(f, "{reason}")?,
         }
         self.removals.iter().try_for_each(|removal| removal.fmt(f))?;
-        for passed_over in &self.passed_over {
-            writeln!(f, "  not {}: {}", passed_over.version, passed_over.reason)?;
-        }
+        self.skipped.iter().try_for_each(|skipped| writeln!(f, "  {skipped}"))?;
         if let Some(reason) = &self.source_failure {
-            writeln!(f, "  what is offered is not known: {reason}")?;
+            writeln!(f, "  could not check for updates: {reason}")?;
         }
         Ok(())
     }
 }
 
+impl ComponentPlan {
+    fn files(&self, f: &mut fmt::Formatter<'_>, remove: &[Location], files: &[NewFile]) -> fmt::Result {
+        for location in remove {
+            writeln!(f, "  remove {location}")?;
+        }
+        for NewFile { source: OfferedFile { origin, target, .. }, .. } in files {
+            writeln!(f, "  get {origin}")?;
+            writeln!(f, "    as {target}")?;
+        }
+        Ok(())
+    }
+}
+
+fn or_nothing(version: &Option<Version>) -> &str {
+    version.as_ref().map_or("nothing", Version::as_str)
+}
+
+/// That a requested version is not used, and why.
+#[derive(Clone, Copy, Debug)]
+pub struct Refused<'a>(pub &'a Version, pub &'a [Objection]);
+
+impl fmt::Display for Refused<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot use {}: {}", self.0, list(self.1))
+    }
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "skipped {}: {}", self.version, list(&self.objections))
+    }
+}
+
+fn list(objections: &[Objection]) -> String {
+    objections.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
 impl fmt::Display for Removal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "  drop {}: {}", self.transfer, self.because)?;
-        let files = self.files.iter().map(|file| &file.path);
-        self.link.iter().chain(files).try_for_each(|path| writeln!(f, "    remove {}", path.display()))
+        writeln!(f, "  remove {}: {}", self.transfer, self.reason)?;
+        self.link.iter().try_for_each(|link| writeln!(f, "    remove {}", link.display()))?;
+        self.files.iter().try_for_each(|file| writeln!(f, "    remove {}", file.location))
     }
 }
 
@@ -77,13 +114,13 @@ impl fmt::Display for Origin {
             Self::Claimed(claim) => {
                 let what = claim.get();
                 let url = what.urls.first().map(|url| without_password(url));
-                f.write_str(url.as_deref().unwrap_or("nowhere"))?;
+                f.write_str(url.as_deref().unwrap_or("no URL"))?;
                 if let Some(size) = what.size {
                     write!(f, ", {size} bytes")?;
                 }
                 write!(f, ", sha256 {}, {}", what.sha256.short(), claim.evidence())
             }
-            Self::File(path) => write!(f, "{}, about which nobody said anything", path.display()),
+            Self::File(path) => write!(f, "{} (no known digest or signature)", path.display()),
         }
     }
 }
@@ -91,71 +128,62 @@ impl fmt::Display for Origin {
 impl fmt::Display for Keep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UpToDate => f.write_str("nothing newer may be used"),
-            Self::Nothing => f.write_str("nothing is offered that may be used"),
-            Self::Held { candidate } => write!(f, "held by its definition; {candidate} would be next"),
+            Self::UpToDate => f.write_str("no newer version is eligible"),
+            Self::Nothing => f.write_str("no eligible version is available"),
+            Self::Held { candidate } => write!(f, "on hold; {candidate} is available"),
         }
     }
 }
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotOffered { version } => write!(f, "{version} is neither here nor offered"),
-            Self::Obsolete { version, minimum } => write!(f, "{version} is below MinVersion={minimum}"),
-            Self::TooNew { version, maximum } => write!(f, "{version} is above MaxVersion={maximum}"),
-            Self::Unfulfilled { version, requirement } => {
-                write!(f, "{version} does not fulfil Version={requirement}")
-            }
-            Self::NotReadYet { version, what } => write!(f, "{version} {}", of_a_kind(*what)),
-            Self::CannotCheck { version, message } => {
-                write!(f, "cannot check the health of {version}: {message}")
-            }
-            Self::Incomplete { version, missing } => {
-                write!(f, "{version} is not whole: {} has no such version", missing.join(", "))
-            }
-        }
+/// An offered file as it is printed.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+struct PrintedFile<'a> {
+    #[serde(flatten)]
+    origin: PrintedOrigin<'a>,
+    /// Where it will be installed.
+    target: &'a Location,
+}
+
+/// Where a file comes from.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(untagged)]
+enum PrintedOrigin<'a> {
+    /// A download, or a local file with a known digest.
+    Claimed { urls: Vec<String>, sha256: Sha256, size: Option<u64>, evidence: &'a Evidence },
+    /// A local file without a known digest.
+    File { file: &'a Path },
+}
+
+impl<'a> From<&'a OfferedFile> for PrintedFile<'a> {
+    fn from(OfferedFile { origin, target, .. }: &'a OfferedFile) -> Self {
+        let origin = match origin {
+            Origin::Claimed(claim) => PrintedOrigin::Claimed {
+                urls: claim.get().urls.iter().map(|url| without_password(url)).collect(),
+                sha256: claim.get().sha256,
+                size: claim.get().size,
+                evidence: claim.evidence(),
+            },
+            Origin::File(path) => PrintedOrigin::File { file: path },
+        };
+        Self { origin, target }
     }
 }
 
-impl fmt::Display for Objection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bad { output } if output.is_empty() => f.write_str("it did not pass its checks here"),
-            Self::Bad { output } => {
-                let last = output.lines().last().unwrap_or_default();
-                write!(f, "it did not pass its checks here: {last}")
-            }
-            Self::Obsolete { minimum } => write!(f, "it is below MinVersion={minimum}"),
-            Self::TooNew { maximum } => write!(f, "it is above MaxVersion={maximum}"),
-            Self::Unfulfilled { requirement } => write!(f, "it does not fulfil Version={requirement}"),
-            Self::NotReadYet { what } => write!(f, "it {}", of_a_kind(*what)),
-            Self::CannotCheck { message } => write!(f, "cannot check its health: {message}"),
-            Self::Withdrawn { message } => write!(f, "its publisher took it back: {message}"),
-            Self::Incomplete { missing } => write!(f, "{} has no such version", missing.join(", ")),
-        }
-    }
-}
-
-/// A version would be taken back as soon as it was merged: better leave the one before in peace.
-fn of_a_kind(what: Unread) -> String {
-    format!("is one of the {what}, which are not merged yet (systemd-sysext does; then Activate=none)")
-}
-
-impl Serialize for Source {
+impl Serialize for OfferedFile {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut source = serializer.serialize_struct("Source", 5)?;
-        match &self.origin {
-            Origin::Claimed(claim) => {
-                let urls: Vec<String> = claim.get().urls.iter().map(|url| without_password(url)).collect();
-                source.serialize_field("urls", &urls)?;
-                source.serialize_field("sha256", &claim.get().sha256)?;
-                source.serialize_field("size", &claim.get().size)?;
-                source.serialize_field("evidence", &claim.evidence().to_string())?;
-            }
-            Origin::File(path) => source.serialize_field("file", path)?,
-        }
-        source.serialize_field("target", &self.target)?;
-        source.end()
+        PrintedFile::from(self).serialize(serializer)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for OfferedFile {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "OfferedFile".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        PrintedFile::json_schema(generator)
     }
 }

@@ -1,104 +1,125 @@
-//! What the planner knows: the rules, what is here, what is offered, what is remembered.
+//! What the planner knows: the rules, what is installed, what is offered, what is recorded.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::Serialize;
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::health::HealthCheck;
-use sysext_manifests::requirement::VersionRequirement;
+use sysext_manifests::requirement::{Requirement, VersionRequirement};
 use sysext_manifests::trust::{Claim, Verified};
 use sysext_manifests::update_set::{self, Instances, UpdateSet};
 use sysext_manifests::version::Version;
 
-use super::{Objection, State};
+use super::State;
+use super::relations::{OtherExtension, Related, Relations};
 use crate::merge::quarantine::Unread;
-use crate::settings::DisabledBy;
-use crate::state::Record;
+use crate::settings::{ComponentName, DisabledBy};
+use crate::state::{Record, Unreadable};
+use crate::targets::Location;
+
+/// Everything the planner knows.
+#[derive(Debug)]
+pub struct Survey {
+    /// What the plan is for.
+    pub goal: Goal,
+    /// The components that may be changed, sorted by name.
+    pub components: Vec<Situation>,
+    /// What else is installed, sorted by name.
+    pub others: Vec<OtherExtension>,
+}
+
+/// What a plan is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// Finish what an interrupted run began, and nothing else.
+    Recover,
+    /// Download a version without activating it. Nothing that is in use changes.
+    Download,
+    /// Install and activate a version.
+    Update,
+}
 
 /// Everything the planner knows about one component.
 #[derive(Debug)]
 pub struct Situation {
     /// The component's name.
-    pub component: String,
-    /// Its transfers, in the order of their file names.
-    pub lines: Vec<Line>,
-    /// Its transfers that take no part.
-    pub idle: Vec<Idle>,
-    /// What the node remembers.
+    pub component: ComponentName,
+    /// The names of the extensions in it.
+    pub provides: Vec<String>,
+    /// What the operator's definitions require of every version.
+    pub requires: Vec<Requirement>,
+    /// Its enabled transfers, in the order of their file names.
+    pub transfers: Vec<TransferState>,
+    /// What its disabled transfers installed.
+    pub leftovers: Vec<Leftover>,
+    /// Whether it is merged into the running system.
+    pub merged: bool,
+    /// What the node recorded about it.
     pub record: Record,
+    /// The record's file, if it could not be read; `record` is then empty.
+    pub unreadable: Option<Unreadable>,
     /// What the sources have.
     pub offers: Offers,
-    /// What is asked for.
-    pub request: Request,
+    /// Which version is requested.
+    pub wanted: Wanted,
     /// Whether the operator holds it.
     pub hold: Hold,
 }
 
-/// One transfer: its rules, and what is there of it.
+/// One transfer: its rules, and its files on this node.
 #[derive(Clone, Debug)]
-pub struct Line {
+pub struct TransferState {
     /// The transfer's name.
     pub transfer: String,
-    /// Versions below are never installed.
+    /// Older versions are never installed.
     pub minimum: Option<Version>,
-    /// Versions above are never installed.
+    /// Newer versions are never installed.
     pub maximum: Option<Version>,
-    /// What versions must fulfil.
+    /// What versions must match.
     pub requirement: Option<VersionRequirement>,
     /// Versions that are never removed.
     pub protected: Vec<Version>,
-    /// How many versions may be there, the new one included.
+    /// How many versions are kept, the new one included.
     pub instances_max: usize,
-    /// What is there.
-    pub local: Vec<Local>,
+    /// Its files.
+    pub local: Vec<LocalInstance>,
     /// Which version is in use.
     pub active: Active,
 }
 
-/// A transfer that takes no part, and what is there of it.
+/// The files of a disabled transfer.
 #[derive(Clone, Debug)]
-pub struct Idle {
+pub struct Leftover {
     /// The transfer.
-    pub line: Line,
-    /// Why it takes no part.
-    pub because: DisabledBy,
-    /// How it was used.
-    pub shown: Shown,
-}
-
-/// Whether what a transfer brings is merged into the running system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Shown {
-    /// It is, and the merged set is refreshed when it goes.
-    Merged,
-    /// It is not.
-    Not,
+    pub state: TransferState,
+    /// Why it is disabled.
+    pub reason: DisabledBy,
+    /// Whether its files are merged into the running system.
+    pub merged: bool,
 }
 
 /// Which version of a transfer is in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Active {
-    /// A link says so.
+    /// The one that a link points to.
     Linked {
         /// The link.
         link: PathBuf,
         /// The version it points to, if it points to one.
         version: Option<Version>,
     },
-    /// No link: the newest one that is there is in use.
+    /// Without a link, the newest installed one.
     Newest,
 }
 
-/// A file of some version.
+/// A version of a transfer on this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Local {
+pub struct LocalInstance {
     /// The version.
     pub version: Version,
-    /// The file.
-    pub path: PathBuf,
-    /// How far it came.
+    /// Where it is.
+    pub location: Location,
+    /// How complete it is.
     pub state: State,
 }
 
@@ -107,9 +128,9 @@ pub struct Local {
 pub enum Offers {
     /// These versions. A catalog may have many: each is found without a look at the others.
     Known(BTreeMap<Version, Offer>),
-    /// Nobody knows: the source failed.
+    /// A source failed.
     Unknown {
-        /// Why.
+        /// The error.
         reason: String,
     },
 }
@@ -117,42 +138,44 @@ pub enum Offers {
 /// What sources have of a version.
 #[derive(Clone, Debug)]
 pub struct Offer {
-    /// What the version is called upstream, where a catalog knows: requirements look at that.
-    pub upstream: Option<String>,
-    /// For each transfer, where to get it from.
-    pub sources: Vec<Option<Source>>,
-    /// What the merge of this program would not read, where it is to be merged.
+    /// What it requires of other extensions.
+    pub relations: Relations,
+    /// What the catalog says and this program cannot use.
+    pub malformed: Option<String>,
+    /// The file of each transfer.
+    pub files: Vec<Option<OfferedFile>>,
+    /// What the merge does not support, if the version is to be merged.
     pub unread: Option<Unread>,
-    /// Why nobody should install it any more.
+    /// Why its publisher withdrew it.
     pub withdrawn: Option<String>,
-    /// The checks that its catalog asks for, if it is to be merged.
+    /// The catalog's health checks, if the version is to be merged.
     pub health: Vec<HealthCheck>,
 }
 
-/// Where to get a file from, and what it will be called.
+/// A file that a source has, and where it is installed.
 #[derive(Clone, Debug)]
-pub struct Source {
+pub struct OfferedFile {
     /// Where its bytes come from.
     pub origin: Origin,
-    /// Where it will be.
-    pub target: PathBuf,
-    /// Its permission bits, where the definition says.
+    /// Where it is installed.
+    pub target: Location,
+    /// Its permission bits, if the definition sets them.
     pub mode: Option<u32>,
 }
 
 /// Where bytes come from.
 #[derive(Clone, Debug)]
 pub enum Origin {
-    /// Someone said which bytes it has.
+    /// From the URLs of a claim that also names their digest.
     Claimed(Verified<Claim>),
-    /// A file of this node about which nobody said anything.
+    /// From a file of this node without a known digest.
     File(PathBuf),
 }
 
-/// What is asked for.
+/// Which version is requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Request {
-    /// The newest version there is.
+pub enum Wanted {
+    /// The newest eligible version.
     Newest,
     /// This version, older or newer.
     Exactly(Version),
@@ -161,20 +184,20 @@ pub enum Request {
 /// Whether the operator holds a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hold {
-    /// It moves on.
+    /// It is updated.
     Free,
     /// `Hold=yes` in a definition.
     Held,
 }
 
 impl Situation {
-    /// The version in use: the one all links agree on; without links, the newest that is here whole. `sets`
-    /// are this situation's.
+    /// The version in use: the one all links agree on; without links, the newest complete one. `sets` are
+    /// this situation's.
     pub(super) fn active(&self, sets: &[UpdateSet]) -> Option<Version> {
         let links: Vec<_> = self
-            .lines
+            .transfers
             .iter()
-            .filter_map(|line| match &line.active {
+            .filter_map(|transfer| match &transfer.active {
                 Active::Linked { version, .. } => Some(version),
                 Active::Newest => None,
             })
@@ -196,99 +219,78 @@ impl Situation {
         self.offers()?.get(version)
     }
 
-    /// Where a transfer, by its number, would get a version from.
-    pub fn source(&self, version: &Version, transfer: usize) -> Option<&Source> {
-        self.offer(version)?.sources.get(transfer)?.as_ref()
+    /// A version that may be installed, with all that it requires.
+    pub(super) fn related(&self, version: &Version) -> Related {
+        let offered = self.offer(version).map(|offer| &offer.relations);
+        self.with_operators(version, offered.or(self.recorded(version)))
     }
 
-    /// What there is of every version that is here or offered, newest first.
+    /// The version in use, with all that it requires: as it was when it was installed.
+    pub(super) fn active_related(&self, version: &Version) -> Related {
+        let offered = self.offer(version).map(|offer| &offer.relations);
+        self.with_operators(version, self.recorded(version).or(offered))
+    }
+
+    fn recorded(&self, version: &Version) -> Option<&Relations> {
+        self.record.installed(version).map(|installed| &installed.relations)
+    }
+
+    fn with_operators(&self, version: &Version, relations: Option<&Relations>) -> Related {
+        let mut relations = relations.cloned().unwrap_or_default();
+        relations.requires.extend(self.requires.iter().cloned());
+        Related { version: Some(version.clone()), relations }
+    }
+
+    /// What this component is for others that are changed without it.
+    pub fn as_other(&self) -> Option<OtherExtension> {
+        let version = self.active(&self.update_sets())?;
+        let (label, provides) = (self.component.to_string(), self.provides.clone());
+        Some(OtherExtension { label, provides, installed: self.active_related(&version) })
+    }
+
+    /// The file that a transfer, by its number, would install of a version.
+    pub fn offered_file(&self, version: &Version, transfer: usize) -> Option<&OfferedFile> {
+        self.offer(version)?.files.get(transfer)?.as_ref()
+    }
+
+    /// Every known version, installed or offered, newest first.
     pub fn update_sets(&self) -> Vec<UpdateSet> {
-        let transfers: Vec<_> =
-            self.lines.iter().enumerate().map(|(index, line)| self.instances(index, line)).collect();
+        let each = self.transfers.iter().enumerate();
+        let transfers: Vec<_> = each.map(|(index, transfer)| self.instances(index, transfer)).collect();
         update_set::update_sets(&transfers)
     }
 
-    /// Whether every transfer has a version under its final name.
-    pub fn is_installed(&self, version: &Version) -> bool {
-        !self.lines.is_empty() && self.lines.iter().all(|line| line.installed(version).is_some())
+    /// The transfers without an installed file of a version.
+    pub(super) fn not_installed(&self, version: &Version) -> Vec<String> {
+        let missing = self.transfers.iter().filter(|transfer| transfer.installed(version).is_none());
+        missing.map(|transfer| transfer.transfer.clone()).collect()
     }
 
-    fn instances<'a>(&'a self, index: usize, line: &'a Line) -> Instances<'a> {
-        let has = |offer: &Offer| matches!(offer.sources.get(index), Some(Some(_)));
+    fn instances<'a>(&'a self, index: usize, transfer: &'a TransferState) -> Instances<'a> {
+        let has = |offer: &Offer| matches!(offer.files.get(index), Some(Some(_)));
         let offers = self.offers().into_iter().flatten();
         Instances {
-            minimum: line.minimum.as_ref(),
-            protected: &line.protected,
-            local: line.local.iter().map(|local| (&local.version, local.state)).collect(),
+            minimum: transfer.minimum.as_ref(),
+            protected: &transfer.protected,
+            local: transfer.local.iter().map(|local| (&local.version, local.state)).collect(),
             offered: offers.filter(|(_, offer)| has(offer)).map(|(version, _)| version).collect(),
         }
-    }
-
-    /// The names of the transfers that neither have a version nor can get it.
-    pub(super) fn missing(&self, set: &UpdateSet) -> Vec<String> {
-        set.missing().filter_map(|index| Some(self.lines.get(index)?.transfer.clone())).collect()
-    }
-
-    /// The highest version the transfers agree to, if this one is above.
-    pub fn too_new(&self, version: &Version) -> Option<Version> {
-        self.lines.iter().filter_map(|line| line.maximum.clone()).min().filter(|maximum| version > maximum)
-    }
-
-    /// The requirement that excludes a version, if there is one.
-    pub fn unfulfilled(&self, version: &Version) -> Option<String> {
-        let upstream = self.offer(version).and_then(|offer| offer.upstream.as_deref());
-        let requirements = self.lines.iter().filter_map(|line| line.requirement.as_ref());
-        let mut unfulfilled =
-            requirements.filter(|requirement| !requirement.matches(version.as_str(), upstream));
-        unfulfilled.next().map(ToString::to_string)
-    }
-
-    /// Why the newest-version rule may not use a version.
-    pub fn objection(&self, set: &UpdateSet) -> Option<Objection> {
-        let missing = self.missing(set);
-        if !missing.is_empty() {
-            return Some(Objection::Incomplete { missing });
-        }
-        if let Some(minimum) = set.obsolete.clone() {
-            return Some(Objection::Obsolete { minimum });
-        }
-        let version = &set.version;
-        if let Some(maximum) = self.too_new(version) {
-            return Some(Objection::TooNew { maximum });
-        }
-        if let Some(requirement) = self.unfulfilled(version) {
-            return Some(Objection::Unfulfilled { requirement });
-        }
-        let offer = self.offer(version);
-        if let Some(what) = offer.and_then(|offer| offer.unread) {
-            return Some(Objection::NotReadYet { what });
-        }
-        if let Some(message) = offer.and_then(Offer::cannot_check) {
-            return Some(Objection::CannotCheck { message });
-        }
-        if let Some(message) = offer.and_then(|offer| offer.withdrawn.clone()) {
-            return Some(Objection::Withdrawn { message });
-        }
-        let digests = offer.map(Offer::sha256).unwrap_or_default();
-        let bad = self.record.judged_bad(version, &digests)?;
-        Some(Objection::Bad { output: bad.output.clone() })
     }
 }
 
 impl Offer {
-    /// Why this program cannot run its health checks, if it cannot. It must not be installed then: it could
-    /// never be called healthy.
+    /// Why this program cannot run its health checks, if it cannot. Such a version would never be healthy.
     pub fn cannot_check(&self) -> Option<String> {
         let error = self.health.iter().find_map(|check| check.runnable().err())?;
         Some(error.to_string())
     }
 
-    /// The digests of its files, in the order of the transfers; none if one of them is not known.
+    /// The digests of its files, in the order of the transfers; empty if one of them is unknown.
     pub fn sha256(&self) -> Vec<Sha256> {
         let digests: Option<Vec<_>> = self
-            .sources
+            .files
             .iter()
-            .map(|source| match &source.as_ref()?.origin {
+            .map(|file| match &file.as_ref()?.origin {
                 Origin::Claimed(claim) => Some(claim.get().sha256),
                 Origin::File(_) => None,
             })
@@ -297,14 +299,14 @@ impl Offer {
     }
 }
 
-impl Line {
-    /// The file of a version under its final name.
-    pub fn installed(&self, version: &Version) -> Option<&Local> {
+impl TransferState {
+    /// The installed file of a version.
+    pub fn installed(&self, version: &Version) -> Option<&LocalInstance> {
         self.local.iter().find(|local| local.version == *version && local.state == State::Installed)
     }
 
-    /// The file of a version that came farthest.
-    pub fn farthest(&self, version: &Version) -> Option<&Local> {
+    /// The most complete file of a version.
+    pub fn farthest(&self, version: &Version) -> Option<&LocalInstance> {
         self.local.iter().filter(|local| local.version == *version).max_by_key(|local| local.state)
     }
 }

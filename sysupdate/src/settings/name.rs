@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::paths::Paths;
 
@@ -42,6 +42,13 @@ impl Serialize for ComponentName {
             Self::Default => serializer.serialize_str("default"),
             Self::Named(name) => serializer.serialize_str(name),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for ComponentName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Ok(if name == "default" { Self::Default } else { Self::Named(name) })
     }
 }
 

@@ -37,7 +37,6 @@ pub(super) fn ignored(transfer: &Transfer) -> Vec<&'static str> {
     let keys = [
         ("Mirror", !transfer.mirrors.is_empty()),
         ("Channel", transfer.channel.is_some()),
-        ("Requires", !transfer.requires.is_empty()),
         ("Bandwidth", transfer.bandwidth.is_some()),
     ];
     keys.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| key).collect()
@@ -74,6 +73,6 @@ mod tests {
     fn names_ignored_keys() {
         assert_eq!(ignored(&transfer("")), [""; 0]);
         let all = "[X-Sysupdate]\nMirror=https://m/\nVersion=1\nMaxVersion=2\nChannel=beta\nRequires=a\nBandwidth=1K\n";
-        assert_eq!(ignored(&transfer(all)), ["Mirror", "Channel", "Requires", "Bandwidth"]);
+        assert_eq!(ignored(&transfer(all)), ["Mirror", "Channel", "Bandwidth"]);
     }
 }

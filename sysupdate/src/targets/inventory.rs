@@ -1,4 +1,4 @@
-//! What is on the node: for each transfer, the versions that are there and the one in use.
+//! What is installed: for each transfer, the versions and the one in use.
 
 use std::path::{Path, PathBuf};
 
@@ -6,8 +6,9 @@ use sysext_manifests::transfer::{Activate, Transfer};
 
 use crate::host::store::{EntryKind, Store, StoreError};
 use crate::paths::Paths;
-use crate::plan::{Active, Idle, Line, Local, Shown, State};
+use crate::plan::{Active, Leftover, LocalInstance, State, TransferState};
 use crate::settings;
+use crate::targets::Location;
 use crate::targets::names::{self, Name};
 use sysext_manifests::hint::Hint;
 
@@ -31,41 +32,38 @@ impl Hint for InventoryError {
 }
 
 /// Looks at one transfer's target.
-pub fn take(store: &dyn Store, paths: &Paths, transfer: &Transfer) -> Result<Line, InventoryError> {
+pub fn take(store: &dyn Store, paths: &Paths, transfer: &Transfer) -> Result<TransferState, InventoryError> {
     let active = match &transfer.target.current_symlink {
         None => Active::Newest,
         Some(link) => linked(store, paths, transfer, paths.below_root(Path::new(link)))?,
     };
-    line(store, paths, transfer, active)
+    state(store, paths, transfer, active)
 }
 
-/// Looks at the target of a transfer that takes no part. What stands where its link would be and is no
-/// link is not its own.
-pub fn take_idle(
+/// Looks at the target of a disabled transfer. If its link's name belongs to anything but a link, that is not
+/// its own.
+pub fn take_leftover(
     store: &dyn Store,
     paths: &Paths,
     idle: &settings::DisabledTransfer,
-) -> Result<Idle, InventoryError> {
-    let settings::DisabledTransfer { transfer, reason: because } = idle;
+) -> Result<Leftover, InventoryError> {
+    let settings::DisabledTransfer { transfer, reason } = idle;
     let link = transfer.target.current_symlink.as_ref().map(|link| paths.below_root(Path::new(link)));
     let active = match &link {
         Some(link) if store.read_link(link)?.is_some() => linked(store, paths, transfer, link.clone())?,
         Some(link) => Active::Linked { link: link.clone(), version: None },
         None => Active::Newest,
     };
-    let shown = match transfer.activate {
-        Activate::Refresh => Shown::Merged,
-        _ => Shown::Not,
-    };
-    Ok(Idle { line: line(store, paths, transfer, active)?, because: because.clone(), shown })
+    let merged = transfer.activate == Activate::Refresh;
+    Ok(Leftover { state: state(store, paths, transfer, active)?, reason: reason.clone(), merged })
 }
 
-fn line(
+fn state(
     store: &dyn Store,
     paths: &Paths,
     transfer: &Transfer,
     active: Active,
-) -> Result<Line, InventoryError> {
+) -> Result<TransferState, InventoryError> {
     let directory = paths.below_root(Path::new(&transfer.target.path));
     let local = names::files(store, &directory, &transfer.target.patterns)?.into_iter().map(|found| {
         let state = match found.name {
@@ -73,10 +71,10 @@ fn line(
             Name::Pending => State::Pending,
             Name::Partial => State::Partial,
         };
-        Local { version: found.captures.version, path: found.path, state }
+        LocalInstance { version: found.captures.version, location: Location::File(found.path), state }
     });
     let local = local.collect();
-    Ok(Line {
+    Ok(TransferState {
         transfer: transfer.id.clone(),
         minimum: transfer.min_version.clone(),
         maximum: transfer.max_version.clone(),

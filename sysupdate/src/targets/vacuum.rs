@@ -1,13 +1,11 @@
 //! Making room without bringing anything: what was begun, what is old, and what takes no part.
 
-use std::path::Path;
-
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::merge;
 use crate::paths::Paths;
-use crate::plan::{self, Leaving, Shown, Situation, State};
-use crate::targets::removal;
+use crate::plan::{self, RemovedFile, Situation, State};
+use crate::targets::{Location, removal};
 
 /// What went.
 #[derive(Debug, Default)]
@@ -24,7 +22,7 @@ pub struct Vacuumed {
 #[derive(Debug)]
 pub struct Going<'a> {
     /// Which.
-    pub path: &'a Path,
+    pub location: &'a Location,
     /// Why.
     pub because: Because,
 }
@@ -48,22 +46,22 @@ pub fn vacuum(
     let plan = plan::vacuum(situation);
     let mut vacuumed = Vacuumed::default();
     for surplus in &plan.transfers {
-        for (path, state) in &surplus.files {
-            watch(Going { path, because: Because::Old(*state) });
-            removal::remove(host, path)?;
+        for (location, state) in &surplus.files {
+            watch(Going { location, because: Because::Old(*state) });
+            location.remove(host)?;
         }
         vacuumed.removed = vacuumed.removed.max(surplus.files.len());
     }
     for removal in &plan.removals {
         removal::out_of_use(host, removal)?;
     }
-    if plan.removals.iter().any(|removal| removal.shown == Shown::Merged) {
+    if plan.removals.iter().any(|removal| removal.merged) {
         let report = merge::refresh(&*host.mounts, paths, &merge::Options::default())?;
         vacuumed.warnings.extend(merge::reload(&*host.manager, paths, &report));
     }
     for removal in &plan.removals {
-        for Leaving { path, state, .. } in &removal.files {
-            watch(Going { path, because: Because::Disabled(*state) });
+        for RemovedFile { location, state, .. } in &removal.files {
+            watch(Going { location, because: Because::Disabled(*state) });
         }
         removal::off_the_disk(host, removal)?;
         vacuumed.disabled_transfers += usize::from(!removal.files.is_empty());

@@ -1,24 +1,26 @@
-//! Getting a version's files here: partial, verified, pending, installed.
+//! Installing the files of a version: partial, verified, pending, installed.
 
 use std::path::{Path, PathBuf};
 
-use sysext_manifests::digest::Hasher;
+use sysext_manifests::digest::{Hasher, Sha256};
+use sysext_manifests::hint::Hint;
 use sysext_manifests::trust::{Claim, Verified, VerifyError};
 
 use crate::acquire::{self, AcquireError, Progress};
 use crate::host::store::{Operation, StoreError};
 use crate::host::{Host, transport};
-use crate::plan::{Acquire, Origin};
-use crate::targets::names;
-use sysext_manifests::hint::Hint;
+use crate::paths::Paths;
+use crate::plan::{NewFile, Origin};
+use crate::state::InstalledFile;
+use crate::targets::Location;
 
 /// The permission bits of a new file, unless its definition says otherwise.
 const MODE: u32 = 0o644;
 
-/// Why a file did not get here.
+/// Why a file could not be installed.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
-    /// Its bytes did not come.
+    /// The download failed.
     #[error("{transfer}: {source}")]
     Acquire {
         /// The transfer.
@@ -26,7 +28,7 @@ pub enum InstallError {
         /// Why.
         source: Box<AcquireError>,
     },
-    /// What came is not what was claimed.
+    /// The file is not the one that was announced.
     #[error("{transfer}: {source}")]
     Verify {
         /// The transfer.
@@ -48,51 +50,57 @@ impl Hint for InstallError {
     }
 }
 
-/// A file that is here, with the reason to believe it.
-pub type Installed = Verified<PathBuf>;
-
-/// Gets all files of a version whole and verified under their pending names.
-pub fn acquire(
-    host: &Host,
-    acquire: &[Acquire],
-    progress: &mut dyn FnMut(&str, Progress<'_>),
-) -> Result<Vec<Installed>, InstallError> {
-    acquire.iter().map(|acquire| fetch(host, acquire, progress)).collect()
+/// A complete and verified file under its pending name.
+#[derive(Debug)]
+pub struct Pending {
+    transfer: String,
+    target: Location,
+    sha256: Sha256,
+    file: Verified<PathBuf>,
 }
 
-/// Acquires all files of a version, then installs them in the order of the transfers: a failure to get one
-/// leaves none of them installed.
-pub fn install(
-    host: &Host,
-    files: &[Acquire],
-    progress: &mut dyn FnMut(&str, Progress<'_>),
-) -> Result<Vec<Installed>, InstallError> {
-    let pending = acquire(host, files, progress)?;
-    let mut installed = Vec::new();
-    for (file, pending) in files.iter().zip(pending) {
-        let target = &file.source.target;
-        let from = pending.get().clone();
-        host.store.rename(&from, target)?;
-        installed.push(pending.moved(target.clone()));
+impl Pending {
+    /// What is recorded about the file.
+    pub fn installed_file(&self, paths: &Paths) -> InstalledFile {
+        InstalledFile {
+            transfer: self.transfer.clone(),
+            path: paths.as_seen_inside(self.target.path()),
+            sha256: self.sha256,
+            evidence: self.file.evidence().clone(),
+        }
     }
-    Ok(installed)
+}
+
+/// Downloads and verifies all files of a version. They get their pending names.
+pub fn download(
+    host: &Host,
+    files: &[NewFile],
+    progress: &mut dyn FnMut(&str, Progress<'_>),
+) -> Result<Vec<Pending>, InstallError> {
+    files.iter().map(|file| fetch(host, file, progress)).collect()
+}
+
+/// Installs downloaded files in the order of the transfers.
+pub fn install(host: &Host, pending: &[Pending]) -> Result<(), InstallError> {
+    for Pending { target, file, .. } in pending {
+        Location::File(file.get().clone()).rename(host, target)?;
+    }
+    Ok(())
 }
 
 fn fetch(
     host: &Host,
-    acquire: &Acquire,
+    file: &NewFile,
     progress: &mut dyn FnMut(&str, Progress<'_>),
-) -> Result<Verified<PathBuf>, InstallError> {
-    let target = &acquire.source.target;
-    let (partial, pending) = (names::partial(target), names::pending(target));
-    if let Some(directory) = target.parent() {
-        host.store.make_directory(directory)?;
+) -> Result<Pending, InstallError> {
+    let target = &file.source.target;
+    let (partial, pending) = (target.partial(), target.pending());
+    target.prepare(host)?;
+    if let Some(left) = file.reuse.as_ref().filter(|left| **left != partial) {
+        // The pending file of another run is verified again like any other bytes.
+        left.rename(host, &partial)?;
     }
-    if let Some(left) = acquire.reuse.as_ref().filter(|left| **left != partial) {
-        // What another run left under the pending name is looked at again like any other bytes.
-        host.store.rename(left, &partial)?;
-    }
-    let claim = match &acquire.source.origin {
+    let claim = match &file.source.origin {
         Origin::Claimed(claim) => claim.clone(),
         Origin::File(path) => claim_of(host, path)?,
     };
@@ -101,24 +109,26 @@ fn fetch(
         &*host.clock,
         &*host.store,
         claim.get(),
-        &partial,
+        partial.path(),
         &host.patience,
         &mut |step| progress(&claim.get().name, step),
     )
-    .map_err(|source| InstallError::Acquire {
-        transfer: acquire.transfer.clone(),
-        source: Box::new(source),
-    })?;
+    .map_err(|source| InstallError::Acquire { transfer: file.transfer.clone(), source: Box::new(source) })?;
     let verified = unverified
         .verify(&claim)
-        .map_err(|source| InstallError::Verify { transfer: acquire.transfer.clone(), source })?;
-    let mode = acquire.source.mode.unwrap_or(MODE);
-    host.store.set_mode(&partial, mode)?;
-    host.store.rename(&partial, &pending)?;
-    Ok(verified.moved(pending))
+        .map_err(|source| InstallError::Verify { transfer: file.transfer.clone(), source })?;
+    let mode = file.source.mode.unwrap_or(MODE);
+    host.store.set_mode(partial.path(), mode)?;
+    partial.rename(host, &pending)?;
+    Ok(Pending {
+        transfer: file.transfer.clone(),
+        target: target.clone(),
+        sha256: claim.get().sha256,
+        file: verified.moved(pending.path().to_owned()),
+    })
 }
 
-/// Reads a file of this node to know which bytes it has, so that a copy can be held against them.
+/// Reads a file of this node for its digest, so that the copy can be verified.
 fn claim_of(host: &Host, path: &Path) -> Result<Verified<Claim>, InstallError> {
     let mut file = host.store.open(path)?;
     let mut hasher = Hasher::default();

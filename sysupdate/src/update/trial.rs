@@ -1,155 +1,157 @@
-//! Putting a version in use, and taking it back. What is under way is written down before it happens, so
-//! that a run that is killed anywhere is finished by the next one.
+//! Activating a version, and rolling it back. Every step is recorded before it happens, so that a run that is
+//! killed anywhere is finished by the next one.
 
 use std::path::{Path, PathBuf};
 
+use sysext_manifests::hint::Hint;
 use sysext_manifests::version::Version;
 
 use crate::host::Host;
 use crate::host::store::StoreError;
 use crate::paths::Paths;
-use crate::plan::{Activation, Link};
-use crate::state::{Bad, Event, Record, Stage, Trial, What};
+use crate::plan::{Activation, Link, Resume};
+use crate::state::{BadVersion, Change, Event, InstalledVersion, Recalled, Record, Stage, Trial, Unreadable};
 use crate::targets::inventory;
-use sysext_manifests::hint::Hint;
 
-/// How long the checks of a catalog may be, in bytes: they are written into the record of a trial.
+/// How long the checks of a catalog may be, in bytes: they are stored in the record of a trial.
 const CHECKS_LIMIT: usize = 64 << 10;
 
-/// Why a version could not be put in use or taken back.
+/// Why a version could not be activated or rolled back.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum ActivateError {
-    /// A link or file could not be changed, or the record could not be written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The catalog asks for more than can be remembered.
+    #[error(transparent)]
+    Unreadable(Unreadable),
     #[error("the catalog's checks of {version} have {length} bytes, at most {CHECKS_LIMIT} are run")]
-    Checks {
-        /// The version.
-        version: Version,
-        /// How many bytes its checks have.
-        length: usize,
-    },
+    Checks { version: Version, length: usize },
 }
 
 impl Hint for ActivateError {}
 
-/// A version on trial.
+/// A version that was activated and whose checks have not passed yet.
 #[derive(Debug)]
-pub struct OnTrial {
-    /// What was put in use, and the way back.
+pub struct RunningTrial {
+    /// What was activated, and how to roll it back.
     pub activation: Activation,
-    /// The component's memory.
+    /// The component's record.
     record: Record,
-    /// Where that lies.
+    /// Its file.
     record_path: PathBuf,
 }
 
-impl OnTrial {
-    /// Writes down that a version is about to be put in use, then does it.
+impl RunningTrial {
+    /// Records that a version is about to be activated, then activates it.
     pub fn begin(
         host: &Host,
         paths: &Paths,
         record_path: PathBuf,
-        record: Record,
         activation: Activation,
     ) -> Result<Self, ActivateError> {
         let length = activation.health.iter().map(|check| check.to_string().len()).sum();
         if length > CHECKS_LIMIT {
             return Err(ActivateError::Checks { version: activation.version, length });
         }
+        let record = recall(host, &record_path)?;
         let mut trial = Self { activation, record, record_path };
         trial.write(host, Stage::Checking)?;
         point(host, paths, &trial.activation.links)?;
         Ok(trial)
     }
 
-    /// Goes on with what an interrupted run wrote down. The links may be there, half there, or not.
+    /// Continues a trial that an interrupted run recorded. Some, all or none of the links may point to it.
     pub fn resume(
         host: &Host,
         paths: &Paths,
         record_path: PathBuf,
-        record: Record,
         activation: Activation,
-        stage: Stage,
+        resume: &Resume,
     ) -> Result<Self, ActivateError> {
+        let record = recall(host, &record_path)?;
         let trial = Self { activation, record, record_path };
-        if stage == Stage::Checking {
+        if *resume == Resume::Check {
             point(host, paths, &trial.activation.links)?;
         }
         Ok(trial)
     }
 
-    /// It passed: it stays.
+    /// Ends the trial of a version that passed its checks.
     pub fn commit(mut self, host: &Host) -> Result<(), ActivateError> {
         let version = self.activation.version.clone();
         self.record.last_good = Some(version.clone());
         self.record.bad.retain(|bad| bad.version != version);
-        self.end(host, What::Committed)
+        self.end(host, Event::Activated)
     }
 
-    /// Nobody can tell whether it works, since it is not merged, and that is as the operator wants it: it stays,
-    /// and is neither good nor bad.
+    /// Ends the trial of a version that is masked, as the operator wants it: it stays, and is neither good nor
+    /// bad.
     pub fn leave(self, host: &Host) -> Result<(), ActivateError> {
-        self.end(host, What::Left)
+        self.end(host, Event::Masked)
     }
 
-    /// It did not pass: remembers that, and puts back what was in use before. What was merged is refreshed
-    /// by the caller, and then [`OnTrial::discard`] ends it.
-    pub fn take_back(&mut self, host: &Host, paths: &Paths, output: String) -> Result<(), ActivateError> {
+    /// Records that the version failed its checks, and begins to roll it back. The caller refreshes the merged
+    /// set; then [`RunningTrial::discard`] ends the trial.
+    pub fn fail(&mut self, host: &Host, paths: &Paths, output: String) -> Result<(), ActivateError> {
         let Activation { version, sha256, .. } = &self.activation;
-        if self.record.judged_bad(version, sha256).is_none() {
-            let bad = Bad { version: version.clone(), sha256: sha256.clone(), output };
-            self.record.condemn(bad);
+        if self.record.failure_of(version, sha256).is_none() {
+            let bad = BadVersion { version: version.clone(), sha256: sha256.clone(), output };
+            self.record.record_failure(bad);
         }
-        self.go_back(host, paths)
+        self.roll_back(host, paths)
     }
 
-    /// Puts back what was in use before, and leaves open whether that speaks against the version: either
-    /// an earlier run wrote that down, or its files are gone.
-    pub fn go_back(&mut self, host: &Host, paths: &Paths) -> Result<(), ActivateError> {
-        self.write(host, Stage::Returning)?;
-        Ok(point(host, paths, &self.activation.back)?)
+    /// Begins to roll the version back. Whether it is bad is not recorded: either an earlier run did that, or
+    /// it is not the version's fault.
+    pub fn roll_back(&mut self, host: &Host, paths: &Paths) -> Result<(), ActivateError> {
+        self.write(host, Stage::RollingBack)?;
+        Ok(point(host, paths, &self.activation.rollback_links)?)
     }
 
-    /// Why a version goes that an earlier run put in use.
-    pub fn reason_to_return(&self) -> String {
-        let Activation { version, sha256, .. } = &self.activation;
-        match self.record.judged_bad(version, sha256) {
-            Some(bad) => bad.output.clone(),
-            None => "its files are gone".to_owned(),
-        }
-    }
-
-    /// Removes the files of a version that was taken back and is no longer merged, and ends its trial.
+    /// Removes the files of a version that was rolled back and is no longer merged, and ends its trial.
     pub fn discard(self, host: &Host) -> Result<(), ActivateError> {
-        for path in &self.activation.files {
-            host.store.remove(path)?;
+        for location in &self.activation.files {
+            location.remove(host)?;
         }
-        self.end(host, What::TakenBack)
+        self.end(host, Event::RolledBack)
     }
 
     fn write(&mut self, host: &Host, stage: Stage) -> Result<(), ActivateError> {
-        let Activation { version, previous, sha256, health, .. } = &self.activation;
+        let Activation { version, previous, sha256, health, relies_on, .. } = &self.activation;
         self.record.trial = Some(Trial {
             version: version.clone(),
             previous: previous.clone(),
             sha256: sha256.clone(),
             health: health.clone(),
+            relies_on: relies_on.clone(),
             stage,
         });
         Ok(self.record.save(&*host.store, &self.record_path)?)
     }
 
-    fn end(mut self, host: &Host, what: What) -> Result<(), ActivateError> {
+    fn end(mut self, host: &Host, event: Event) -> Result<(), ActivateError> {
         self.record.trial = None;
-        self.record.note(Event {
+        self.record.note(Change {
             at: host.clock.now(),
-            what,
+            event,
             version: self.activation.version,
             previous: self.activation.previous,
         });
         Ok(self.record.save(&*host.store, &self.record_path)?)
+    }
+}
+
+/// Records a version that is about to be installed.
+pub fn record_installed(host: &Host, path: &Path, installed: InstalledVersion) -> Result<(), ActivateError> {
+    let mut record = recall(host, path)?;
+    record.record_installed(installed);
+    Ok(record.save(&*host.store, path)?)
+}
+
+fn recall(host: &Host, path: &Path) -> Result<Record, ActivateError> {
+    match Record::recall(&*host.store, path)? {
+        Recalled::Record(record) => Ok(record),
+        Recalled::Unreadable(unreadable) => Err(ActivateError::Unreadable(unreadable)),
     }
 }
 
@@ -161,7 +163,7 @@ fn point(host: &Host, paths: &Paths, links: &[Link]) -> Result<(), StoreError> {
                 if let Some(directory) = path.parent() {
                     host.store.make_directory(directory)?;
                 }
-                let text = link_text(host, paths, path, target)?;
+                let text = link_text(host, paths, path, target.path())?;
                 if host.store.read_link(path)?.as_deref() != Some(text.as_path()) {
                     host.store.point(path, &text)?;
                 }

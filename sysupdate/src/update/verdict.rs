@@ -1,101 +1,98 @@
-//! Whether what was put in use works: what the merge left out does not, and the rest runs its checks.
+//! Whether an activated version is healthy: one that the merge left out is not, and the others run their checks.
 
 use std::path::Path;
 
 use sysext_manifests::health::RunnableCheck;
-use sysext_manifests::transfer::Activate;
 
-use super::{Step, Update, Watch};
+use super::execute::Step;
 use crate::health::{self, Subject, Verdict};
+use crate::host::Host;
 use crate::host::view::{Kind, Tree as _};
 use crate::merge;
+use crate::paths::Paths;
 use crate::plan::Activation;
 use crate::settings::Component;
 
-impl Update<'_> {
-    /// Judges one version that is in use.
-    pub(super) fn verdict(
-        &self,
-        component: &Component,
-        activation: &Activation,
-        merged: Option<&merge::report::Report>,
-        watch: Watch<'_>,
-    ) -> Verdict {
-        if !refreshes(component) {
-            return Verdict::Healthy;
-        }
-        watch(Step::Checking { component: &component.name, activation });
-        let unmerged = left_out(activation, merged).map(|output| Verdict::Unhealthy { output });
-        let unmerged = unmerged.or_else(|| Some(Verdict::Masked { by: self.hidden(activation, merged)? }));
-        let verdict = match unmerged {
-            Some(verdict) => verdict,
-            None => match self.checks(component, activation) {
-                Ok(checks) => {
-                    let name = component.name.to_string();
-                    let subject = Subject {
-                        root: &self.paths.root,
-                        name: &name,
-                        version: &activation.version,
-                        previous: activation.previous.as_ref(),
-                    };
-                    let timeouts = component.transfers.iter().map(|transfer| transfer.health_timeout);
-                    health::check(self.host, &checks, subject, timeouts.max().unwrap_or_default())
-                }
-                Err(output) => Verdict::Unhealthy { output },
-            },
-        };
-        watch(Step::Judged { component: &component.name, activation, verdict: &verdict });
-        verdict
-    }
-
-    /// What hides a version from the merge, if anything does.
-    fn hidden(&self, activation: &Activation, merged: Option<&merge::report::Report>) -> Option<String> {
-        let is_it = |hidden: &&merge::report::Hidden| {
-            activation.links.iter().any(|link| {
-                let target = link.target.as_ref().map(|target| self.paths.as_seen_inside(target));
-                // Either may be reached through a link in its directory.
-                target.as_ref() == Some(&hidden.path) || self.paths.as_seen_inside(&link.path) == hidden.entry
-            })
-        };
-        merged?.hidden.iter().find(is_it).map(ToString::to_string)
-    }
-
-    /// The checks of the definitions, and those of the catalog, which may only name what is inside the
-    /// extension: a publisher must not run a program of the host.
-    fn checks<'a>(
-        &self,
-        component: &'a Component,
-        activation: &'a Activation,
-    ) -> Result<Vec<RunnableCheck<'a>>, String> {
-        let own = component.transfers.iter().flat_map(|transfer| &transfer.health_checks);
-        let own = own.map(|check| check.runnable().map_err(|error| error.to_string()));
-        let mut checks = own.collect::<Result<Vec<_>, _>>()?;
-        for check in &activation.health {
-            let check = check.runnable().map_err(|error| format!("the catalog's {error}"))?;
-            let RunnableCheck::Exec { argv } = &check;
-            let program = argv.first().map(String::as_str).unwrap_or_default();
-            let images = activation.links.iter().filter_map(|link| link.target.as_deref());
-            let mut inside = false;
-            for image in images {
-                inside |= self
-                    .is_inside(image, program)
-                    .map_err(|error| format!("cannot look for {program} in {}: {error}", image.display()))?;
+/// Checks a version that was activated and merged.
+pub(super) fn check(
+    host: &Host,
+    paths: &Paths,
+    component: &Component,
+    activation: &Activation,
+    merged: Option<&merge::report::Report>,
+    watch: &mut dyn FnMut(Step<'_>),
+) -> Verdict {
+    let name = &component.name;
+    watch(Step::Checking { component: name, activation });
+    let unmerged = left_out(activation, merged).map(|output| Verdict::Unhealthy { output });
+    let unmerged = unmerged.or_else(|| Some(Verdict::Masked { by: masked(paths, activation, merged)? }));
+    let verdict = match unmerged {
+        Some(verdict) => verdict,
+        None => match checks(host, component, activation) {
+            Ok(checks) => {
+                let text = name.to_string();
+                let subject = Subject {
+                    root: &paths.root,
+                    name: &text,
+                    version: &activation.version,
+                    previous: activation.previous.as_ref(),
+                };
+                let timeouts = component.transfers.iter().map(|transfer| transfer.health_timeout);
+                health::check(host, &checks, subject, timeouts.max().unwrap_or_default())
             }
-            if !inside {
-                return Err(format!("the catalog asks to run {program}, which is not in the extension"));
-            }
-            checks.push(check);
-        }
-        Ok(checks)
-    }
+            Err(output) => Verdict::Unhealthy { output },
+        },
+    };
+    watch(Step::Checked { component: name, activation, verdict: &verdict });
+    verdict
+}
 
-    /// Whether an image has a program: it is looked for in a mount that nobody else sees.
-    fn is_inside(&self, image: &Path, program: &str) -> std::io::Result<bool> {
-        let Some(inside) = inside_hierarchies(Path::new(program)) else { return Ok(false) };
-        let mount = self.host.mounts.open_image(image).map_err(std::io::Error::other)?;
-        // A link in the image could lead to a program of the host
-        Ok(self.host.mounts.files_in(mount).kind(inside)? == Some(Kind::File))
+/// What masks a version, so that it is not merged.
+fn masked(paths: &Paths, activation: &Activation, merged: Option<&merge::report::Report>) -> Option<String> {
+    let is_it = |hidden: &&merge::report::Hidden| {
+        activation.links.iter().any(|link| {
+            let target = link.target.as_ref().map(|target| paths.as_seen_inside(target.path()));
+            // Either may be reached through a link in its directory.
+            target.as_ref() == Some(&hidden.path) || paths.as_seen_inside(&link.path) == hidden.entry
+        })
+    };
+    merged?.hidden.iter().find(is_it).map(ToString::to_string)
+}
+
+/// The checks of the definitions, and those of the catalog. The latter may only run programs of the extension:
+/// a publisher must not run a program of the host.
+fn checks<'a>(
+    host: &Host,
+    component: &'a Component,
+    activation: &'a Activation,
+) -> Result<Vec<RunnableCheck<'a>>, String> {
+    let own = component.transfers.iter().flat_map(|transfer| &transfer.health_checks);
+    let own = own.map(|check| check.runnable().map_err(|error| error.to_string()));
+    let mut checks = own.collect::<Result<Vec<_>, _>>()?;
+    for check in &activation.health {
+        let check = check.runnable().map_err(|error| format!("the catalog's {error}"))?;
+        let RunnableCheck::Exec { argv } = &check;
+        let program = argv.first().map(String::as_str).unwrap_or_default();
+        let images = activation.links.iter().filter_map(|link| Some(link.target.as_ref()?.path()));
+        let mut inside = false;
+        for image in images {
+            inside |= is_inside(host, image, program)
+                .map_err(|error| format!("cannot look for {program} in {}: {error}", image.display()))?;
+        }
+        if !inside {
+            return Err(format!("the catalog asks to run {program}, which is not in the extension"));
+        }
+        checks.push(check);
     }
+    Ok(checks)
+}
+
+/// Whether an image has a program: it is looked up in a mount that no other process sees.
+fn is_inside(host: &Host, image: &Path, program: &str) -> std::io::Result<bool> {
+    let Some(inside) = inside_hierarchies(Path::new(program)) else { return Ok(false) };
+    let mount = host.mounts.open_image(image).map_err(std::io::Error::other)?;
+    // A link in the image could lead to a program of the host.
+    Ok(host.mounts.files_in(mount).kind(inside)? == Some(Kind::File))
 }
 
 /// A file below which no merge happens: what a catalog may name.
@@ -103,11 +100,6 @@ fn inside_hierarchies(program: &Path) -> Option<&Path> {
     let inside = program.strip_prefix("/").ok()?;
     let plain = inside.components().all(|part| matches!(part, std::path::Component::Normal(_)));
     (plain && (inside.starts_with("usr") || inside.starts_with("opt"))).then_some(inside)
-}
-
-/// Whether a component is merged into the running system.
-pub(super) fn refreshes(component: &Component) -> bool {
-    component.transfers.iter().any(|transfer| transfer.activate == Activate::Refresh)
 }
 
 /// Why the merge left out a version, if it did.
@@ -125,7 +117,7 @@ mod tests {
 
     use super::*;
     use crate::merge::quarantine::{QuarantineReason, Quarantined};
-    use crate::plan::Link;
+    use crate::plan::{Link, Relations};
 
     #[test]
     fn what_the_merge_left_out_is_found_under_either_ending() {
@@ -149,10 +141,13 @@ mod tests {
                 version: "1".parse().unwrap(),
                 previous: None,
                 links: vec![Link { path: Path::new("/var/lib/extensions").join(link), target: None }],
-                back: Vec::new(),
+                merged: true,
+                rollback_links: Vec::new(),
                 files: Vec::new(),
                 sha256: Vec::new(),
                 health: Vec::new(),
+                relations: Relations::default(),
+                relies_on: Default::default(),
             };
             assert_eq!(left_out(&activation, Some(&merged)).is_some(), expected, "{link}");
         }

@@ -69,8 +69,8 @@ impl<'a> Node<'a> {
     /// Installs a version that must be rolled back. Returns the reason, and how long that version was merged.
     pub(super) fn update_and_roll_back(&self, version: &str, to: &str) -> Result<(Ended, String, Duration)> {
         let (update, live) = self.watch(version, || self.sysupdate(&["update"], 1))?;
-        update.expect("/components/0/outcome", "taken-back")?;
-        update.expect("/components/0/returned_to", to)?;
+        update.expect("/components/0/outcome", "rolled-back")?;
+        update.expect("/components/0/previous", to)?;
         self.active_image(to)?;
         let failed = self.image(version)?;
         ensure!(!failed.exists(), "{} still exists", failed.display());
@@ -82,8 +82,8 @@ impl<'a> Node<'a> {
     pub(super) fn skips(&self, version: &str) -> Result<Ended> {
         let plan = self.sysupdate(&["plan"], 0)?;
         plan.expect("/components/0/decision", "keep")?;
-        plan.expect("/components/0/passed_over/0/version", version)?;
-        plan.expect("/components/0/passed_over/0/because", "bad")?;
+        plan.expect("/components/0/skipped/0/version", version)?;
+        plan.expect("/components/0/skipped/0/objections/0/reason", "bad")?;
         Ok(plan)
     }
 

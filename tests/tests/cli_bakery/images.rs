@@ -1,25 +1,25 @@
-//! Trees from every source, and inspection of images.
+//! Sources of trees, and commands that read images.
 
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::process::Command;
 use sysext_manifests::digest::Sha256;
 
-use crate::Desk;
+use crate::Publisher;
 
 #[test]
 fn cli_bakery_prints_only_json_on_stdout() -> Result<()> {
-    let desk = Desk::new()?;
+    let publisher = Publisher::new()?;
     let made: serde_json::Value =
-        serde_json::from_str(&desk.keygen(&["--unencrypted", "--json"])?.succeeds()?)?;
+        serde_json::from_str(&publisher.keygen(&["--unencrypted", "--json"])?.succeeds()?)?;
     assert_eq!(made["files"].as_array().map(Vec::len), Some(6));
-    desk.program("tree/usr/bin/x", "")?;
-    let baked: serde_json::Value = serde_json::from_str(&desk.bake("1.0", &["--json"])?.succeeds()?)?;
-    let image = fs::read(desk.path("store/x/x-1.0-x86-64.raw"))?;
+    publisher.program("tree/usr/bin/x", "")?;
+    let baked: serde_json::Value = serde_json::from_str(&publisher.bake("1.0", &["--json"])?.succeeds()?)?;
+    let image = fs::read(publisher.path("store/x/x-1.0-x86-64.raw"))?;
     assert_eq!(baked["sha256"], Sha256::of(&image).to_string());
     assert_eq!(baked["size"], image.len());
-    desk.index(&[])?.succeeds()?;
-    let published = desk.run(&["publish", "store", "--to", "served", "--json"])?.succeeds()?;
+    publisher.index(&[])?.succeeds()?;
+    let published = publisher.run(&["publish", "store", "--to", "served", "--json"])?.succeeds()?;
     let published: serde_json::Value = serde_json::from_str(&published)?;
     assert_eq!(published["copied"].as_array().map(Vec::len), Some(5));
     assert_eq!(published["notes"][0]["kind"], "unsigned");
@@ -29,45 +29,46 @@ fn cli_bakery_prints_only_json_on_stdout() -> Result<()> {
 /// The same tree as a directory, an archive and an image, written to files.
 #[test]
 fn cli_bakery_reads_trees_from_directories_archives_and_images() -> Result<()> {
-    let desk = Desk::with_keys()?;
+    let publisher = Publisher::with_keys()?;
     let bake = |tree: &str, out: &str| {
         let arguments = ["bake", "--tree", tree, "--name", "x", "--version", "1.0", "--arch", "x86-64"];
-        desk.run(&[&arguments[..], &["-o", out]].concat())?.succeeds()
+        publisher.run(&[&arguments[..], &["-o", out]].concat())?.succeeds()
     };
     bake("tree", "one.raw")?;
     Command::new("tar")
         .args(["-C", "tree", "-cf", "tree.tar", "."])
-        .current_dir(desk.directory.path())
+        .current_dir(publisher.directory.path())
         .status()?;
     bake("tree.tar", "two.raw")?;
     bake("one.raw", "three.raw")?;
-    let run = desk.run_after(
+    let run = publisher.run_after(
         "exec < tree.tar",
         &["bake", "--tree", "-", "--name", "x", "--version", "1.0", "--arch", "x86-64", "-o", "four.raw"],
     )?;
     run.succeeds()?;
-    let one = fs::read(desk.path("one.raw"))?;
+    let one = fs::read(publisher.path("one.raw"))?;
     for other in ["two.raw", "three.raw", "four.raw"] {
-        assert!(fs::read(desk.path(other))? == one, "{other}");
+        assert!(fs::read(publisher.path(other))? == one, "{other}");
     }
     // Only one file is written
-    assert!(!desk.path("one.json").exists() && !desk.path("store").exists());
-    desk.bake("1.0", &[])?.succeeds()?;
-    assert!(fs::read(desk.path("store/x/x-1.0-x86-64.raw"))? == one);
+    assert!(!publisher.path("one.json").exists() && !publisher.path("store").exists());
+    publisher.bake("1.0", &[])?.succeeds()?;
+    assert!(fs::read(publisher.path("store/x/x-1.0-x86-64.raw"))? == one);
     Ok(())
 }
 
 #[test]
 fn cli_bakery_inspects_an_image() -> Result<()> {
-    let desk = Desk::with_keys()?;
-    desk.write("tree/usr/share/text", &"text ".repeat(5000))?;
-    let baked = desk.bake("1.0", &["--epoch", "1700000000", "--json"])?.succeeds()?;
+    let publisher = Publisher::with_keys()?;
+    publisher.write("tree/usr/share/text", &"text ".repeat(5000))?;
+    let baked = publisher.bake("1.0", &["--epoch", "1700000000", "--json"])?.succeeds()?;
     let baked: serde_json::Value = serde_json::from_str(&baked)?;
     let path = "store/x/x-1.0-x86-64.raw";
     let (size, sha256) = (&baked["size"], baked["sha256"].as_str().context("no digest")?);
     let (writer, content) = (baked["writer"].as_str().context("no writer")?, &baked["content"]);
-    let stdout = desk.run(&["inspect", path])?.succeeds()?;
-    let json: serde_json::Value = serde_json::from_str(&desk.run(&["inspect", path, "--json"])?.succeeds()?)?;
+    let stdout = publisher.run(&["inspect", path])?.succeeds()?;
+    let json: serde_json::Value =
+        serde_json::from_str(&publisher.run(&["inspect", path, "--json"])?.succeeds()?)?;
     let (uuid, features) = (&json["uuid"], &json["features"]);
     let names: Vec<&str> =
         features.as_array().context("no list")?.iter().filter_map(|f| f.as_str()).collect();
@@ -94,72 +95,100 @@ fn cli_bakery_inspects_an_image() -> Result<()> {
     );
     assert_eq!(stdout, expected);
     assert_eq!((&json["sha256"], &json["writer"]), (&baked["sha256"], &baked["writer"]));
-    assert_eq!(json["releases"][0]["fields"]["ID"], "_any");
-    assert_eq!(desk.run(&["inspect", "tree"])?.fails()?, "error: tree is not a file\n");
+    assert_eq!(json["extension_releases"][0]["fields"]["ID"], "_any");
+    assert_eq!(publisher.run(&["inspect", "tree"])?.fails()?, "error: tree is not a file\n");
+    Ok(())
+}
+
+#[test]
+fn cli_bakery_lists_the_files_of_an_image() -> Result<()> {
+    let publisher = Publisher::with_keys()?;
+    std::os::unix::fs::symlink("x", publisher.path("tree/usr/bin/link"))?;
+    for format in ["erofs", "squashfs"] {
+        let image = format!("x-{format}.raw");
+        let tree = ["bake", "--tree", "tree", "--name", "x", "--version", "1", "--arch", "x86-64"];
+        publisher.run(&[&tree[..], &["--format", format, "-o", &image]].concat())?.succeeds()?;
+        assert_eq!(
+            publisher.run(&["files", &image])?.succeeds()?,
+            "drwxr-xr-x 0/0  0 /\n\
+             drwxr-xr-x 0/0  0 /usr\n\
+             drwxr-xr-x 0/0  0 /usr/bin\n\
+             lrwxrwxrwx 0/0  0 /usr/bin/link -> x\n\
+             -rwxr-xr-x 0/0 19 /usr/bin/x\n\
+             drwxr-xr-x 0/0  0 /usr/lib\n\
+             drwxr-xr-x 0/0  0 /usr/lib/extension-release.d\n\
+             -rw-r--r-- 0/0 28 /usr/lib/extension-release.d/extension-release.x\n"
+        );
+        let json: serde_json::Value =
+            serde_json::from_str(&publisher.run(&["files", &image, "--json"])?.succeeds()?)?;
+        assert_eq!((&json[3]["kind"], &json[3]["target"]), (&"symlink".into(), &"x".into()));
+        assert_eq!((&json[4]["mode"], &json[4]["size"]), (&"0755".into(), &19.into()));
+    }
+    assert_eq!(publisher.run(&["files", "tree"])?.fails()?, "error: tree is not a file\n");
     Ok(())
 }
 
 #[test]
 fn cli_bakery_verifies_an_image() -> Result<()> {
-    let desk = Desk::with_keys()?;
+    let publisher = Publisher::with_keys()?;
     for format in ["erofs", "squashfs"] {
-        desk.bake("1.0", &["--format", format, "--replace"])?.succeeds()?;
+        publisher.bake("1.0", &["--format", format, "--replace"])?.succeeds()?;
         let path = "store/x/x-1.0-x86-64.raw";
         let checksum = if format == "erofs" { "valid" } else { "none" };
         assert_eq!(
-            desk.run(&["verify", path])?.succeeds()?,
+            publisher.run(&["verify", path])?.succeeds()?,
             format!(
                 "image      {path}\nextension  x\ncontent    2 files, 47 bytes, all readable\n\
                  checksum   {checksum}\nverity     none\nsignature  none\n"
             )
         );
-        fs::copy(desk.path(path), desk.path("y-1.0.raw"))?;
+        fs::copy(publisher.path(path), publisher.path("y-1.0.raw"))?;
         assert_eq!(
-            desk.run(&["verify", "y-1.0.raw"])?.fails()?,
-            "error: y-1.0.raw is not sound:\n  it is the extension x, and the file is called y-1.0\n\
-             hint: call it x.raw or x-VERSION.raw, or give --name x\n"
+            publisher.run(&["verify", "y-1.0.raw"])?.fails()?,
+            "error: y-1.0.raw is invalid:\n  the extension is named x, but the file is named y-1.0\n\
+             hint: rename it to x.raw or x-VERSION.raw, or pass --name x\n"
         );
-        desk.run(&["verify", "y-1.0.raw", "--name", "x"])?.succeeds()?;
+        publisher.run(&["verify", "y-1.0.raw", "--name", "x"])?.succeeds()?;
     }
-    let run = desk.run(&["verify", "y-1.0.raw", "--json"])?;
+    let run = publisher.run(&["verify", "y-1.0.raw", "--json"])?;
     assert_eq!(run.status.code(), Some(1));
     let json: serde_json::Value = serde_json::from_str(&run.stdout)?;
-    assert_eq!((&json["sound"], json["problems"].as_array().map(Vec::len)), (&false.into(), Some(1)));
+    assert_eq!((&json["valid"], json["problems"].as_array().map(Vec::len)), (&false.into(), Some(1)));
     Ok(())
 }
 
 #[test]
 fn cli_bakery_extracts_and_compares_images() -> Result<()> {
-    let desk = Desk::with_keys()?;
-    std::os::unix::fs::symlink("x", desk.path("tree/usr/bin/link"))?;
-    desk.bake("1.0", &[])?.succeeds()?;
+    let publisher = Publisher::with_keys()?;
+    std::os::unix::fs::symlink("x", publisher.path("tree/usr/bin/link"))?;
+    publisher.bake("1.0", &[])?.succeeds()?;
     let one = "store/x/x-1.0-x86-64.raw";
     assert_eq!(
-        desk.run(&["extract", one, "out"])?.succeeds()?,
+        publisher.run(&["extract", one, "out"])?.succeeds()?,
         "directory  out\ncontent    2 files, 4 directories, 47 bytes\nlinks      1 symbolic, 0 hard\n\
          specials   0\n"
     );
-    assert_eq!(fs::read_to_string(desk.path("out/usr/bin/x"))?, "#!/bin/sh\necho one\n");
+    assert_eq!(fs::read_to_string(publisher.path("out/usr/bin/x"))?, "#!/bin/sh\necho one\n");
     assert_eq!(
-        desk.run(&["extract", one, "out"])?.fails()?,
+        publisher.run(&["extract", one, "out"])?.fails()?,
         format!(
             "error: {one}: cannot extract to out: directory not empty\nhint: use a directory that is empty or does not exist\n"
         )
     );
     assert_eq!(
-        desk.run(&["extract", one, "part", "--path", "usr/nothing"])?.fails()?,
-        format!("error: {one}: the image has no /usr/nothing\n")
+        publisher.run(&["extract", one, "part", "--path", "usr/nothing"])?.fails()?,
+        format!("error: {one}: no such path in the image: /usr/nothing\n")
     );
-    assert!(!desk.path("part").exists());
+    assert!(!publisher.path("part").exists());
 
-    desk.program("tree/usr/bin/x", "#!/bin/sh\necho three\n")?;
-    desk.write("tree/usr/share/new", "new")?;
-    fs::remove_file(desk.path("tree/usr/bin/link"))?;
-    desk.bake("2.0", &["--format", "squashfs"])?.succeeds()?;
+    publisher.program("tree/usr/bin/x", "#!/bin/sh\necho three\n")?;
+    publisher.write("tree/usr/share/new", "new")?;
+    fs::remove_file(publisher.path("tree/usr/bin/link"))?;
+    publisher.bake("2.0", &["--format", "squashfs"])?.succeeds()?;
     let two = "store/x/x-2.0-x86-64.raw";
-    let run = desk.run(&["diff", one, two])?;
+    let run = publisher.run(&["diff", one, two])?;
     assert_eq!((run.status.code(), run.stderr.as_str()), (Some(1), ""));
-    let sizes = [one, two].map(|path| fs::metadata(desk.path(path)).map(|found| found.len()));
+    let sizes = [one, two].map(|path| fs::metadata(publisher.path(path)).map(|found| found.len()));
     let [from, to] = sizes;
     let (from, to) = (from?, to?);
     let lines: Vec<&str> = run.stdout.lines().filter(|line| !line.starts_with("image: ")).collect();
@@ -167,19 +196,23 @@ fn cli_bakery_extracts_and_compares_images() -> Result<()> {
         lines,
         [
             "- /usr/bin/link: symbolic link",
-            "~ /usr/bin/x: content 19 -> 21 bytes, from byte 15 on",
+            "~ /usr/bin/x: content 19 -> 21 bytes, first difference at byte 15",
             "+ /usr/share: directory",
             "+ /usr/share/new: file, 3 bytes",
         ]
     );
     assert!(run.stdout.contains("image: format erofs -> squashfs\n"), "{}", run.stdout);
     assert!(from == to || run.stdout.contains(&format!("image: size {from} -> {to}\n")), "{}", run.stdout);
-    let same = desk.run(&["diff", one, one])?.succeeds()?;
-    assert_eq!(same, "the images are the same to the byte\n");
-    let json: serde_json::Value = serde_json::from_str(&desk.run(&["diff", one, two, "--json"])?.stdout)?;
-    assert_eq!((&json["same"], &json["names"][1]["content"]["first"]), (&false.into(), &15.into()));
+    let same = publisher.run(&["diff", one, one])?.succeeds()?;
+    assert_eq!(same, "the images are identical\n");
+    let json: serde_json::Value =
+        serde_json::from_str(&publisher.run(&["diff", one, two, "--json"])?.stdout)?;
+    assert_eq!(
+        (&json["identical"], &json["entries"][1]["content"]["first_difference"]),
+        (&false.into(), &15.into())
+    );
     // An error is not reported as a difference
-    let run = desk.run(&["diff", one, "missing"])?;
+    let run = publisher.run(&["diff", one, "missing"])?;
     assert_eq!(run.status.code(), Some(2));
     assert!(run.stderr.starts_with("error: cannot open missing: "), "{}", run.stderr);
     Ok(())

@@ -20,7 +20,7 @@ mod refusals;
 const URL: &str = "https://example.org/extensions";
 
 /// An empty directory to work in, and the program.
-struct Desk {
+struct Publisher {
     directory: TempDir,
     bakery: PathBuf,
 }
@@ -32,17 +32,17 @@ struct Run {
     stderr: String,
 }
 
-impl Desk {
+impl Publisher {
     fn new() -> Result<Self> {
         Ok(Self { directory: tempfile::tempdir()?, bakery: program("bakery")? })
     }
 
-    /// A directory with keys, and with a small tree in `tree/`.
+    /// With keys, and a small tree in `tree/`.
     fn with_keys() -> Result<Self> {
-        let desk = Self::new()?;
-        desk.keygen(&["--unencrypted"])?.succeeds()?;
-        desk.program("tree/usr/bin/x", "#!/bin/sh\necho one\n")?;
-        Ok(desk)
+        let publisher = Self::new()?;
+        publisher.keygen(&["--unencrypted"])?.succeeds()?;
+        publisher.program("tree/usr/bin/x", "#!/bin/sh\necho one\n")?;
+        Ok(publisher)
     }
 
     fn path(&self, path: &str) -> PathBuf {
@@ -95,7 +95,7 @@ impl Desk {
         self.run(&["publish", "store", "--to", "served"])
     }
 
-    /// The served catalog, verified like on a node with `keys/example.toml`.
+    /// The served catalog, checked like on a node with `keys/example.toml`.
     fn admitted(&self) -> Result<Catalog> {
         let text = fs::read_to_string(self.path("keys/example.toml"))?;
         let repository = Repository::parse("example", "example.toml", &text)?;

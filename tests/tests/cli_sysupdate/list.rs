@@ -48,9 +48,9 @@ pub(crate) fn list_of_odd_versions() -> Result<()> {
          VERSION INSTALLED AVAILABLE ASSESSMENT\n\
          ⤵ 4                           pending\n\
          ⤵ 3                           partial\n\
-         × 2                 ✓         withdrawn: its publisher took it back: it eats disks\n\
+         × 2                 ✓         withdrawn: withdrawn by its publisher: it eats disks\n\
          ↻ 1.10              ✓         candidate\n\
-         × 1.9               ✓         obsolete: it is below MinVersion=1.10\n",
+         × 1.9               ✓         obsolete: older than MinVersion=1.10\n",
     )?;
     Ok(())
 }
@@ -96,8 +96,11 @@ pub(crate) fn list_version() -> Result<()> {
     site.run(&["update", "-C", "demo"])?.well()?;
     let seen = site.run(&["list", "-C", "demo", "1.10"])?.well()?;
     let here = "● Version: 1.10\n    State: current\nInstalled: yes (newest)\nAvailable: yes\nProtected: no\n \
-                Obsolete: no\n\nTYPE         PATH";
-    ensure!(seen.stdout.starts_with(here) && seen.stdout.trim_end().ends_with(" UTC 0644"), "{seen}");
+                Obsolete: no\n Evidence: demo: catalog serial 1 of example, key KEY\n\nTYPE         PATH";
+    ensure!(
+        seen.stdout.starts_with(&site.expect(here)?) && seen.stdout.trim_end().ends_with(" UTC 0644"),
+        "{seen}"
+    );
     let missing = "error: Update '7' not found.\n";
     site.run(&["list", "-C", "demo", "7"])?.ended(1)?.prints("")?.says(missing)?;
     let many = "error: a version needs one component\nhint: select it with --component=\n";

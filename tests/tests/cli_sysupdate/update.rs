@@ -12,7 +12,7 @@ pub(crate) fn plan() -> Result<()> {
     let install = |from: &str| {
         site.expect(&format!(
             "demo: install 1.10{from}\n  \
-             get SERVER/demo/FILE, SIZE bytes, sha256 SHORT, signed by KEY in serial 1 of example\n    \
+             get SERVER/demo/FILE, SIZE bytes, sha256 SHORT, catalog serial 1 of example, key KEY\n    \
              as ROOT/var/lib/sysupdate/images/demo/FILE\n"
         ))
     };
@@ -20,11 +20,13 @@ pub(crate) fn plan() -> Result<()> {
     site.run(&["update", "-C", "demo", "1.9"])?.well()?;
     site.run(&["plan", "-C", "demo"])?.well()?.says("")?.prints(&install(" (now 1.9)")?)?;
     site.run(&["update", "-C", "demo"])?.well()?;
-    let keep = "demo: keep 1.10: nothing newer may be used\n";
+    let keep = "demo: keep 1.10: no newer version is eligible\n";
     site.run(&["plan", "-C", "demo"])?.well()?.says("")?.prints(keep)?;
-    let back = "demo: put 1.9, which is here already, in use (now 1.10)\n";
+    let back = "demo: activate 1.9 (already downloaded) (now 1.10)\n";
     site.run(&["plan", "-C", "demo", "1.9"])?.well()?.says("")?.prints(back)?;
-    site.run(&["plan", "-C", "demo", "7"])?.ended(1)?.prints("demo: 7 is neither here nor offered\n")?;
+    site.run(&["plan", "-C", "demo", "7"])?
+        .ended(1)?
+        .prints("demo: cannot use 7: neither installed nor available\n")?;
     Ok(())
 }
 
@@ -38,7 +40,7 @@ pub(crate) fn plan_json() -> Result<()> {
       "active": null,
       "decision": "install",
       "remove": [],
-      "acquire": [
+      "files": [
         {
           "transfer": "demo",
           "urls": [
@@ -46,20 +48,27 @@ pub(crate) fn plan_json() -> Result<()> {
           ],
           "sha256": "SHA256",
           "size": SIZE,
-          "evidence": "signed by KEY in serial 1 of example",
+          "evidence": {
+            "kind": "signed",
+            "repository": "example",
+            "root": 1,
+            "serial": 1,
+            "key": "KEY"
+          },
           "target": "ROOT/var/lib/sysupdate/images/demo/FILE"
         }
       ],
       "activation": {
         "version": "1.10",
         "previous": null,
+        "merged": false,
         "links": [
           {
             "path": "ROOT/var/lib/extensions/demo.raw",
             "target": "ROOT/var/lib/sysupdate/images/demo/FILE"
           }
         ],
-        "back": [
+        "rollback_links": [
           {
             "path": "ROOT/var/lib/extensions/demo.raw",
             "target": null
@@ -74,7 +83,7 @@ pub(crate) fn plan_json() -> Result<()> {
         "health": []
       },
       "removals": [],
-      "passed_over": []
+      "skipped": []
     }
   ]
 }
@@ -87,11 +96,11 @@ pub(crate) fn plan_json() -> Result<()> {
 pub(crate) fn update() -> Result<()> {
     let site = Site::new()?;
     let progress = site.expect(
-        "demo: downloading SERVER/demo/FILE (0.0 MB)\ndemo: downloaded 1.10, signed by KEY in serial 1 of example\n",
+        "demo: downloading SERVER/demo/FILE (0.0 MB)\ndemo: downloaded 1.10 (catalog serial 1 of example, key KEY)\n",
     )?;
     site.run(&["update", "-C", "demo"])?.well()?.says(&progress)?.prints("demo: installed 1.10\n")?;
     site.run(&["update", "-C", "demo"])?.well()?.says("")?.prints("demo: up to date\n")?;
-    let back = "demo: downloading SERVER/demo/OLD (0.0 MB)\ndemo: downloaded 1.9, signed by KEY in serial 1 of example\n";
+    let back = "demo: downloading SERVER/demo/OLD (0.0 MB)\ndemo: downloaded 1.9 (catalog serial 1 of example, key KEY)\n";
     let back = site.expect(back)?.replace("OLD", &Publisher::file("demo", "1.9")?);
     let seen = site.run(&["update", "-C", "demo", "1.9"])?.well()?;
     seen.says(&back)?.prints("demo: updated from 1.10 to 1.9\n")?;
@@ -107,20 +116,22 @@ pub(crate) fn update() -> Result<()> {
 
 pub(crate) fn update_json() -> Result<()> {
     let site = Site::new()?;
-    let report = |outcome: &str, evidence: &str| {
+    let report = |outcome: &str, files: &str| {
         format!(
-            "{{\"components\":[{{\"component\":\"demo\",\"outcome\":{outcome}{evidence},\
-             \"dropped\":[],\"passed_over\":[],\"failures\":[],\"warnings\":[]}}],\"merged\":null,\"warnings\":[]}}\n"
+            "{{\"components\":[{{\"component\":\"demo\",\"outcome\":{outcome},\"files\":[{files}],\
+             \"removed\":[],\"skipped\":[],\"failures\":[],\"warnings\":[]}}],\"merged\":null,\"warnings\":[]}}\n"
         )
     };
     let installed = r#""updated","version":"1.10","previous":null"#;
-    let evidence = site.expect(r#","evidence":"signed by KEY in serial 1 of example""#)?;
-    site.run(&["update", "-C", "demo", "--json"])?.well()?.prints(&report(installed, &evidence))?;
+    let file = site.expect(
+        r#"{"transfer":"demo","path":"/var/lib/sysupdate/images/demo/FILE","sha256":"SHA256","evidence":{"kind":"signed","repository":"example","root":1,"serial":1,"key":"KEY"}}"#,
+    )?;
+    site.run(&["update", "-C", "demo", "--json"])?.well()?.prints(&report(installed, &file))?;
     site.run(&["update", "-C", "demo", "--json"])?.well()?.says("")?.prints(&report("\"up-to-date\"", ""))?;
     let seen = site.run(&["update", "-C", "demo", "--json", "7"])?.ended(1)?;
-    seen.says("error: demo: 7 is neither here nor offered\n")?.prints(
-        "{\"components\":[{\"component\":\"demo\",\"outcome\":\"undecided\",\"dropped\":[],\"passed_over\":[],\
-         \"failures\":[{\"error\":\"7 is neither here nor offered\"}],\"warnings\":[]}],\"merged\":null,\"warnings\":[]}\n",
+    seen.says("error: demo: cannot use 7: neither installed nor available\n")?.prints(
+        "{\"components\":[{\"component\":\"demo\",\"outcome\":\"failed\",\"files\":[],\"removed\":[],\"skipped\":[],\
+         \"failures\":[{\"error\":\"cannot use 7: neither installed nor available\"}],\"warnings\":[]}],\"merged\":null,\"warnings\":[]}\n",
     )?;
     Ok(())
 }
@@ -129,7 +140,7 @@ pub(crate) fn update_json() -> Result<()> {
 pub(crate) fn acquire() -> Result<()> {
     let site = Site::new()?;
     site.run(&["update", "-C", "demo", "1.9"])?.well()?;
-    let news = "demo: 1.10 is here; the next update puts it in use\n";
+    let news = "demo: 1.10 was downloaded; `sysupdate update` activates it\n";
     site.run(&["acquire", "-C", "demo"])?.well()?.prints(news)?;
     let (pending, old) = (Publisher::file("demo", "1.10")?, Publisher::file("demo", "1.9")?);
     let names = site.node.names("var/lib/sysupdate/images/demo")?;
@@ -148,7 +159,7 @@ pub(crate) fn offline() -> Result<()> {
     let listed = "● 1.9     ✓                   current\n";
     site.run(&["list", "-C", "demo", "--no-legend", "--offline"])?.well()?.says("")?.prints(listed)?;
     site.run(&["check-new", "-C", "demo", "--offline"])?.ended(1)?.says("")?.prints("")?;
-    let plan = "demo: keep 1.9: nothing newer may be used\n";
+    let plan = "demo: keep 1.9: no newer version is eligible\n";
     site.run(&["plan", "-C", "demo", "--offline"])?.well()?.says("")?.prints(plan)?;
     Ok(())
 }
@@ -184,12 +195,12 @@ pub(crate) fn disk_image() -> Result<()> {
     disk.verity = Some("5".repeat(64));
     site.publisher.issue()?;
     site.node.define("demo", &site.publisher.transfer("demo", "Activate=refresh\n"))?;
-    let why = "one of the images with a partition table, which are not merged yet \
-               (systemd-sysext does; then Activate=none)";
+    let why = "images with a partition table are not merged yet \
+               (systemd-sysext merges them: set Activate=none)";
     let plan = site.run(&["-C", "demo", "plan"])?.well()?;
-    plan.mentions("demo: install 1.10\n")?.mentions(&format!("  not 2: it is {why}\n"))?;
-    site.run(&["-C", "demo", "list"])?.well()?.mentions(&format!("excluded: it is {why}\n"))?;
-    site.run(&["-C", "demo", "update", "2"])?.ended(1)?.mentions(&format!("2 is {why}"))?;
+    plan.mentions("demo: install 1.10\n")?.mentions(&format!("  skipped 2: {why}\n"))?;
+    site.run(&["-C", "demo", "list"])?.well()?.mentions(&format!("excluded: {why}\n"))?;
+    site.run(&["-C", "demo", "update", "2"])?.ended(1)?.mentions(&format!("cannot use 2: {why}"))?;
     ensure!(site.node.names("var/lib/sysupdate/images/demo")?.is_empty(), "something was fetched");
 
     site.node.define("demo", &site.publisher.transfer("demo", "Activate=none\n"))?;

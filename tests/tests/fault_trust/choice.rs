@@ -24,7 +24,7 @@ fn withdrawn() -> Result<()> {
     site.publisher.offer("demo", "2", image::data("demo", "2")?)?.withdrawn =
         Some("it eats disks".to_owned());
     site.publisher.issue()?;
-    let expected = "demo: installed 1\n  not 2: its publisher took it back: it eats disks\n";
+    let expected = "demo: installed 1\n  skipped 2: withdrawn by its publisher: it eats disks\n";
     site.update()?.well()?.prints(expected)?;
     site.has(&["1"])?;
     // An active version stays until a newer one is on offer.
@@ -60,8 +60,8 @@ fn minimum() -> Result<()> {
     let mut site = Site::new()?;
     let with_minimum = |text: &str| text.replace("[Transfer]\n", "[Transfer]\nMinVersion=2\n");
     site.redefine(with_minimum)?;
-    site.update()?.well()?.prints("demo: nothing to install\n  not 1: it is below MinVersion=2\n")?;
-    site.update_to("1")?.ended(1)?.says("error: demo: 1 is below MinVersion=2\n")?;
+    site.update()?.well()?.prints("demo: nothing to install\n  skipped 1: older than MinVersion=2\n")?;
+    site.update_to("1")?.ended(1)?.says("error: demo: cannot use 1: older than MinVersion=2\n")?;
     site.has(&[])?;
     site.offer("2")?;
     site.update()?.well()?;
@@ -73,7 +73,7 @@ fn held() -> Result<()> {
     site.update()?.well()?;
     site.offer("2")?;
     site.redefine(|text| format!("{text}Hold=yes\n"))?;
-    site.update()?.well()?.prints("demo: held; 2 would be next\n")?;
+    site.update()?.well()?.prints("demo: on hold; 2 is available\n")?;
     site.has(&["1"])?;
     // A version that is named explicitly is installed.
     site.update_to("2")?.well()?.prints("demo: updated from 1 to 2\n")?;
@@ -143,7 +143,7 @@ fn downgrade() -> Result<()> {
     site.uses("2")?;
     let paths: Vec<_> = site.publisher.server.requests().into_iter().map(|request| request.path).collect();
     ensure!(paths == ["/catalog/catalog.json"], "what was here was fetched again: {paths:?}");
-    site.update_to("3")?.ended(1)?.says("error: demo: 3 is neither here nor offered\n")?;
+    site.update_to("3")?.ended(1)?.says("error: demo: cannot use 3: neither installed nor available\n")?;
     site.uses("2")?;
     // An installed version that is no longer on offer can still be activated.
     fs::remove_file(site.publisher.path(format!("demo/{}", tests::node::Publisher::file("demo", "1")?)))?;

@@ -19,8 +19,7 @@ fn drop_ins() -> Result<()> {
     site.offer("2")?;
     let directory = "sysupdate.demo.d/demo.transfer.d";
     site.node.write(&format!("usr/lib/{directory}/10-min.conf"), "[Transfer]\nMinVersion=3\n")?;
-    let expected =
-        "demo: nothing to install\n  not 2: it is below MinVersion=3\n  not 1: it is below MinVersion=3\n";
+    let expected = "demo: nothing to install\n  skipped 2: older than MinVersion=3\n  skipped 1: older than MinVersion=3\n";
     site.update()?.well()?.prints(expected)?;
     // A later name has priority in any directory; a file of the same name in a directory of higher priority
     // replaces the other.
@@ -30,7 +29,10 @@ fn drop_ins() -> Result<()> {
         site.node.write(&format!("etc/{directory}/x"), "")?;
         site.node.path(&format!("etc/{directory}/20-min.conf"))
     })?;
-    site.node.run(&["update", "-C", "demo", "1"])?.ended(1)?.mentions("1 is below MinVersion=3")?;
+    site.node
+        .run(&["update", "-C", "demo", "1"])?
+        .ended(1)?
+        .mentions("cannot use 1: older than MinVersion=3")?;
     site.node.write(&format!("etc/{directory}/10-min.conf"), "")?;
     site.update_to("1")?.well()?;
     site.uses("1")
@@ -59,7 +61,7 @@ fn conf() -> Result<()> {
     // Next to a .transfer file they are ignored.
     site.node.define("demo", &site.publisher.transfer("demo", &format!("{UNMERGED}Hold=yes\n")))?;
     site.offer("2")?;
-    site.update()?.well()?.prints("demo: held; 2 would be next\n")?;
+    site.update()?.well()?.prints("demo: on hold; 2 is available\n")?;
     Ok(())
 }
 

@@ -50,8 +50,7 @@ fn well() -> Result<Site> {
 fn unhealthy() -> Result<()> {
     let mut site = well()?;
     offer(&mut site, "2", image::with_check("demo", "2", 3)?, CHECK)?;
-    let expected =
-        "demo: 2 was taken back, 1 is in use again: exec:/usr/bin/demo-check failed for 3s: exit status 3\n";
+    let expected = "demo: rolled back from 2 to 1: exec:/usr/bin/demo-check failed for 3s: exit status 3\n";
     site.update()?.ended(1)?.prints(expected)?;
     is_merged(&site, Some("1"))?;
     site.uses("1")?;
@@ -59,7 +58,7 @@ fn unhealthy() -> Result<()> {
     ensure!(site.node.record("demo")?["last_good"] == "1");
     // It is not tried again, and not downloaded.
     site.publisher.server.forget();
-    let passed_over = "demo: up to date\n  not 2: it did not pass its checks here: \
+    let passed_over = "demo: up to date\n  skipped 2: failed its health checks: \
          exec:/usr/bin/demo-check failed for 3s: exit status 3\n";
     site.update()?.well()?.prints(passed_over)?;
     ensure!(site.publisher.server.requests().len() == 1);
@@ -88,7 +87,7 @@ fn outside() -> Result<()> {
         let image = image::with_check("demo", &version, 0)?;
         offer(&mut site, &version, image, &format!("exec:{path}"))?;
         site.update()?.ended(1)?.mentions(&format!(
-            "demo: {version} was taken back, 1 is in use again: the catalog asks to run {path}, which is not in the \
+            "demo: rolled back from {version} to 1: the catalog asks to run {path}, which is not in the \
              extension\n"
         ))?;
         is_merged(&site, Some("1"))?;
@@ -97,7 +96,7 @@ fn outside() -> Result<()> {
     // A version that cannot be checked is not even downloaded.
     site.publisher.server.forget();
     site.update()?.well()?.mentions(
-        "  not 9: cannot check its health: health check \"unit:demo.service\" is not supported by this version, which \
+        "  skipped 9: cannot check its health: health check \"unit:demo.service\" is not supported by this version, which \
          only runs exec: checks\n",
     )?;
     ensure!(site.publisher.server.requests().len() == 1);
@@ -120,7 +119,7 @@ fn link_out() -> Result<()> {
         tree.insert_bytes("usr/share/demo/version", version.as_bytes(), Metadata::new(0o644))?;
         offer(&mut site, &version, image::bytes(&tree)?, &format!("exec:/usr/share/demo/{path}"))?;
         site.update()?.ended(1)?.mentions(&format!(
-            "demo: {version} was taken back, 1 is in use again: the catalog asks to run /usr/share/demo/{path}, which \
+            "demo: rolled back from {version} to 1: the catalog asks to run /usr/share/demo/{path}, which \
              is not in the extension\n"
         ))?;
         is_merged(&site, Some("1"))?;
@@ -159,8 +158,7 @@ fn does_not_fit() -> Result<()> {
     site.publisher.offer("demo", "3", "no file system at all")?;
     site.publisher.issue()?;
     let taken_back = |seen: Seen, version: &str| {
-        seen.ended(1)?
-            .mentions(&format!("demo: {version} was taken back, 1 is in use again: demo (/var/lib/"))
+        seen.ended(1)?.mentions(&format!("demo: rolled back from {version} to 1: demo (/var/lib/"))
     };
     taken_back(site.update()?, "3")?.mentions("is neither erofs nor squashfs")?;
     is_merged(&site, Some("1"))?;
@@ -177,7 +175,7 @@ fn one_of_two() -> Result<()> {
     site.publisher.offer("other", "1", image::data("other", "1")?)?;
     offer(&mut site, "2", image::with_broken_check("demo", "2")?, CHECK)?;
     let seen = site.node.run(&["update", "-A"])?.ended(1)?;
-    seen.mentions("demo: 2 was taken back, 1 is in use again: ")?.mentions("\nother: installed 1\n")?;
+    seen.mentions("demo: rolled back from 2 to 1: ")?.mentions("\nother: installed 1\n")?;
     is_merged(&site, Some("1"))?;
     ensure!(merged(&site.node.root, "other")?.as_deref() == Some("1"));
     Ok(())
@@ -205,7 +203,7 @@ fn gone_on_trial() -> Result<()> {
     fs::remove_file(image)?;
     fs::rename(site.publisher.path("catalog"), site.publisher.path("hidden"))?;
     let seen = site.update()?.ended(1)?;
-    seen.mentions("demo: 2 was taken back, 1 is in use again: its files are gone\n")?;
+    seen.mentions("demo: rolled back from 2 to 1: its files are missing: demo\n")?;
     is_merged(&site, Some("1"))?;
     site.uses("1")?;
     ensure!(site.node.record("demo")?["bad"] == serde_json::json!([]));
@@ -264,7 +262,7 @@ fn without_privilege() -> Result<()> {
     let seen = site.node.see(command)?.ended(1)?;
     ensure!(
         seen.stdout
-            .starts_with("demo: 1 is here, but not merged and not judged; the next update goes on there\n"),
+            .starts_with("demo: 1 is installed but not merged, so it was not checked; the next update continues from there\n"),
         "{}",
         seen.stdout
     );

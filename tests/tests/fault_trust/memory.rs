@@ -82,8 +82,8 @@ fn record() -> Result<()> {
     site.node.write(RECORD, "{\"version\": 1, \"last_good\": ")?;
     let seen = site.update()?.well()?;
     let expected = format!(
-        "warning: ROOT/{RECORD} is not readable (EOF while parsing a value at line 1 \
-         column 28): which versions are bad is forgotten\n"
+        "warning: ROOT/{RECORD} is unreadable (EOF while parsing a value at line 1 \
+         column 28): the list of failed versions was lost\n"
     );
     let seen = seen.prints("demo: updated from 1 to 2\n")?;
     ensure!(seen.stderr.ends_with(&expected), "{seen}");

@@ -34,14 +34,14 @@ pub(crate) fn is_neither_good_nor_bad() -> Result<()> {
     symlink("/dev/null", &mask)?;
     offer("2", 1)?;
     let because = format!("{}: /etc/extensions/demo.raw masks it", image("2")?);
-    let news = format!("demo: 2 is here, but not merged and not judged: {because}\n");
+    let news = format!("demo: 2 is installed but not merged, so it was not checked: {because}\n");
     update()?.prints(&news)?.mentions(&format!("demo: 2 is not merged: {because}\n"))?;
     ensure!(merged(&node.root, NAME)?.is_none(), "it is merged");
     ensure!(node.in_use(NAME)? == Some(Publisher::file(NAME, "2")?), "something else is in use");
     let record = node.record(NAME)?;
     ensure!(record["last_good"] == "1" && record["bad"] == json!([]), "{record}");
     let last = record["history"].as_array().and_then(|history| history.last()).cloned().unwrap_or_default();
-    ensure!(record["trial"] == Value::Null && last["what"] == "left", "{record}");
+    ensure!(record["trial"] == Value::Null && last["event"] == "masked", "{record}");
     update()?.prints("demo: up to date\n")?;
 
     // Another extension of that name, in a directory of higher priority.
@@ -49,7 +49,7 @@ pub(crate) fn is_neither_good_nor_bad() -> Result<()> {
     fs::write(&mask, image::data(NAME, "of another")?)?;
     offer("3", 1)?;
     let because = format!("{}: /etc/extensions/demo.raw comes before it", image("3")?);
-    update()?.prints(&format!("demo: 3 is here, but not merged and not judged: {because}\n"))?;
+    update()?.prints(&format!("demo: 3 is installed but not merged, so it was not checked: {because}\n"))?;
     ensure!(merged(&node.root, NAME)?.as_deref() == Some("of another"), "it is not the other one");
     ensure!(node.record(NAME)?["last_good"] == "1", "it counts as good");
 

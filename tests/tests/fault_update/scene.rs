@@ -140,7 +140,7 @@ impl<'a> Scene<'a> {
         // The run that rolls back reports it, whichever run activated the version.
         let status = i32::from(self.stage.health == Health::Unhealthy && !judged);
         let again = again.ended(status).context("the run afterwards")?;
-        let news = if status == 0 { "" } else { " was taken back, " };
+        let news = if status == 0 { "" } else { "rolled back " };
         ensure!(
             again.stdout.contains(news) && !again.stderr.contains("error: "),
             "the run afterwards: {again}"
@@ -158,7 +158,7 @@ impl<'a> Scene<'a> {
         }
         let record = self.node.record(NAME)?;
         let history = record["history"].as_array().context("no history")?;
-        Ok(history.iter().any(|event| event["what"] == "taken-back"))
+        Ok(history.iter().any(|event| event["event"] == "rolled-back"))
     }
 
     /// Requirements at every instant.

@@ -18,7 +18,7 @@ use sysext_manifests::update_set::State;
 use sysext_manifests::version::Version;
 use sysupdate::host::Host;
 use sysupdate::paths::Paths;
-use sysupdate::plan::{self, Offers, Request};
+use sysupdate::plan::{self, Offers, Wanted};
 use sysupdate::settings::{self, Chosen, OnDisabled, SettingsError};
 use sysupdate::sources::{Discovery, Memory};
 use tests::needs::{Need, Suite};
@@ -140,9 +140,8 @@ impl Node {
         ensure!(component.warnings.is_empty(), "{:?}", component.warnings);
         let mut discovery = Discovery::new(&self.host, &self.paths, &self.identity, Memory::Leave);
         let offers = discovery.offers(&component).map_err(|error| anyhow::anyhow!("{error}"))?;
-        let found =
-            sysupdate::update::situation(&self.host, &self.paths, &component, offers, Request::Newest);
-        let (situation, _) = found.map_err(|failure| anyhow::anyhow!("{}", failure.error))?;
+        let found = sysupdate::update::situation(&self.host, &self.paths, &component, offers, Wanted::Newest);
+        let situation = found.map_err(|failure| anyhow::anyhow!("{}", failure.error))?;
         Ok(Some(situation))
     }
 }
@@ -162,7 +161,7 @@ fn through_eyes_of(
         hidden.extend((!seen).then_some(why));
         seen
     };
-    for line in &mut situation.lines {
+    for line in &mut situation.transfers {
         line.local.retain(|local| seen(&local.version));
         line.minimum.take_if(|minimum| !seen(minimum));
         line.protected.retain(&mut seen);
@@ -171,15 +170,15 @@ fn through_eyes_of(
         offers.retain(|version, _| seen(version));
     }
     if peer == Peer::Trixie {
-        let mut keep = |situation: &mut plan::Situation, why, keep: &dyn Fn(&plan::Local) -> bool| {
-            for line in &mut situation.lines {
+        let mut keep = |situation: &mut plan::Situation, why, keep: &dyn Fn(&plan::LocalInstance) -> bool| {
+            for line in &mut situation.transfers {
                 let before = line.local.len();
                 line.local.retain(keep);
                 hidden.extend((line.local.len() < before).then_some(why));
             }
         };
         keep(&mut situation, Divergence::States, &|local| local.state == State::Installed);
-        let reached = reached_by_257(&situation.lines);
+        let reached = reached_by_257(&situation.transfers);
         keep(&mut situation, Divergence::Reach, &|local| reached.contains(&local.version));
     }
     met.extend(hidden);
@@ -188,7 +187,7 @@ fn through_eyes_of(
 
 /// 257 walks from version to version. The next version is the newest one that remains for each transfer, and of
 /// these the greatest in another order than that of versions: it never reaches versions above that.
-fn reached_by_257(lines: &[plan::Line]) -> Vec<Version> {
+fn reached_by_257(lines: &[plan::TransferState]) -> Vec<Version> {
     let mut reached: Vec<Version> = Vec::new();
     loop {
         let next = lines.iter().filter_map(|line| {

@@ -1,4 +1,4 @@
-//! What stands in for a key where the program is built without OpenPGP: nothing, and an honest error.
+//! The type of a key in a build without OpenPGP: it has no values, and reading one is an error.
 
 use std::path::Path;
 
@@ -7,22 +7,20 @@ use jiff::Timestamp;
 use super::{OpenPgpKeyError, Signatures};
 use crate::keys::Password;
 
-/// There is none.
+/// Cannot exist.
 #[derive(Debug)]
 pub(crate) enum OpenPgpKey {}
 
 impl OpenPgpKey {
-    /// Fails.
+    /// Always fails.
     pub(crate) fn read(path: &Path, _password: Option<&Password>) -> Result<Self, OpenPgpKeyError> {
         Err(OpenPgpKeyError::Absent { path: path.to_owned() })
     }
 
-    /// Cannot be asked.
     pub(crate) fn fingerprint(&self) -> String {
         match *self {}
     }
 
-    /// Cannot be asked.
     pub(crate) fn sign(&self, _document: &[u8], _now: Timestamp) -> Result<Signatures, OpenPgpKeyError> {
         match *self {}
     }

@@ -1,4 +1,4 @@
-//! A secret key as `gpg --export-secret-keys` writes it.
+//! A secret key in the format of `gpg --export-secret-keys`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -33,11 +33,11 @@ impl fmt::Debug for OpenPgpKey {
     }
 }
 
-/// Why one of the keys did not sign.
+/// Why one of the subkeys did not sign.
 enum Failure {
-    /// It is locked, cannot sign, or is not here: the library does not tell.
+    /// It is locked, cannot sign, or is missing: the library does not distinguish.
     Unable { encrypted: bool },
-    /// It signed, and that is worth nothing.
+    /// Nodes would reject its signature.
     Refused(OpenPgpError),
 }
 
@@ -46,12 +46,12 @@ impl OpenPgpKey {
     pub(crate) fn read(path: &Path, password: Option<&Password>) -> Result<Self, OpenPgpKeyError> {
         let bytes = keys::read_secret_bytes(path, KEY_MAX).map_err(OpenPgpKeyError::File)?;
         let unreadable = |reason: String| OpenPgpKeyError::Unreadable { path: path.to_owned(), reason };
-        // The library's words are not passed on: they may carry what they are about
+        // The library's message is not printed: it may contain the secret.
         let (key, _) = SignedSecretKey::from_reader_single(bytes.as_slice())
-            .map_err(|_| unreadable("it is damaged, or something else".to_owned()))?;
+            .map_err(|_| unreadable("it is damaged or not an OpenPGP key".to_owned()))?;
         if key.primary_key.version() != KeyVersion::V4 {
             return Err(unreadable(
-                "gpg, which stock systemd-sysupdate runs, reads keys of version 4".to_owned(),
+                "stock systemd-sysupdate runs gpg, which reads only version 4 keys".to_owned(),
             ));
         }
         let public = key.to_public_key().to_bytes().map_err(|error| unreadable(error.to_string()))?;
@@ -61,12 +61,12 @@ impl OpenPgpKey {
         Ok(Self { path: path.to_owned(), key, password, has_password, keyring })
     }
 
-    /// The fingerprint of the certificate: what nodes compare.
+    /// The fingerprint of the certificate.
     pub(crate) fn fingerprint(&self) -> String {
         self.keyring.fingerprints().concat()
     }
 
-    /// Signs with the newest of its keys whose signature a node would accept now.
+    /// Signs with the newest subkey whose signature nodes accept now.
     pub(crate) fn sign(&self, document: &[u8], now: Timestamp) -> Result<Signatures, OpenPgpKeyError> {
         let mut subkeys: Vec<_> = self.key.secret_subkeys.iter().map(|subkey| &subkey.key).collect();
         subkeys.sort_by_key(|key| std::cmp::Reverse(key.created_at().as_secs()));
@@ -88,7 +88,7 @@ impl OpenPgpKey {
         }
     }
 
-    /// The failure that the publisher can do most about.
+    /// The failure that is the easiest to fix.
     fn explain(&self, failures: Vec<Failure>) -> OpenPgpKeyError {
         let path = self.path.clone();
         let mut locked = false;

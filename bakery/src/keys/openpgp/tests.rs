@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use super::*;
-use crate::fake::{Desk, NOW, time};
+use crate::fake::{NOW, Publisher, time};
 use crate::keys::Password;
 use crate::publish::Note;
 
@@ -52,7 +52,7 @@ fn keys_sign_with_and_without_a_password() {
 }
 
 #[test]
-fn a_key_without_its_primary_key_signs_as_well() {
+fn key_without_its_primary_key_signs() {
     let drawer = Drawer::new();
     assert_eq!(drawer.sign(WITHOUT_PRIMARY, None).unwrap(), drawer.sign(SIGNING, None).unwrap());
     let key = OpenPgpKey::read(&drawer.put(WITHOUT_PRIMARY, 0o600), None).unwrap();
@@ -61,47 +61,44 @@ fn a_key_without_its_primary_key_signs_as_well() {
 }
 
 #[test]
-fn what_does_not_sign_says_why() {
+fn unusable_keys_are_reported() {
     let drawer = Drawer::new();
     assert_eq!(
         drawer.message(LOCKED, None),
-        "/file cannot be unlocked: it is encrypted and no password was given"
+        "/file cannot be unlocked: it is encrypted, but no password was given"
     );
-    assert_eq!(
-        drawer.message(LOCKED, Some("other")),
-        "/file cannot be unlocked: the password is another one"
-    );
-    assert_eq!(drawer.message(ENCRYPTING, None), "/file has no secret key that signs documents");
+    assert_eq!(drawer.message(LOCKED, Some("other")), "/file cannot be unlocked: wrong password");
+    assert_eq!(drawer.message(ENCRYPTING, None), "/file contains no secret key for signing");
     assert_eq!(
         drawer.message(b"RWQ", None),
-        "/file holds no OpenPGP secret key: it is damaged, or something else"
+        "/file does not contain a usable OpenPGP secret key: it is damaged or not an OpenPGP key"
     );
     let message = drawer.message(EXPIRED, None);
-    assert!(message.starts_with("nodes would refuse a signature of /file: OpenPGP key "), "{message}");
+    assert!(message.starts_with("nodes would reject signatures made with /file: OpenPGP key "), "{message}");
     assert!(
         message.contains(" expired at 2026-01-31T00:00:00Z (it is 2026-11-20T10:00:00Z here)"),
         "{message}"
     );
     let exposed = OpenPgpKey::read(&drawer.put(SIGNING, 0o644), None).unwrap_err();
-    assert!(exposed.hint().unwrap().starts_with("chmod 600 "), "{exposed}");
+    assert!(exposed.hint().unwrap().starts_with("run chmod 600 "), "{exposed}");
 }
 
-fn signing_desk() -> Desk {
-    let mut desk = Desk::new();
-    desk.openpgp = Some(OpenPgpKey::read(&Drawer::new().put(SIGNING, 0o600), None).unwrap());
-    desk.put("x", "1.0", b"one");
-    desk
+fn signing_publisher() -> Publisher {
+    let mut publisher = Publisher::new();
+    publisher.openpgp = Some(OpenPgpKey::read(&Drawer::new().put(SIGNING, 0o600), None).unwrap());
+    publisher.put("x", "1.0", b"one");
+    publisher
 }
 
 #[test]
-fn a_release_is_signed_in_both_forms_and_published_in_their_order() {
-    let desk = signing_desk();
-    let indexed = desk.index().unwrap();
-    assert_eq!(indexed.openpgp.as_deref(), Some(FINGERPRINT));
-    let transfer = fs::read_to_string(desk.store.file("x", "x.transfer")).unwrap();
+fn release_is_signed_in_both_forms_and_published_in_order() {
+    let publisher = signing_publisher();
+    let composed = publisher.compose().unwrap();
+    assert_eq!(composed.openpgp.as_deref(), Some(FINGERPRINT));
+    let transfer = fs::read_to_string(publisher.store.file("x", "x.transfer")).unwrap();
     assert!(transfer.contains("\nVerify=yes\n") && transfer.contains(FINGERPRINT), "{transfer}");
 
-    let published = desk.publish().unwrap();
+    let published = publisher.publish().unwrap();
     let expected = [
         "x/x-1.0-x86-64.raw",
         "x/x.conf",
@@ -116,29 +113,29 @@ fn a_release_is_signed_in_both_forms_and_published_in_their_order() {
 }
 
 #[test]
-fn a_signature_that_is_gone_is_taken_away_and_told() {
-    let mut desk = signing_desk();
-    desk.index().unwrap();
-    desk.publish().unwrap();
-    desk.openpgp = None;
-    let indexed = desk.index().unwrap();
-    assert_eq!(indexed.openpgp, None);
+fn removed_signature_is_unpublished_and_reported() {
+    let mut publisher = signing_publisher();
+    publisher.compose().unwrap();
+    publisher.publish().unwrap();
+    publisher.openpgp = None;
+    let composed = publisher.compose().unwrap();
+    assert_eq!(composed.openpgp, None);
     for file in [ARMORED, BINARY] {
-        assert!(!desk.store.file("x", file).exists());
+        assert!(!publisher.store.file("x", file).exists());
     }
-    let published = desk.publish().unwrap();
+    let published = publisher.publish().unwrap();
     assert_eq!(published.removed, ["x/SHA256SUMS.sha256.asc", "x/SHA256SUMS.gpg"]);
     assert_eq!(published.notes, [Note::Unsigned, Note::SignatureGone]);
 }
 
 /// A release that was cut off between its files must not be published.
 #[test]
-fn a_signature_of_another_release_is_not_published() {
+fn signature_of_another_release_is_not_published() {
     for file in [ARMORED, BINARY] {
-        let desk = signing_desk();
-        desk.index().unwrap();
-        fs::write(desk.store.file("x", file), "of another").unwrap();
-        desk.publish().unwrap_err();
-        assert!(!desk.served.root().exists());
+        let publisher = signing_publisher();
+        publisher.compose().unwrap();
+        fs::write(publisher.store.file("x", file), "of another").unwrap();
+        publisher.publish().unwrap_err();
+        assert!(!publisher.served.root().exists());
     }
 }

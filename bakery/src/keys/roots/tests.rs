@@ -1,4 +1,4 @@
-//! Proposals, who may sign them, and what makes them a chain.
+//! Proposals, who can sign them, and when they become a chain.
 
 use super::*;
 use crate::keys::{KeyError, generate_single, read_public};
@@ -7,9 +7,9 @@ use crate::store;
 const NOW: &str = "2026-11-20T10:00:00Z";
 
 /// A directory with keys and files.
-struct Desk(tempfile::TempDir);
+struct Publisher(tempfile::TempDir);
 
-impl Desk {
+impl Publisher {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -78,34 +78,34 @@ fn time(text: &str) -> Timestamp {
 }
 
 #[test]
-fn two_of_three_sign_one_after_the_other() {
-    let desk = Desk::new();
-    let path = desk.path("roots.pending.json");
-    let mut chain = Chain::begin(&path, desk.root(&["a", "b", "c"], 2)).unwrap();
+fn two_of_three_sign_in_turn() {
+    let publisher = Publisher::new();
+    let path = publisher.path("roots.pending.json");
+    let mut chain = Chain::begin(&path, publisher.root(&["a", "b", "c"], 2)).unwrap();
     chain.write_new().unwrap();
     assert!(matches!(chain.write_new(), Err(RootError::Exists { .. })));
-    let signed = chain.sign(&desk.key("c")).unwrap();
+    let signed = chain.sign(&publisher.key("c")).unwrap();
     assert_eq!((signed.needs.len(), signed.needs[0].missing()), (1, 1));
-    let error = chain.finish(&desk.path("roots.json"), time(NOW)).unwrap_err();
+    let error = chain.finish(&publisher.path("roots.json"), time(NOW)).unwrap_err();
     assert!(matches!(&error, RootError::Unsigned { number: 1, .. }), "{error}");
-    assert!(error.to_string().contains("1 of the keys of root 1 signed, 2 must"), "{error}");
-    assert!(!desk.path("roots.json").exists());
+    assert!(error.to_string().contains("1 of 2 required from the keys of root 1"), "{error}");
+    assert!(!publisher.path("roots.json").exists());
     chain.write_back().unwrap();
 
     let mut chain = Chain::read(&path).unwrap();
-    assert_eq!(chain.sign(&desk.key("a")).unwrap().needs[0].missing(), 0);
-    chain.finish(&desk.path("roots.json"), time(NOW)).unwrap();
-    Chain::read(&desk.path("roots.json")).unwrap().check().unwrap();
+    assert_eq!(chain.sign(&publisher.key("a")).unwrap().needs[0].missing(), 0);
+    chain.finish(&publisher.path("roots.json"), time(NOW)).unwrap();
+    Chain::read(&publisher.path("roots.json")).unwrap().check().unwrap();
 }
 
 #[test]
-fn the_next_root_needs_the_old_keys_and_its_own() {
-    let desk = Desk::new();
-    let chain = desk.chain(&["a", "b"], 2);
-    let next = desk.next(&chain, &["b", "c", "d"], 2);
+fn next_root_needs_the_old_keys_and_its_own() {
+    let publisher = Publisher::new();
+    let chain = publisher.chain(&["a", "b"], 2);
+    let next = publisher.next(&chain, &["b", "c", "d"], 2);
     let signed_by = |names: &[&str]| {
         let mut next = next.clone();
-        names.iter().for_each(|name| drop(next.sign(&desk.key(name)).unwrap()));
+        names.iter().for_each(|name| drop(next.sign(&publisher.key(name)).unwrap()));
         next.check()
     };
     for few in [&["c", "d"][..], &["a", "b"], &["a", "c", "d"], &["b", "c"], &[]] {
@@ -117,87 +117,88 @@ fn the_next_root_needs_the_old_keys_and_its_own() {
 }
 
 #[test]
-fn a_key_counts_once_and_a_strangers_not_at_all() {
-    let desk = Desk::new();
-    let mut chain = Chain::begin(&desk.path("x"), desk.root(&["a", "b"], 2)).unwrap();
-    chain.sign(&desk.key("a")).unwrap();
-    assert!(matches!(chain.sign(&desk.key("a")), Err(RootError::Again { number: 1, .. })));
-    assert!(matches!(chain.sign(&desk.key("stranger")), Err(RootError::Stranger { number: 1, .. })));
+fn key_counts_once_and_unknown_key_is_refused() {
+    let publisher = Publisher::new();
+    let mut chain = Chain::begin(&publisher.path("x"), publisher.root(&["a", "b"], 2)).unwrap();
+    chain.sign(&publisher.key("a")).unwrap();
+    assert!(matches!(chain.sign(&publisher.key("a")), Err(RootError::AlreadySigned { number: 1, .. })));
+    assert!(matches!(chain.sign(&publisher.key("stranger")), Err(RootError::UnknownKey { number: 1, .. })));
     // Put in by hand, the same signature twice is still one
     let (envelope, _) = &mut chain.links[0];
     envelope.signatures.push(envelope.signatures[0].clone());
     assert!(matches!(chain.check(), Err(RootError::Unsigned { .. })));
 
-    let error = Chain::begin(&desk.path("x"), desk.root(&["a", "a"], 1)).unwrap_err();
+    let error = Chain::begin(&publisher.path("x"), publisher.root(&["a", "a"], 1)).unwrap_err();
     assert!(matches!(error, RootError::Twice { role: "root", .. }), "{error}");
     for threshold in [0, 3] {
-        let error = Chain::begin(&desk.path("x"), desk.root(&["a", "b"], threshold)).unwrap_err();
+        let error = Chain::begin(&publisher.path("x"), publisher.root(&["a", "b"], threshold)).unwrap_err();
         assert!(matches!(error, RootError::Role { role: "root", .. }), "{error}");
     }
 }
 
 #[test]
-fn copies_that_were_signed_apart_are_joined() {
-    let desk = Desk::new();
-    let chain = desk.chain(&["a", "b"], 2);
-    let (mut one, mut other) = (desk.next(&chain, &["a", "b"], 2), desk.next(&chain, &["a", "b"], 2));
-    one.sign(&desk.key("a")).unwrap();
-    other.sign(&desk.key("b")).unwrap();
+fn signatures_of_several_copies_are_merged() {
+    let publisher = Publisher::new();
+    let chain = publisher.chain(&["a", "b"], 2);
+    let (mut one, mut other) =
+        (publisher.next(&chain, &["a", "b"], 2), publisher.next(&chain, &["a", "b"], 2));
+    one.sign(&publisher.key("a")).unwrap();
+    other.sign(&publisher.key("b")).unwrap();
     one.join(&other).unwrap();
     one.join(&other).unwrap();
     one.check().unwrap();
-    let another = desk.next(&chain, &["a"], 1);
+    let another = publisher.next(&chain, &["a"], 1);
     assert!(matches!(one.join(&another), Err(RootError::OtherProposal { .. })));
 }
 
 #[test]
-fn a_root_goes_on_from_the_chain_it_was_proposed_for() {
-    let desk = Desk::new();
-    let chain = desk.chain(&["a"], 1);
-    let (mut first, mut second) = (desk.next(&chain, &["a"], 1), desk.next(&chain, &["b"], 1));
-    first.sign(&desk.key("a")).unwrap();
-    first.finish(&desk.path("roots.json"), time(NOW)).unwrap();
-    second.sign(&desk.key("a")).unwrap();
-    second.sign(&desk.key("b")).unwrap();
-    let error = second.finish(&desk.path("roots.json"), time(NOW)).unwrap_err();
+fn root_extends_the_chain_it_was_proposed_for() {
+    let publisher = Publisher::new();
+    let chain = publisher.chain(&["a"], 1);
+    let (mut first, mut second) = (publisher.next(&chain, &["a"], 1), publisher.next(&chain, &["b"], 1));
+    first.sign(&publisher.key("a")).unwrap();
+    first.finish(&publisher.path("roots.json"), time(NOW)).unwrap();
+    second.sign(&publisher.key("a")).unwrap();
+    second.sign(&publisher.key("b")).unwrap();
+    let error = second.finish(&publisher.path("roots.json"), time(NOW)).unwrap_err();
     assert!(matches!(error, RootError::OtherChain { .. }), "{error}");
-    assert_eq!(Chain::read(&desk.path("roots.json")).unwrap().last().keys, desk.publics(&["a"]));
+    assert_eq!(Chain::read(&publisher.path("roots.json")).unwrap().last().keys, publisher.publics(&["a"]));
     // What nobody finished is nothing to go on from
-    let unsigned = desk.next(&first, &["c"], 1);
-    let error = unsigned.next(&desk.path("y"), desk.change(&["c"], 1)).unwrap_err();
+    let unsigned = publisher.next(&first, &["c"], 1);
+    let error = unsigned.next(&publisher.path("y"), publisher.change(&["c"], 1)).unwrap_err();
     assert!(matches!(error, RootError::Unsigned { number: 3, .. }), "{error}");
 }
 
 #[test]
-fn nothing_is_signed_on_top_of_a_chain_that_does_not_hold() {
-    let desk = Desk::new();
-    let chain = desk.chain(&["a"], 1);
-    let mut next = desk.next(&chain, &["a"], 1);
+fn nothing_is_signed_after_an_invalid_chain() {
+    let publisher = Publisher::new();
+    let chain = publisher.chain(&["a"], 1);
+    let mut next = publisher.next(&chain, &["a"], 1);
     next.links[0].0.signatures.clear();
-    assert!(matches!(next.sign(&desk.key("a")), Err(RootError::Trust(_))));
-    let mut gap = desk.next(&chain, &["a"], 1);
+    assert!(matches!(next.sign(&publisher.key("a")), Err(RootError::Trust(_))));
+    let mut gap = publisher.next(&chain, &["a"], 1);
     let mut root = gap.links[1].1.clone();
     root.number = 3;
     let packed = Envelope::pack(&root).unwrap();
     gap.links[1] = (Envelope::seal(&packed, Vec::new()), root);
-    gap.sign(&desk.key("a")).unwrap();
+    gap.sign(&publisher.key("a")).unwrap();
     assert!(matches!(gap.check(), Err(RootError::Trust(_))));
 }
 
 #[test]
-fn an_ended_root_is_not_finished() {
-    let desk = Desk::new();
-    let mut chain = Chain::begin(&desk.path("x"), desk.root(&["a"], 1)).unwrap();
-    chain.sign(&desk.key("a")).unwrap();
-    let error = chain.finish(&desk.path("roots.json"), time("2031-01-01T00:00:00Z")).unwrap_err();
+fn expired_root_is_not_finished() {
+    let publisher = Publisher::new();
+    let mut chain = Chain::begin(&publisher.path("x"), publisher.root(&["a"], 1)).unwrap();
+    chain.sign(&publisher.key("a")).unwrap();
+    let error = chain.finish(&publisher.path("roots.json"), time("2031-01-01T00:00:00Z")).unwrap_err();
     assert!(matches!(error, RootError::Expired { number: 1, .. }), "{error}");
-    assert!(!desk.path("roots.json").exists());
+    assert!(!publisher.path("roots.json").exists());
 }
 
 #[test]
-fn what_is_no_chain_is_told() {
-    let desk = Desk::new();
-    let path = desk.path("roots.json");
+fn invalid_chains_are_reported() {
+    let publisher = Publisher::new();
+    let path = publisher.path("roots.json");
     let read = |text: &str| {
         std::fs::write(&path, text).unwrap();
         Chain::read(&path).unwrap_err()
@@ -212,17 +213,17 @@ fn what_is_no_chain_is_told() {
 
 #[test]
 fn public_keys_are_files_or_text() {
-    let desk = Desk::new();
-    let key = desk.public("a");
+    let publisher = Publisher::new();
+    let key = publisher.public("a");
     assert_eq!(read_public(&key).unwrap(), key);
     for text in ["", "untrusted comment: nothing\n", "RWx\n"] {
-        store::write(&desk.path("bad.pub"), text.as_bytes()).unwrap();
-        let error = read_public(desk.path("bad.pub").to_str().unwrap()).unwrap_err();
+        store::write(&publisher.path("bad.pub"), text.as_bytes()).unwrap();
+        let error = read_public(publisher.path("bad.pub").to_str().unwrap()).unwrap_err();
         assert!(matches!(error, KeyError::Public { .. }), "{error}");
     }
     // A secret key given by mistake is not repeated on the terminal
-    let error = read_public(desk.path("a.key").to_str().unwrap()).unwrap_err();
-    let secret = std::fs::read_to_string(desk.path("a.key")).unwrap();
+    let error = read_public(publisher.path("a.key").to_str().unwrap()).unwrap_err();
+    let secret = std::fs::read_to_string(publisher.path("a.key")).unwrap();
     let secret = secret.lines().nth(1).unwrap();
     let mut cause: Option<&dyn std::error::Error> = Some(&error);
     while let Some(error) = cause {

@@ -1,4 +1,4 @@
-//! What a release offers, what it drops, and what it refuses.
+//! What a release offers, drops and refuses.
 
 use std::fs;
 
@@ -6,35 +6,36 @@ use sysext_manifests::catalog::Wave;
 use sysext_manifests::envelope::Role;
 
 use super::*;
-use crate::fake::{Desk, NOW, files, time};
-use crate::release::read::OfferError;
+use crate::failure::Hint as _;
+use crate::fake::{NOW, Publisher, files, time};
+use crate::release::read::CatalogError;
 use crate::store::FileError;
 use crate::store::record::RecordError;
 
-fn manifest(desk: &Desk, name: &str, file: &str) -> String {
-    fs::read_to_string(desk.store.file(name, file)).unwrap()
+fn manifest(publisher: &Publisher, name: &str, file: &str) -> String {
+    fs::read_to_string(publisher.store.file(name, file)).unwrap()
 }
 
 #[test]
-fn versions_are_offered_in_their_order_and_described_by_the_newest() {
-    let desk = Desk::new();
+fn versions_are_sorted_and_the_newest_describes_the_extension() {
+    let publisher = Publisher::new();
     for version in ["1.10", "1.2", "1.2-2"] {
-        desk.put("x", version, version.as_bytes());
+        publisher.put("x", version, version.as_bytes());
     }
-    let indexed = desk.index().unwrap();
-    assert_eq!(indexed.serial, 1);
-    assert_eq!(indexed.notes, []);
-    assert_eq!(indexed.extensions, [("x".to_owned(), 3)].into());
-    assert_eq!(desk.versions("x"), ["1.2", "1.2-2", "1.10"]);
-    let catalog = desk.catalog();
+    let composed = publisher.compose().unwrap();
+    assert_eq!(composed.serial, 1);
+    assert_eq!(composed.notes, []);
+    assert_eq!(composed.extensions, [("x".to_owned(), 3)].into());
+    assert_eq!(publisher.versions("x"), ["1.2", "1.2-2", "1.10"]);
+    let catalog = publisher.catalog();
     assert_eq!(catalog.extensions["x"].description, "x as of 1.10");
     assert_eq!(catalog.expires, time("2026-12-20T10:00:00Z"));
 
-    let sums = manifest(&desk, "x", "SHA256SUMS");
+    let sums = manifest(&publisher, "x", "SHA256SUMS");
     let names: Vec<&str> = sums.lines().filter_map(|line| line.split("  ").nth(1)).collect();
     assert_eq!(names, ["x-1.10-x86-64.raw", "x-1.2-2-x86-64.raw", "x-1.2-x86-64.raw"]);
-    let transfer = manifest(&desk, "x", "x.transfer");
-    assert_eq!(transfer, manifest(&desk, "x", "x.conf"));
+    let transfer = manifest(&publisher, "x", "x.transfer");
+    assert_eq!(transfer, manifest(&publisher, "x", "x.conf"));
     for line in
         ["Verify=no", "Path=https://example.org/r/x/", "MatchPattern=x-@v-%a.raw", "Repository=example"]
     {
@@ -46,238 +47,292 @@ fn versions_are_offered_in_their_order_and_described_by_the_newest() {
 }
 
 #[test]
-fn the_serial_counts_and_what_was_offered_without_a_record_stays() {
-    let desk = Desk::new();
-    desk.put("x", "1.0", b"one");
-    desk.index().unwrap();
-    fs::remove_file(desk.store.file("x", "x-1.0-x86-64.json")).unwrap();
-    desk.put("x", "1.1", b"two");
-    let indexed = desk.index().unwrap();
-    assert_eq!((indexed.serial, indexed.notes), (2, vec![]));
-    assert_eq!(desk.versions("x"), ["1.0", "1.1"]);
+fn serial_increases_and_images_without_record_stay_on_offer() {
+    let publisher = Publisher::new();
+    publisher.put("x", "1.0", b"one");
+    publisher.compose().unwrap();
+    fs::remove_file(publisher.store.file("x", "x-1.0-x86-64.json")).unwrap();
+    publisher.put("x", "1.1", b"two");
+    let composed = publisher.compose().unwrap();
+    assert_eq!((composed.serial, composed.notes), (2, vec![]));
+    assert_eq!(publisher.versions("x"), ["1.0", "1.1"]);
 }
 
 #[test]
-fn an_image_that_is_gone_is_dropped_and_said() {
-    let desk = Desk::new();
-    desk.put("x", "1.0", b"one");
-    desk.put("x", "1.1", b"two");
-    desk.put("y", "1", b"why");
-    desk.index().unwrap();
-    fs::remove_file(desk.store.file("x", "x-1.0-x86-64.raw")).unwrap();
-    fs::remove_dir_all(desk.store.extension("y")).unwrap();
-    fs::write(desk.store.file("x", "x-9-x86-64.raw"), "found in the street").unwrap();
-    let image = |name: &str| format!("x/{name}-x86-64.raw");
+fn image_that_left_the_store_has_to_be_dropped() {
+    let mut publisher = Publisher::new();
+    publisher.put("x", "1.0", b"one");
+    publisher.put("x", "1.1", b"two");
+    publisher.put("y", "1", b"why");
+    publisher.compose().unwrap();
+    let before = fs::read(publisher.store.catalog()).unwrap();
+    fs::remove_file(publisher.store.file("x", "x-1.0-x86-64.raw")).unwrap();
+    fs::remove_dir_all(publisher.store.extension("y")).unwrap();
+    fs::write(publisher.store.file("x", "x-9-x86-64.raw"), "no record").unwrap();
+    let error = publisher.compose().unwrap_err();
+    assert!(
+        error.to_string().ends_with(" no longer contains images that are on offer: x 1.0 x86-64, y 1 x86-64")
+    );
+    assert!(error.hint().unwrap().ends_with("with --drop x@1.0 --drop y@1"), "{:?}", error.hint());
+    publisher.drops = vec!["x@1.0".parse().unwrap()];
+    assert!(matches!(publisher.compose(), Err(ComposeError::Missing { missing, .. }) if missing.len() == 1));
+    assert_eq!(fs::read(publisher.store.catalog()).unwrap(), before);
+
+    publisher.drops.push("y@1".parse().unwrap());
+    let image = |name: &str| format!("{name}-x86-64.raw");
     let expected = [
-        Note::Dropped { image: image("x-1.0") },
-        Note::Unrecorded { image: image("x-9") },
-        Note::Gone { name: "y".to_owned() },
+        Note::Unrecorded { image: image("x/x-9") },
+        Note::Dropped { image: image("x/x-1.0") },
+        Note::Dropped { image: image("y/y-1") },
     ];
-    assert_eq!(desk.index().unwrap().notes, expected);
-    assert_eq!(desk.versions("x"), ["1.1"]);
-    assert!(!manifest(&desk, "x", "SHA256SUMS").contains("1.0"));
-    assert_eq!(desk.catalog().extensions.len(), 1);
+    assert_eq!(publisher.compose().unwrap().notes, expected);
+    assert_eq!(publisher.versions("x"), ["1.1"]);
+    assert!(!manifest(&publisher, "x", "SHA256SUMS").contains("1.0"));
+    assert_eq!(publisher.catalog().extensions.len(), 1);
 }
 
 #[test]
-fn a_damaged_image_stops_the_release() {
-    let desk = Desk::new();
-    desk.put("x", "1.0", b"one");
-    fs::write(desk.store.file("x", "x-1.0-x86-64.raw"), "onE").unwrap();
-    let before = files(desk.store.root());
-    assert!(matches!(desk.index(), Err(IndexError::Damaged { .. })));
-    assert_eq!(files(desk.store.root()), before);
+fn only_what_left_the_store_can_be_dropped() {
+    let mut publisher = Publisher::new();
+    publisher.put("x", "1.0", b"one");
+    publisher.compose().unwrap();
+    publisher.drops = vec!["x@1.0".parse().unwrap()];
+    assert!(matches!(publisher.compose(), Err(ComposeError::DropPresent { .. })));
+    publisher.drops = vec!["x@2.0".parse().unwrap()];
+    assert!(matches!(publisher.compose(), Err(ComposeError::DropUnknown { .. })));
 }
 
 #[test]
-fn other_bytes_under_an_offered_name_are_refused() {
-    let mut desk = Desk::new();
-    desk.put("x", "1.0", b"one");
-    desk.index().unwrap();
-    desk.put("x", "1.0", b"another");
-    let error = desk.index().unwrap_err();
-    assert_eq!(error.to_string(), "x/x-1.0-x86-64.raw was offered in serial 1 with other bytes");
+fn store_without_images_is_refused() {
+    let publisher = Publisher::new();
+    fs::create_dir_all(publisher.store.extension("x")).unwrap();
+    fs::write(publisher.store.file("x", "x-1-x86-64.raw"), "no record").unwrap();
+    assert!(matches!(publisher.compose(), Err(ComposeError::Nothing { .. })));
+    assert!(!publisher.store.catalog().exists());
+}
+
+#[test]
+fn new_version_below_the_newest_is_reported() {
+    let publisher = Publisher::new();
+    publisher.put("x", "1.1", b"two");
+    publisher.compose().unwrap();
+    publisher.put("x", "1.0", b"one");
+    let older = Note::Older { image: "x/x-1.0-x86-64.raw".to_owned(), newest: "1.1".parse().unwrap() };
+    assert_eq!(publisher.compose().unwrap().notes, [older]);
+    // Once
+    assert_eq!(publisher.compose().unwrap().notes, []);
+}
+
+#[test]
+fn v_prefix_of_only_some_versions_is_refused() {
+    let publisher = Publisher::new();
+    publisher.put("x", "1.32.0", b"one");
+    publisher.compose().unwrap();
+    publisher.put("x", "v1.33.0", b"two");
+    let error = publisher.compose().unwrap_err();
+    assert_eq!(error.hint().unwrap(), "bake it as 1.33.0");
+}
+
+#[test]
+fn damaged_image_stops_the_release() {
+    let publisher = Publisher::new();
+    publisher.put("x", "1.0", b"one");
+    fs::write(publisher.store.file("x", "x-1.0-x86-64.raw"), "onE").unwrap();
+    let before = files(publisher.store.root());
+    assert!(matches!(publisher.compose(), Err(ComposeError::Damaged { .. })));
+    assert_eq!(files(publisher.store.root()), before);
+}
+
+#[test]
+fn changed_image_is_refused() {
+    let mut publisher = Publisher::new();
+    publisher.put("x", "1.0", b"one");
+    publisher.compose().unwrap();
+    publisher.put("x", "1.0", b"another");
+    let error = publisher.compose().unwrap_err();
+    assert_eq!(error.to_string(), "x/x-1.0-x86-64.raw was released with different contents (serial 1)");
     assert!(error.hint().unwrap().contains("--revision"));
-    desk.overwrite = Overwrite::Allow;
-    let notes = desk.index().unwrap().notes;
+    publisher.overwrite = Overwrite::Allow;
+    let notes = publisher.compose().unwrap().notes;
     assert_eq!(notes, [Note::Replaced { image: "x/x-1.0-x86-64.raw".to_owned() }]);
 }
 
 #[test]
-fn what_was_decided_about_an_image_stays_decided() {
-    let desk = Desk::new();
-    desk.put("x", "1.0", b"one");
-    desk.put("x", "1.1", b"two");
-    desk.index().unwrap();
-    let mut catalog = desk.catalog();
+fn withdrawal_and_waves_are_kept() {
+    let publisher = Publisher::new();
+    publisher.put("x", "1.0", b"one");
+    publisher.put("x", "1.1", b"two");
+    publisher.compose().unwrap();
+    let mut catalog = publisher.catalog();
     let instance = &mut catalog.extensions.get_mut("x").unwrap().instances[0];
     instance.withdrawn = Some("eats data".to_owned());
     instance.waves = vec![Wave { percent: 5, at: time(NOW) }];
     let file = CatalogFile {
         version: FORMAT,
-        roots: desk.roots.clone(),
-        catalog: desk.keys[0].seal(&catalog, "by hand").unwrap(),
+        roots: publisher.roots.clone(),
+        catalog: publisher.keys[0].seal(&catalog, "by hand").unwrap(),
     };
-    fs::write(desk.store.catalog(), serde_json::to_vec(&file).unwrap()).unwrap();
-    desk.index().unwrap();
-    assert_eq!(desk.catalog().extensions["x"].instances, catalog.extensions["x"].instances);
+    fs::write(publisher.store.catalog(), serde_json::to_vec(&file).unwrap()).unwrap();
+    publisher.compose().unwrap();
+    assert_eq!(publisher.catalog().extensions["x"].instances, catalog.extensions["x"].instances);
     // Stock tools know no withdrawal, so it is not listed for them.
-    let sums = manifest(&desk, "x", "SHA256SUMS");
+    let sums = manifest(&publisher, "x", "SHA256SUMS");
     assert!(!sums.contains("x-1.0-x86-64.raw") && sums.contains("x-1.1-x86-64.raw"), "{sums}");
 }
 
 #[test]
-fn stock_tools_are_told_a_date_only_if_someone_vouches() {
-    let mut desk = Desk::new();
-    desk.put("x", "1.0", b"one");
-    desk.valid_for = Some(14);
+fn stock_tools_get_a_date_only_with_valid_for() {
+    let mut publisher = Publisher::new();
+    publisher.put("x", "1.0", b"one");
+    publisher.valid_for = Some(14);
     // Fourteen days end at ten in the morning; the day is promised whole.
-    assert_eq!(desk.index().unwrap().expires, time("2026-12-05T00:00:00Z"));
-    assert!(manifest(&desk, "x", "SHA256SUMS").contains("  BEST-BEFORE-2026-12-05\n"));
-    desk.valid_for = None;
-    desk.index().unwrap();
-    assert!(!manifest(&desk, "x", "SHA256SUMS").contains("BEST-BEFORE"));
+    assert_eq!(publisher.compose().unwrap().expires, time("2026-12-05T00:00:00Z"));
+    assert!(manifest(&publisher, "x", "SHA256SUMS").contains("  BEST-BEFORE-2026-12-05\n"));
+    publisher.valid_for = None;
+    publisher.compose().unwrap();
+    assert!(!manifest(&publisher, "x", "SHA256SUMS").contains("BEST-BEFORE"));
 }
 
 #[test]
-fn an_ended_catalog_still_counts() {
-    let mut desk = Desk::new();
-    desk.put("x", "1.0", b"one");
-    desk.index().unwrap();
-    desk.now = time("2029-01-01T00:00:00Z");
-    let indexed = desk.index().unwrap();
-    assert_eq!(indexed.serial, 2);
-    desk.now = time(NOW);
-    assert!(matches!(desk.index(), Err(IndexError::ClockBehind { .. })));
-    desk.now = time("2029-12-15T00:00:00Z");
+fn expired_catalog_still_counts() {
+    let mut publisher = Publisher::new();
+    publisher.put("x", "1.0", b"one");
+    publisher.compose().unwrap();
+    publisher.now = time("2029-01-01T00:00:00Z");
+    let composed = publisher.compose().unwrap();
+    assert_eq!(composed.serial, 2);
+    publisher.now = time(NOW);
+    assert!(matches!(publisher.compose(), Err(ComposeError::ClockBehind { .. })));
+    publisher.now = time("2029-12-15T00:00:00Z");
     let expires = time("2030-01-01T00:00:00Z");
-    assert_eq!(desk.index().unwrap().notes, [Note::RootEndsFirst { root: 1, expires }]);
-    desk.now = expires;
-    let error = desk.index().unwrap_err();
-    assert!(matches!(error, IndexError::Offer(OfferError::Trust { .. })), "{error}");
-    assert_eq!(desk.catalog().serial, 3);
+    assert_eq!(publisher.compose().unwrap().notes, [Note::RootExpiresFirst { root: 1, expires }]);
+    publisher.now = expires;
+    let error = publisher.compose().unwrap_err();
+    assert!(matches!(error, ComposeError::Catalog(CatalogError::Trust { .. })), "{error}");
+    assert_eq!(publisher.catalog().serial, 3);
 }
 
 #[test]
-fn a_key_that_the_root_does_not_name_signs_nothing() {
-    let mut desk = Desk::new();
-    desk.put("x", "1.0", b"one");
-    desk.keys = Desk::new().keys;
-    let error = desk.index().unwrap_err();
+fn key_that_the_root_does_not_name_is_refused() {
+    let mut publisher = Publisher::new();
+    publisher.put("x", "1.0", b"one");
+    publisher.keys = Publisher::new().keys;
+    let error = publisher.compose().unwrap_err();
     assert!(error.hint().unwrap().contains("newest root"), "{error:?}");
-    assert!(!desk.store.catalog().exists());
-    assert!(!desk.store.file("x", "SHA256SUMS").exists());
+    assert!(!publisher.store.catalog().exists());
+    assert!(!publisher.store.file("x", "SHA256SUMS").exists());
 
-    let keys = vec![desk.keys[0].public(), desk.root.keys[0].clone()];
-    desk.root.catalog = Role { threshold: 2, keys };
-    assert!(matches!(desk.index(), Err(IndexError::Threshold { root: 1, threshold: 2, given: 1 })));
-    desk.keys = vec![desk.twin(), desk.twin()];
-    assert!(matches!(desk.index(), Err(IndexError::KeyTwice { .. })));
+    let keys = vec![publisher.keys[0].public(), publisher.root.keys[0].clone()];
+    publisher.root.catalog = Role { threshold: 2, keys };
+    assert!(matches!(publisher.compose(), Err(ComposeError::Threshold { root: 1, threshold: 2, given: 1 })));
+    publisher.keys = vec![publisher.twin(), publisher.twin()];
+    assert!(matches!(publisher.compose(), Err(ComposeError::KeyTwice { .. })));
 }
 
 #[test]
-fn a_store_with_another_repositorys_or_a_damaged_catalog_is_refused() {
-    let desk = Desk::new();
-    desk.put("x", "1.0", b"one");
-    desk.index().unwrap();
-    let error = index(&Request { repository: "other", ..request(&desk) }).unwrap_err();
-    assert!(matches!(error, IndexError::OtherRepository { .. }), "{error}");
+fn catalog_of_another_repository_or_damaged_one_is_refused() {
+    let publisher = Publisher::new();
+    publisher.put("x", "1.0", b"one");
+    publisher.compose().unwrap();
+    let error = compose(&Request { repository: "other", ..request(&publisher) }).unwrap_err();
+    assert!(matches!(error, ComposeError::OtherRepository { .. }), "{error}");
 
-    let text = fs::read_to_string(desk.store.catalog()).unwrap();
-    fs::write(desk.store.catalog(), &text[..text.len() / 2]).unwrap();
-    let error = desk.index().unwrap_err();
-    assert!(matches!(error, IndexError::Offer(OfferError::Json { .. })), "{error}");
+    let text = fs::read_to_string(publisher.store.catalog()).unwrap();
+    fs::write(publisher.store.catalog(), &text[..text.len() / 2]).unwrap();
+    let error = publisher.compose().unwrap_err();
+    assert!(matches!(error, ComposeError::Catalog(CatalogError::Json { .. })), "{error}");
 }
 
 #[test]
-fn other_roots_than_those_of_the_last_release_are_said() {
-    let mut desk = Desk::new();
-    desk.put("x", "1.0", b"one");
-    desk.index().unwrap();
-    let other = Desk::new();
-    (desk.keys, desk.roots, desk.root) = (other.keys, other.roots, other.root);
-    assert_eq!(desk.index().unwrap().notes, [Note::OtherRoot]);
+fn other_roots_than_last_time_are_reported() {
+    let mut publisher = Publisher::new();
+    publisher.put("x", "1.0", b"one");
+    publisher.compose().unwrap();
+    let other = Publisher::new();
+    (publisher.keys, publisher.roots, publisher.root) = (other.keys, other.roots, other.root);
+    assert_eq!(publisher.compose().unwrap().notes, [Note::OtherRoot]);
 }
 
 #[test]
-fn a_refresh_offers_the_same_for_longer_or_nothing() {
-    let mut desk = Desk::new();
-    desk.put("x", "1.0", b"one");
-    desk.purpose = Purpose::Refresh;
-    assert!(matches!(desk.index(), Err(IndexError::NothingToRefresh)));
-    (desk.purpose, desk.valid_for) = (Purpose::Offer, Some(14));
-    desk.index().unwrap();
-    let before = desk.catalog();
+fn refresh_extends_the_same_contents_only() {
+    let mut publisher = Publisher::new();
+    publisher.put("x", "1.0", b"one");
+    publisher.purpose = Purpose::Refresh;
+    assert!(matches!(publisher.compose(), Err(ComposeError::NothingToRefresh)));
+    (publisher.purpose, publisher.valid_for) = (Purpose::Offer, Some(14));
+    publisher.compose().unwrap();
+    let before = publisher.catalog();
 
-    (desk.purpose, desk.now) = (Purpose::Refresh, time("2026-11-25T00:00:00Z"));
-    let indexed = desk.index().unwrap();
-    assert_eq!((indexed.serial, indexed.expires), (2, time("2026-12-09T00:00:00Z")));
-    assert_eq!(desk.catalog().extensions, before.extensions);
-    assert!(manifest(&desk, "x", "SHA256SUMS").contains("BEST-BEFORE-2026-12-09"));
+    (publisher.purpose, publisher.now) = (Purpose::Refresh, time("2026-11-25T00:00:00Z"));
+    let composed = publisher.compose().unwrap();
+    assert_eq!((composed.serial, composed.expires), (2, time("2026-12-09T00:00:00Z")));
+    assert_eq!(publisher.catalog().extensions, before.extensions);
+    assert!(manifest(&publisher, "x", "SHA256SUMS").contains("BEST-BEFORE-2026-12-09"));
 
-    desk.put("y", "1.0", b"new");
-    let held = files(desk.store.root());
-    let error = desk.index().unwrap_err();
-    assert_eq!(error.to_string(), "what is in the store is not what was offered last: y");
-    assert_eq!((files(desk.store.root()), desk.catalog().serial), (held, 2));
+    publisher.put("y", "1.0", b"new");
+    let held = files(publisher.store.root());
+    let error = publisher.compose().unwrap_err();
+    assert_eq!(error.to_string(), "the store has changed since the last release: y");
+    assert_eq!((files(publisher.store.root()), publisher.catalog().serial), (held, 2));
 }
 
 #[test]
-fn a_new_root_starts_the_serial_afresh_and_an_older_one_is_refused() {
-    let mut desk = Desk::new();
-    desk.put("x", "1.0", b"one");
-    desk.index().unwrap();
+fn new_root_restarts_the_serial_and_older_root_is_refused() {
+    let mut publisher = Publisher::new();
+    publisher.put("x", "1.0", b"one");
+    publisher.compose().unwrap();
     // As if a thief had signed: the last serial, years ahead
-    let mut stolen = desk.catalog();
+    let mut stolen = publisher.catalog();
     (stolen.serial, stolen.issued) = (u64::MAX, time("2029-01-01T00:00:00Z"));
     stolen.expires = time("2029-12-01T00:00:00Z");
-    let catalog = desk.keys[0].seal(&stolen, "stolen").unwrap();
-    let file = CatalogFile { version: FORMAT, roots: desk.roots.clone(), catalog };
-    fs::write(desk.store.catalog(), serde_json::to_vec(&file).unwrap()).unwrap();
-    assert!(matches!(desk.index(), Err(IndexError::ClockBehind { .. })));
-    desk.now = time("2029-01-01T00:00:00Z");
-    assert!(matches!(desk.index(), Err(IndexError::LastSerial { root: 1 })));
+    let catalog = publisher.keys[0].seal(&stolen, "stolen").unwrap();
+    let file = CatalogFile { version: FORMAT, roots: publisher.roots.clone(), catalog };
+    fs::write(publisher.store.catalog(), serde_json::to_vec(&file).unwrap()).unwrap();
+    assert!(matches!(publisher.compose(), Err(ComposeError::ClockBehind { .. })));
+    publisher.now = time("2029-01-01T00:00:00Z");
+    assert!(matches!(publisher.compose(), Err(ComposeError::LastSerial { root: 1 })));
 
-    desk.now = time(NOW);
-    let old = (desk.roots.clone(), desk.root.clone());
-    desk.rotate();
-    assert_eq!((desk.index().unwrap().serial, desk.catalog().root), (1, 2));
-    (desk.roots, desk.root) = old;
-    assert!(matches!(desk.index(), Err(IndexError::OlderRoot { root: 1, last: 2 })));
+    publisher.now = time(NOW);
+    let old = (publisher.roots.clone(), publisher.root.clone());
+    publisher.rotate();
+    assert_eq!((publisher.compose().unwrap().serial, publisher.catalog().root), (1, 2));
+    (publisher.roots, publisher.root) = old;
+    assert!(matches!(publisher.compose(), Err(ComposeError::OlderRoot { root: 1, last: 2 })));
 }
 
-fn request(desk: &Desk) -> Request<'_> {
+fn request(publisher: &Publisher) -> Request<'_> {
     Request {
-        store: &desk.store,
+        store: &publisher.store,
         repository: "example",
-        url: "https://example.org/r/",
-        keys: &desk.keys,
+        url: "https://example.org/r",
+        keys: &publisher.keys,
         openpgp: None,
-        roots: &desk.roots,
-        root: &desk.root,
+        roots: &publisher.roots,
+        root: &publisher.root,
         valid_for: None,
-        now: desk.now,
+        now: publisher.now,
         overwrite: Overwrite::Refuse,
+        drops: &[],
         signers: Signers::All,
         purpose: Purpose::Offer,
     }
 }
 
 #[test]
-fn a_record_that_describes_something_else_is_refused() {
-    let desk = Desk::new();
-    desk.put("x", "1.0", b"one");
-    let from = desk.store.file("x", "x-1.0-x86-64.json");
-    fs::rename(&from, desk.store.file("x", "x-2.0-x86-64.json")).unwrap();
-    assert!(matches!(desk.index(), Err(IndexError::Record(RecordError::Misplaced { .. }))));
+fn record_of_another_image_is_refused() {
+    let publisher = Publisher::new();
+    publisher.put("x", "1.0", b"one");
+    let from = publisher.store.file("x", "x-1.0-x86-64.json");
+    fs::rename(&from, publisher.store.file("x", "x-2.0-x86-64.json")).unwrap();
+    assert!(matches!(publisher.compose(), Err(ComposeError::Record(RecordError::Misplaced { .. }))));
 }
 
 #[test]
-fn two_releases_at_once_exclude_each_other() {
-    let desk = Desk::new();
-    desk.put("x", "1.0", b"one");
-    let held = Pending::create(&desk.store.catalog()).unwrap();
-    assert!(matches!(desk.index(), Err(IndexError::File(FileError::Busy { .. }))));
+fn concurrent_releases_exclude_each_other() {
+    let publisher = Publisher::new();
+    publisher.put("x", "1.0", b"one");
+    let held = Pending::create(&publisher.store.catalog()).unwrap();
+    assert!(matches!(publisher.compose(), Err(ComposeError::File(FileError::Busy { .. }))));
     drop(held);
-    assert_eq!(desk.index().unwrap().serial, 1);
+    assert_eq!(publisher.compose().unwrap().serial, 1);
 }

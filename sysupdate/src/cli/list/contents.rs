@@ -12,7 +12,7 @@ use sysext_manifests::update_set::UpdateSet;
 use crate::cli::context::Context;
 use crate::cli::table::{Side, Table};
 use crate::failure::Failure;
-use crate::plan::{Origin, Situation, Source};
+use crate::plan::{OfferedFile, Origin, Situation};
 use crate::settings::Component;
 use crate::targets::names;
 
@@ -54,11 +54,11 @@ pub(super) fn of(
     set: &UpdateSet,
 ) -> Result<Vec<Content>, Failure> {
     let mut contents = Vec::new();
-    for (index, (transfer, line)) in component.transfers.iter().zip(&situation.lines).enumerate() {
+    for (index, (transfer, line)) in component.transfers.iter().zip(&situation.transfers).enumerate() {
         let here = line.farthest(&set.version);
-        let content = match (here, situation.source(&set.version, index)) {
+        let content = match (here, situation.offered_file(&set.version, index)) {
             (Some(local), _) => {
-                Some(lying(context, &transfer.target.path, &transfer.target.patterns, &local.path)?)
+                Some(lying(context, &transfer.target.path, &transfer.target.patterns, local.location.path())?)
             }
             // Half a version that is offered is not offered at all.
             (None, Some(source)) if set.is_available() => Some(offered(context, transfer, source)?),
@@ -87,7 +87,7 @@ fn lying(context: &Context, directory: &str, patterns: &Patterns, path: &Path) -
 const MODE_MASK: u32 = 0o775;
 
 /// A file that a source has.
-fn offered(context: &Context, transfer: &Transfer, source: &Source) -> Result<Content, Failure> {
+fn offered(context: &Context, transfer: &Transfer, source: &OfferedFile) -> Result<Content, Failure> {
     let Transfer { source: from, .. } = transfer;
     let claim = match &source.origin {
         Origin::File(path) => return lying(context, &from.path, &from.patterns, path),

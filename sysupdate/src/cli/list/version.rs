@@ -2,13 +2,15 @@
 
 use serde::Serialize;
 use sysext_manifests::stock::{ListedVersion, StockChoice};
+use sysext_manifests::update_set::UpdateSet;
 
 use super::contents::{self, Content};
 use super::{Assessment, Judged, Row};
 use crate::cli::context::Context;
 use crate::failure::Failure;
-use crate::plan::Situation;
+use crate::plan::State;
 use crate::settings::{Component, ComponentName};
+use crate::state::InstalledFile;
 
 #[derive(Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -18,6 +20,9 @@ pub(in crate::cli) struct VersionDetails {
     #[serde(rename = "changelogUrls")]
     changelog_urls: Vec<String>,
     contents: Vec<Content>,
+    /// What was recorded when the version was installed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    evidence: Vec<InstalledFile>,
     component: ComponentName,
     assessment: Assessment,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,12 +36,11 @@ impl VersionDetails {
     pub(super) fn of(
         context: &Context,
         component: &Component,
-        situation: &Situation,
+        judged: &Judged<'_>,
         version: &str,
     ) -> Result<Self, Failure> {
-        let judged = Judged::of(situation);
         let set = judged.sets.iter().find(|set| set.version.as_str() == version);
-        let row = set.map(|set| Row::of(situation, set, &judged));
+        let row = set.map(|set| Row::of(set, judged));
         let choice = StockChoice::of(&judged.sets);
         let listed = choice.listed.into_iter().find(|listed| listed.version.as_str() == version);
         let (Some(set), Some(row), Some(listed)) = (set, &row, listed) else {
@@ -52,11 +56,12 @@ impl VersionDetails {
         }
         Ok(Self {
             changelog_urls,
-            contents: contents::of(context, component, situation, set)?,
+            contents: contents::of(context, component, judged.situation, set)?,
+            evidence: evidence(judged, set),
             component: component.name.clone(),
             assessment: row.assessment,
             reason: row.reason.clone(),
-            state: state(&judged, &listed),
+            state: state(judged, &listed),
             listed,
         })
     }
@@ -96,6 +101,9 @@ impl VersionDetails {
         if let Some(reason) = &self.reason {
             text.push_str(&format!("   Reason: {reason}\n"));
         }
+        for InstalledFile { transfer, evidence, .. } in &self.evidence {
+            text.push_str(&format!(" Evidence: {transfer}: {evidence}\n"));
+        }
         for url in &self.changelog_urls {
             text.push_str(&format!("ChangeLog: {url}\n"));
         }
@@ -105,8 +113,16 @@ impl VersionDetails {
     }
 }
 
+/// Why the installed files of a version are trusted.
+fn evidence(judged: &Judged<'_>, set: &UpdateSet) -> Vec<InstalledFile> {
+    let recorded = judged.situation.record.installed(&set.version);
+    let files =
+        recorded.filter(|_| set.has(State::Installed)).into_iter().flat_map(|installed| &installed.files);
+    files.cloned().collect()
+}
+
 /// What becomes of a version in a word, and what is odd about it in more.
-fn state(judged: &Judged, listed: &ListedVersion) -> String {
+fn state(judged: &Judged<'_>, listed: &ListedVersion) -> String {
     let is = |version: &Option<_>| version.as_ref() == Some(&listed.version);
     let mut state = match listed {
         _ if is(&judged.current) => Assessment::Current.word(),

@@ -3,31 +3,31 @@
 use super::*;
 use crate::settings::DisabledBy;
 
-fn idle(name: &str, case: &Case, shown: Shown) -> Idle {
-    let because = DisabledBy::Features { features: vec!["extra".to_owned()] };
-    Idle { line: line(name, case), because, shown }
+fn leftover(name: &str, case: &Case, merged: bool) -> Leftover {
+    let reason = DisabledBy::Features { features: vec!["extra".to_owned()] };
+    Leftover { state: transfer_state(name, case), reason, merged }
 }
 
-/// A component with one transfer that takes part and one that does not.
-fn with_idle(case: &Case, idle: Idle) -> Situation {
-    Situation { idle: vec![idle], ..situation(case) }
+/// A component with one enabled and one disabled transfer.
+fn with_leftover(case: &Case, leftover: Leftover) -> Situation {
+    Situation { leftovers: vec![leftover], ..situation(case) }
 }
 
-fn removals(situation: &Situation) -> String {
-    let plan = plan(std::slice::from_ref(situation)).to_string();
-    let lines = plan.lines().filter(|line| line.starts_with("  drop") || line.starts_with("    remove"));
+fn removals(situation: Situation) -> String {
+    let plan = plan([situation]).to_string();
+    let lines = plan.lines().filter(|line| line.starts_with("  remove") || line.starts_with("    remove"));
     lines.map(str::trim).collect::<Vec<_>>().join("; ")
 }
 
 const ACTIVE: Case = Case { here: "1", link: "1", offered: "1", ..EMPTY };
-const ALL: &str = "drop y: its feature extra is off; remove /extensions/y.raw; remove /images/y-1.raw; \
+const ALL: &str = "remove y: its feature extra is off; remove /extensions/y.raw; remove /images/y-1.raw; \
                    remove /images/y-2.raw; remove /images/.sysupdate.pending.y-3.raw; \
                    remove /images/.sysupdate.partial.y-4.raw";
 const FULL: Case = Case { here: "1 2", pending: "3", partial: "4", link: "2", ..EMPTY };
 
 #[test]
 fn all_of_a_transfer_that_takes_no_part_goes() {
-    let gone = |case: &Case| removals(&with_idle(case, idle("y", &FULL, Shown::Merged)));
+    let gone = |case: &Case| removals(with_leftover(case, leftover("y", &FULL, true)));
     assert_eq!(gone(&ACTIVE), ALL, "with nothing else to do");
     assert_eq!(gone(&Case { offered: "2", ..ACTIVE }), ALL, "with something to install");
     assert_eq!(gone(&Case { here: "1 2", ..ACTIVE }), ALL, "with something to put in use");
@@ -40,16 +40,15 @@ fn all_of_a_transfer_that_takes_no_part_goes() {
 
 #[test]
 fn nothing_is_planned_where_nothing_is() {
-    assert_eq!(removals(&with_idle(&ACTIVE, idle("y", &Case { link: "-", ..EMPTY }, Shown::Merged))), "");
+    assert_eq!(removals(with_leftover(&ACTIVE, leftover("y", &Case { link: "-", ..EMPTY }, true))), "");
     // Stock removes the files and leaves the link.
-    let dangling = removals(&with_idle(&ACTIVE, idle("y", &Case { link: "2", ..EMPTY }, Shown::Merged)));
-    assert_eq!(dangling, "drop y: its feature extra is off; remove /extensions/y.raw");
+    let dangling = removals(with_leftover(&ACTIVE, leftover("y", &Case { link: "2", ..EMPTY }, true)));
+    assert_eq!(dangling, "remove y: its feature extra is off; remove /extensions/y.raw");
 }
 
 #[test]
 fn what_is_protected_stays_with_the_link_to_it() {
-    let gone =
-        |protected| removals(&with_idle(&ACTIVE, idle("y", &Case { protected, ..FULL }, Shown::Merged)));
+    let gone = |protected| removals(with_leftover(&ACTIVE, leftover("y", &Case { protected, ..FULL }, true)));
     assert!(!gone("1").contains("y-1.raw") && gone("1").contains("/extensions/y.raw"), "{}", gone("1"));
     assert!(!gone("2").contains("y-2.raw") && !gone("2").contains("/extensions"), "{}", gone("2"));
     assert!(!gone("3").contains("y-3.raw"), "pending: {}", gone("3"));
@@ -59,35 +58,38 @@ fn what_is_protected_stays_with_the_link_to_it() {
 #[test]
 fn what_another_transfer_has_as_well_stays() {
     // The same pattern, directory and link: only features tell them apart.
-    let same = with_idle(&ACTIVE, idle("x", &Case { here: "1", link: "1", ..EMPTY }, Shown::Merged));
-    assert_eq!(removals(&same), "");
+    let same = with_leftover(&ACTIVE, leftover("x", &Case { here: "1", link: "1", ..EMPTY }, true));
     assert!(vacuum(&same).removals.is_empty());
+    assert_eq!(removals(same), "");
 }
 
 #[test]
 fn a_file_that_the_merge_finds_by_its_name_is_set_aside_first() {
     let case = Case { here: "1", partial: "2", ..EMPTY };
-    let names = |shown| -> Vec<Option<PathBuf>> {
-        let plan = plan(&[with_idle(&ACTIVE, idle("y", &case, shown))]);
+    let names = |merged| -> Vec<Option<Location>> {
+        let plan = plan([with_leftover(&ACTIVE, leftover("y", &case, merged))]);
         plan.components[0].removals[0].files.iter().map(|file| file.set_aside.clone()).collect()
     };
-    assert_eq!(names(Shown::Merged), [Some("/images/.sysupdate.partial.y-1.raw".into()), None]);
-    assert_eq!(names(Shown::Not), [None, None]);
+    assert_eq!(names(true), [Some(file(".sysupdate.partial.y-1.raw")), None]);
+    assert_eq!(names(false), [None, None]);
 }
 
 #[test]
 fn json_says_why() {
-    let plan = plan(&[with_idle(&ACTIVE, idle("y", &FULL, Shown::Merged))]);
+    let plan = plan([with_leftover(&ACTIVE, leftover("y", &FULL, true))]);
     let removal = &serde_json::to_value(plan).unwrap()["components"][0]["removals"][0];
-    assert_eq!((&removal["because"], &removal["features"][0]), (&"none-on".into(), &"extra".into()));
-    assert_eq!((&removal["link"], &removal["shown"]), (&"/extensions/y.raw".into(), &"merged".into()));
+    assert_eq!((&removal["reason"], &removal["features"][0]), (&"none-on".into(), &"extra".into()));
+    assert_eq!((&removal["link"], &removal["merged"]), (&"/extensions/y.raw".into(), &true.into()));
     let file = serde_json::json!({ "path": "/images/.sysupdate.pending.y-3.raw", "state": "pending" });
     assert_eq!(removal["files"][2], file);
 }
 
 fn vacuumed(case: &Case) -> String {
     let plan = vacuum(&situation(case));
-    let files = plan.transfers[0].files.iter().map(|(path, _)| path.file_name().unwrap().to_string_lossy());
+    let files = plan.transfers[0]
+        .files
+        .iter()
+        .map(|(location, _)| location.path().file_name().unwrap().to_string_lossy());
     files.collect::<Vec<_>>().join(" ")
 }
 
@@ -116,7 +118,7 @@ fn a_vacuum_keeps_what_an_update_keeps() {
 
 #[test]
 fn a_vacuum_takes_idle_transfers_of_what_is_held_too() {
-    let held = with_idle(&Case { held: true, ..ACTIVE }, idle("y", &FULL, Shown::Not));
+    let held = with_leftover(&Case { held: true, ..ACTIVE }, leftover("y", &FULL, false));
     let plan = vacuum(&held);
     assert_eq!(plan.removals.len(), 1);
     assert_eq!(
