@@ -52,3 +52,17 @@ fn a_check_that_cannot_start_fails_at_once() {
     assert_eq!(output, "exec:/usr/bin/check cannot start: /usr/bin/check: not found");
     assert_eq!((world.processes.runs().len(), world.clock.sleeps().len()), (1, 0));
 }
+
+#[test]
+fn a_check_that_lacks_a_program_fails_at_once() {
+    for status in [126, 127] {
+        let world = World::new();
+        world.processes.answer(CHECK, failed(&format!("exit status {status}"), "curl: not found"));
+        let Verdict::Unhealthy { output } = verdict(&world, &["exec:/usr/bin/check"]) else {
+            panic!("healthy")
+        };
+        let expected = format!("exec:/usr/bin/check can never pass: exit status {status}: curl: not found");
+        assert_eq!(output, expected);
+        assert_eq!((world.processes.runs().len(), world.clock.sleeps().len()), (1, 0));
+    }
+}
