@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::hint::Hint;
+use crate::position::SyntaxError;
 
 /// How much JSON an envelope may unpack to, in bytes. A catalog of 35 extensions with 20 versions for
 /// two architectures is 1.6 MB.
@@ -135,8 +136,8 @@ pub enum EnvelopeError {
     #[error("the signed part unpacks to more than {UNPACKED_LIMIT} bytes")]
     TooLarge,
     /// What was signed is not the expected document.
-    #[error("the signed part is not readable at line {} column {}: {}", .0.line(), .0.column(), .0)]
-    Json(serde_json::Error),
+    #[error("the signed part is invalid at {0}")]
+    Json(SyntaxError),
 }
 
 impl Hint for EnvelopeError {}
@@ -295,6 +296,6 @@ impl Packed {
         if json.len() as u64 > UNPACKED_LIMIT {
             return Err(EnvelopeError::TooLarge);
         }
-        serde_json::from_slice(&json).map_err(EnvelopeError::Json)
+        serde_json::from_slice(&json).map_err(|error| EnvelopeError::Json(SyntaxError::json(&error)))
     }
 }

@@ -79,7 +79,7 @@ impl Feature {
                 if section.name != kind.section() && !section.name.starts_with("X-") {
                     warnings.push(Warning::UnknownSection {
                         file: (*file).to_owned(),
-                        line: section.line,
+                        at: section.at,
                         section: section.name.clone(),
                         meant: Some(kind.section()),
                     });
@@ -88,7 +88,7 @@ impl Feature {
             for entry in ini.entries.iter().filter(|entry| entry.section == kind.section()) {
                 let place = Place {
                     file: (*file).to_owned(),
-                    line: entry.line,
+                    at: entry.at,
                     section: kind.section(),
                     key: entry.key.clone(),
                 };
@@ -255,15 +255,15 @@ mod tests {
         assert_eq!(
             warnings,
             [
-                "f.feature:7: unknown section [Transfer], ignored (did you mean [Feature]?)",
-                "f.feature:2: [Feature] Enabled=: \"perhaps\" is neither yes nor no, ignored",
-                "f.feature:3: [Feature] Suggest=: \"x\" is neither yes nor no, ignored",
-                "f.feature:4: [Feature] Documentation=: \"nowhere\" is not a valid URL, ignored",
-                "f.feature:5: [Feature] AppStream=: unknown specifier %Z in \"%Z\", ignored",
-                "f.feature:6: [Feature] Colour=: unknown key, ignored",
+                "f.feature:7:1: unknown section [Transfer], ignored (did you mean [Feature]?)",
+                "f.feature:2:1: [Feature] Enabled=: \"perhaps\" is neither yes nor no, ignored",
+                "f.feature:3:1: [Feature] Suggest=: \"x\" is neither yes nor no, ignored",
+                "f.feature:4:1: [Feature] Documentation=: \"nowhere\" is not a valid URL, ignored",
+                "f.feature:5:1: [Feature] AppStream=: unknown specifier %Z in \"%Z\", ignored",
+                "f.feature:6:1: [Feature] Colour=: unknown key, ignored",
             ]
         );
         let (_, warnings) = parse(Kind::Component, &[("c", "[Component]\nAppStream=https://x/\n")]);
-        assert_eq!(warnings, ["c:2: [Component] AppStream=: unknown key, ignored"]);
+        assert_eq!(warnings, ["c:2:1: [Component] AppStream=: unknown key, ignored"]);
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::Root;
 use crate::envelope::{EnvelopeError, Role};
 use crate::hint::Hint;
+use crate::position::SyntaxError;
 
 /// How long a repository file may be, in bytes. One with three keys and two mirrors has about 400.
 pub const FILE_LIMIT: usize = 64 << 10;
@@ -75,12 +76,12 @@ pub enum RepositoryError {
         found: usize,
     },
     /// Not the expected TOML.
-    #[error("{file}: {source}")]
+    #[error("{file}:{source}")]
     Toml {
         /// The file.
         file: String,
-        /// What is wrong, with line and column.
-        source: Box<toml::de::Error>,
+        /// What is wrong, and where.
+        source: SyntaxError,
     },
     /// A URL of a kind that is not fetched.
     #[error("{file}: {url:?} is not an http://, https:// or file:// URL")]
@@ -120,8 +121,10 @@ impl Repository {
         if found > STRUCTURE_MAX {
             return Err(RepositoryError::TooMuch { file: file.to_owned(), found });
         }
-        let document: Document = toml::from_str(text)
-            .map_err(|source| RepositoryError::Toml { file: file.to_owned(), source: Box::new(source) })?;
+        let document: Document = toml::from_str(text).map_err(|error| RepositoryError::Toml {
+            file: file.to_owned(),
+            source: SyntaxError::toml(text, &error),
+        })?;
         let root = Role { threshold: document.threshold, keys: document.keys };
         root.check().map_err(|source| RepositoryError::Keys { file: file.to_owned(), source })?;
         let url = |text: &String| match text.split_once("://") {

@@ -16,6 +16,7 @@ use crate::envelope::{Envelope, EnvelopeError};
 use crate::hint::Hint;
 #[cfg(feature = "openpgp")]
 use crate::openpgp::SignedChecksums;
+use crate::position::SyntaxError;
 use crate::repository::{Marks, Repository};
 
 mod error;
@@ -286,8 +287,8 @@ pub fn admit(
     clock: Clock,
 ) -> Result<Admitted, TrustError> {
     let id = || repository.id.clone();
-    let file: CatalogFile =
-        serde_json::from_slice(document).map_err(|source| TrustError::Json { repository: id(), source })?;
+    let file: CatalogFile = serde_json::from_slice(document)
+        .map_err(|error| TrustError::Json { repository: id(), source: SyntaxError::json(&error) })?;
     if file.version != FORMAT {
         return Err(TrustError::Format { repository: id(), found: file.version });
     }

@@ -9,17 +9,18 @@ use crate::health::HealthCheckError;
 use crate::hint::Hint;
 use crate::ini::{IniError, IniWarning};
 use crate::pattern::{PatternError, Wildcard};
+use crate::position::Position;
 use crate::requirement::{RequirementError, VersionRequirementError};
 use crate::specifier::SpecifierError;
 use crate::version::VersionError;
 
-/// Where a value stands.
+/// Where an assignment is, printed as `FILE:LINE:COLUMN: [SECTION] KEY=`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The file.
     pub file: String,
-    /// The line, counted from 1.
-    pub line: usize,
+    /// Where the key begins.
+    pub at: Position,
     /// The section.
     pub section: &'static str,
     /// The key.
@@ -28,8 +29,8 @@ pub struct Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, section, key } = self;
-        write!(f, "{file}:{line}: [{section}] {key}=")
+        let Self { file, at, section, key } = self;
+        write!(f, "{file}:{at}: [{section}] {key}=")
     }
 }
 
@@ -251,12 +252,12 @@ pub enum Warning {
     #[error(transparent)]
     Ini(#[from] IniWarning),
     /// A section that does not exist.
-    #[error("{file}:{line}: unknown section [{section}], ignored{}", did_you_mean(meant.map(|name| format!("[{name}]"))))]
+    #[error("{file}:{at}: unknown section [{section}], ignored{}", did_you_mean(meant.map(|name| format!("[{name}]"))))]
     UnknownSection {
         /// The file.
         file: String,
-        /// The line.
-        line: usize,
+        /// Where the header begins.
+        at: Position,
         /// The section.
         section: String,
         /// A section that is spelt like it.

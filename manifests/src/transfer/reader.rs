@@ -11,6 +11,7 @@ use super::{
 use crate::health::HealthCheck;
 use crate::ini::{self, Entry};
 use crate::pattern::{PartitionUuid, Pattern, systemd_number};
+use crate::position::Position;
 use crate::specifier::{self, Identity};
 use crate::url::is_url;
 use crate::version::Version;
@@ -31,7 +32,7 @@ pub(super) fn parse(
         let mut reader = Reader { file, identity, draft: &mut draft };
         reader.draft.warnings.extend(ini.warnings.into_iter().map(Warning::Ini));
         for section in &ini.sections {
-            reader.section(&section.name, section.line);
+            reader.section(&section.name, section.at);
         }
         for entry in &ini.entries {
             reader.entry(entry)?;
@@ -51,7 +52,7 @@ impl Reader<'_> {
         self.draft.warnings.push(warning);
     }
 
-    fn section(&mut self, name: &str, line: usize) {
+    fn section(&mut self, name: &str, at: Position) {
         self.draft.ours |= name == keys::OURS;
         let meant = keys::meant_section(name);
         // Sections of other programs are theirs, unless one looks like ours misspelt
@@ -59,13 +60,13 @@ impl Reader<'_> {
             return;
         }
         let (file, section) = (self.file.to_owned(), name.to_owned());
-        self.warn(Warning::UnknownSection { file, line, section, meant });
+        self.warn(Warning::UnknownSection { file, at, section, meant });
     }
 
     fn entry(&mut self, entry: &Entry) -> Result<(), TransferError> {
         let Some(section) = keys::section(&entry.section) else { return Ok(()) };
         let key = entry.key.as_str();
-        let place = Place { file: self.file.to_owned(), line: entry.line, section, key: key.to_owned() };
+        let place = Place { file: self.file.to_owned(), at: entry.at, section, key: key.to_owned() };
         if keys::has(section, key) {
             return self.value(place, &entry.value);
         }

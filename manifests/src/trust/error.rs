@@ -5,17 +5,18 @@ use jiff::Timestamp;
 use crate::catalog::{FORMAT, UrlError};
 use crate::envelope::EnvelopeError;
 use crate::hint::Hint;
+use crate::position::SyntaxError;
 
 /// Why a catalog is not believed. Nothing on the node changes then.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     /// Not the expected JSON.
-    #[error("the catalog of {repository} is not readable: {source}")]
+    #[error("the catalog of {repository} is invalid: catalog.json:{source}")]
     Json {
         /// The repository.
         repository: String,
         /// Where and what.
-        source: serde_json::Error,
+        source: SyntaxError,
     },
     /// Written by a later program.
     #[error("the catalog of {repository} has format {found}, this program reads format {FORMAT}")]

@@ -105,11 +105,11 @@ fn drop_ins_override_extend_and_reset() {
     assert_eq!(parsed.transfer.target.instances_max, 2);
     assert_eq!(
         parsed.warnings[0].to_string(),
-        "20.conf:2: [Target] InstancesMax=: a target keeps at least 2 versions, raised from 1"
+        "20.conf:2:1: [Target] InstancesMax=: a target keeps at least 2 versions, raised from 1"
     );
     let broken = [("30.conf", "[Source]\n\nMatchPattern=x.raw\n")];
     let error = Transfer::parse("k.transfer", PLAIN, &broken, &identity()).unwrap_err();
-    assert!(error.to_string().starts_with("30.conf:3: [Source] MatchPattern=: "), "{error}");
+    assert!(error.to_string().starts_with("30.conf:3:1: [Source] MatchPattern=: "), "{error}");
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn everything_said_of_partitions_is_read() {
     assert_eq!(quiet("").target.partition.kind.to_string(), "linux-generic");
     assert_eq!(
         message("Type=partition\nCurrentSymlink=k.raw\n"),
-        "k.transfer:10: [Target] CurrentSymlink=: \"k.raw\" is not an absolute, normalized path"
+        "k.transfer:10:1: [Target] CurrentSymlink=: \"k.raw\" is not an absolute, normalized path"
     );
     for (line, expected) in [
         ("PartitionUUID=x", "\"x\" is not a UUID"),
@@ -166,7 +166,7 @@ fn everything_said_of_partitions_is_read() {
         let (key, _) = line.split_once('=').unwrap();
         assert_eq!(
             warning(&format!("{line}\n")),
-            format!("k.transfer:9: [Target] {key}=: {expected}, ignored")
+            format!("k.transfer:9:1: [Target] {key}=: {expected}, ignored")
         );
     }
 }
