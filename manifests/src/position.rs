@@ -13,11 +13,10 @@ pub struct Position {
 
 /// What is wrong at a place of a JSON or TOML text, on one line: `LINE:COLUMN: MESSAGE`.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the message says it")]
 #[error("{at}: {message}")]
 pub struct SyntaxError {
-    /// The place.
     pub at: Position,
-    /// The message without the place.
     pub message: String,
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn bad_values_are_ignored_as_systemd_does() {
+fn ignores_invalid_values_as_systemd() {
     assert_eq!(
         warning("[Transfer]\nMinVersion=1 2\n"),
         "k.transfer:10:1: [Transfer] MinVersion=: character 2 of the version \"1 2\" is ' '; allowed are digits, \
@@ -15,7 +15,7 @@ fn bad_values_are_ignored_as_systemd_does() {
     );
     assert_eq!(
         warning("[Transfer]\nVerify=maybe\n"),
-        "k.transfer:10:1: [Transfer] Verify=: \"maybe\" is neither yes nor no, ignored"
+        "k.transfer:10:1: [Transfer] Verify=: \"maybe\" is not a boolean, ignored"
     );
     assert_eq!(
         warning("[Transfer]\nChangeLog=nowhere\n"),
@@ -48,7 +48,7 @@ fn bad_values_are_ignored_as_systemd_does() {
     );
     assert_eq!(
         warning("[X-Sysupdate]\nHealthTimeout=0\n"),
-        "k.transfer:10:1: [X-Sysupdate] HealthTimeout=: checks cannot pass in no time, ignored"
+        "k.transfer:10:1: [X-Sysupdate] HealthTimeout=: a timeout of 0 is ignored"
     );
     assert_eq!(
         warning("[X-Sysupdate]\nHealthCheck=exec:/bin/grep a\\.b\n"),
@@ -57,7 +57,7 @@ fn bad_values_are_ignored_as_systemd_does() {
 }
 
 #[test]
-fn an_ignored_value_leaves_the_one_before() {
+fn an_ignored_value_keeps_the_previous_one() {
     let (transfer, _) = with("InstancesMax=7\nInstancesMax=many\n[Transfer]\nMinVersion=2\nMinVersion=/\n");
     assert_eq!(transfer.target.instances_max, 7);
     assert_eq!(transfer.min_version.unwrap().as_str(), "2");
@@ -66,19 +66,19 @@ fn an_ignored_value_leaves_the_one_before() {
 }
 
 #[test]
-fn counters_without_a_wildcard_are_told() {
+fn warns_of_counters_without_a_wildcard() {
     assert_eq!(
         warning("TriesLeft=3\n"),
-        "k.transfer:9:1: [Target] TriesLeft=: without effect, the target's MatchPattern= has no @l"
+        "k.transfer:9:1: [Target] TriesLeft=: no effect, because the target's MatchPattern= does not use @l"
     );
     assert_eq!(
         warning("TriesDone=0\n"),
-        "k.transfer:9:1: [Target] TriesDone=: without effect, the target's MatchPattern= has no @d"
+        "k.transfer:9:1: [Target] TriesDone=: no effect, because the target's MatchPattern= does not use @d"
     );
 }
 
 #[test]
-fn unknown_names_are_told_with_what_they_may_have_meant() {
+fn warns_of_unknown_names_with_suggestions() {
     assert_eq!(
         warning("InstanceMax=3\n"),
         "k.transfer:9:1: [Target] InstanceMax=: unknown key, ignored (did you mean InstancesMax=?)"
@@ -100,6 +100,6 @@ fn unknown_names_are_told_with_what_they_may_have_meant() {
 }
 
 #[test]
-fn other_programs_sections_and_keys_are_theirs() {
+fn ignores_sections_and_keys_of_other_programs() {
     quiet("X-Note=1\n[X-Vendor]\nAnything=goes\n");
 }
