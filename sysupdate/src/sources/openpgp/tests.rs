@@ -125,7 +125,7 @@ fn without_keys_nothing_is_asked() {
     assert!(error.hint().unwrap().contains("/r/etc/systemd/import-pubring.pgp (`gpg --export KEY`)"));
     world.store.put("/r/etc/systemd/import-pubring.pgp", b"text");
     let message = verify(&world).unwrap_err().to_string();
-    assert!(message.starts_with("/r/etc/systemd/import-pubring.pgp: not an OpenPGP keyring: "), "{message}");
+    assert!(message.starts_with("/r/etc/systemd/import-pubring.pgp: invalid OpenPGP keyring: "), "{message}");
     assert_eq!(asked(&world), [""; 0]);
 }
 
