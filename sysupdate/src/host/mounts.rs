@@ -16,8 +16,8 @@ mod stage;
 pub mod table;
 
 use image::ImageError;
-pub use shown::{Part, Shown};
-use table::Table;
+pub use shown::{MountedAt, Part};
+use table::MountTable;
 
 use super::view::Tree;
 
@@ -30,16 +30,16 @@ pub const CONFEXT_MARKER: &str = ".systemd-confext";
 /// and it is gone when its file descriptor is closed.
 pub trait Mounts {
     /// Every mount of the namespace.
-    fn table(&self) -> io::Result<Table>;
+    fn table(&self) -> io::Result<MountTable>;
 
     /// A path without symbolic links, as the mount table has it.
     fn canonical(&self, path: &Path) -> io::Result<PathBuf>;
 
     /// What a path shows, without mounting anything that waits to be.
-    fn look(&self, path: &Path) -> io::Result<Shown>;
+    fn look(&self, path: &Path) -> io::Result<MountedAt>;
 
     /// What a file descriptor holds.
-    fn look_at(&self, mount: BorrowedFd<'_>) -> io::Result<Shown>;
+    fn look_at(&self, mount: BorrowedFd<'_>) -> io::Result<MountedAt>;
 
     /// Whether what a path shows is mounted read-only.
     fn is_read_only(&self, path: &Path) -> io::Result<bool>;

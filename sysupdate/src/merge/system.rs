@@ -10,7 +10,7 @@ use sysext_manifests::os_release::OsRelease;
 
 use super::HostFiles;
 use super::admit::{Examined, HostFacts};
-use super::discover::Identity;
+use super::discover::FileIdentity;
 use super::error::MergeError;
 use super::quarantine::HostKind;
 use crate::host::view::{Kind, Tree as _, is_missing};
@@ -22,7 +22,7 @@ pub(super) struct System {
     architecture: Architecture,
     pub(super) scope: Scope,
     /// Of the os-release file.
-    pub(super) identity: Identity,
+    pub(super) identity: FileIdentity,
 }
 
 impl System {
@@ -36,7 +36,7 @@ impl System {
             let (tree, inside) = files.place_seen(&path)?;
             let text = String::from_utf8(tree.read(inside, release::SIZE_LIMIT)?);
             let text = text.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-            Ok(Some((text, Identity::of(&path, &tree.metadata(inside)?))))
+            Ok(Some((text, FileIdentity::of(&path, &tree.metadata(inside)?))))
         };
         let found = release::first(read).map_err(|error: io::Error| bad(error.to_string()))?;
         let (_, (text, identity)) = found.ok_or_else(|| bad("neither in /etc nor in /usr/lib".into()))?;

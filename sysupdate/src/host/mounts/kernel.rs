@@ -11,8 +11,8 @@ use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags, move_mount, ope
 
 use super::fd::{copy_flags, path_of};
 use super::image::{self, ImageError};
-use super::table::Table;
-use super::{Mounts, Shown, StageError, Staging, private, shown, stage};
+use super::table::MountTable;
+use super::{MountedAt, Mounts, StageError, Staging, private, shown, stage};
 use crate::host::view::{Directory, Tree};
 
 /// The running kernel.
@@ -20,21 +20,22 @@ use crate::host::view::{Directory, Tree};
 pub struct Kernel;
 
 impl Mounts for Kernel {
-    fn table(&self) -> io::Result<Table> {
+    fn table(&self) -> io::Result<MountTable> {
         // Of the thread: `/proc/self` would be the namespace of whichever thread began the process.
         let text = std::fs::read("/proc/thread-self/mountinfo")?;
-        Table::parse(&text).map_err(|line| io::Error::other(format!("mount table: not understood: {line}")))
+        MountTable::parse(&text)
+            .map_err(|line| io::Error::other(format!("mount table: not understood: {line}")))
     }
 
     fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
         path.canonicalize()
     }
 
-    fn look(&self, path: &Path) -> io::Result<Shown> {
+    fn look(&self, path: &Path) -> io::Result<MountedAt> {
         shown::at(path)
     }
 
-    fn look_at(&self, mount: BorrowedFd<'_>) -> io::Result<Shown> {
+    fn look_at(&self, mount: BorrowedFd<'_>) -> io::Result<MountedAt> {
         shown::of(mount)
     }
 

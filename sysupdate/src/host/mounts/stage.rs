@@ -41,7 +41,7 @@ pub(super) fn assemble(staging: Staging) -> Result<Vec<OwnedFd>, StageError> {
         layers.iter().map(|layer| layer.name.len() + 2 * EXTENSIONS.len()).sum::<usize>() > OPTIONS_MAX / 2;
     for (number, layer) in layers.iter().enumerate() {
         let directory =
-            layer_directory(number, &layer.name, if short { Naming::Number } else { Naming::Name });
+            layer_directory(number, &layer.name, if short { LayerNaming::Number } else { LayerNaming::Name });
         let failed = |source| StageError::Workspace { path: workspace.join(&directory), source };
         make_directory(&directory, 0o700).map_err(failed)?;
         move_mount(&layer.mount, "", CWD, &directory, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
@@ -55,15 +55,15 @@ pub(super) fn assemble(staging: Staging) -> Result<Vec<OwnedFd>, StageError> {
 const EXTENSIONS: &str = "extensions";
 
 #[derive(Clone, Copy)]
-enum Naming {
+enum LayerNaming {
     Name,
     Number,
 }
 
 /// A name without what separates or escapes in a list of layers.
-fn layer_directory(number: usize, name: &str, naming: Naming) -> PathBuf {
+fn layer_directory(number: usize, name: &str, naming: LayerNaming) -> PathBuf {
     match naming {
-        Naming::Name if name.chars().all(is_plain) && !matches!(name, "" | "." | "..") => {
+        LayerNaming::Name if name.chars().all(is_plain) && !matches!(name, "" | "." | "..") => {
             Path::new(EXTENSIONS).join(name)
         }
         // A letter before the number: an extension may be called "7".
@@ -202,11 +202,11 @@ mod tests {
 
     #[test]
     fn a_layer_is_named_for_its_extension_unless_the_list_of_layers_would_misread_it() {
-        let name = |name| layer_directory(3, name, Naming::Name);
+        let name = |name| layer_directory(3, name, LayerNaming::Name);
         assert_eq!(name("kubernetes-v1.32"), Path::new("extensions/kubernetes-v1.32"));
         for odd in ["a:b", "a,b", "a\\b", "..", "a b"] {
             assert_eq!(name(odd), Path::new("x/3"), "{odd}");
         }
-        assert_eq!(layer_directory(3, "a", Naming::Number), Path::new("x/3"));
+        assert_eq!(layer_directory(3, "a", LayerNaming::Number), Path::new("x/3"));
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Every mount of a namespace.
 #[derive(Clone, Debug, Default)]
-pub struct Table {
+pub struct MountTable {
     mounts: Vec<Mount>,
 }
 
@@ -36,7 +36,7 @@ pub enum Copying {
     Refused,
 }
 
-impl Table {
+impl MountTable {
     /// Reads a table. Lines that are not understood are an error: a mount that is overlooked is lost.
     pub fn parse(text: &[u8]) -> Result<Self, String> {
         let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
@@ -90,7 +90,7 @@ impl Table {
     }
 }
 
-impl FromIterator<Mount> for Table {
+impl FromIterator<Mount> for MountTable {
     fn from_iter<T: IntoIterator<Item = Mount>>(mounts: T) -> Self {
         Self { mounts: mounts.into_iter().collect() }
     }
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_table_tells_what_is_stacked_and_what_lies_below() {
-        let table = Table::parse(TABLE.as_bytes()).unwrap();
+        let table = MountTable::parse(TABLE.as_bytes()).unwrap();
         let ids = |mounts: Vec<&Mount>| mounts.iter().map(|mount| mount.id).collect::<Vec<_>>();
         assert_eq!(ids(table.stack(51)), [51, 50]);
         assert_eq!(ids(table.stack(27)), [27]);
@@ -179,13 +179,13 @@ mod tests {
 
     #[test]
     fn a_line_that_is_not_understood_is_named() {
-        assert_eq!(Table::parse(b"1 2 3").unwrap_err(), "1 2 3");
-        assert_eq!(Table::parse(b"1 x 0:1 / / rw - a b c\n").unwrap_err(), "1 x 0:1 / / rw - a b c");
+        assert_eq!(MountTable::parse(b"1 2 3").unwrap_err(), "1 2 3");
+        assert_eq!(MountTable::parse(b"1 x 0:1 / / rw - a b c\n").unwrap_err(), "1 x 0:1 / / rw - a b c");
     }
 
     #[test]
     fn a_loop_in_the_numbers_ends() {
-        let table = Table::parse(b"1 2 0:1 / / rw - a b c\n2 1 0:1 / / rw - a b c\n").unwrap();
+        let table = MountTable::parse(b"1 2 0:1 / / rw - a b c\n2 1 0:1 / / rw - a b c\n").unwrap();
         assert_eq!(table.stack(1).len(), 2);
         assert_eq!(table.tree(1).len(), 2);
     }
