@@ -21,10 +21,9 @@ pub struct Kernel;
 
 impl Mounts for Kernel {
     fn table(&self) -> io::Result<MountTable> {
-        // Of the thread: `/proc/self` would be the namespace of whichever thread began the process.
+        // Of this thread: `/proc/self` shows the namespace of the main thread
         let text = std::fs::read("/proc/thread-self/mountinfo")?;
-        MountTable::parse(&text)
-            .map_err(|line| io::Error::other(format!("mount table: not understood: {line}")))
+        MountTable::parse(&text).map_err(|line| io::Error::other(format!("cannot parse the line {line:?}")))
     }
 
     fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
@@ -86,8 +85,8 @@ impl Mounts for Kernel {
     }
 
     fn open_copy(&self, path: &Path) -> io::Result<OwnedFd> {
-        // In private: a copy of a shared mount would be of the same group, and what is mounted in it
-        // would go when the original goes.
+        // In private: a copy of a shared mount would join its peer group, and mounts in the copy would vanish with
+        // the original
         private::run(|| Ok(open_tree(CWD, path, copy_flags())?), |error| error)
     }
 
@@ -112,7 +111,7 @@ impl Mounts for Kernel {
     }
 
     fn detach_hidden(&self, root: BorrowedFd<'_>) -> io::Result<()> {
-        // The link leads to exactly that mount, whatever covers its mount point.
+        // The link leads to exactly this mount, even if its mount point is covered
         Ok(unmount(path_of(root), UnmountFlags::DETACH)?)
     }
 }
