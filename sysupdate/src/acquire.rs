@@ -13,7 +13,7 @@ use sysext_manifests::trust::{Claim, Unverified};
 
 use crate::host::clock::Clock;
 use crate::host::store::{Store, StoreError};
-use crate::host::transport::{Failure, RetryPolicy, Transport, TransportError};
+use crate::host::transport::{FailureKind, RetryPolicy, Transport, TransportError};
 use sysext_manifests::hint::Hint;
 
 mod download;
@@ -135,8 +135,8 @@ impl Hint for AcquireError {
             Self::NotFound { .. } => "the version may have been withdrawn, or a mirror has not caught up",
             Self::Fetch { source, .. } if source.hint.is_some() => return source.hint(),
             Self::Fetch { source, kept, .. } => match (source.kind, kept) {
-                (Failure::Transient { .. }, Some(_)) => "the next run goes on where this one stopped",
-                (Failure::Transient { .. }, None) => "check the network; the next run tries again",
+                (FailureKind::Transient { .. }, Some(_)) => "the next run goes on where this one stopped",
+                (FailureKind::Transient { .. }, None) => "check the network; the next run tries again",
                 _ => return None,
             },
             Self::Digest { .. } | Self::Size { .. } => {

@@ -10,6 +10,10 @@ use sysext_manifests::version::Version;
 use crate::host::Host;
 use crate::host::processes::{Ending, Program};
 
+/// How a check ends that can never pass, as shells and env(1) report it: it found a program that it cannot run, or
+/// none.
+const FINAL: [&str; 2] = ["exit status 126", "exit status 127"];
+
 /// How long to wait before a check that failed runs again.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -44,7 +48,7 @@ pub enum Verdict {
 }
 
 /// Runs the checks one after another, each again and again until it passes; all of them together have
-/// `timeout`. A check that cannot even start fails at once: waiting does not bring a missing program.
+/// `timeout`. A check that cannot start, or that cannot start another program, fails at once: no wait would help.
 pub(crate) fn check(
     host: &Host,
     checks: &[RunnableCheck<'_>],
@@ -66,6 +70,10 @@ pub(crate) fn check(
                 Ending::Passed => break,
                 Ending::NotStarted { reason } => {
                     return Verdict::Unhealthy { output: format!("{check} cannot start: {reason}") };
+                }
+                Ending::Failed { how, output } if FINAL.contains(&how.as_str()) => {
+                    let text = join(&how, &output);
+                    return Verdict::Unhealthy { output: format!("{check} can never pass: {text}") };
                 }
                 Ending::Failed { how, output } => last = join(&how, &output),
                 Ending::TimedOut { output } => last = join("it was still running", &output),

@@ -45,7 +45,7 @@ pub struct Host {
     /// The network.
     pub transport: Box<dyn Transport>,
     /// How often and how long a download is tried.
-    pub patience: RetryPolicy,
+    pub retry_policy: RetryPolicy,
 }
 
 impl Host {
@@ -58,7 +58,7 @@ impl Host {
             processes: Box::new(Spawner),
             store: Box::new(Files::new()),
             transport: Box::new(Http::default()),
-            patience: RetryPolicy::default(),
+            retry_policy: RetryPolicy::default(),
         }
     }
 

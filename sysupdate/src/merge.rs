@@ -31,9 +31,9 @@ mod system;
 
 pub use discover::extension_name;
 pub use error::MergeError;
-use hierarchy::{Hierarchy, State, inspect};
+use hierarchy::{Hierarchy, HierarchyState, inspect};
 pub use reload::reload;
-use report::{HierarchyStatus, Report, Status};
+use report::{HierarchyStatus, MergeReport, Status};
 use run::Run;
 
 /// What may be merged, and when.
@@ -69,13 +69,13 @@ pub enum Policy {
 }
 
 /// Merges what lies in the extension directories, in the place of what is merged.
-pub fn refresh(mounts: &dyn Mounts, paths: &Paths, options: &Options) -> Result<Report, MergeError> {
+pub fn refresh(mounts: &dyn Mounts, paths: &Paths, options: &Options) -> Result<MergeReport, MergeError> {
     let run = Run::start(mounts, paths)?;
     run.refresh(options)
 }
 
 /// Merges what lies in the extension directories; an error if something is merged.
-pub fn merge(mounts: &dyn Mounts, paths: &Paths, options: &Options) -> Result<Report, MergeError> {
+pub fn merge(mounts: &dyn Mounts, paths: &Paths, options: &Options) -> Result<MergeReport, MergeError> {
     let run = Run::start(mounts, paths)?;
     match run.hierarchies.iter().find(|hierarchy| hierarchy.is_merged()) {
         Some(merged) => Err(MergeError::AlreadyMerged { hierarchy: merged.shown() }),
@@ -84,7 +84,7 @@ pub fn merge(mounts: &dyn Mounts, paths: &Paths, options: &Options) -> Result<Re
 }
 
 /// Takes away what is merged.
-pub fn unmerge(mounts: &dyn Mounts, paths: &Paths) -> Result<Report, MergeError> {
+pub fn unmerge(mounts: &dyn Mounts, paths: &Paths) -> Result<MergeReport, MergeError> {
     let mut run = Run::start(mounts, paths)?;
     let original = original(mounts, &run.root)?;
     let outcome = run.remove_all(&original)?;
@@ -96,7 +96,7 @@ pub fn status(mounts: &dyn Mounts, paths: &Paths) -> Result<Status, MergeError> 
     let root = canonical_root(mounts, paths)?;
     let mut hierarchies = Vec::new();
     let mut quarantined = None;
-    for hierarchy in inspect(mounts, &root)?.iter().filter(|one| one.state != State::Missing) {
+    for hierarchy in inspect(mounts, &root)?.iter().filter(|one| one.state != HierarchyState::Missing) {
         let look = |source| MergeError::Look { path: hierarchy.path.clone(), source };
         let merged = mounts.merged(&hierarchy.path).map_err(look)?;
         let record = merged.as_ref().and_then(marker::read_record);

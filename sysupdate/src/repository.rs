@@ -209,7 +209,7 @@ fn open_described(
         Ok((document, seen, admitted))
     };
     let urls = repository.urls(CATALOG);
-    let (transport, clock, patience) = (&*host.transport, &*host.clock, &host.patience);
+    let (transport, clock, patience) = (&*host.transport, &*host.clock, &host.retry_policy);
     let fetched = acquire::fetch_accepted(
         transport,
         clock,

@@ -309,8 +309,14 @@ impl<'a> Discovery<'a> {
     fn fetch_plain(&mut self, url: &str) -> Result<Manifest, DiscoverError> {
         let host = self.host;
         let urls = [url.to_owned()];
-        let small =
-            acquire::fetch_small(&*host.transport, &*host.clock, &urls, MANIFEST_LIMIT, None, &host.patience);
+        let small = acquire::fetch_small(
+            &*host.transport,
+            &*host.clock,
+            &urls,
+            MANIFEST_LIMIT,
+            None,
+            &host.retry_policy,
+        );
         let url = transport::without_password(url);
         match small.map_err(DiscoverError::Fetch)? {
             Small::Fetched { bytes, .. } => self.read_manifest(&url, &bytes),

@@ -1,4 +1,4 @@
-//! The sections and keys of transfer files, and what a misspelt one may have meant.
+//! The sections and keys of transfer files, and suggestions for misspelt ones.
 
 use super::problem::Meant;
 
@@ -69,12 +69,12 @@ pub(super) fn has(section: &str, key: &str) -> bool {
     keys(section).contains(&key)
 }
 
-/// What a section that does not exist may have meant.
+/// The section that an unknown one may have meant.
 pub(super) fn meant_section(name: &str) -> Option<&'static str> {
     nearest(name, SECTIONS.iter().map(|(section, _)| *section))
 }
 
-/// What a key that does not exist may have meant: the same key elsewhere, else a similar one here.
+/// What an unknown key may have meant: the same key in another section, or a similar key in this one.
 pub(super) fn meant_key(section: &str, key: &str) -> Option<Meant> {
     let elsewhere = SECTIONS.iter().find(|(_, keys)| keys.contains(&key)).map(|(name, _)| *name);
     match elsewhere {
@@ -90,7 +90,7 @@ fn keys(section: &str) -> &'static [&'static str] {
 /// The most similar word, if a third of it or less was mistyped.
 fn nearest(word: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     let lower = word.to_ascii_lowercase();
-    // A word much longer than any key is similar to none, and the distance costs its length
+    // A long word is similar to no key, and would make the computation slow.
     if lower.len() > 64 {
         return None;
     }
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_misspelt_key_is_recognised() {
+    fn suggests_a_key_for_a_misspelt_one() {
         assert_eq!(meant_key("Target", "InstanceMax"), Some(Meant::Key("InstancesMax")));
         assert_eq!(meant_key("Target", "currentsymlink"), Some(Meant::Key("CurrentSymlink")));
         assert_eq!(meant_key("Transfer", "MinVerison"), Some(Meant::Key("MinVersion")));
@@ -131,13 +131,13 @@ mod tests {
     }
 
     #[test]
-    fn a_key_in_the_wrong_section_is_recognised() {
+    fn suggests_the_right_section_for_a_key() {
         assert_eq!(meant_key("Transfer", "CurrentSymlink"), Some(Meant::Section("Target")));
         assert_eq!(meant_key("Target", "HealthCheck"), Some(Meant::Section("X-Sysupdate")));
     }
 
     #[test]
-    fn a_misspelt_section_is_recognised() {
+    fn suggests_a_section_for_a_misspelt_one() {
         assert_eq!(meant_section("Transfers"), Some("Transfer"));
         assert_eq!(meant_section("X-SysUpdate"), Some("X-Sysupdate"));
         assert_eq!(meant_section("X-Vendor"), None);

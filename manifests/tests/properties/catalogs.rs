@@ -90,7 +90,7 @@ fn time(random: &mut Random) -> Timestamp {
 }
 
 #[test]
-fn a_catalog_that_is_signed_is_admitted_as_the_same() {
+fn a_signed_catalog_is_accepted_unchanged() {
     let (root_key, catalog_key) = (key(), key());
     let role = |pair: &KeyPair| Role { threshold: 1, keys: vec![pair.pk.to_base64()] };
     let Role { threshold, keys } = role(&root_key);

@@ -13,7 +13,7 @@ use super::{AcquireError, Kept, Progress, RetryPolicy};
 use crate::host::clock::Clock;
 use crate::host::store::{Partial, Store, StoreError};
 use crate::host::transport::{
-    Body, Failure, Request, Response, Resume, Transport, TransportError, without_password,
+    Body, FailureKind, FetchRequest, Response, Resume, Transport, TransportError, without_password,
 };
 
 /// Where no size was claimed: larger than any image of an operating system, smaller than an endless body.
@@ -170,20 +170,20 @@ impl<'a> Download<'a> {
                     continue;
                 }
                 Ended::Failed(reason) => match reason.kind {
-                    Failure::NotFound => {
+                    FailureKind::NotFound => {
                         sources.is_missing();
                         continue;
                     }
                     // It may be the going on that is refused
-                    Failure::Permanent if before > 0 && self.validator.is_some() => {
+                    FailureKind::Permanent if before > 0 && self.validator.is_some() => {
                         self.start_over()?;
                         continue;
                     }
-                    Failure::Permanent => {
+                    FailureKind::Permanent => {
                         turn_away(&mut sources, self.failed(reason), progress);
                         continue;
                     }
-                    Failure::Transient { after } => (reason, after),
+                    FailureKind::Transient { after } => (reason, after),
                 },
             };
             let wait = if self.length >= furthest.saturating_add(FURTHER) {
@@ -209,8 +209,8 @@ impl<'a> Download<'a> {
         self.attempts += 1;
         let validator = self.validator.clone().filter(|_| self.length > 0);
         let resume = validator.map(|validator| Resume { offset: self.length, validator });
-        let request = Request { url: url.to_owned(), unless: None, resume };
-        let broken = |message: &str| Ended::Failed(TransportError::new(url, message, Failure::Permanent));
+        let request = FetchRequest { url: url.to_owned(), unless: None, resume };
+        let broken = |message: &str| Ended::Failed(TransportError::new(url, message, FailureKind::Permanent));
         let body = match self.transport.fetch(&request).map_err(Ended::Failed)? {
             Response::Body(body) if body.start == 0 || body.start == self.length => body,
             Response::Body(_) => return Err(broken("other bytes came than were asked for")),
@@ -266,7 +266,7 @@ impl<'a> Download<'a> {
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<(), Ended> {
         let cut = |message: String| {
-            Ended::Failed(TransportError::new(url, message, Failure::Transient { after: None }))
+            Ended::Failed(TransportError::new(url, message, FailureKind::Transient { after: None }))
         };
         let mut buffer = vec![0; CHUNK];
         let mut mark = (self.clock.elapsed(), self.length);

@@ -13,7 +13,7 @@ use super::{AcquireError, RetryPolicy};
 use crate::failure::in_full;
 use crate::host::clock::Clock;
 use crate::host::transport::{
-    Body, Failure, Request, Response, Transport, TransportError, without_password, without_secrets,
+    Body, FailureKind, FetchRequest, Response, Transport, TransportError, without_password, without_secrets,
 };
 
 /// Which version of a resource was seen where: only the same URL is asked whether it changed.
@@ -99,7 +99,7 @@ pub fn fetch_accepted<T, E>(
     let mut busy: BTreeMap<&str, (u32, TransportError)> = BTreeMap::new();
     while let Some(url) = sources.current() {
         let unless = unless.filter(|seen| seen.url == without_secrets(url)).map(|seen| seen.tag.clone());
-        let result = transport.fetch(&Request { url: url.to_owned(), unless, resume: None });
+        let result = transport.fetch(&FetchRequest { url: url.to_owned(), unless, resume: None });
         let attempts = 1 + busy.get(url).map_or(0, |(attempts, _)| *attempts);
         let failure = match result.and_then(|response| read(url, response, limit)) {
             Ok(Whole::Read(small)) => match judge(small) {
@@ -110,11 +110,13 @@ pub fn fetch_accepted<T, E>(
                 Useless::Acquire(AcquireError::TooLarge { url: without_password(url), limit })
             }
             Err(source) => match source.kind {
-                Failure::NotFound => {
+                FailureKind::NotFound => {
                     Useless::Acquire(AcquireError::NotFound { urls: vec![without_password(url)] })
                 }
-                Failure::Permanent => Useless::Acquire(AcquireError::Fetch { attempts, kept: None, source }),
-                Failure::Transient { after } => {
+                FailureKind::Permanent => {
+                    Useless::Acquire(AcquireError::Fetch { attempts, kept: None, source })
+                }
+                FailureKind::Transient { after } => {
                     busy.insert(url, (attempts, source));
                     match sources.failed(after) {
                         Some(wait) => clock.sleep(wait),
@@ -173,7 +175,7 @@ fn read(url: &str, response: Response, limit: u64) -> Result<Whole, TransportErr
     if total.is_some_and(|total| total > limit) {
         return Ok(Whole::TooLarge);
     }
-    let cut = |message: String| TransportError::new(url, message, Failure::Transient { after: None });
+    let cut = |message: String| TransportError::new(url, message, FailureKind::Transient { after: None });
     let mut bytes = Vec::new();
     reader.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| cut(error.to_string()))?;
     let length = bytes.len() as u64;

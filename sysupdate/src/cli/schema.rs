@@ -4,7 +4,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 
 use super::{check_new, compare_versions, components, features, list, retry, switch, trust, vacuum};
-use crate::merge::report::{Report, Status};
+use crate::merge::report::{MergeReport, Status};
 use crate::plan::Plan;
 use crate::repository::status::Standing;
 use crate::update::report::UpdateReport;
@@ -20,7 +20,7 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         ("update", of::<UpdateReport>()),
         ("vacuum", of::<vacuum::RemovedFiles>()),
         ("retry", of::<retry::ForgottenFailures<'static>>()),
-        ("sysext", of::<Report>()),
+        ("sysext", of::<MergeReport>()),
         ("sysext-status", of::<Status>()),
         ("trust-show", of::<Vec<Standing>>()),
         ("trust-reset", of::<trust::Reset<'static>>()),

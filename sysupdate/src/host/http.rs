@@ -19,7 +19,7 @@ use reqwest::header::{
 use reqwest::redirect::Policy;
 
 use super::transport::{
-    Body, Failure, Request, Response, Resume, Transport, TransportError, without_password,
+    Body, FailureKind, FetchRequest, Response, Resume, Transport, TransportError, without_password,
 };
 
 mod headers;
@@ -30,7 +30,7 @@ const REDIRECTS: usize = 10;
 
 /// How the network is used.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct HttpOptions {
     /// How long making a connection may take, TLS included.
     pub connect: Duration,
     /// How long the server may say nothing: before the response begins, and between two of its bytes.
@@ -48,7 +48,7 @@ pub enum Proxies {
     Avoid,
 }
 
-impl Default for Options {
+impl Default for HttpOptions {
     /// What suits a node: curl's patience is longer, but there is a mirror or a later run.
     fn default() -> Self {
         Self {
@@ -62,7 +62,7 @@ impl Default for Options {
 /// The network of the running system.
 #[derive(Debug, Default)]
 pub struct Http {
-    options: Options,
+    options: HttpOptions,
     // Made when first needed: reading the system's certificates takes longer than a request
     plain: OnceLock<Result<Client, String>>,
     secure: OnceLock<Result<Client, String>>,
@@ -70,7 +70,7 @@ pub struct Http {
 
 impl Http {
     /// Nothing is opened or read yet.
-    pub fn new(options: Options) -> Self {
+    pub fn new(options: HttpOptions) -> Self {
         Self { options, ..Self::default() }
     }
 
@@ -86,7 +86,7 @@ impl Http {
             let message = format!("cannot prepare for {}: {reason}", url.scheme());
             let hint =
                 "install the CA certificates (ca-certificates), or name a file of them in SSL_CERT_FILE";
-            let error = TransportError::new(url.as_str(), message, Failure::Permanent);
+            let error = TransportError::new(url.as_str(), message, FailureKind::Permanent);
             TransportError { hint: secure.then_some(hint), ..error }
         })
     }
@@ -133,7 +133,7 @@ impl Http {
         })
     }
 
-    fn follow(&self, mut url: Url, request: &Request) -> Result<Response, TransportError> {
+    fn follow(&self, mut url: Url, request: &FetchRequest) -> Result<Response, TransportError> {
         let mut range = request.resume.as_ref();
         for _ in 0..=REDIRECTS {
             let answer = self.send(&url, request.unless.as_deref(), range)?;
@@ -155,13 +155,13 @@ impl Http {
             return body(&url, start, answer).map(Response::Body);
         }
         let message = format!("redirected more than {REDIRECTS} times");
-        Err(TransportError::new(url.as_str(), message, Failure::Permanent))
+        Err(TransportError::new(url.as_str(), message, FailureKind::Permanent))
     }
 }
 
 impl Transport for Http {
-    fn fetch(&self, request: &Request) -> Result<Response, TransportError> {
-        let fail = |message: String| TransportError::new(&request.url, message, Failure::Permanent);
+    fn fetch(&self, request: &FetchRequest) -> Result<Response, TransportError> {
+        let fail = |message: String| TransportError::new(&request.url, message, FailureKind::Permanent);
         let url = Url::parse(&request.url).map_err(|error| fail(format!("not a URL: {error}")))?;
         let result = match url.scheme() {
             "file" => local::fetch(&url, request),
@@ -181,7 +181,7 @@ impl Transport for Http {
 
 /// Where a redirect leads.
 fn redirected(from: &Url, answer: &Answer) -> Result<Url, TransportError> {
-    let fail = |message: &str| TransportError::new(from.as_str(), message, Failure::Permanent);
+    let fail = |message: &str| TransportError::new(from.as_str(), message, FailureKind::Permanent);
     let location = header(answer, &LOCATION).ok_or_else(|| fail("redirected to nowhere"))?;
     let to = from.join(location).map_err(|_| fail("redirected to what is no URL"))?;
     match to.scheme() {
@@ -197,9 +197,9 @@ fn refused(url: &Url, answer: &Answer) -> TransportError {
     let status = answer.status();
     let after = || headers::retry_after(header(answer, &RETRY_AFTER)?, header(answer, &DATE));
     let kind = match status.as_u16() {
-        404 | 410 => Failure::NotFound,
-        408 | 425 | 429 | 500..=599 => Failure::Transient { after: after() },
-        _ => Failure::Permanent,
+        404 | 410 => FailureKind::NotFound,
+        408 | 425 | 429 | 500..=599 => FailureKind::Transient { after: after() },
+        _ => FailureKind::Permanent,
     };
     TransportError::new(url.as_str(), format!("the server answered {status}"), kind)
 }
@@ -212,7 +212,7 @@ fn body(url: &Url, start: u64, answer: Answer) -> Result<Body, TransportError> {
             Some(range) if range.start == start => range.total,
             _ => {
                 let message = format!("asked for bytes from {start} on, got {text:?}");
-                return Err(TransportError::new(url.as_str(), message, Failure::Permanent));
+                return Err(TransportError::new(url.as_str(), message, FailureKind::Permanent));
             }
         }
     } else {
@@ -252,11 +252,11 @@ fn host_of(url: &str) -> Option<String> {
 }
 
 /// Only what depends on our own request or on a certificate stays as it is when tried again.
-fn failure_of(error: &reqwest::Error) -> Failure {
+fn failure_of(error: &reqwest::Error) -> FailureKind {
     if error.is_builder() || certificate_problem(error) {
-        Failure::Permanent
+        FailureKind::Permanent
     } else {
-        Failure::Transient { after: None }
+        FailureKind::Transient { after: None }
     }
 }
 

@@ -9,7 +9,7 @@ use sysext_manifests::hint::Hint;
 
 /// What to fetch.
 #[derive(Clone, Debug, Default)]
-pub struct Request {
+pub struct FetchRequest {
     /// An absolute URL: `http`, `https` or `file`.
     pub url: String,
     /// Only if it no longer is the one that had this [`Body::tag`].
@@ -67,14 +67,14 @@ pub struct TransportError {
     /// What happened, as a lower-case fragment.
     pub message: String,
     /// What that means for the next step.
-    pub kind: Failure,
+    pub kind: FailureKind,
     /// What the reader can do about it.
     pub hint: Option<&'static str>,
 }
 
 impl TransportError {
     /// An error without a hint.
-    pub fn new(url: &str, message: impl Into<String>, kind: Failure) -> Self {
+    pub fn new(url: &str, message: impl Into<String>, kind: FailureKind) -> Self {
         Self { url: without_password(url), message: message.into(), kind, hint: None }
     }
 }
@@ -87,7 +87,7 @@ impl Hint for TransportError {
 
 /// What a failure means for the next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum FailureKind {
     /// It is not there: try elsewhere.
     NotFound,
     /// The same request may succeed later.
@@ -102,7 +102,7 @@ pub enum Failure {
 /// Fetches resources.
 pub trait Transport: Send + Sync {
     /// Asks once, redirects followed. Waiting, retrying and choosing among mirrors are the caller's.
-    fn fetch(&self, request: &Request) -> Result<Response, TransportError>;
+    fn fetch(&self, request: &FetchRequest) -> Result<Response, TransportError>;
 }
 
 /// How often and how long a request is retried.
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(without_password("no url"), "no url");
         assert_eq!(without_secrets("https://me:p@ss@host/x@y?signature=z@#f"), "https://host/x@y");
         assert_eq!(without_secrets("https://me:p@host?signature=z"), "https://host");
-        let error = TransportError::new("http://a:b@c", "it broke", Failure::Permanent);
+        let error = TransportError::new("http://a:b@c", "it broke", FailureKind::Permanent);
         assert_eq!(error.to_string(), "http://c: it broke");
     }
 }

@@ -8,7 +8,7 @@ use sysext_manifests::architecture::Architecture;
 use sysext_manifests::extension_release::{ExtensionRelease, Scope};
 use sysext_manifests::os_release::OsRelease;
 
-use super::examine::{Content, EntryKind, HIERARCHIES, Naming, RELEASES};
+use super::examine::{HIERARCHIES, ImageContent, ImageEntryKind, RELEASES, ReleaseNaming};
 use super::quarantine::{HostKind, QuarantineReason, Quarantined};
 
 #[cfg(test)]
@@ -25,7 +25,7 @@ pub(super) struct Examined {
     /// Where the image lies, as the target system sees it.
     pub path: PathBuf,
     /// What is in it, or why that is not known.
-    pub outcome: Result<Content, QuarantineReason>,
+    pub outcome: Result<ImageContent, QuarantineReason>,
 }
 
 /// What the host says of itself.
@@ -93,15 +93,17 @@ pub(super) fn admit(examined: &[Examined], host: &HostFacts) -> (Vec<Layer>, Vec
     (layers, quarantined)
 }
 
-fn check_release(name: &str, content: &Content, host: &HostFacts) -> Result<Reload, QuarantineReason> {
+fn check_release(name: &str, content: &ImageContent, host: &HostFacts) -> Result<Reload, QuarantineReason> {
     // `NAME_1.2` is version 1.2 of NAME.
     let base = name.split_once('_').map_or(name, |(base, _)| base);
     let exact = content.releases.iter().find(|file| file.name == name);
     let release = match exact {
         Some(release) => release,
         None => {
-            let mut other =
-                content.releases.iter().filter(|file| file.name == base || file.naming == Naming::Free);
+            let mut other = content
+                .releases
+                .iter()
+                .filter(|file| file.name == base || file.naming == ReleaseNaming::Free);
             match (other.next(), other.next()) {
                 (Some(release), None) => release,
                 _ if content.releases.is_empty() => return Err(QuarantineReason::ReleaseMissing),
@@ -126,11 +128,11 @@ fn incompatible(error: impl std::error::Error) -> QuarantineReason {
 
 /// A directory over a link hides everything the link leads to (`/usr/sbin` on a merged-bin host), a
 /// link or file over a directory hides everything in it.
-fn check_host(content: &Content, host: &HostFacts) -> Result<(), QuarantineReason> {
+fn check_host(content: &ImageContent, host: &HostFacts) -> Result<(), QuarantineReason> {
     for entry in &content.entries {
         let hidden = match (entry.kind, host.entries.get(&entry.path)) {
-            (EntryKind::Directory, Some(kind @ (HostKind::Link | HostKind::File))) => kind,
-            (EntryKind::File, Some(kind @ HostKind::Directory)) => kind,
+            (ImageEntryKind::Directory, Some(kind @ (HostKind::Link | HostKind::File))) => kind,
+            (ImageEntryKind::File, Some(kind @ HostKind::Directory)) => kind,
             _ => continue,
         };
         let path = Path::new("/").join(&entry.path);
@@ -142,14 +144,15 @@ fn check_host(content: &Content, host: &HostFacts) -> Result<(), QuarantineReaso
 /// Who has which path. Directories may be shared, files may not.
 #[derive(Default)]
 struct Claims<'a> {
-    paths: HashMap<&'a Path, (&'a str, EntryKind)>,
+    paths: HashMap<&'a Path, (&'a str, ImageEntryKind)>,
 }
 
 impl<'a> Claims<'a> {
-    fn check(&self, content: &Content) -> Result<(), QuarantineReason> {
+    fn check(&self, content: &ImageContent) -> Result<(), QuarantineReason> {
         for entry in &content.entries {
             let Some((with, kind)) = self.paths.get(entry.path.as_path()) else { continue };
-            let both_directories = *kind == EntryKind::Directory && entry.kind == EntryKind::Directory;
+            let both_directories =
+                *kind == ImageEntryKind::Directory && entry.kind == ImageEntryKind::Directory;
             // Read at merge time, before any overlay hides one of them.
             let release = entry.path.parent() == Some(Path::new(RELEASES));
             if !both_directories && !release {
@@ -160,7 +163,7 @@ impl<'a> Claims<'a> {
         Ok(())
     }
 
-    fn add(&mut self, name: &'a str, content: &'a Content) {
+    fn add(&mut self, name: &'a str, content: &'a ImageContent) {
         for entry in &content.entries {
             self.paths.entry(&entry.path).or_insert((name, entry.kind));
         }

@@ -8,7 +8,7 @@ use super::error::MergeError;
 use super::examine::HIERARCHIES;
 use super::marker;
 use super::report::Warning;
-use crate::host::mounts::table::{Mount, Table};
+use crate::host::mounts::table::{Mount, MountTable};
 use crate::host::mounts::{Mounts, Part};
 use crate::host::view::View;
 
@@ -21,11 +21,11 @@ pub(super) struct Hierarchy {
     pub inside: PathBuf,
     /// On the running system, without symbolic links.
     pub path: PathBuf,
-    pub state: State,
+    pub state: HierarchyState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum HierarchyState {
     /// There is no such directory.
     Missing,
     /// Nothing is merged.
@@ -41,7 +41,7 @@ impl Hierarchy {
     }
 
     pub(super) fn is_merged(&self) -> bool {
-        matches!(self.state, State::Merged { .. })
+        matches!(self.state, HierarchyState::Merged { .. })
     }
 
     /// Detaches the topmost overlay. Only what carries our or systemd's marker is ever detached: anything else
@@ -64,7 +64,7 @@ pub(super) fn inspect(mounts: &dyn Mounts, root: &Path) -> Result<Vec<Hierarchy>
 
 fn inspect_one(
     mounts: &dyn Mounts,
-    table: &Table,
+    table: &MountTable,
     seen: &HostFiles,
     name: &'static str,
 ) -> Result<Hierarchy, MergeError> {
@@ -74,7 +74,7 @@ fn inspect_one(
         Ok(inside) => inside,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let path = seen.path(&shown);
-            return Ok(Hierarchy { name, inside: shown, path, state: State::Missing });
+            return Ok(Hierarchy { name, inside: shown, path, state: HierarchyState::Missing });
         }
         Err(error) => return Err(look(error)),
     };
@@ -89,13 +89,13 @@ fn inspect_one(
     let overlays = stack.iter().take_while(|mount| is_overlay(mount)).count();
     let merged = !stack.is_empty() && mounts.merged(&path).map_err(look)?.is_some();
     let state = match (merged, stack.first()) {
-        (true, _) => State::Merged { overlays: overlays.max(1) },
+        (true, _) => HierarchyState::Merged { overlays: overlays.max(1) },
         // To merge on top of that would hide what is mounted there, to take it away would be worse.
         (false, Some(top)) if stack.iter().any(|mount| is_overlay(mount)) => {
             let by = format!("{} of {}", top.filesystem, top.source);
             return Err(MergeError::Covered { hierarchy: shown, by });
         }
-        (false, _) => State::Bare,
+        (false, _) => HierarchyState::Bare,
     };
     Ok(Hierarchy { name, inside, path, state })
 }
@@ -114,7 +114,7 @@ pub(super) fn settle(
 ) -> Result<Vec<Hierarchy>, MergeError> {
     let mut hierarchies = inspect(mounts, root)?;
     for hierarchy in &mut hierarchies {
-        let State::Merged { overlays } = hierarchy.state else { continue };
+        let HierarchyState::Merged { overlays } = hierarchy.state else { continue };
         let look = |source| MergeError::Look { path: hierarchy.path.clone(), source };
         if marker::is_mutable(mounts, &hierarchy.path).map_err(look)? {
             return Err(MergeError::Mutable { hierarchy: hierarchy.shown() });
@@ -124,7 +124,7 @@ pub(super) fn settle(
         }
         if overlays > 1 {
             warnings.push(Warning::Interrupted { hierarchy: hierarchy.shown() });
-            hierarchy.state = State::Merged { overlays: 1 };
+            hierarchy.state = HierarchyState::Merged { overlays: 1 };
         }
     }
     Ok(hierarchies)

@@ -13,9 +13,9 @@ use super::quarantine::Quarantined;
 /// What was done.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Report {
+pub struct MergeReport {
     /// In one word.
-    pub outcome: Outcome,
+    pub outcome: MergeOutcome,
     /// The hierarchies that are merged now, as the target system sees them.
     pub hierarchies: Vec<PathBuf>,
     /// The extensions that are merged now, lowest layer first.
@@ -38,7 +38,7 @@ pub struct Report {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum MergeOutcome {
     /// Nothing was merged before.
     Merged,
     /// Another set took the place of the one that was merged.
@@ -145,16 +145,16 @@ pub struct HierarchyStatus {
     pub since: Option<Timestamp>,
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for MergeReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hierarchies: Vec<_> = self.hierarchies.iter().map(|path| path.display().to_string()).collect();
         let hierarchies = hierarchies.join(" and ");
         match (self.outcome, self.extensions.is_empty()) {
-            (Outcome::Merged, _) => writeln!(f, "merged into {hierarchies}:")?,
-            (Outcome::Refreshed, _) => writeln!(f, "refreshed {hierarchies}:")?,
-            (Outcome::Unchanged, false) => writeln!(f, "unchanged in {hierarchies}:")?,
-            (Outcome::Unchanged, true) => writeln!(f, "nothing to merge")?,
-            (Outcome::Unmerged, _) => writeln!(f, "unmerged")?,
+            (MergeOutcome::Merged, _) => writeln!(f, "merged into {hierarchies}:")?,
+            (MergeOutcome::Refreshed, _) => writeln!(f, "refreshed {hierarchies}:")?,
+            (MergeOutcome::Unchanged, false) => writeln!(f, "unchanged in {hierarchies}:")?,
+            (MergeOutcome::Unchanged, true) => writeln!(f, "nothing to merge")?,
+            (MergeOutcome::Unmerged, _) => writeln!(f, "unmerged")?,
         }
         for extension in &self.extensions {
             writeln!(f, "  {extension}")?;

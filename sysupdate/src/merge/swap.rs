@@ -7,8 +7,8 @@ use super::HostFiles;
 use super::error::MergeError;
 use super::hierarchy::Hierarchy;
 use super::report::Warning;
-use super::submounts::{self, Seen};
-use crate::host::mounts::table::Table;
+use super::submounts::{self, VisibleMount};
+use crate::host::mounts::table::MountTable;
 use crate::host::mounts::{Mounts, Submount};
 use crate::host::view::Tree as _;
 
@@ -20,25 +20,25 @@ pub(super) enum Change<'a> {
     /// One overlay takes the place of another.
     Replace { hierarchy: &'a Hierarchy, overlay: OwnedFd },
     /// Nothing will be merged there.
-    Remove(Removal<'a>),
+    Remove(OverlayRemoval<'a>),
 }
 
 /// An overlay that goes, and the mounts below it that stay.
 #[derive(Debug)]
-pub(super) struct Removal<'a> {
+pub(super) struct OverlayRemoval<'a> {
     hierarchy: &'a Hierarchy,
     submounts: Vec<Submount>,
 }
 
-impl<'a> Removal<'a> {
+impl<'a> OverlayRemoval<'a> {
     /// Makes sure that every mount below the overlay has its place without it.
     pub(super) fn prepare(
         mounts: &dyn Mounts,
-        table: &Table,
+        table: &MountTable,
         original: &HostFiles,
         hierarchy: &'a Hierarchy,
     ) -> Result<Self, MergeError> {
-        let seen: Vec<Seen> = submounts::seen_below(mounts, table, &hierarchy.path)?;
+        let seen: Vec<VisibleMount> = submounts::seen_below(mounts, table, &hierarchy.path)?;
         for seen in &seen {
             let beneath = original.replacement(&hierarchy.inside);
             if let Some(Err(source)) = beneath.map(|beneath| beneath.metadata(&seen.inside)) {
@@ -114,7 +114,7 @@ enum Rest<'a> {
     /// The old overlay, which covers the new one.
     Detach(&'a Hierarchy),
     /// An overlay without a successor.
-    Remove(Removal<'a>),
+    Remove(OverlayRemoval<'a>),
 }
 
 impl Rest<'_> {

@@ -245,7 +245,7 @@ fn the_table() {
         (Case { here: "1", link: "1", offered: "2", maximum: "1", ask: "2", ..base }, "cannot use 2: newer than MaxVersion=1"),
         (Case { here: "3", link: "3", offered: "4", maximum: "2", ..base }, "keep 3: no newer version is eligible; skipped 4: newer than MaxVersion=2"),
         (Case { here: "v1.32.1", link: "v1.32.1", offered: "v1.32.4 v1.33.0", requirement: "1.32.*", ..base }, "install v1.32.4 (now v1.32.1); skipped v1.33.0: does not match Version=1.32.*"),
-        (Case { here: "1.32.1", link: "1.32.1", offered: "1.32.1-2", requirement: "=1.32.1", ..base }, "install 1.32.1-2 (now 1.32.1)"),
+        (Case { here: "1.32.1", link: "1.32.1", offered: "1.32.1-2 1.33.1", requirement: "1.32.1", ..base }, "install 1.32.1-2 (now 1.32.1); skipped 1.33.1: does not match Version=1.32.1"),
         (Case { here: "1.32.1", link: "1.32.1", offered: "1.33", requirement: "~1.32", ask: "1.33", ..base }, "cannot use 1.33: does not match Version=~1.32"),
         (Case { link: "-", offered: "k-7", upstream: "1.32.9", requirement: "~1.32", ..base }, "install k-7"),
         (Case { link: "-", offered: "k-7", upstream: "1.33.0", requirement: "~1.32", ..base }, "keep nothing: no eligible version is available; skipped k-7: does not match Version=~1.32"),

@@ -131,7 +131,7 @@ pub fn fetch(
         let mismatch = matches!(&result, Err(SignedChecksumsError::Signature(OpenPgpError::Mismatch { .. })));
         if mismatch && attempt < ATTEMPTS {
             attempt += 1;
-            host.clock.sleep(host.patience.first_wait);
+            host.clock.sleep(host.retry_policy.first_wait);
             continue;
         }
         return result.map_err(|source| match source {
@@ -159,7 +159,7 @@ fn fetch_signature(host: &Host, manifest: &str) -> Result<(String, Vec<u8>), Sig
 
 fn fetch_one(host: &Host, url: &str, limit: u64) -> Result<Vec<u8>, SignatureFailure> {
     let urls = [url.to_owned()];
-    let small = acquire::fetch_small(&*host.transport, &*host.clock, &urls, limit, None, &host.patience);
+    let small = acquire::fetch_small(&*host.transport, &*host.clock, &urls, limit, None, &host.retry_policy);
     match small.map_err(SignatureFailure::Fetch)? {
         Small::Fetched { bytes, .. } => Ok(bytes),
         Small::NotModified => Err(SignatureFailure::NotSent { url: without_password(url) }),

@@ -110,7 +110,7 @@ fn fetch(
         &*host.store,
         claim.get(),
         partial.path(),
-        &host.patience,
+        &host.retry_policy,
         &mut |step| progress(&claim.get().name, step),
     )
     .map_err(|source| InstallError::Acquire { transfer: file.transfer.clone(), source: Box::new(source) })?;

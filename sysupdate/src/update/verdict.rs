@@ -19,7 +19,7 @@ pub(super) fn check(
     paths: &Paths,
     component: &Component,
     activation: &Activation,
-    merged: Option<&merge::report::Report>,
+    merged: Option<&merge::report::MergeReport>,
     watch: &mut dyn FnMut(Step<'_>),
 ) -> Verdict {
     let name = &component.name;
@@ -48,7 +48,11 @@ pub(super) fn check(
 }
 
 /// What masks a version, so that it is not merged.
-fn masked(paths: &Paths, activation: &Activation, merged: Option<&merge::report::Report>) -> Option<String> {
+fn masked(
+    paths: &Paths,
+    activation: &Activation,
+    merged: Option<&merge::report::MergeReport>,
+) -> Option<String> {
     let is_it = |hidden: &&merge::report::Hidden| {
         activation.links.iter().any(|link| {
             let target = link.target.as_ref().map(|target| paths.as_seen_inside(target.path()));
@@ -103,7 +107,7 @@ fn inside_hierarchies(program: &Path) -> Option<&Path> {
 }
 
 /// Why the merge left out a version, if it did.
-fn left_out(activation: &Activation, merged: Option<&merge::report::Report>) -> Option<String> {
+fn left_out(activation: &Activation, merged: Option<&merge::report::MergeReport>) -> Option<String> {
     let merged = merged?;
     activation.links.iter().filter_map(|link| merge::extension_name(&link.path)).find_map(|name| {
         let quarantined = merged.quarantined.iter().find(|quarantined| quarantined.name == name)?;
@@ -126,8 +130,8 @@ mod tests {
             path: "/images/x-1.raw".into(),
             reason: QuarantineReason::ReleaseMissing,
         };
-        let merged = merge::report::Report {
-            outcome: merge::report::Outcome::Merged,
+        let merged = merge::report::MergeReport {
+            outcome: merge::report::MergeOutcome::Merged,
             hierarchies: Vec::new(),
             extensions: Vec::new(),
             quarantined: vec![quarantined],

@@ -26,7 +26,7 @@ fn wrong_root_key() -> Result<()> {
     let stranger = KeyPair::generate_unencrypted_keypair()?.pk.to_base64();
     site.node.write("etc/sysupdate/repositories/example.toml", site.publisher.description(&[stranger]))?;
     site.refuses(
-        "error: demo: none of the 1 roots of example is signed by the keys in this node's configuration\n\
+        "error: demo: no root of example is signed by the keys in this node's configuration\n\
          hint: compare keys= in /etc/sysupdate/repositories/example.toml with the publisher's\n",
     )?;
     site.node.trust(&site.publisher)?;
@@ -38,9 +38,9 @@ fn wrong_catalog_key() -> Result<()> {
     let mut site = Site::new()?;
     site.publisher.keys.catalog = KeyPair::generate_unencrypted_keypair()?;
     site.publisher.issue()?;
-    let expected = "error: demo: the catalog of example is not believed under its root 1: signed by KEY, and none of these keys \
-         is trusted here\n\
-         hint: the publisher's files do not fit together, or someone altered them\n";
+    let expected = "error: demo: the catalog of example is not trusted by its root 1: signed by KEY, none of which is a \
+         trusted key\n\
+         hint: the publisher's files do not match each other, or somebody altered them\n";
     site.refuses(&with_key(expected, &site.publisher.keys.catalog.pk.to_base64()))
 }
 
@@ -52,8 +52,8 @@ fn older_serial() -> Result<()> {
     site.update()?.well()?;
     std::fs::write(site.publisher.path("catalog/catalog.json"), &old)?;
     site.refuses(
-        "error: demo: the catalog of example has serial 1, this node has already seen 2\n\
-         hint: a server or mirror offers an old copy, and nothing older than what was seen is installed; only if \
+        "error: demo: the catalog of example has serial 1, but this node has already accepted serial 2\n\
+         hint: the server or a mirror offers an old copy, and nothing older than the accepted serial is installed; only if \
          the publisher says that the repository started again: `sysupdate trust reset example`\n",
     )?;
     site.uses("2")?;
@@ -66,8 +66,8 @@ fn expired() -> Result<()> {
     let mut site = Site::new()?;
     site.node.clock = Some("2026-12-09T10:00:00Z".to_owned());
     site.refuses(
-        "error: demo: the catalog of example expired at 2026-12-09T10:00:00Z (it is 2026-12-09T10:00:00Z here)\n\
-         hint: check this node's clock; if it is right, the publisher has to sign again\n",
+        "error: demo: the catalog of example expired at 2026-12-09T10:00:00Z (it is 2026-12-09T10:00:00Z now)\n\
+         hint: check this node's clock; if it is right, the publisher must sign again\n",
     )?;
     site.node.clock = Some("2026-12-09T09:59:59Z".to_owned());
     site.update()?.well()?;
@@ -86,7 +86,7 @@ fn expired_by_what_was_seen() -> Result<()> {
     site.publisher.catalog.expires = "2026-12-15T00:00:00Z".parse()?;
     site.offer("2")?;
     site.update()?.ended(1)?.mentions(
-        "error: demo: the catalog of example expired at 2026-12-15T00:00:00Z (it is 2027-06-01T00:00:00Z here)\n",
+        "error: demo: the catalog of example expired at 2026-12-15T00:00:00Z (it is 2027-06-01T00:00:00Z now)\n",
     )?;
     site.uses("1")
 }
@@ -112,8 +112,8 @@ fn clock_in_1970() -> Result<()> {
     let mut site = Site::new()?;
     site.node.clock = Some("1970-01-01T00:00:05Z".to_owned());
     site.update()?.well()?.prints("demo: installed 1\n")?.mentions(
-        "\nwarning: example: the clock shows 1970-01-01T00:00:05Z, but the catalog was signed at \
-         2026-11-25T10:00:00Z: the clock runs behind\n",
+        "\nwarning: example: the system clock (1970-01-01T00:00:05Z) is behind the catalog's signing time \
+         (2026-11-25T10:00:00Z)\n",
     )?;
     site.uses("1")
 }
@@ -124,8 +124,8 @@ fn clock_in_2038() -> Result<()> {
     site.offer("2")?;
     let right = site.node.clock.replace("2038-01-19T03:14:07Z".to_owned());
     site.refuses(
-        "error: demo: the catalog of example expired at 2026-12-09T10:00:00Z (it is 2038-01-19T03:14:07Z here)\n\
-         hint: check this node's clock; if it is right, the publisher has to sign again\n",
+        "error: demo: the catalog of example expired at 2026-12-09T10:00:00Z (it is 2038-01-19T03:14:07Z now)\n\
+         hint: check this node's clock; if it is right, the publisher must sign again\n",
     )?;
     site.node.clock = right;
     site.update()?.well()?.prints("demo: updated from 1 to 2\n")?;
@@ -137,14 +137,14 @@ fn other_repository() -> Result<()> {
     site.publisher.catalog.repository = "elsewhere".to_owned();
     site.publisher.issue()?;
     site.refuses(
-        "error: demo: the catalog is signed for repository \"elsewhere\", this is \"example\"\n\
-         hint: the file in /etc/sysupdate/repositories must be called elsewhere.toml\n",
+        "error: demo: the catalog is signed for repository \"elsewhere\", not for \"example\"\n\
+         hint: the file in /etc/sysupdate/repositories must be named elsewhere.toml\n",
     )?;
     // A catalog of another repository with other keys is not even parsed.
     let mut other = Publisher::new("example")?;
     other.issue()?;
     std::fs::copy(other.path("catalog/catalog.json"), site.publisher.path("catalog/catalog.json"))?;
-    site.update()?.ended(1)?.mentions("error: demo: none of the 1 roots of example is signed by the keys")?;
+    site.update()?.ended(1)?.mentions("error: demo: no root of example is signed by the keys")?;
     Ok(())
 }
 

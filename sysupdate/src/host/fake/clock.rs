@@ -9,10 +9,10 @@ use crate::host::clock::Clock;
 
 /// A clock that goes only when someone waits.
 #[derive(Clone, Debug)]
-pub struct FakeClock(Arc<Mutex<State>>);
+pub struct FakeClock(Arc<Mutex<ClockState>>);
 
 #[derive(Debug)]
-struct State {
+struct ClockState {
     now: Timestamp,
     elapsed: Duration,
     sleeps: Vec<Duration>,
@@ -21,7 +21,7 @@ struct State {
 impl FakeClock {
     /// A clock that shows this time.
     pub fn at(now: Timestamp) -> Self {
-        Self(Arc::new(Mutex::new(State { now, elapsed: Duration::ZERO, sleeps: Vec::new() })))
+        Self(Arc::new(Mutex::new(ClockState { now, elapsed: Duration::ZERO, sleeps: Vec::new() })))
     }
 
     /// Sets what the clock shows; the time that only runs forward is not touched.
@@ -42,7 +42,7 @@ impl FakeClock {
         self.state().sleeps.clone()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ClockState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

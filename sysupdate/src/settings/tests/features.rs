@@ -198,6 +198,6 @@ fn reads_features_with_their_transfers() {
     let file = root.path().join("etc/sysupdate.d/f.feature");
     assert_eq!(
         definitions.warnings,
-        [format!("{}:3: [Feature] Colour=: unknown key, ignored", file.display())]
+        [format!("{}:3:1: [Feature] Colour=: unknown key, ignored", file.display())]
     );
 }
