@@ -56,7 +56,7 @@ fn a_check_that_cannot_start_fails_at_once() {
 #[test]
 fn a_check_that_lacks_a_program_fails_at_once() {
     for status in [126, 127] {
-        let world = World::new();
+        let world = FakeHost::new();
         world.processes.answer(CHECK, failed(&format!("exit status {status}"), "curl: not found"));
         let Verdict::Unhealthy { output } = verdict(&world, &["exec:/usr/bin/check"]) else {
             panic!("healthy")
