@@ -24,6 +24,7 @@ mod list;
 mod output;
 mod plan;
 mod progress;
+mod remove;
 mod retry;
 #[cfg(feature = "schema")]
 mod schema;
@@ -74,6 +75,11 @@ enum Verb {
     /// A version that failed its health checks is rolled back, and later updates skip it. Use this after the
     /// cause was repaired on this host. `sysupdate update VERSION` installs a failed version once, too.
     Retry(retry::Args),
+    /// Unmerge and delete an extension whose definitions were removed
+    ///
+    /// Without definitions, no other command knows the files that were installed for a component. `list` and
+    /// `update` warn of such components.
+    Remove(remove::Args),
     /// Merge system extensions into /usr and /opt
     Sysext(sysext::Args),
     /// Show or reset the trust state of repositories
@@ -256,6 +262,7 @@ impl Verb {
             Self::Acquire(_) => ("acquire", Takes::OneOrAll),
             Self::Vacuum(_) => ("vacuum", Takes::One),
             Self::Retry(_) => ("retry", Takes::One),
+            Self::Remove(_) => ("remove", Takes::One),
             Self::Sysext(_) => ("sysext", Takes::One),
             Self::Trust(_) => ("trust", Takes::One),
             Self::Features(_) => ("features", Takes::One),
@@ -280,6 +287,7 @@ impl Verb {
             Self::Acquire(args) => args.run(context, Goal::Download),
             Self::Vacuum(args) => args.run(context),
             Self::Retry(args) => args.run(&context),
+            Self::Remove(args) => args.run(context),
             Self::Sysext(args) => args.run(&context),
             Self::Trust(args) => args.run(&context),
             Self::Features(args) => args.run(&context),

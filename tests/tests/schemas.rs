@@ -99,6 +99,8 @@ fn results() -> Result<()> {
     check("enable", &["enable-feature", "-C", "demo", "more"])?;
     check("components", &["components"])?;
     check("enable", &["disable-component", "demo"])?;
+    fs::remove_dir_all(node.path("etc/sysupdate.demo.d"))?;
+    check("remove", &["remove", "demo"])?;
     check("compare-versions", &["compare-versions", "1", "2"])?;
     check("compare-versions-operator", &["compare-versions", "1", "lt", "2"])?;
     // Merging needs privileges.

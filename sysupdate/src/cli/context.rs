@@ -15,8 +15,11 @@ use crate::host::transport::without_secrets;
 use crate::node::identity::{self, IdentityError};
 use crate::paths::Paths;
 use crate::plan::{Goal, Survey, Wanted};
-use crate::settings::{self, Component, ComponentName, DisabledTransfer, Loaded, OnDisabled};
+use crate::settings::{
+    self, Chosen, Component, ComponentName, ComponentsWith, DisabledTransfer, Loaded, OnDisabled,
+};
 use crate::sources::{Discovery, Memory};
+use crate::targets::unclaimed;
 
 /// What a verb works with.
 pub(super) struct Context {
@@ -73,6 +76,7 @@ impl Context {
 
     /// Surveys every chosen component and its sources, changing nothing. Failures are reported.
     pub(super) fn survey(&self, wanted: &Wanted) -> Result<Surveyed, Failure> {
+        self.warn_of_unclaimed()?;
         let identity = self.identity()?;
         let mut discovery = Discovery::new(&self.host, &self.paths, &identity, Memory::Leave);
         let mut components = BTreeMap::new();
@@ -103,6 +107,40 @@ impl Context {
         surveyed.failures.iter().for_each(|(name, failure)| fail_component(name, failure));
         all_well &= surveyed.failures.is_empty();
         Ok(Surveyed { components, survey: surveyed.survey, all_well })
+    }
+
+    /// Warns of components that are still installed and have no definitions any more: all of them, or the one that
+    /// was chosen. Says so where there are no components at all.
+    pub(super) fn warn_of_unclaimed(&self) -> Result<(), Failure> {
+        let store = &*self.host.store;
+        let chosen = self.options.scope.chosen();
+        for unclaimed in unclaimed::find(store, &self.paths)? {
+            let unclaimed = match unclaimed {
+                Ok(unclaimed) => unclaimed,
+                // It does not concern the chosen components.
+                Err(failure) => {
+                    warn(failure.error);
+                    continue;
+                }
+            };
+            let is_chosen = match &chosen {
+                Chosen::All => true,
+                Chosen::Component(name) => unclaimed.component == ComponentName::Named(name.clone()),
+                Chosen::Default | Chosen::Definitions(_) => false,
+            };
+            if is_chosen {
+                warn(unclaimed);
+            }
+        }
+        if chosen == Chosen::All
+            && settings::names(store, &self.paths, ComponentsWith::Definitions)?.is_empty()
+        {
+            self.inform(
+                "No components defined: there are no transfer definitions in /etc/sysupdate.d, /etc/sysupdate.*.d \
+                 or the same directories of /run, /usr/local/lib and /usr/lib.",
+            );
+        }
+        Ok(())
     }
 
     /// Whether results are printed as text.

@@ -96,6 +96,16 @@ const EXTRAS: &[Extra] = &[
         examples: &[("sysupdate retry kubernetes 1.32.3", "the next update may install 1.32.3 again")],
     },
     Extra {
+        verb: "remove",
+        stock: false,
+        options: &[],
+        status: None,
+        examples: &[(
+            "rm -r /etc/sysupdate.kubernetes.d && sysupdate remove kubernetes",
+            "stop using an extension",
+        )],
+    },
+    Extra {
         verb: "sysext",
         stock: false,
         options: &[],

@@ -3,7 +3,7 @@
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 
-use super::{check_new, compare_versions, components, features, list, retry, switch, trust, vacuum};
+use super::{check_new, compare_versions, components, features, list, remove, retry, switch, trust, vacuum};
 use crate::merge::report::{MergeReport, Status};
 use crate::plan::Plan;
 use crate::repository::status::Standing;
@@ -19,6 +19,7 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         ("plan", of::<Plan>()),
         ("update", of::<UpdateReport>()),
         ("vacuum", of::<vacuum::RemovedFiles>()),
+        ("remove", of::<remove::RemovedComponent>()),
         ("retry", of::<retry::ForgottenFailures<'static>>()),
         ("sysext", of::<MergeReport>()),
         ("sysext-status", of::<Status>()),

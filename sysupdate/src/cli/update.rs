@@ -29,6 +29,7 @@ impl Args {
         }
         context.check_instances_max(2, "updating")?;
         let _lock = context.lock(verb)?;
+        context.warn_of_unclaimed()?;
         stock_timer::warning(&context.host, &context.paths).iter().for_each(warn);
         let identity = context.identity()?;
         let components = context.components(&identity, OnDisabled::Fail)?;

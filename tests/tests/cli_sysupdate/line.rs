@@ -24,6 +24,7 @@ Commands:
   acquire            Download the newest (or given) version without activating it
   vacuum             Remove old versions and files of disabled features
   retry              Allow a version again that failed its health checks
+  remove             Unmerge and delete an extension whose definitions were removed
   sysext             Merge system extensions into /usr and /opt
   trust              Show or reset the trust state of repositories
   features           List the optional features of a component
