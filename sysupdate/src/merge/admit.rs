@@ -123,7 +123,7 @@ fn check_release(name: &str, content: &ImageContent, host: &HostFacts) -> Result
 }
 
 fn incompatible(error: impl std::error::Error) -> QuarantineReason {
-    QuarantineReason::Incompatible { because: error.to_string() }
+    QuarantineReason::Incompatible { reason: error.to_string() }
 }
 
 /// A directory over a link hides everything the link leads to (`/usr/sbin` on a merged-bin host), a

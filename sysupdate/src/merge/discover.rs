@@ -12,8 +12,8 @@ use sysext_manifests::version::{self, Version};
 use super::HostFiles;
 use super::error::MergeError;
 use super::examine::FILES_MAX;
-use super::quarantine::{QuarantineReason, Unread};
-use super::report::{Hidden, Hiding};
+use super::quarantine::{QuarantineReason, Unsupported};
+use super::report::{Masked, MaskedBy};
 use crate::host::errno::is_of_the_machine;
 use crate::host::view::{FileMetadata, Kind, Tree, is_missing};
 
@@ -71,11 +71,11 @@ impl Discovered {
 pub(super) fn discover(
     files: &HostFiles,
     directories: &[PathBuf],
-) -> Result<(Vec<Discovered>, Vec<Hidden>), MergeError> {
+) -> Result<(Vec<Discovered>, Vec<Masked>), MergeError> {
     let mut found: BTreeMap<Layered, Discovered> = BTreeMap::new();
     let mut duplicates = Vec::new();
     let mut hidden = Vec::new();
-    let mut decided: HashMap<String, Hiding> = HashMap::new();
+    let mut decided: HashMap<String, MaskedBy> = HashMap::new();
     for directory in directories {
         let mut here: BTreeMap<String, PathBuf> = BTreeMap::new();
         let mut masks = HashMap::new();
@@ -85,7 +85,7 @@ pub(super) fn discover(
             if let Some(by) = decided.get(&name) {
                 if let EntryMeaning::Extension(source) = seen {
                     let path = source.map_or_else(|_| entry.clone(), |source| source.path);
-                    hidden.push(Hidden { name, entry, path, by: by.clone() });
+                    hidden.push(Masked { name, entry, path, by: by.clone() });
                 }
                 continue;
             }
@@ -97,14 +97,14 @@ pub(super) fn discover(
             here.insert(name.clone(), entry.clone());
             match seen {
                 EntryMeaning::Mask => {
-                    masks.insert(name, Hiding::Mask { entry });
+                    masks.insert(name, MaskedBy::Mask { entry });
                 }
                 EntryMeaning::Extension(source) => {
                     found.insert(Layered(name.clone()), Discovered { name, entry, source });
                 }
             }
         }
-        decided.extend(here.into_iter().map(|(name, entry)| (name, Hiding::Other { entry })));
+        decided.extend(here.into_iter().map(|(name, entry)| (name, MaskedBy::Other { entry })));
         decided.extend(masks);
     }
     let mut found: Vec<Discovered> = found.into_values().chain(duplicates).collect();
@@ -190,7 +190,7 @@ fn look(files: &HostFiles, entry: &Path) -> io::Result<Option<(String, EntryMean
     };
     let (name, seen) = match metadata.kind {
         Kind::Directory => match versioned_name(file_name) {
-            Some(name) => (name, not_read_yet(Unread::VersionedDirectory)),
+            Some(name) => (name, not_read_yet(Unsupported::VersionedDirectory)),
             None => (file_name, look_at_directory(files, source)?),
         },
         // Checksums, read-me files and the like are nothing to speak of.
@@ -198,8 +198,8 @@ fn look(files: &HostFiles, entry: &Path) -> io::Result<Option<(String, EntryMean
             Some(name) => (name, EntryMeaning::Extension(Ok(source))),
             None => return Ok(None),
         },
-        Kind::BlockDevice => (plain, not_read_yet(Unread::BlockDevice)),
-        Kind::Link | Kind::Other => (plain, not_read_yet(Unread::SpecialFile)),
+        Kind::BlockDevice => (plain, not_read_yet(Unsupported::BlockDevice)),
+        Kind::Link | Kind::Other => (plain, not_read_yet(Unsupported::SpecialFile)),
     };
     Ok(Some((name.to_owned(), seen)))
 }
@@ -217,8 +217,8 @@ fn look_at_directory(files: &HostFiles, mut source: ExtensionSource) -> io::Resu
     })
 }
 
-fn not_read_yet(what: Unread) -> EntryMeaning {
-    EntryMeaning::Extension(Err(QuarantineReason::NotReadYet { what }))
+fn not_read_yet(what: Unsupported) -> EntryMeaning {
+    EntryMeaning::Extension(Err(QuarantineReason::NotSupported { what }))
 }
 
 fn unreadable(error: &io::Error) -> QuarantineReason {
@@ -364,9 +364,9 @@ mod tests {
             ]
         );
         let mut hidden = hidden.iter().map(|hidden| (hidden.entry.to_str().unwrap(), hidden.by.clone()));
-        let other = Hiding::Other { entry: "/run/both.sysext.raw".into() };
+        let other = MaskedBy::Other { entry: "/run/both.sysext.raw".into() };
         assert_eq!(hidden.next(), Some(("/var/both.raw", other)));
-        let mask = |entry: &str| Hiding::Mask { entry: entry.into() };
+        let mask = |entry: &str| MaskedBy::Mask { entry: entry.into() };
         assert_eq!(hidden.next(), Some(("/var/masked.raw", mask("/run/masked"))));
         assert_eq!(hidden.next(), Some(("/var/nothing.raw", mask("/run/nothing.raw"))));
         assert_eq!(hidden.next(), None);

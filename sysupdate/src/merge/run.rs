@@ -12,8 +12,8 @@ use super::error::MergeError;
 use super::examine::{self, Unexamined};
 use super::hierarchy::{Hierarchy, HierarchyState, settle};
 use super::marker::{self, Inputs, MergeRecord};
-use super::quarantine::{QuarantineReason, Quarantined, Unread};
-use super::report::{Hidden, MergeOutcome, MergeReport, Merged, Warning};
+use super::quarantine::{QuarantineReason, Quarantined, Unsupported};
+use super::report::{Masked, MergeOutcome, MergeReport, Merged, Warning};
 use super::submounts;
 use super::swap::{self, Change, OverlayRemoval};
 use super::system::{self, System};
@@ -31,7 +31,7 @@ pub(super) struct Run<'a> {
     pub(super) hierarchies: Vec<Hierarchy>,
     /// What was merged before and asks for systemd to be reloaded when it goes.
     reload: BTreeSet<String>,
-    hidden: Vec<Hidden>,
+    masked: Vec<Masked>,
     warnings: Vec<Warning>,
     started: Instant,
 }
@@ -47,14 +47,14 @@ impl<'a> Run<'a> {
             let asking = record.extensions.into_iter().filter(|one| one.reload == Reload::Asked);
             reload.extend(asking.map(|one| one.name));
         }
-        Ok(Self { mounts, paths, root, hierarchies, reload, hidden: Vec::new(), warnings, started })
+        Ok(Self { mounts, paths, root, hierarchies, reload, masked: Vec::new(), warnings, started })
     }
 
     pub(super) fn refresh(mut self, options: &Options) -> Result<MergeReport, MergeError> {
         let original = original(self.mounts, &self.root)?;
         let directories = self.paths.extensions.each_ref().map(|path| self.paths.as_seen_inside(path));
-        let (mut found, hidden) = discover(&original, &directories)?;
-        self.hidden = hidden;
+        let (mut found, masked) = discover(&original, &directories)?;
+        self.masked = masked;
         for found in &mut found {
             apply_policy(found, options);
         }
@@ -231,7 +231,7 @@ impl<'a> Run<'a> {
         // Their copies are in use; nobody could unmount these any more.
         for (path, root) in covered {
             if let Err(error) = mounts.detach_hidden(root.as_fd()) {
-                self.warnings.push(Warning::Hidden { path, because: error.to_string() });
+                self.warnings.push(Warning::MountedTwice { path, reason: error.to_string() });
             }
         }
         Ok(if before { MergeOutcome::Refreshed } else { MergeOutcome::Merged })
@@ -272,7 +272,7 @@ impl<'a> Run<'a> {
             hierarchies,
             extensions: extensions.iter().map(merged).collect(),
             quarantined,
-            hidden: self.hidden,
+            masked: self.masked,
             reload: match outcome {
                 MergeOutcome::Unchanged => Vec::new(),
                 MergeOutcome::Merged | MergeOutcome::Refreshed | MergeOutcome::Unmerged => {
@@ -298,7 +298,7 @@ fn records(mounts: &dyn Mounts, hierarchies: &[Hierarchy]) -> Result<Vec<Option<
 fn apply_policy(found: &mut Discovered, options: &Options) {
     let Ok(source) = &found.source else { return };
     if let Some(because) = options.hold_back.get(&found.name) {
-        found.source = Err(QuarantineReason::HeldBack { because: because.clone() });
+        found.source = Err(QuarantineReason::HeldBack { reason: because.clone() });
     } else if let Policy::Signed(images) = &options.policy
         && !images.contains(&source.path)
     {
@@ -327,7 +327,7 @@ fn open(
             return Err(MergeError::Mount { path: source.path.clone(), source: error });
         }
         ImageError::Read(error) => QuarantineReason::Unreadable { error: error.to_string() },
-        ImageError::Partitioned => QuarantineReason::NotReadYet { what: Unread::PartitionTable },
+        ImageError::Partitioned => QuarantineReason::NotSupported { what: Unsupported::PartitionTable },
         ImageError::Unknown => QuarantineReason::Superblock,
         ImageError::Mount { format, message } => {
             QuarantineReason::Mount { error: format!("{}: {message}", format.name()) }

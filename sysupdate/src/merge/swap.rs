@@ -163,14 +163,14 @@ fn replace<'a>(
     overlay: &OwnedFd,
     warnings: &mut Vec<Warning>,
 ) -> Result<Attached<'a>, MergeError> {
-    let because = match mounts.attach_beneath(overlay.as_fd(), &hierarchy.path) {
+    let reason = match mounts.attach_beneath(overlay.as_fd(), &hierarchy.path) {
         Ok(()) => return Ok(Attached::Beneath(hierarchy)),
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => error.to_string(),
         Err(source) => return Err(MergeError::Attach { hierarchy: hierarchy.shown(), source }),
     };
     let old = copy(mounts, hierarchy)?;
     hierarchy.detach(mounts)?;
-    warnings.push(Warning::Gap { hierarchy: hierarchy.shown(), because });
+    warnings.push(Warning::Gap { hierarchy: hierarchy.shown(), reason });
     if let Err(error) = attach(mounts, hierarchy, overlay) {
         attach(mounts, hierarchy, &old)?;
         return Err(error);
