@@ -8,21 +8,21 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sysext_manifests::hint::Hint;
 
-/// The permission bits of the lock: whoever can open it, if only for reading, can hold it for ever.
+/// The permission bits of the lock file: every process that can open it, even for reading, can hold the lock.
 const MODE: u32 = 0o600;
 
-/// Who holds the lock, written into it for whoever finds it taken.
+/// The holder of the lock, written into the lock file.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Holder {
     /// The process.
     pub pid: u32,
-    /// What it does.
+    /// The verb it runs.
     pub verb: String,
-    /// Since when.
+    /// When it took the lock.
     pub since: jiff::Timestamp,
 }
 
-/// The lock, held until dropped. The kernel lets go of it when the process dies, however it dies.
+/// The lock, held until dropped. The kernel releases it when the process dies.
 #[derive(Debug)]
 pub struct Lock {
     file: File,

@@ -1,4 +1,4 @@
-//! One run of a verb that changes something.
+//! One run of a merge, refresh or unmerge.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
@@ -23,13 +23,13 @@ use crate::host::mounts::image::ImageError;
 use crate::host::mounts::{LayerMount, Mounts, Overlay, Staging};
 use crate::paths::Paths;
 
-/// What is known while it runs.
+/// The state of a run.
 pub(super) struct Run<'a> {
     mounts: &'a dyn Mounts,
     paths: &'a Paths,
     pub(super) root: PathBuf,
     pub(super) hierarchies: Vec<Hierarchy>,
-    /// What was merged before and asks for systemd to be reloaded when it goes.
+    /// Merged extensions that require a reload of systemd when they are removed.
     reload: BTreeSet<String>,
     masked: Vec<Masked>,
     warnings: Vec<Warning>,
@@ -129,7 +129,7 @@ impl<'a> Run<'a> {
         Ok((everywhere && complete).then_some(first))
     }
 
-    /// Opens each image and looks into it.
+    /// Opens each image and reads its contents.
     fn examine(&self, found: &[Discovered]) -> Result<(Vec<Examined>, HashMap<String, OwnedFd>), MergeError> {
         let mut opened = HashMap::new();
         let mut examined = Vec::new();
@@ -213,7 +213,7 @@ impl<'a> Run<'a> {
             self.hierarchies.iter().filter(|one| one.is_merged()).map(|one| one.path.clone()).collect();
         let staged = mounts.stage(Staging { workspace, uncover, layers: mounted, overlays })?;
 
-        // What was mounted since would be lost.
+        // A mount that was added since would be lost
         let table = mounts.table().map_err(MergeError::Table)?;
         for (hierarchy, seen) in stay.iter().zip(&seen) {
             if submounts::seen_below(mounts, &table, &hierarchy.path)? != *seen {
@@ -228,7 +228,7 @@ impl<'a> Run<'a> {
         }
         swap::carry_out(mounts, changes, &mut self.warnings)?;
 
-        // Their copies are in use; nobody could unmount these any more.
+        // Their copies are in use, and no program could unmount the hidden originals
         for (path, root) in covered {
             if let Err(error) = mounts.detach_hidden(root.as_fd()) {
                 self.warnings.push(Warning::MountedTwice { path, reason: error.to_string() });
@@ -306,7 +306,7 @@ fn apply_policy(found: &mut Discovered, options: &Options) {
     }
 }
 
-/// Opens an image or directory; the inner error is its own fault, the outer one this machine's.
+/// Opens an image or directory. The inner error is the image's fault, the outer one the machine's.
 fn open(
     mounts: &dyn Mounts,
     source: &ExtensionSource,

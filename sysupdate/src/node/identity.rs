@@ -1,4 +1,4 @@
-//! Who this node is, for the specifiers in definitions.
+//! The identity of this node, for the specifiers in definitions.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::node::release::{self, Machine, UnknownArchitecture};
 use crate::paths::Paths;
 use sysext_manifests::hint::Hint;
 
-/// Why the node does not know who it is.
+/// Why the identity of the node is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// A processor for which systemd has no name.
@@ -31,7 +31,7 @@ pub enum IdentityError {
 
 impl Hint for IdentityError {}
 
-/// Asks the kernel, and the files below the root.
+/// Reads the identity from the kernel and from files below the root.
 pub fn identify(store: &dyn Store, paths: &Paths) -> Result<Identity, IdentityError> {
     let Machine { architecture, hostname, kernel_release } = release::machine()?;
     Ok(Identity {
