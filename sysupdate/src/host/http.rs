@@ -84,8 +84,7 @@ impl Http {
         };
         client.as_ref().map_err(|reason| {
             let message = format!("cannot prepare for {}: {reason}", url.scheme());
-            let hint =
-                "install the CA certificates (ca-certificates), or name a file of them in SSL_CERT_FILE";
+            let hint = "install the CA certificates (ca-certificates), or point SSL_CERT_FILE to a bundle";
             let error = TransportError::new(url.as_str(), message, FailureKind::Permanent);
             TransportError { hint: secure.then_some(hint), ..error }
         })
@@ -182,13 +181,11 @@ impl Transport for Http {
 /// The target of a redirect.
 fn redirected(from: &Url, answer: &Answer) -> Result<Url, TransportError> {
     let fail = |message: &str| TransportError::new(from.as_str(), message, FailureKind::Permanent);
-    let location = header(answer, &LOCATION).ok_or_else(|| fail("redirected to nowhere"))?;
-    let to = from.join(location).map_err(|_| fail("redirected to what is no URL"))?;
+    let location = header(answer, &LOCATION).ok_or_else(|| fail("redirected without a Location"))?;
+    let to = from.join(location).map_err(|_| fail("redirected to an invalid URL"))?;
     match to.scheme() {
         "http" | "https" => Ok(to),
-        scheme => {
-            Err(fail(&format!("redirected to a URL of scheme {scheme}, only http and https are followed")))
-        }
+        scheme => Err(fail(&format!("redirected to {scheme}:, but only http and https are supported"))),
     }
 }
 
@@ -211,7 +208,7 @@ fn body(url: &Url, start: u64, answer: Answer) -> Result<Body, TransportError> {
         match headers::content_range(text) {
             Some(range) if range.start == start => range.total,
             _ => {
-                let message = format!("asked for bytes from {start} on, got {text:?}");
+                let message = format!("the server sent the range {text:?} instead of the bytes from {start}");
                 return Err(TransportError::new(url.as_str(), message, FailureKind::Permanent));
             }
         }

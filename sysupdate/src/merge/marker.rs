@@ -102,7 +102,7 @@ pub(super) fn read_record(merged: impl Tree) -> Option<MergeRecord> {
     serde_json::from_slice(&read(&merged, RECORD).ok()??).ok()
 }
 
-/// The extensions that are merged, whoever merged them.
+/// The merged extensions, by any tool.
 pub(super) fn read_extensions(merged: &(impl Tree + ?Sized)) -> io::Result<Vec<String>> {
     let text = read(merged, "extensions")?.unwrap_or_default();
     let text = String::from_utf8_lossy(&text);

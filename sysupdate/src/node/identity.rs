@@ -12,21 +12,14 @@ use sysext_manifests::hint::Hint;
 
 /// Why the identity of the node is unknown.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum IdentityError {
-    /// A processor for which systemd has no name.
     #[error(transparent)]
     Architecture(#[from] UnknownArchitecture),
-    /// A file cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The os-release file is damaged.
     #[error("{}: {source}", path.display())]
-    OsRelease {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: OsReleaseError,
-    },
+    OsRelease { path: PathBuf, source: OsReleaseError },
 }
 
 impl Hint for IdentityError {}
