@@ -80,9 +80,9 @@ fn lying() -> Result<()> {
         (forged()?, "no root of example is signed by the keys in this node's configuration"),
         (
             b"<html>Please log in</html>".to_vec(),
-            "the catalog of example is not readable: expected value at line 1 column 1",
+            "the catalog of example is invalid: catalog.json:1:1: expected value",
         ),
-        (torn[..torn.len() / 2].to_vec(), "the catalog of example is not readable: "),
+        (torn[..torn.len() / 2].to_vec(), "the catalog of example is invalid: catalog.json:"),
         (serde_json::to_vec(&altered)?, "does not match: the file was altered or damaged"),
     ];
     for (lie, told) in cases {
@@ -106,8 +106,8 @@ fn lagging() -> Result<()> {
     asks(&site, &[&mirror.url(), &site.publisher.url()])?;
     site.offer("3")?;
     site.update()?.well()?.mentions(
-        "example: passed over SERVER/mirror/catalog/catalog.json: the catalog of example has serial 1, this node has \
-         already seen 2\n",
+        "example: passed over SERVER/mirror/catalog/catalog.json: the catalog of example has serial 1, but this \
+         node has already accepted serial 2\n",
     )?;
     site.uses("3")
 }
@@ -172,7 +172,7 @@ fn one_lies_one_is_down() -> Result<()> {
     site.publisher.server.fault("/catalog/catalog.json", Fault::Status(503), Times::Next(2));
     site.update()?
         .well()?
-        .mentions("example: passed over SERVER/mirror/catalog/catalog.json: none of the ")?;
+        .mentions("example: passed over SERVER/mirror/catalog/catalog.json: no root of example ")?;
     site.uses("1")?;
     fs::remove_file(site.publisher.path("catalog/catalog.json"))?;
     site.offer("2")?;
