@@ -84,7 +84,7 @@ pub fn parse(file: &str, text: &str) -> Result<Ini, IniError> {
     for (index, line) in lines(text).enumerate() {
         let number = index + 1;
         if let Some(nul) = line.find('\0') {
-            let at = Position { line: number, ..Position::of(line, nul) };
+            let at = Position::new(number, 1 + line[..nul].chars().count());
             return Err(IniError::Nul { file: file.to_owned(), at });
         }
         // A comment may come between a line and its continuation.
@@ -93,7 +93,7 @@ pub fn parse(file: &str, text: &str) -> Result<Ini, IniError> {
         }
         let (start, mut whole) = open.take().unwrap_or((number, String::new()));
         if whole.len() + line.len() > LINE_MAX {
-            let at = Position { line: start, column: 1 };
+            let at = Position::new(start, 1);
             return Err(IniError::LongLine { file: file.to_owned(), at });
         }
         whole.push_str(line);
@@ -156,7 +156,7 @@ impl Reader<'_> {
     fn line(&mut self, number: usize, text: &str) -> Result<(), IniError> {
         // Blanks are ASCII, so bytes are characters here.
         let indent = text.len() - text.trim_start_matches(is_blank).len();
-        let at = Position { line: number, column: 1 + indent };
+        let at = Position::new(number, 1 + indent);
         let text = text.trim_matches(is_blank);
         let file = self.file.to_owned();
         if text.is_empty() {
@@ -202,13 +202,13 @@ impl Reader<'_> {
 mod tests {
     use super::*;
 
-    fn entries(text: &str) -> Vec<(String, String, String, usize)> {
+    fn entries(text: &str) -> Vec<(String, String, String, u32)> {
         let ini = parse("x.transfer", text).unwrap();
         assert_eq!(ini.warnings, []);
         ini.entries.into_iter().map(|e| (e.section, e.key, e.value, e.at.line)).collect()
     }
 
-    fn entry(section: &str, key: &str, value: &str, line: usize) -> (String, String, String, usize) {
+    fn entry(section: &str, key: &str, value: &str, line: u32) -> (String, String, String, u32) {
         (section.to_owned(), key.to_owned(), value.to_owned(), line)
     }
 

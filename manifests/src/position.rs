@@ -6,9 +6,9 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
     /// The line, counted from 1.
-    pub line: usize,
+    pub line: u32,
     /// The character of the line, counted from 1.
-    pub column: usize,
+    pub column: u32,
 }
 
 /// What is wrong at a place of a JSON or TOML text, on one line: `LINE:COLUMN: MESSAGE`.
@@ -21,18 +21,25 @@ pub struct SyntaxError {
 }
 
 impl Position {
+    /// A place by its line and column, both counted from 1.
+    pub(crate) fn new(line: usize, column: usize) -> Self {
+        // What is read is limited to far less.
+        let number = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        Self { line: number(line), column: number(column) }
+    }
+
     /// The place of a byte of a text.
     pub fn of(text: &str, offset: usize) -> Self {
         let before = text.get(..offset).unwrap_or(text);
         let last_line = before.rsplit('\n').next().unwrap_or_default();
-        Self { line: 1 + before.matches('\n').count(), column: 1 + last_line.chars().count() }
+        Self::new(1 + before.matches('\n').count(), 1 + last_line.chars().count())
     }
 }
 
 impl SyntaxError {
     /// An error of serde_json, which prints the place after its message.
     pub fn json(error: &serde_json::Error) -> Self {
-        let at = Position { line: error.line(), column: error.column() };
+        let at = Position::new(error.line(), error.column());
         let text = error.to_string();
         let place = format!(" at line {} column {}", at.line, at.column);
         Self { at, message: text.strip_suffix(&place).unwrap_or(&text).to_owned() }

@@ -21,7 +21,7 @@ use sysext_manifests::version::Version;
 use crate::acquire::{self, AcquireError, Small};
 use crate::host::store::StoreError;
 use crate::host::{Host, transport};
-use crate::merge::quarantine::Unread;
+use crate::merge::quarantine::Unsupported;
 use crate::paths::Paths;
 use crate::plan::{Offer, OfferedFile, Offers, Origin, Relations};
 use crate::repository::{self, Opened, RepositoryFailure};
@@ -176,7 +176,7 @@ struct Found {
     malformed: Option<String>,
     version: Version,
     source: OfferedFile,
-    unread: Option<Unread>,
+    unread: Option<Unsupported>,
     withdrawn: Option<String>,
     health: Vec<HealthCheck>,
 }
@@ -447,7 +447,7 @@ impl<'a> Discovery<'a> {
     }
 }
 /// What the merge would not read of an instance, if the transfer is merged. What has dm-verity is a disk image.
-fn unread(transfer: &Transfer, instance: &Instance) -> Option<Unread> {
+fn unread(transfer: &Transfer, instance: &Instance) -> Option<Unsupported> {
     let is_merged = transfer.activate == Activate::Refresh;
-    (is_merged && instance.verity.is_some()).then_some(Unread::PartitionTable)
+    (is_merged && instance.verity.is_some()).then_some(Unsupported::PartitionTable)
 }

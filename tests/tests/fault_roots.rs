@@ -79,7 +79,7 @@ fn fault_trust_reset_takes_the_lock_and_rejects_paths() -> Result<()> {
     let lock = fs::File::options().write(true).open(site.node.below("run/sysupdate/lock"))?;
     lock.lock()?;
     let error = site.sysupdate(&["trust", "reset", "example"])?.fails()?;
-    ensure!(error.contains("is held"), "{error}");
+    ensure!(error.contains("another `sysupdate trust reset` is running"), "{error}");
     assert_eq!(site.marks()?, (1, 1));
     Ok(())
 }

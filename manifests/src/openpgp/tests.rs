@@ -217,7 +217,7 @@ fn only_a_signed_manifest_is_evidence() {
     assert_eq!(warnings, []);
     let claim = |sha256| Claim { name: "k-1.raw".to_owned(), urls: Vec::new(), sha256, size: None };
     let verified = Verified::signed_list(&list, claim(Sha256::of(b""))).unwrap();
-    assert_eq!(verified.evidence().to_string(), format!("listed in {url}, signed by OpenPGP key {PRIMARY}"));
+    assert_eq!(verified.evidence().to_string(), format!("{url}, signed by OpenPGP key {PRIMARY}"));
     assert!(Verified::signed_list(&list, claim(Sha256::of(b"x"))).is_none());
     assert!(matches!(
         verify(b"other\n"),

@@ -67,7 +67,8 @@ fn instance(random: &mut Random) -> Instance {
         requires: requirements(random),
         conflicts: random.some(2, name),
         units: Units { restart: random.some(2, text) },
-        health: random.some(2, |random| serde_json::from_value(text(random).into()).unwrap()),
+        health: random
+            .some(2, |random| serde_json::from_value(text(random).into()).expect("any text is a check")),
         waves: random.some(2, |random| Wave { percent: 5, at: time(random) }),
         withdrawn: random.maybe(text),
     }

@@ -25,15 +25,15 @@ use super::transport::{
 mod headers;
 mod local;
 
-/// GitHub needs two and a mirror network perhaps one more; a loop must end.
+/// The most redirects that are followed: GitHub needs two and a mirror network perhaps one more.
 const REDIRECTS: usize = 10;
 
 /// How the network is used.
 #[derive(Clone, Debug)]
 pub struct HttpOptions {
-    /// How long making a connection may take, TLS included.
+    /// How long connecting may take, TLS included.
     pub connect: Duration,
-    /// How long the server may say nothing: before the response begins, and between two of its bytes.
+    /// How long the server may send nothing: before the response, and between two of its bytes.
     pub stall: Duration,
     /// Whether to go through a proxy.
     pub proxies: Proxies,
@@ -49,7 +49,7 @@ pub enum Proxies {
 }
 
 impl Default for HttpOptions {
-    /// What suits a node: curl's patience is longer, but there is a mirror or a later run.
+    /// Shorter limits than those of curl: a node has mirrors and later runs.
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(10),
@@ -63,7 +63,7 @@ impl Default for HttpOptions {
 #[derive(Debug, Default)]
 pub struct Http {
     options: HttpOptions,
-    // Made when first needed: reading the system's certificates takes longer than a request
+    // Created when first needed: reading the system's certificates takes longer than a request
     plain: OnceLock<Result<Client, String>>,
     secure: OnceLock<Result<Client, String>>,
 }
@@ -84,8 +84,7 @@ impl Http {
         };
         client.as_ref().map_err(|reason| {
             let message = format!("cannot prepare for {}: {reason}", url.scheme());
-            let hint =
-                "install the CA certificates (ca-certificates), or name a file of them in SSL_CERT_FILE";
+            let hint = "install the CA certificates (ca-certificates), or point SSL_CERT_FILE to a bundle";
             let error = TransportError::new(url.as_str(), message, FailureKind::Permanent);
             TransportError { hint: secure.then_some(hint), ..error }
         })
@@ -143,7 +142,7 @@ impl Http {
                     continue;
                 }
                 (304, _) if request.unless.is_some() => return Ok(Response::NotModified),
-                // What is there cannot be gone on from: it is asked for as a whole
+                // The download cannot resume: the whole resource is requested
                 (416, Some(_)) => {
                     range = None;
                     continue;
@@ -168,7 +167,7 @@ impl Transport for Http {
             "http" | "https" => self.follow(url, request),
             scheme => Err(fail(format!("{scheme} is not supported, only http, https and file"))),
         };
-        // The reader knows the URL that was asked for; where a redirect led may carry credentials
+        // The error names the requested URL: the target of a redirect may contain credentials
         result.map_err(|mut error| {
             let asked = without_password(&request.url);
             if let (Some(host), true) = (host_of(&error.url), host_of(&error.url) != host_of(&asked)) {
@@ -179,20 +178,18 @@ impl Transport for Http {
     }
 }
 
-/// Where a redirect leads.
+/// The target of a redirect.
 fn redirected(from: &Url, answer: &Answer) -> Result<Url, TransportError> {
     let fail = |message: &str| TransportError::new(from.as_str(), message, FailureKind::Permanent);
-    let location = header(answer, &LOCATION).ok_or_else(|| fail("redirected to nowhere"))?;
-    let to = from.join(location).map_err(|_| fail("redirected to what is no URL"))?;
+    let location = header(answer, &LOCATION).ok_or_else(|| fail("redirected without a Location"))?;
+    let to = from.join(location).map_err(|_| fail("redirected to an invalid URL"))?;
     match to.scheme() {
         "http" | "https" => Ok(to),
-        scheme => {
-            Err(fail(&format!("redirected to a URL of scheme {scheme}, only http and https are followed")))
-        }
+        scheme => Err(fail(&format!("redirected to {scheme}:, but only http and https are supported"))),
     }
 }
 
-/// What any other status means.
+/// The error for any other status.
 fn refused(url: &Url, answer: &Answer) -> TransportError {
     let status = answer.status();
     let after = || headers::retry_after(header(answer, &RETRY_AFTER)?, header(answer, &DATE));
@@ -211,7 +208,7 @@ fn body(url: &Url, start: u64, answer: Answer) -> Result<Body, TransportError> {
         match headers::content_range(text) {
             Some(range) if range.start == start => range.total,
             _ => {
-                let message = format!("asked for bytes from {start} on, got {text:?}");
+                let message = format!("the server sent the range {text:?} instead of the bytes from {start}");
                 return Err(TransportError::new(url.as_str(), message, FailureKind::Permanent));
             }
         }
@@ -251,7 +248,7 @@ fn host_of(url: &str) -> Option<String> {
     Url::parse(url).ok()?.host_str().map(str::to_owned)
 }
 
-/// Only what depends on our own request or on a certificate stays as it is when tried again.
+/// Errors of our own request or of a certificate are permanent; all others may pass.
 fn failure_of(error: &reqwest::Error) -> FailureKind {
     if error.is_builder() || certificate_problem(error) {
         FailureKind::Permanent
@@ -260,7 +257,7 @@ fn failure_of(error: &reqwest::Error) -> FailureKind {
     }
 }
 
-/// Whether the server could not show that it is who it should be.
+/// Whether the certificate of the server is not accepted.
 fn certificate_problem(error: &reqwest::Error) -> bool {
     let mut next: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = next {
@@ -277,7 +274,7 @@ fn certificate_problem(error: &reqwest::Error) -> bool {
     false
 }
 
-/// An error and its causes in one line, each said once.
+/// An error and its causes in one line, each once.
 fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

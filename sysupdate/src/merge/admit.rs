@@ -1,4 +1,4 @@
-//! Which images are merged, decided from what was found in them.
+//! Decides which images are merged, from their contents.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -14,30 +14,30 @@ use super::quarantine::{HostKind, QuarantineReason, Quarantined};
 #[cfg(test)]
 mod tests;
 
-/// Replaces the host's identity where it is merged.
+/// An extension with this file would replace the identity of the host.
 const OS_RELEASE: &str = "usr/lib/os-release";
 
-/// An image, and what was found in it.
+/// An image and its contents.
 #[derive(Clone, Debug)]
 pub(super) struct Examined {
     /// The extension.
     pub name: String,
-    /// Where the image lies, as the target system sees it.
+    /// The path of the image, as the target system sees it.
     pub path: PathBuf,
-    /// What is in it, or why that is not known.
+    /// Its contents, or why they are unknown.
     pub outcome: Result<ImageContent, QuarantineReason>,
 }
 
-/// What the host says of itself.
+/// The facts about the host that the decision depends on.
 #[derive(Clone, Debug)]
 pub(super) struct HostFacts {
-    /// What it is.
+    /// Its os-release.
     pub os_release: OsRelease,
     /// Its processor.
     pub architecture: Architecture,
     /// Whether it has booted.
     pub scope: Scope,
-    /// What it has at the paths that extensions have. What is not listed is not there.
+    /// Its files at the paths that extensions contain. A path that is not listed does not exist.
     pub entries: HashMap<PathBuf, HostKind>,
 }
 
@@ -46,26 +46,26 @@ pub(super) struct HostFacts {
 pub(super) struct Layer {
     /// The extension.
     pub name: String,
-    /// Where the image lies, as the target system sees it.
+    /// The path of the image, as the target system sees it.
     pub path: PathBuf,
-    /// Where it has something: `usr`, `opt`.
+    /// The hierarchies that it has files in: `usr`, `opt`.
     pub hierarchies: Vec<&'static str>,
-    /// Whether systemd is to be reloaded when it comes or goes.
+    /// Whether adding or removing it requires a reload of systemd.
     pub reload: Reload,
 }
 
-/// Whether systemd is to be reloaded when an extension comes or goes.
+/// Whether adding or removing an extension requires a reload of systemd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Reload {
-    /// It need not be.
+    /// No reload.
     NotNeeded,
     /// `EXTENSION_RELOAD_MANAGER=1`.
     Asked,
 }
 
 /// Decides. The images are given in the order of layers, lowest first; of two that cannot be merged
-/// together the later one is left out.
+/// together the later one is skipped.
 pub(super) fn admit(examined: &[Examined], host: &HostFacts) -> (Vec<Layer>, Vec<Quarantined>) {
     let mut layers = Vec::new();
     let mut quarantined = Vec::new();
@@ -123,7 +123,7 @@ fn check_release(name: &str, content: &ImageContent, host: &HostFacts) -> Result
 }
 
 fn incompatible(error: impl std::error::Error) -> QuarantineReason {
-    QuarantineReason::Incompatible { because: error.to_string() }
+    QuarantineReason::Incompatible { reason: error.to_string() }
 }
 
 /// A directory over a link hides everything the link leads to (`/usr/sbin` on a merged-bin host), a
@@ -141,7 +141,7 @@ fn check_host(content: &ImageContent, host: &HostFacts) -> Result<(), Quarantine
     Ok(())
 }
 
-/// Who has which path. Directories may be shared, files may not.
+/// The extension that contains each path. Directories may be shared, files may not.
 #[derive(Default)]
 struct Claims<'a> {
     paths: HashMap<&'a Path, (&'a str, ImageEntryKind)>,
@@ -153,7 +153,7 @@ impl<'a> Claims<'a> {
             let Some((with, kind)) = self.paths.get(entry.path.as_path()) else { continue };
             let both_directories =
                 *kind == ImageEntryKind::Directory && entry.kind == ImageEntryKind::Directory;
-            // Read at merge time, before any overlay hides one of them.
+            // Extension-release files are read before the merge, so that they may hide each other
             let release = entry.path.parent() == Some(Path::new(RELEASES));
             if !both_directories && !release {
                 let path = Path::new("/").join(&entry.path);

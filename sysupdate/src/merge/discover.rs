@@ -1,4 +1,4 @@
-//! What lies in the extension directories.
+//! The extensions in the extension directories.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -12,12 +12,12 @@ use sysext_manifests::version::{self, Version};
 use super::HostFiles;
 use super::error::MergeError;
 use super::examine::FILES_MAX;
-use super::quarantine::{QuarantineReason, Unread};
-use super::report::{Hidden, Hiding};
+use super::quarantine::{QuarantineReason, Unsupported};
+use super::report::{Masked, MaskedBy};
 use crate::host::errno::is_of_the_machine;
 use crate::host::view::{FileMetadata, Kind, Tree, is_missing};
 
-/// An extension that lies there, whatever state it is in.
+/// An extension in an extension directory, usable or not.
 #[derive(Debug)]
 pub(super) struct Discovered {
     pub name: String,
@@ -26,7 +26,7 @@ pub(super) struct Discovered {
     pub source: Result<ExtensionSource, QuarantineReason>,
 }
 
-/// What is to be mounted.
+/// The image or directory of an extension.
 #[derive(Debug)]
 pub(super) struct ExtensionSource {
     /// Without symbolic links, as the target system sees it.
@@ -43,7 +43,7 @@ pub(super) enum ExtensionSourceKind {
     Directory,
 }
 
-/// What changes when an image or directory is another one than before.
+/// Identifies an image or directory: any change to it changes this.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FileIdentity {
     pub path: PathBuf,
@@ -60,22 +60,22 @@ pub(super) struct FileIdentity {
 }
 
 impl Discovered {
-    /// The file that counts: where the entry leads, or the entry itself if it leads nowhere.
+    /// The file that the entry leads to, or the entry itself if that does not exist.
     pub(super) fn path(&self) -> &Path {
         self.source.as_ref().map_or(&self.entry, |source| &source.path)
     }
 }
 
-/// Everything that lies in the directories, strongest first, sorted by name as layers are; and what is hidden
-/// by a stronger one.
+/// The extensions in the directories, of which the first is the strongest, in the order of layers; and those that are
+/// masked.
 pub(super) fn discover(
     files: &HostFiles,
     directories: &[PathBuf],
-) -> Result<(Vec<Discovered>, Vec<Hidden>), MergeError> {
+) -> Result<(Vec<Discovered>, Vec<Masked>), MergeError> {
     let mut found: BTreeMap<Layered, Discovered> = BTreeMap::new();
     let mut duplicates = Vec::new();
     let mut hidden = Vec::new();
-    let mut decided: HashMap<String, Hiding> = HashMap::new();
+    let mut decided: HashMap<String, MaskedBy> = HashMap::new();
     for directory in directories {
         let mut here: BTreeMap<String, PathBuf> = BTreeMap::new();
         let mut masks = HashMap::new();
@@ -85,7 +85,7 @@ pub(super) fn discover(
             if let Some(by) = decided.get(&name) {
                 if let EntryMeaning::Extension(source) = seen {
                     let path = source.map_or_else(|_| entry.clone(), |source| source.path);
-                    hidden.push(Hidden { name, entry, path, by: by.clone() });
+                    hidden.push(Masked { name, entry, path, by: by.clone() });
                 }
                 continue;
             }
@@ -97,14 +97,14 @@ pub(super) fn discover(
             here.insert(name.clone(), entry.clone());
             match seen {
                 EntryMeaning::Mask => {
-                    masks.insert(name, Hiding::Mask { entry });
+                    masks.insert(name, MaskedBy::Mask { entry });
                 }
                 EntryMeaning::Extension(source) => {
                     found.insert(Layered(name.clone()), Discovered { name, entry, source });
                 }
             }
         }
-        decided.extend(here.into_iter().map(|(name, entry)| (name, Hiding::Other { entry })));
+        decided.extend(here.into_iter().map(|(name, entry)| (name, MaskedBy::Other { entry })));
         decided.extend(masks);
     }
     let mut found: Vec<Discovered> = found.into_values().chain(duplicates).collect();
@@ -159,9 +159,9 @@ fn entries(files: &HostFiles, directory: &Path) -> Result<Vec<PathBuf>, MergeErr
 /// What an entry is, under the name it gives an extension; nothing if it is not an extension. An error says that
 /// this machine could not look now.
 fn look(files: &HostFiles, entry: &Path) -> io::Result<Option<(String, EntryMeaning)>> {
-    // A name that is not UTF-8 cannot be the name of an extension-release file either.
+    // A name that is not UTF-8 cannot be in the name of an extension-release file either
     let Some(file_name) = entry.file_name().and_then(|name| name.to_str()) else { return Ok(None) };
-    // What is under way has such a name: of ours, of systemd's.
+    // Incomplete downloads have such names, of this program and of systemd
     if file_name.starts_with('.') {
         return Ok(None);
     }
@@ -182,7 +182,7 @@ fn look(files: &HostFiles, entry: &Path) -> io::Result<Option<(String, EntryMean
             let reason = QuarantineReason::Dangling { target, error: error.to_string() };
             return Ok(Some((plain.to_owned(), EntryMeaning::Extension(Err(reason)))));
         }
-        // Removed since the directory was read.
+        // It was removed since the directory was read
         (Err(error), None) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         (Err(error), None) => {
             return Ok(Some((plain.to_owned(), EntryMeaning::Extension(Err(unreadable(&error))))));
@@ -190,16 +190,16 @@ fn look(files: &HostFiles, entry: &Path) -> io::Result<Option<(String, EntryMean
     };
     let (name, seen) = match metadata.kind {
         Kind::Directory => match versioned_name(file_name) {
-            Some(name) => (name, not_read_yet(Unread::VersionedDirectory)),
+            Some(name) => (name, not_read_yet(Unsupported::VersionedDirectory)),
             None => (file_name, look_at_directory(files, source)?),
         },
-        // Checksums, read-me files and the like are nothing to speak of.
+        // Other files, such as checksums, are ignored
         Kind::File => match image_name {
             Some(name) => (name, EntryMeaning::Extension(Ok(source))),
             None => return Ok(None),
         },
-        Kind::BlockDevice => (plain, not_read_yet(Unread::BlockDevice)),
-        Kind::Link | Kind::Other => (plain, not_read_yet(Unread::SpecialFile)),
+        Kind::BlockDevice => (plain, not_read_yet(Unsupported::BlockDevice)),
+        Kind::Link | Kind::Other => (plain, not_read_yet(Unsupported::SpecialFile)),
     };
     Ok(Some((name.to_owned(), seen)))
 }
@@ -217,8 +217,8 @@ fn look_at_directory(files: &HostFiles, mut source: ExtensionSource) -> io::Resu
     })
 }
 
-fn not_read_yet(what: Unread) -> EntryMeaning {
-    EntryMeaning::Extension(Err(QuarantineReason::NotReadYet { what }))
+fn not_read_yet(what: Unsupported) -> EntryMeaning {
+    EntryMeaning::Extension(Err(QuarantineReason::NotSupported { what }))
 }
 
 fn unreadable(error: &io::Error) -> QuarantineReason {
@@ -276,8 +276,8 @@ impl FileIdentity {
     }
 }
 
-/// Over the names, kinds, sizes and times of everything below a directory, so that a change deep in
-/// it is noticed. Nothing for an empty directory.
+/// A hash of the names, kinds, sizes and times of everything below a directory, so that any change in it changes the
+/// identity. Nothing for an empty directory.
 fn fingerprint(tree: &dyn Tree, directory: &Path) -> io::Result<Option<u64>> {
     let mut hasher = DefaultHasher::new();
     let mut left = vec![directory.to_owned()];
@@ -364,9 +364,9 @@ mod tests {
             ]
         );
         let mut hidden = hidden.iter().map(|hidden| (hidden.entry.to_str().unwrap(), hidden.by.clone()));
-        let other = Hiding::Other { entry: "/run/both.sysext.raw".into() };
+        let other = MaskedBy::Other { entry: "/run/both.sysext.raw".into() };
         assert_eq!(hidden.next(), Some(("/var/both.raw", other)));
-        let mask = |entry: &str| Hiding::Mask { entry: entry.into() };
+        let mask = |entry: &str| MaskedBy::Mask { entry: entry.into() };
         assert_eq!(hidden.next(), Some(("/var/masked.raw", mask("/run/masked"))));
         assert_eq!(hidden.next(), Some(("/var/nothing.raw", mask("/run/nothing.raw"))));
         assert_eq!(hidden.next(), None);

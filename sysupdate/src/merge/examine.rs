@@ -1,4 +1,4 @@
-//! Looking into a mounted image.
+//! Reading the contents of a mounted image.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,11 @@ use super::quarantine::QuarantineReason;
 use crate::host::errno::is_of_the_machine;
 use crate::host::view::{Kind, Tree};
 
-/// More files than this in one extension are not looked at: the largest known ones have 20,000.
+/// The most files that an extension may contain: the largest known ones have 20,000.
 pub(super) const FILES_MAX: usize = 1_000_000;
 /// An extension-release file is a few lines.
 const RELEASE_MAX: u64 = 64 * 1024;
-/// Deeper than any tree, and short enough for the recursion.
+/// The deepest tree that is read, which limits the recursion.
 const DEPTH_MAX: usize = 128;
 
 /// The directories of a layer that are merged, in the order in which they are.
@@ -20,12 +20,12 @@ pub(super) const HIERARCHIES: [&str; 2] = ["usr", "opt"];
 pub(super) const RELEASES: &str = sysext_manifests::extension_release::DIRECTORY;
 const STRICT: &str = "user.extension-release.strict";
 
-/// What an image contains, as far as it matters.
+/// The contents of an image that the decision depends on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ImageContent {
     /// Its extension-release files.
     pub releases: Vec<ReleaseFile>,
-    /// Everything in it below `usr` and `opt`; a directory comes before what it contains.
+    /// Every file and directory below `usr` and `opt`; a directory comes before its contents.
     pub entries: Vec<ImageEntry>,
 }
 
@@ -34,9 +34,9 @@ pub(super) struct ImageContent {
 pub(super) struct ReleaseFile {
     /// The name after `extension-release.`
     pub name: String,
-    /// Whether it has to be the extension's.
+    /// Whether the name has to be that of the extension.
     pub naming: ReleaseNaming,
-    /// What it says.
+    /// Its text.
     pub text: String,
 }
 
@@ -52,9 +52,9 @@ pub(super) enum ReleaseNaming {
 /// A file or directory of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ImageEntry {
-    /// Where, relative: `usr/bin/x`.
+    /// Its relative path: `usr/bin/x`.
     pub path: PathBuf,
-    /// What.
+    /// Its kind.
     pub kind: ImageEntryKind,
 }
 
@@ -68,7 +68,7 @@ pub(super) enum ImageEntryKind {
 }
 
 impl ImageContent {
-    /// Whether there is something to merge at a hierarchy.
+    /// Whether it has files in a hierarchy.
     pub(super) fn ships(&self, hierarchy: &str) -> bool {
         self.entries
             .iter()
@@ -85,7 +85,7 @@ pub(super) enum Unexamined {
     Image(QuarantineReason),
 }
 
-/// Looks at everything in a mount.
+/// Reads the contents of a mount.
 pub(super) fn examine(mount: &dyn Tree) -> Result<ImageContent, Unexamined> {
     let mut walk = Walk { mount, entries: Vec::new() };
     for hierarchy in HIERARCHIES {

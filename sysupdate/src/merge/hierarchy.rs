@@ -1,4 +1,4 @@
-//! The directories that extensions are merged over, and what is there now.
+//! The directories that extensions are merged over, and their state.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,18 +15,18 @@ use crate::host::view::View;
 /// A directory that extensions are merged over.
 #[derive(Clone, Debug)]
 pub(super) struct Hierarchy {
-    /// In a layer: `usr`.
+    /// Its path in a layer: `usr`.
     pub name: &'static str,
-    /// On the target system, without symbolic links.
+    /// Its path on the target system, without symbolic links.
     pub inside: PathBuf,
-    /// On the running system, without symbolic links.
+    /// Its path on the running system, without symbolic links.
     pub path: PathBuf,
     pub state: HierarchyState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HierarchyState {
-    /// There is no such directory.
+    /// The directory does not exist.
     Missing,
     /// Nothing is merged.
     Bare,
@@ -35,7 +35,7 @@ pub(super) enum HierarchyState {
 }
 
 impl Hierarchy {
-    /// As people write it.
+    /// Its path in messages.
     pub(super) fn shown(&self) -> PathBuf {
         Path::new("/").join(self.name)
     }
@@ -90,7 +90,7 @@ fn inspect_one(
     let merged = !stack.is_empty() && mounts.merged(&path).map_err(look)?.is_some();
     let state = match (merged, stack.first()) {
         (true, _) => HierarchyState::Merged { overlays: overlays.max(1) },
-        // To merge on top of that would hide what is mounted there, to take it away would be worse.
+        // Merging on top would hide the foreign mount, and detaching it would be worse
         (false, Some(top)) if stack.iter().any(|mount| is_overlay(mount)) => {
             let by = format!("{} of {}", top.filesystem, top.source);
             return Err(MergeError::Covered { hierarchy: shown, by });
@@ -100,13 +100,13 @@ fn inspect_one(
     Ok(Hierarchy { name, inside, path, state })
 }
 
-/// systemd gives its overlays this name, and so do we.
+/// Our overlays and systemd's have this source.
 fn is_overlay(mount: &Mount) -> bool {
     mount.filesystem == "overlay" && mount.source == "sysext"
 }
 
-/// Looks at every hierarchy and takes away what an interrupted run left: the old overlay, on top of
-/// the new one, which is complete.
+/// Looks at every hierarchy and detaches the leftover of an interrupted run: the old overlay on top of the new one,
+/// which is complete.
 pub(super) fn settle(
     mounts: &dyn Mounts,
     root: &Path,

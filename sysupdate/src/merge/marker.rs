@@ -1,4 +1,4 @@
-//! What the marker directory of a merged hierarchy says: to systemd, and to the next run of ours.
+//! The marker directory of a merged hierarchy, for systemd and for our next run.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,12 +13,12 @@ use super::quarantine::{QuarantineReason, Quarantined};
 use crate::host::mounts::{Mounts, SYSEXT_MARKER};
 use crate::host::view::Tree;
 
-/// Our own file beside systemd's.
+/// Our own file next to those of systemd.
 const RECORD: &str = "sysupdate";
-/// A marker is small; what is larger is none.
+/// The largest file of a marker that is read, in bytes.
 const FILE_MAX: u64 = 16 * 1024 * 1024;
 
-/// All that a merge depends on. The same inputs make the same overlay.
+/// Everything that a merge depends on. The same inputs give the same overlay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Inputs {
     /// Another version of this program may decide differently.
@@ -35,7 +35,7 @@ struct Input {
     source: Result<FileIdentity, QuarantineReason>,
 }
 
-/// What a merge was made from, and what it decided.
+/// The inputs of a merge, and its decisions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct MergeRecord {
     pub inputs: Inputs,
@@ -63,7 +63,7 @@ impl Inputs {
     }
 }
 
-/// The files of the marker directory, besides those that are only known when the overlay is made.
+/// The files of the marker directory, except those that are known only once the overlay exists.
 pub(super) fn files(
     record: &MergeRecord,
     sources: &BTreeMap<&str, &ExtensionSource>,
@@ -97,21 +97,21 @@ fn origin(identity: &FileIdentity) -> serde_json::Value {
     origin
 }
 
-/// What the last run of ours left there; nothing where it was not ours, or of another version.
+/// The record of our last merge; nothing if another tool merged, or another version of this program.
 pub(super) fn read_record(merged: impl Tree) -> Option<MergeRecord> {
     serde_json::from_slice(&read(&merged, RECORD).ok()??).ok()
 }
 
-/// The extensions that are merged, whoever merged them.
+/// The merged extensions, by any tool.
 pub(super) fn read_extensions(merged: &(impl Tree + ?Sized)) -> io::Result<Vec<String>> {
     let text = read(merged, "extensions")?.unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     Ok(text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect())
 }
 
-/// Whether systemd merged it so that it can be written to.
+/// Whether systemd merged it writable.
 pub(super) fn is_mutable(mounts: &dyn Mounts, hierarchy: &Path) -> io::Result<bool> {
-    // What is lost with the merge (`Mutable=ephemeral`) has no work directory of its own.
+    // `Mutable=ephemeral` has no work directory
     let has_work_directory =
         |merged: Box<dyn Tree>| merged.metadata(&Path::new(SYSEXT_MARKER).join("work_dir")).is_ok();
     Ok(!mounts.is_read_only(hierarchy)? || mounts.merged(hierarchy)?.is_some_and(has_work_directory))

@@ -29,7 +29,7 @@ mod tests {
             hierarchies: Vec::new(),
             extensions: Vec::new(),
             quarantined: Vec::new(),
-            hidden: Vec::new(),
+            masked: Vec::new(),
             reload: reload.iter().map(|name| (*name).to_owned()).collect(),
             warnings: Vec::new(),
             took: std::time::Duration::ZERO,

@@ -1,4 +1,4 @@
-//! One run of a verb that changes something.
+//! One run of a merge, refresh or unmerge.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
@@ -12,8 +12,8 @@ use super::error::MergeError;
 use super::examine::{self, Unexamined};
 use super::hierarchy::{Hierarchy, HierarchyState, settle};
 use super::marker::{self, Inputs, MergeRecord};
-use super::quarantine::{QuarantineReason, Quarantined, Unread};
-use super::report::{Hidden, MergeOutcome, MergeReport, Merged, Warning};
+use super::quarantine::{QuarantineReason, Quarantined, Unsupported};
+use super::report::{Masked, MergeOutcome, MergeReport, Merged, Warning};
 use super::submounts;
 use super::swap::{self, Change, OverlayRemoval};
 use super::system::{self, System};
@@ -23,15 +23,15 @@ use crate::host::mounts::image::ImageError;
 use crate::host::mounts::{LayerMount, Mounts, Overlay, Staging};
 use crate::paths::Paths;
 
-/// What is known while it runs.
+/// The state of a run.
 pub(super) struct Run<'a> {
     mounts: &'a dyn Mounts,
     paths: &'a Paths,
     pub(super) root: PathBuf,
     pub(super) hierarchies: Vec<Hierarchy>,
-    /// What was merged before and asks for systemd to be reloaded when it goes.
+    /// Merged extensions that require a reload of systemd when they are removed.
     reload: BTreeSet<String>,
-    hidden: Vec<Hidden>,
+    masked: Vec<Masked>,
     warnings: Vec<Warning>,
     started: Instant,
 }
@@ -47,14 +47,14 @@ impl<'a> Run<'a> {
             let asking = record.extensions.into_iter().filter(|one| one.reload == Reload::Asked);
             reload.extend(asking.map(|one| one.name));
         }
-        Ok(Self { mounts, paths, root, hierarchies, reload, hidden: Vec::new(), warnings, started })
+        Ok(Self { mounts, paths, root, hierarchies, reload, masked: Vec::new(), warnings, started })
     }
 
     pub(super) fn refresh(mut self, options: &Options) -> Result<MergeReport, MergeError> {
         let original = original(self.mounts, &self.root)?;
         let directories = self.paths.extensions.each_ref().map(|path| self.paths.as_seen_inside(path));
-        let (mut found, hidden) = discover(&original, &directories)?;
-        self.hidden = hidden;
+        let (mut found, masked) = discover(&original, &directories)?;
+        self.masked = masked;
         for found in &mut found {
             apply_policy(found, options);
         }
@@ -129,7 +129,7 @@ impl<'a> Run<'a> {
         Ok((everywhere && complete).then_some(first))
     }
 
-    /// Opens each image and looks into it.
+    /// Opens each image and reads its contents.
     fn examine(&self, found: &[Discovered]) -> Result<(Vec<Examined>, HashMap<String, OwnedFd>), MergeError> {
         let mut opened = HashMap::new();
         let mut examined = Vec::new();
@@ -213,7 +213,7 @@ impl<'a> Run<'a> {
             self.hierarchies.iter().filter(|one| one.is_merged()).map(|one| one.path.clone()).collect();
         let staged = mounts.stage(Staging { workspace, uncover, layers: mounted, overlays })?;
 
-        // What was mounted since would be lost.
+        // A mount that was added since would be lost
         let table = mounts.table().map_err(MergeError::Table)?;
         for (hierarchy, seen) in stay.iter().zip(&seen) {
             if submounts::seen_below(mounts, &table, &hierarchy.path)? != *seen {
@@ -228,10 +228,10 @@ impl<'a> Run<'a> {
         }
         swap::carry_out(mounts, changes, &mut self.warnings)?;
 
-        // Their copies are in use; nobody could unmount these any more.
+        // Their copies are in use, and no program could unmount the hidden originals
         for (path, root) in covered {
             if let Err(error) = mounts.detach_hidden(root.as_fd()) {
-                self.warnings.push(Warning::Hidden { path, because: error.to_string() });
+                self.warnings.push(Warning::MountedTwice { path, reason: error.to_string() });
             }
         }
         Ok(if before { MergeOutcome::Refreshed } else { MergeOutcome::Merged })
@@ -272,7 +272,7 @@ impl<'a> Run<'a> {
             hierarchies,
             extensions: extensions.iter().map(merged).collect(),
             quarantined,
-            hidden: self.hidden,
+            masked: self.masked,
             reload: match outcome {
                 MergeOutcome::Unchanged => Vec::new(),
                 MergeOutcome::Merged | MergeOutcome::Refreshed | MergeOutcome::Unmerged => {
@@ -298,7 +298,7 @@ fn records(mounts: &dyn Mounts, hierarchies: &[Hierarchy]) -> Result<Vec<Option<
 fn apply_policy(found: &mut Discovered, options: &Options) {
     let Ok(source) = &found.source else { return };
     if let Some(because) = options.hold_back.get(&found.name) {
-        found.source = Err(QuarantineReason::HeldBack { because: because.clone() });
+        found.source = Err(QuarantineReason::HeldBack { reason: because.clone() });
     } else if let Policy::Signed(images) = &options.policy
         && !images.contains(&source.path)
     {
@@ -306,7 +306,7 @@ fn apply_policy(found: &mut Discovered, options: &Options) {
     }
 }
 
-/// Opens an image or directory; the inner error is its own fault, the outer one this machine's.
+/// Opens an image or directory. The inner error is the image's fault, the outer one the machine's.
 fn open(
     mounts: &dyn Mounts,
     source: &ExtensionSource,
@@ -327,7 +327,7 @@ fn open(
             return Err(MergeError::Mount { path: source.path.clone(), source: error });
         }
         ImageError::Read(error) => QuarantineReason::Unreadable { error: error.to_string() },
-        ImageError::Partitioned => QuarantineReason::NotReadYet { what: Unread::PartitionTable },
+        ImageError::Partitioned => QuarantineReason::NotSupported { what: Unsupported::PartitionTable },
         ImageError::Unknown => QuarantineReason::Superblock,
         ImageError::Mount { format, message } => {
             QuarantineReason::Mount { error: format!("{}: {message}", format.name()) }

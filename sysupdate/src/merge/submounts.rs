@@ -1,4 +1,4 @@
-//! Mounts below a hierarchy, which have to be there at every instant too.
+//! Mounts inside a hierarchy, which a merge must keep at every moment.
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -9,16 +9,16 @@ use crate::host::mounts::table::{Copying, MountTable};
 use crate::host::mounts::{Mounts, Part, Submount};
 use crate::host::view::is_missing;
 
-/// A mount that is seen below a hierarchy.
+/// A mount that is visible inside a hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct VisibleMount {
-    /// Where, relative to the hierarchy.
+    /// Its mount point, relative to the hierarchy.
     pub inside: PathBuf,
-    /// It, and everything that is mounted in it.
+    /// The numbers of the mount and of every mount in it.
     tree: Vec<u64>,
 }
 
-/// What is mounted below a path and seen there. What other mounts hide is not seen, and stays hidden.
+/// The visible mounts below a path. A mount that another one hides stays hidden.
 pub(super) fn seen_below(
     mounts: &dyn Mounts,
     table: &MountTable,
@@ -39,7 +39,7 @@ pub(super) fn seen_below(
         }
         let tree = table.tree(shown.mount);
         if let Some(refusing) = tree.iter().find(|mount| mount.copying == Copying::Refused) {
-            let source = io::Error::other("it is unbindable, so that it cannot be copied");
+            let source = io::Error::other("it is unbindable and cannot be copied");
             return Err(MergeError::Submount { path: refusing.point.clone(), source });
         }
         seen.push(VisibleMount { inside, tree: tree.into_iter().map(|mount| mount.id).collect() });

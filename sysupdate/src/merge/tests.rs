@@ -134,12 +134,12 @@ impl Scenario {
                     let expected = |warning: &Warning| match warning {
                         Warning::Interrupted { .. } => true,
                         Warning::Gap { .. } => matches!(kernel, KernelAge::BeforeMoveBeneath),
-                        Warning::Hidden { .. } => false,
+                        Warning::MountedTwice { .. } => false,
                     };
                     assert!(again.warnings.iter().all(expected), "{what}\nthe next run: {again}");
                     assert_eq!(system.merged(), new, "{what}\nthe next run: {again}");
                     // The report says that this mount stays twice
-                    let twice = |warning: &Warning| matches!(warning, Warning::Hidden { .. });
+                    let twice = |warning: &Warning| matches!(warning, Warning::MountedTwice { .. });
                     let twice = result.is_ok_and(|report| report.warnings.iter().any(twice));
                     assert!(twice || system.mounts.points() == points, "{what}\nthe next run: {again}");
                 }

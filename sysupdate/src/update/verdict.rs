@@ -53,14 +53,14 @@ fn masked(
     activation: &Activation,
     merged: Option<&merge::report::MergeReport>,
 ) -> Option<String> {
-    let is_it = |hidden: &&merge::report::Hidden| {
+    let is_it = |hidden: &&merge::report::Masked| {
         activation.links.iter().any(|link| {
             let target = link.target.as_ref().map(|target| paths.as_seen_inside(target.path()));
             // Either may be reached through a link in its directory.
             target.as_ref() == Some(&hidden.path) || paths.as_seen_inside(&link.path) == hidden.entry
         })
     };
-    merged?.hidden.iter().find(is_it).map(ToString::to_string)
+    merged?.masked.iter().find(is_it).map(ToString::to_string)
 }
 
 /// The checks of the definitions, and those of the catalog. The latter may only run programs of the extension:
@@ -135,7 +135,7 @@ mod tests {
             hierarchies: Vec::new(),
             extensions: Vec::new(),
             quarantined: vec![quarantined],
-            hidden: Vec::new(),
+            masked: Vec::new(),
             reload: Vec::new(),
             warnings: Vec::new(),
             took: Duration::ZERO,

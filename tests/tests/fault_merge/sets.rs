@@ -11,7 +11,7 @@ use nix::mount::{MsFlags, mount, umount};
 use sysext_manifests::hint::Hint as _;
 use sysupdate::host::mounts::Mounts as _;
 use sysupdate::host::mounts::kernel::Kernel;
-use sysupdate::merge::quarantine::{HostKind, QuarantineReason, Unread};
+use sysupdate::merge::quarantine::{HostKind, QuarantineReason, Unsupported};
 use sysupdate::merge::report::{MergeOutcome, MergeReport};
 use sysupdate::merge::{self, MergeError, Options, Policy};
 
@@ -124,7 +124,7 @@ pub(crate) fn quarantines() -> Result<()> {
         let found = report.quarantined.iter().find(|one| one.name == name);
         found.map(|one| one.reason.clone()).with_context(|| format!("{name} was not left out"))
     };
-    let not_read_yet = |what| QuarantineReason::NotReadYet { what };
+    let not_read_yet = |what| QuarantineReason::NotSupported { what };
     ensure!(
         reason("masks")? == QuarantineReason::HidesHost { path: "/usr/sbin".into(), host: HostKind::Link }
     );
@@ -134,8 +134,8 @@ pub(crate) fn quarantines() -> Result<()> {
             && reason("empty")? == QuarantineReason::Superblock
     );
     ensure!(matches!(reason("cut")?, QuarantineReason::Mount { .. } | QuarantineReason::Unreadable { .. }));
-    ensure!(reason("ddi")? == not_read_yet(Unread::PartitionTable));
-    ensure!(reason("versioned")? == not_read_yet(Unread::VersionedDirectory));
+    ensure!(reason("ddi")? == not_read_yet(Unsupported::PartitionTable));
+    ensure!(reason("versioned")? == not_read_yet(Unsupported::VersionedDirectory));
     ensure!(matches!(reason("dangling")?, QuarantineReason::Dangling { .. }));
     ensure!(reason("renamed")? == QuarantineReason::ReleaseName { found: vec!["renamed-from".into()] });
     ensure!(report.quarantined.len() == 9, "{report}");
@@ -161,7 +161,7 @@ pub(crate) fn quarantines() -> Result<()> {
         report
             .quarantined
             .iter()
-            .any(|one| one.reason == QuarantineReason::HeldBack { because: because.clone() })
+            .any(|one| one.reason == QuarantineReason::HeldBack { reason: because.clone() })
     );
     ensure!(!site.path("usr/bin/good").exists());
     site.unmerge()?;

@@ -82,7 +82,7 @@ fn lying() -> Result<()> {
             b"<html>Please log in</html>".to_vec(),
             "the catalog of example is invalid: catalog.json:1:1: expected value",
         ),
-        (torn[..torn.len() / 2].to_vec(), "the catalog of example is invalid: "),
+        (torn[..torn.len() / 2].to_vec(), "the catalog of example is invalid: catalog.json:"),
         (serde_json::to_vec(&altered)?, "does not match: the file was altered or damaged"),
     ];
     for (lie, told) in cases {
@@ -172,7 +172,7 @@ fn one_lies_one_is_down() -> Result<()> {
     site.publisher.server.fault("/catalog/catalog.json", Fault::Status(503), Times::Next(2));
     site.update()?
         .well()?
-        .mentions("example: passed over SERVER/mirror/catalog/catalog.json: no root of ")?;
+        .mentions("example: passed over SERVER/mirror/catalog/catalog.json: no root of example ")?;
     site.uses("1")?;
     fs::remove_file(site.publisher.path("catalog/catalog.json"))?;
     site.offer("2")?;

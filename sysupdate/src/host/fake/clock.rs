@@ -1,4 +1,4 @@
-//! A clock that goes only when someone waits.
+//! A clock that moves only when a program waits.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::host::clock::Clock;
 
-/// A clock that goes only when someone waits.
+/// A clock that moves only when a program waits.
 #[derive(Clone, Debug)]
 pub struct FakeClock(Arc<Mutex<ClockState>>);
 
@@ -24,7 +24,7 @@ impl FakeClock {
         Self(Arc::new(Mutex::new(ClockState { now, elapsed: Duration::ZERO, sleeps: Vec::new() })))
     }
 
-    /// Sets what the clock shows; the time that only runs forward is not touched.
+    /// Sets the time; [`elapsed`](Clock::elapsed) does not change.
     pub fn set(&self, now: Timestamp) {
         self.state().now = now;
     }
@@ -33,7 +33,7 @@ impl FakeClock {
     pub fn advance(&self, duration: Duration) {
         let mut state = self.state();
         state.elapsed += duration;
-        // At the end of all time it stands still
+        // The clock stops at the last time there is
         state.now = state.now.checked_add(duration).unwrap_or(Timestamp::MAX);
     }
 

@@ -229,7 +229,7 @@ impl MountsState {
         id
     }
 
-    /// The mount in which a path lies, seen from the root.
+    /// The mount that a path shows, as programs see it.
     fn shown(&self, path: &Path) -> u64 {
         let mut shown = ROOT;
         while let Some(next) = self

@@ -103,7 +103,7 @@ impl FakeStore {
         self.state().changes.clone()
     }
 
-    /// Lets so many changes happen from the beginning of this world on, and none after them.
+    /// Lets this number of changes happen, counted from the first, and none after them.
     pub fn stop_before(&self, change: usize) {
         self.state().stop_before = Some(change);
     }

@@ -1,4 +1,4 @@
-//! A network that says what it is told to say.
+//! A network with prepared responses.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Cursor, Read};
@@ -9,7 +9,7 @@ use sysext_manifests::digest::Sha256;
 
 use crate::host::transport::{Body, FailureKind, FetchRequest, Response, Transport, TransportError};
 
-/// A network that says what it is told to say: what is served is served as a good server would, with
+/// A network with prepared responses: a resource is served as a good server does, with
 /// ranges and entity tags, except for what was scripted to come first. Anything else is not there.
 #[derive(Clone, Debug, Default)]
 pub struct FakeTransport(Arc<Mutex<TransportState>>);

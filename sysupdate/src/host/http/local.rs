@@ -9,7 +9,7 @@ use rustix::fs::OFlags;
 
 use crate::host::transport::{Body, FailureKind, FetchRequest, Response, TransportError};
 
-/// Opens what a `file` URL names. Its validator is made of inode, size and times, as web servers do.
+/// Opens the file that a `file` URL names. Its validator consists of inode, size and times, as that of web servers.
 pub(super) fn fetch(url: &Url, request: &FetchRequest) -> Result<Response, TransportError> {
     let fail = |kind, message: String| TransportError::new(&request.url, message, kind);
     let broken = |error: io::Error| match error.kind() {
@@ -19,9 +19,9 @@ pub(super) fn fetch(url: &Url, request: &FetchRequest) -> Result<Response, Trans
         _ => fail(FailureKind::Permanent, error.to_string()),
     };
     let Ok(path) = url.to_file_path() else {
-        return Err(fail(FailureKind::Permanent, "names no file on this machine".to_owned()));
+        return Err(fail(FailureKind::Permanent, "does not name a file of this machine".to_owned()));
     };
-    // A pipe must not hold the program
+    // Opening a pipe must not block
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
     let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(broken)?;
     let found = file.metadata().map_err(broken)?;

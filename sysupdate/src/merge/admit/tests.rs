@@ -1,6 +1,6 @@
 use super::*;
 use crate::merge::examine::{ImageEntry, ReleaseFile};
-use crate::merge::quarantine::Unread;
+use crate::merge::quarantine::Unsupported;
 
 const FOR_ALL: &str = "ID=_any\n";
 
@@ -59,7 +59,7 @@ fn decide(examined: &[Examined], host: &HostFacts) -> (Vec<String>, Vec<(String,
 
 #[test]
 fn each_defect_leaves_out_one_image_and_no_other() {
-    let not_read_yet = QuarantineReason::NotReadYet { what: Unread::BlockDevice };
+    let not_read_yet = QuarantineReason::NotSupported { what: Unsupported::BlockDevice };
     let collides = |path: &str| QuarantineReason::Collides { path: path.into(), with: "good".into() };
     let hides = |path: &str, host| QuarantineReason::HidesHost { path: path.into(), host };
     let table: Vec<(&str, Examined, QuarantineReason)> = vec![
@@ -86,7 +86,7 @@ fn each_defect_leaves_out_one_image_and_no_other() {
             "an extension-release for another system",
             with_releases("bad", &[("bad", ReleaseNaming::Strict, "ID=fedora\n")]),
             QuarantineReason::Incompatible {
-                because: "it is for the distribution \"fedora\", this host is flatcar".into(),
+                reason: "it is for the distribution \"fedora\", this host is flatcar".into(),
             },
         ),
         ("an os-release", image("bad", &["usr/lib/os-release"]), QuarantineReason::CarriesOsRelease),
