@@ -55,7 +55,7 @@ impl Checker<'_> {
                     known.extend(self.check(target, value, place)?);
                 }
                 ("type", Value::String(name)) => {
-                    ensure!(is_of(value, name), "{place}: {value} is not {name}")
+                    ensure!(is_of(value, name), "{place}: {value} is not {name}");
                 }
                 ("type", Value::Array(names)) => {
                     let fits = names.iter().filter_map(Value::as_str).any(|name| is_of(value, name));

@@ -38,7 +38,7 @@ impl Args {
         let situation = crate::update::situation(host, paths, &component, offers, Wanted::Newest)?;
         situation.unreadable.iter().for_each(warn);
         let vacuumed = vacuum::vacuum(&context.host, &context.paths, &situation, &mut |going| {
-            context.inform(line(&going))
+            context.inform(line(&going));
         })?;
         vacuumed.warnings.iter().for_each(warn);
         let Vacuumed { removed, disabled_transfers, .. } = vacuumed;

@@ -146,8 +146,7 @@ impl<'a> State<'a> {
             let unmet = unmet.filter_map(|requirement| self.unmet(who, related, requirement));
             let excluded = conflicts.flat_map(|name| self.providers(name.as_str()));
             let excluded = excluded.filter_map(|other| self.excluded(who, related, other));
-            let found = unmet.chain(excluded).next();
-            found
+            unmet.chain(excluded).next()
         })
     }
 

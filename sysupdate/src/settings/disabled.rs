@@ -29,14 +29,16 @@ pub struct DisabledTransfer {
 /// Why a transfer is disabled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(tag = "reason", rename_all = "kebab-case")]
+#[serde(tag = "reason")]
 pub enum DisabledBy {
     /// None of the features in `Features=` is enabled.
+    #[serde(rename = "features-disabled")]
     Features {
         /// `Features=`.
         features: Vec<String>,
     },
     /// Some features in `RequisiteFeatures=` are disabled.
+    #[serde(rename = "requisite-features-disabled")]
     RequisiteFeatures {
         /// Those of `RequisiteFeatures=` that are disabled.
         features: Vec<String>,

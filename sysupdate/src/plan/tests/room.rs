@@ -20,7 +20,7 @@ fn removals(situation: Situation) -> String {
 }
 
 const ACTIVE: Case = Case { here: "1", link: "1", offered: "1", ..EMPTY };
-const ALL: &str = "remove y: its feature extra is off; remove /extensions/y.raw; remove /images/y-1.raw; \
+const ALL: &str = "remove y: its feature \"extra\" is disabled; remove /extensions/y.raw; remove /images/y-1.raw; \
                    remove /images/y-2.raw; remove /images/.sysupdate.pending.y-3.raw; \
                    remove /images/.sysupdate.partial.y-4.raw";
 const FULL: Case = Case { here: "1 2", pending: "3", partial: "4", link: "2", ..EMPTY };
@@ -43,7 +43,7 @@ fn nothing_is_planned_where_nothing_is() {
     assert_eq!(removals(with_leftover(&ACTIVE, leftover("y", &Case { link: "-", ..EMPTY }, true))), "");
     // Stock removes the files and leaves the link.
     let dangling = removals(with_leftover(&ACTIVE, leftover("y", &Case { link: "2", ..EMPTY }, true)));
-    assert_eq!(dangling, "remove y: its feature extra is off; remove /extensions/y.raw");
+    assert_eq!(dangling, "remove y: its feature \"extra\" is disabled; remove /extensions/y.raw");
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn a_file_that_the_merge_finds_by_its_name_is_set_aside_first() {
 fn json_says_why() {
     let plan = plan([with_leftover(&ACTIVE, leftover("y", &FULL, true))]);
     let removal = &serde_json::to_value(plan).unwrap()["components"][0]["removals"][0];
-    assert_eq!((&removal["reason"], &removal["features"][0]), (&"none-on".into(), &"extra".into()));
+    assert_eq!((&removal["reason"], &removal["features"][0]), (&"features-disabled".into(), &"extra".into()));
     assert_eq!((&removal["link"], &removal["merged"]), (&"/extensions/y.raw".into(), &true.into()));
     let file = serde_json::json!({ "path": "/images/.sysupdate.pending.y-3.raw", "state": "pending" });
     assert_eq!(removal["files"][2], file);
