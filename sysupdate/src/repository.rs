@@ -7,7 +7,7 @@ use sysext_manifests::catalog::Catalog;
 use sysext_manifests::repository::Repository;
 use sysext_manifests::trust::{self, Admitted, Clock, Note, TrustError, Verified};
 
-use crate::acquire::{self, AcquireError, Small, Useless};
+use crate::acquire::{Accepted, AcquireError, Fetcher, Rejected, Small};
 use crate::host::Host;
 use crate::host::store::StoreError;
 use crate::paths::Paths;
@@ -40,8 +40,8 @@ pub struct Opened {
     pub catalog: Verified<Catalog>,
     /// What the operator should know.
     pub notes: Vec<Note>,
-    /// The places that were asked before and had nothing that is believed.
-    pub passed_over: Vec<Useless<RepositoryFailure>>,
+    /// The URLs that were tried before and had no trusted catalog.
+    pub rejected: Vec<Rejected<RepositoryFailure>>,
 }
 
 /// Why a repository cannot be used.
@@ -88,7 +88,7 @@ pub enum RepositoryFailure {
         /// The repository.
         id: String,
         /// What is wrong with each.
-        failures: Vec<Useless<RepositoryFailure>>,
+        failures: Vec<Rejected<RepositoryFailure>>,
     },
     /// What the node remembers cannot be read. Nothing is believed without it: it could be older than
     /// what was seen.
@@ -106,23 +106,23 @@ pub enum RepositoryFailure {
     Store(#[from] StoreError),
 }
 
-fn list(failures: &[Useless<RepositoryFailure>]) -> String {
+fn list(failures: &[Rejected<RepositoryFailure>]) -> String {
     failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 impl RepositoryFailure {
     /// What is wrong with all places: with the only one, or that none has it, or a list.
-    fn of_places(id: &str, mut failures: Vec<Useless<Self>>) -> Self {
+    fn of_places(id: &str, mut failures: Vec<Rejected<Self>>) -> Self {
         if failures.len() == 1
             && let Some(failure) = failures.pop()
         {
             return match failure {
-                Useless::Acquire(error) => Self::Fetch(error),
-                Useless::Refused { reason, .. } => reason,
+                Rejected::Fetch(error) => Self::Fetch(error),
+                Rejected::Refused { reason, .. } => reason,
             };
         }
         let missing = failures.iter().map(|failure| match failure {
-            Useless::Acquire(AcquireError::NotFound { urls }) => Some(urls.clone()),
+            Rejected::Fetch(AcquireError::NotFound { urls }) => Some(urls.clone()),
             _ => None,
         });
         match missing.collect::<Option<Vec<_>>>() {
@@ -147,13 +147,13 @@ impl Hint for RepositoryFailure {
             Self::Places { failures, .. } => failures
                 .iter()
                 .find_map(|failure| match failure {
-                    Useless::Refused { reason, .. } => reason.hint(),
-                    Useless::Acquire(_) => None,
+                    Rejected::Refused { reason, .. } => reason.hint(),
+                    Rejected::Fetch(_) => None,
                 })
                 .or_else(|| {
                     failures.iter().find_map(|failure| match failure {
-                        Useless::Acquire(error) => error.hint(),
-                        Useless::Refused { .. } => None,
+                        Rejected::Fetch(error) => error.hint(),
+                        Rejected::Refused { .. } => None,
                     })
                 }),
             Self::Older { .. } => Some("the publisher has to sign again".to_owned()),
@@ -208,23 +208,14 @@ fn open_described(
         Ok((document, seen, admitted))
     };
     let urls = repository.urls(CATALOG);
-    let (transport, clock, patience) = (&*host.transport, &*host.clock, &host.patience);
-    let fetched = acquire::fetch_accepted(
-        transport,
-        clock,
-        &urls,
-        CATALOG_LIMIT,
-        unless.as_ref(),
-        patience,
-        &mut judge,
-    );
-    let ((document, seen, admitted), passed_over) =
+    let fetched = Fetcher::of(host).accepted(&urls, CATALOG_LIMIT, unless.as_ref(), &mut judge);
+    let Accepted { value: (document, seen, admitted), rejected } =
         fetched.map_err(|failures| RepositoryFailure::of_places(&repository.id, failures))?;
     if memory == Memory::Keep {
         let state = State { version: FORMAT, marks: admitted.marks, seen };
         remember(&*host.store, directory, &state, &document)?;
     }
-    Ok(Opened { repository, catalog: admitted.catalog, notes: admitted.notes, passed_over })
+    Ok(Opened { repository, catalog: admitted.catalog, notes: admitted.notes, rejected })
 }
 
 /// The release of this program as a time.

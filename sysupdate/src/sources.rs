@@ -18,7 +18,7 @@ use sysext_manifests::transfer::{Activate, Transfer};
 use sysext_manifests::trust::{Claim, Verified};
 use sysext_manifests::version::Version;
 
-use crate::acquire::{self, AcquireError, Small};
+use crate::acquire::{AcquireError, Fetcher, Small};
 use crate::host::store::StoreError;
 use crate::host::{Host, transport};
 use crate::merge::quarantine::Unread;
@@ -249,8 +249,8 @@ impl<'a> Discovery<'a> {
                 });
             if let Ok(opened) = &opened {
                 self.warnings.extend(opened.notes.iter().map(|note| format!("{id}: {note}")));
-                let passed_over = opened.passed_over.iter();
-                self.warnings.extend(passed_over.map(|failure| format!("{id}: passed over {failure}")));
+                let rejected = opened.rejected.iter();
+                self.warnings.extend(rejected.map(|failure| format!("{id}: skipped {failure}")));
             }
             self.repositories.insert(id.to_owned(), opened.map(Rc::new).map_err(Rc::new));
         }
@@ -307,10 +307,7 @@ impl<'a> Discovery<'a> {
     }
 
     fn fetch_plain(&mut self, url: &str) -> Result<Manifest, DiscoverError> {
-        let host = self.host;
-        let urls = [url.to_owned()];
-        let small =
-            acquire::fetch_small(&*host.transport, &*host.clock, &urls, MANIFEST_LIMIT, None, &host.patience);
+        let small = Fetcher::of(self.host).small(&[url.to_owned()], MANIFEST_LIMIT, None);
         let url = transport::without_password(url);
         match small.map_err(DiscoverError::Fetch)? {
             Small::Fetched { bytes, .. } => self.read_manifest(&url, &bytes),

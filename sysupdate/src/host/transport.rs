@@ -88,7 +88,7 @@ impl Hint for TransportError {
 /// What a failure means for the next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// It is not there: try elsewhere.
+    /// It is not found: try elsewhere.
     NotFound,
     /// The same request may succeed later.
     Transient {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sysext_manifests::repository::Marks;
 
 use super::{CATALOG_LIMIT, RepositoryFailure};
-use crate::acquire::Seen;
+use crate::acquire::CacheTag;
 use crate::host::store::{EntryKind, Operation, Store, StoreError};
 use crate::paths::Paths;
 
@@ -25,7 +25,7 @@ pub(super) struct State {
     pub(super) version: u32,
     pub(super) marks: Marks,
     /// Which version of the catalog the copy beside is.
-    pub(super) seen: Option<Seen>,
+    pub(super) seen: Option<CacheTag>,
 }
 
 /// What there was to forget.

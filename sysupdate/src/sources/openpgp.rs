@@ -8,7 +8,7 @@ use sysext_manifests::openpgp::{
     KEYRING_LIMIT, Keyring, OpenPgpError, SIGNATURE_LIMIT, SignedChecksums, SignedChecksumsError,
 };
 
-use crate::acquire::{self, AcquireError, Small};
+use crate::acquire::{AcquireError, Fetcher, Small};
 use crate::host::Host;
 use crate::host::store::StoreError;
 use crate::host::transport::without_password;
@@ -52,7 +52,7 @@ pub enum SignatureFailure {
         url: String,
     },
     /// There is no signature.
-    #[error("{url} has no OpenPGP signature; not there: {}", tried.join(", "))]
+    #[error("{url} has no OpenPGP signature; not found: {}", tried.join(", "))]
     Missing {
         /// The manifest.
         url: String,
@@ -159,8 +159,7 @@ fn fetch_signature(host: &Host, manifest: &str) -> Result<(String, Vec<u8>), Sig
 
 fn fetch_one(host: &Host, url: &str, limit: u64) -> Result<Vec<u8>, SignatureFailure> {
     let urls = [url.to_owned()];
-    let small = acquire::fetch_small(&*host.transport, &*host.clock, &urls, limit, None, &host.patience);
-    match small.map_err(SignatureFailure::Fetch)? {
+    match Fetcher::of(host).small(&urls, limit, None).map_err(SignatureFailure::Fetch)? {
         Small::Fetched { bytes, .. } => Ok(bytes),
         Small::NotModified => Err(SignatureFailure::NotSent { url: without_password(url) }),
     }

@@ -30,7 +30,7 @@ fn flipped_in_image() -> Result<()> {
     seen.prints(&format!(
         "demo: failed, nothing was changed\n  \
          error: demo: SERVER{}: the SHA-256 digest is {}, expected {}\n  \
-         hint: a proxy or mirror may hold old bytes, or the file was replaced without its digest\n",
+         hint: a proxy or mirror may be outdated, or the file was replaced without its digest\n",
         path("1")?,
         Sha256::of(&altered),
         Sha256::of(&genuine),
@@ -94,7 +94,7 @@ fn cut_for_good() -> Result<()> {
     site.publisher.server.fault(&path("1")?, Fault::Status(503), Times::Always);
     let seen = site.update()?.ended(1)?;
     seen.mentions("bytes are kept in ROOT/var/lib/sysupdate/images/demo/.sysupdate.partial.demo-1-")?
-        .mentions("\n  hint: the next run goes on where this one stopped\n")?;
+        .mentions("\n  hint: the next run resumes the download\n")?;
     ensure!(site.node.in_use("demo")?.is_none());
     site.publisher.server.heal();
     site.publisher.server.forget();
@@ -133,7 +133,7 @@ fn down() -> Result<()> {
         ),
         "{seen}"
     );
-    ensure!(seen.stdout.ends_with("\n  hint: check the network; the next run tries again\n"), "{seen}");
+    ensure!(seen.stdout.ends_with("\n  hint: check the network; the next run retries\n"), "{seen}");
     let after = Snapshot::take(&node.root)?;
     ensure!(after == before, "the node changed:\n{}", before.difference(&after));
     Ok(())

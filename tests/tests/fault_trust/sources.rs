@@ -92,7 +92,7 @@ fn no_manifest() -> Result<()> {
     let site = site("Verify=no\n")?;
     fs::remove_file(site.publisher.path("demo/SHA256SUMS"))?;
     site.refuses(
-        "demo: failed, nothing was changed\n  error: not there: SERVER/demo/SHA256SUMS\n  \
+        "demo: failed, nothing was changed\n  error: not found: SERVER/demo/SHA256SUMS\n  \
          hint: the version may have been withdrawn, or a mirror has not caught up\n",
     )
 }

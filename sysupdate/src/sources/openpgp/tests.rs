@@ -62,7 +62,7 @@ fn signatures_are_looked_for_in_systemds_order() {
     world.store.put("/r/etc/systemd/import-pubring.pgp", PUBLISHER);
     let error = verify(&world).unwrap_err();
     assert!(
-        error.to_string().starts_with(&format!("{URL} has no OpenPGP signature; not there: ")),
+        error.to_string().starts_with(&format!("{URL} has no OpenPGP signature; not found: ")),
         "{error}"
     );
 }
