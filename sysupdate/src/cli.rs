@@ -18,8 +18,9 @@ use crate::host::view::{absolute, is_directory};
 use crate::node::identity::{self, IdentityError};
 use crate::paths::Paths;
 use crate::plan::{Goal, Survey, Wanted};
+use crate::repository::Memory;
 use crate::settings::{self, Component, ComponentName, Disabled, Loaded};
-use crate::sources::{Discovery, Memory};
+use crate::sources::Discovery;
 
 mod check_new;
 mod compare_versions;

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
 use sysext_manifests::catalog::Catalog;
+use sysext_manifests::hint::Hint;
 use sysext_manifests::repository::Repository;
 use sysext_manifests::trust::{self, Admitted, Clock, Note, TrustError, Verified};
 
@@ -12,12 +12,12 @@ use crate::host::Host;
 use crate::host::store::StoreError;
 use crate::paths::Paths;
 use crate::settings::{self, SettingsError};
-use crate::sources::Memory;
-use sysext_manifests::hint::Hint;
 
+mod clock;
 mod marks;
 pub mod status;
 
+pub use clock::{RELEASED, now};
 pub use marks::{Forgotten, forget};
 
 use marks::{FORMAT, State, recall, remember};
@@ -28,8 +28,14 @@ const CATALOG: &str = "catalog/catalog.json";
 /// How long a catalog file may be, in bytes: 35 extensions with 20 versions each are under 100 kB.
 const CATALOG_LIMIT: u64 = 16 << 20;
 
-/// No clock on a node that runs this program can rightly show an earlier time.
-pub const RELEASED: &str = "2026-11-20T00:00:00Z";
+/// Whether the trust state of repositories is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// It is, so that no older catalog is trusted afterwards. Needs the lock.
+    Keep,
+    /// Nothing is written.
+    Leave,
+}
 
 /// A catalog that is believed.
 #[derive(Debug)]
@@ -177,7 +183,7 @@ fn open_described(
     let state = recall(&*host.store, directory, &repository.id)?;
     let seen = state.as_ref().and_then(|state| state.seen.clone());
     let marks = state.as_ref().map(|state| &state.marks);
-    let clock = Clock { shows: host.clock.now(), released: released() };
+    let clock = Clock { shows: host.clock.now(), released: clock::released() };
     let admit = |document: &[u8]| trust::admit(document, &repository, marks, clock);
     // A copy that is not believed any more is not asked about: the answer that it is unchanged would not help.
     let mut copy = marks::copy(&*host.store, directory, &repository.id)?
@@ -216,19 +222,4 @@ fn open_described(
         remember(&*host.store, directory, &state, &document)?;
     }
     Ok(Opened { repository, catalog: admitted.catalog, notes: admitted.notes, rejected })
-}
-
-/// The release of this program as a time.
-fn released() -> Timestamp {
-    RELEASED.parse().unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_release_is_a_time_and_not_before_the_changelogs_last() {
-        assert_ne!(released(), Timestamp::UNIX_EPOCH);
-    }
 }

@@ -170,9 +170,7 @@ fn one_lies_one_is_down() -> Result<()> {
     mirror.offers(forged()?)?;
     // It is tried again although the other one failed in the meantime
     site.publisher.server.fault("/catalog/catalog.json", Fault::Status(503), Times::Next(2));
-    site.update()?
-        .well()?
-        .mentions("example: skipped SERVER/mirror/catalog/catalog.json: none of the ")?;
+    site.update()?.well()?.mentions("example: skipped SERVER/mirror/catalog/catalog.json: none of the ")?;
     site.uses("1")?;
     fs::remove_file(site.publisher.path("catalog/catalog.json"))?;
     site.offer("2")?;

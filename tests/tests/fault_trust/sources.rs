@@ -73,11 +73,11 @@ fn must_be_signed() -> Result<()> {
         let site = site(verify)?;
         site.refuses(
             "demo: failed, nothing was changed\n  \
-             error: there is no OpenPGP keyring on this node: ROOT/etc/systemd/import-pubring.pgp, \
+             error: this node has no OpenPGP keyring: ROOT/etc/systemd/import-pubring.pgp, \
              ROOT/etc/systemd/import-pubring.gpg, ROOT/usr/lib/systemd/import-pubring.pgp, \
              ROOT/usr/lib/systemd/import-pubring.gpg\n  \
              hint: put the publisher's public key into ROOT/etc/systemd/import-pubring.pgp (`gpg --export KEY`), \
-             or say Repository= to trust a signed catalog instead\n",
+             or set Repository= to use a signed catalog instead\n",
         )?;
         ensure!(site.publisher.server.requests().is_empty());
         site.node.run(&["update", "-C", "demo", "--verify=no"])?.well()?;

@@ -118,7 +118,7 @@ fn without_keys_nothing_is_asked() {
     let error = verify(&world).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "there is no OpenPGP keyring on this node: /r/etc/systemd/import-pubring.pgp, \
+        "this node has no OpenPGP keyring: /r/etc/systemd/import-pubring.pgp, \
          /r/etc/systemd/import-pubring.gpg, /r/usr/lib/systemd/import-pubring.pgp, \
          /r/usr/lib/systemd/import-pubring.gpg"
     );

@@ -1,0 +1,71 @@
+//! The versions that the signed catalog of a repository offers.
+
+use std::rc::Rc;
+
+use sysext_manifests::catalog::Instance;
+use sysext_manifests::pattern::Captures;
+use sysext_manifests::transfer::{Activate, Transfer};
+
+use super::{DiscoverError, Discovery, OfferedVersion};
+use crate::merge::quarantine::Unread;
+use crate::plan::{Origin, Relations};
+use crate::repository::{self, OpenError};
+
+impl Discovery<'_> {
+    pub(super) fn in_catalog(
+        &mut self,
+        transfer: &Transfer,
+        id: &str,
+    ) -> Result<Vec<OfferedVersion>, Rc<DiscoverError>> {
+        if !self.repositories.contains_key(id) {
+            let opened =
+                repository::open(self.host, self.paths, id, self.memory).map_err(|error| match error {
+                    OpenError::Settings(error) => DiscoverError::Settings(error),
+                    OpenError::Failed(error) => DiscoverError::Repository(error),
+                });
+            if let Ok(opened) = &opened {
+                self.warnings.extend(opened.notes.iter().map(|note| format!("{id}: {note}")));
+                let rejected = opened.rejected.iter();
+                self.warnings.extend(rejected.map(|failure| format!("{id}: skipped {failure}")));
+            }
+            self.repositories.insert(id.to_owned(), opened.map(Rc::new).map_err(Rc::new));
+        }
+        let opened = self.repositories[id].clone()?;
+        let mut offered = Vec::new();
+        for verified in opened.catalog.instances() {
+            let instance = *verified.get();
+            let Some(captures) = self.wanted(transfer, instance) else { continue };
+            let claim = verified.claim(&opened.repository);
+            let (relations, malformed) = match Relations::of(instance) {
+                Ok(relations) => (relations, None),
+                Err(error) => (Relations::default(), Some(error.to_string())),
+            };
+            offered.push(OfferedVersion {
+                relations,
+                malformed,
+                file: self.file(transfer, &captures, Origin::Claimed(claim))?,
+                version: captures.version,
+                unread: unread(transfer, instance),
+                withdrawn: instance.withdrawn.clone(),
+                health: instance.health.clone(),
+            });
+        }
+        Ok(offered)
+    }
+
+    /// Whether a transfer's pattern names an instance. The pattern's version must be the end of the
+    /// catalog's: `foo-@v` matches the file of `foo-bar` too, with a version that `foo-bar` does not have.
+    fn wanted(&self, transfer: &Transfer, instance: &Instance) -> Option<Captures> {
+        if instance.arch != self.identity.architecture {
+            return None;
+        }
+        let captures = transfer.source.patterns.matches(instance.image.file_name())?;
+        instance.version.as_str().ends_with(captures.version.as_str()).then_some(captures)
+    }
+}
+
+/// What the merge would not read of an instance, if the transfer is merged. What has dm-verity is a disk image.
+fn unread(transfer: &Transfer, instance: &Instance) -> Option<Unread> {
+    let is_merged = transfer.activate == Activate::Refresh;
+    (is_merged && instance.verity.is_some()).then_some(Unread::PartitionTable)
+}
