@@ -21,6 +21,7 @@ pub mod repository;
 pub mod requirement;
 #[cfg(feature = "schema")]
 pub mod schema;
+pub mod similar;
 pub mod specifier;
 pub mod stock;
 pub mod transfer;

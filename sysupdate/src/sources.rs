@@ -3,10 +3,11 @@
 //! Each catalog and each manifest is fetched once per run, however many transfers use it, and only if it changed
 //! since the last run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
 
+use sysext_manifests::architecture::Architecture;
 use sysext_manifests::checksums::{ChecksumsError, Stale};
 use sysext_manifests::health::HealthCheck;
 use sysext_manifests::hint::Hint;
@@ -45,6 +46,15 @@ pub enum DiscoverError {
     Settings(SettingsError),
     #[error(transparent)]
     Repository(RepositoryFailure),
+    #[error("{repository} does not offer {name}")]
+    NotOffered { repository: String, name: String, meant: Option<String> },
+    #[error("{repository} offers {name} for {} only, and this node is {own}", list(architectures))]
+    OtherArchitectures {
+        repository: String,
+        name: String,
+        architectures: BTreeSet<Architecture>,
+        own: Architecture,
+    },
     #[error(transparent)]
     Fetch(AcquireError),
     #[error("{url}: the server sent nothing")]
@@ -61,11 +71,22 @@ pub enum DiscoverError {
     Name { transfer: String, source: FormatError },
 }
 
+fn list(architectures: &BTreeSet<Architecture>) -> String {
+    architectures.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+}
+
 impl Hint for DiscoverError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Settings(error) => error.hint(),
             Self::Repository(error) => error.hint(),
+            Self::NotOffered { meant, .. } => {
+                let meant = meant.as_ref()?;
+                Some(format!("did you mean {meant}? It is in MatchPattern= of [Source]"))
+            }
+            Self::OtherArchitectures { .. } => {
+                Some("ask the publisher for this architecture, or disable the component".to_owned())
+            }
             Self::Fetch(error) => error.hint(),
             Self::Signature(error) => error.hint(),
             Self::Stale { .. } => Some("check this node's clock, or tell the publisher".to_owned()),

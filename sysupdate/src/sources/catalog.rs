@@ -1,9 +1,11 @@
 //! The versions that the signed catalog of a repository offers.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use sysext_manifests::catalog::Instance;
+use sysext_manifests::catalog::{Catalog, Instance};
 use sysext_manifests::pattern::Captures;
+use sysext_manifests::similar;
 use sysext_manifests::transfer::{Activate, Transfer};
 
 use super::{DiscoverError, Discovery, OfferedVersion};
@@ -50,7 +52,36 @@ impl Discovery<'_> {
                 health: instance.health.clone(),
             });
         }
-        Ok(offered)
+        match offered.is_empty() {
+            true => {
+                self.absent(transfer, id, opened.catalog.get()).map_or(Ok(offered), |error| Err(error.into()))
+            }
+            false => Ok(offered),
+        }
+    }
+
+    /// Why a catalog offers nothing for a transfer, unless it has the extension and just no version of it. A
+    /// mistyped name would look as if there were no updates for ever.
+    fn absent(&self, transfer: &Transfer, id: &str, catalog: &Catalog) -> Option<DiscoverError> {
+        let own = self.identity.architecture;
+        let (name, _) = transfer.source.patterns.first().as_str().split_once('@')?;
+        let name = name.trim_end_matches(['-', '_', '.']).to_owned();
+        let instances = catalog.extensions.values().flat_map(|extension| &extension.instances);
+        let elsewhere = instances.filter(|instance| {
+            let file = instance.image.file_name().replace(instance.arch.as_str(), own.as_str());
+            instance.arch != own && transfer.source.patterns.matches(&file).is_some()
+        });
+        let architectures: BTreeSet<_> = elsewhere.map(|instance| instance.arch).collect();
+        let repository = id.to_owned();
+        if !architectures.is_empty() {
+            return Some(DiscoverError::OtherArchitectures { repository, name, architectures, own });
+        }
+        if name.is_empty() || catalog.extensions.contains_key(&name) {
+            return None;
+        }
+        let known = catalog.extensions.keys().map(String::as_str);
+        let meant = similar::nearest(&name, known).map(str::to_owned);
+        Some(DiscoverError::NotOffered { repository, name, meant })
     }
 
     /// Whether a transfer's pattern names an instance. The pattern's version must be the end of the
