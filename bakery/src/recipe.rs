@@ -23,6 +23,7 @@ use sysext_image::{Floor, Format};
 use sysext_manifests::architecture::Architecture;
 use sysext_manifests::catalog::Units;
 use sysext_manifests::health::HealthCheck;
+use sysext_manifests::position::SyntaxError;
 use sysext_manifests::requirement::{self, ExtensionName, Requirement};
 
 use crate::failure::{Hint, is_missing};
@@ -120,8 +121,8 @@ pub(crate) struct Binary {
 pub(crate) enum RecipeError {
     #[error("cannot read the recipe {path}", path = .path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("{file}:{line}:{column}: {message}")]
-    Invalid { file: String, line: usize, column: usize, message: String },
+    #[error("{file}:{source}")]
+    Invalid { file: String, source: SyntaxError },
 }
 
 impl Hint for RecipeError {
@@ -147,15 +148,9 @@ impl Recipe {
 
     /// Reads a recipe's text; `file` is for messages.
     pub(crate) fn parse(file: &str, text: &str) -> Result<Self, RecipeError> {
-        toml::from_str(text).map_err(|error| {
-            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-            let last_line = before.rsplit('\n').next().unwrap_or_default();
-            RecipeError::Invalid {
-                file: file.to_owned(),
-                line: 1 + before.matches('\n').count(),
-                column: 1 + last_line.chars().count(),
-                message: one_line(error.message()),
-            }
+        toml::from_str(text).map_err(|error| RecipeError::Invalid {
+            file: file.to_owned(),
+            source: explain_quotes(SyntaxError::toml(text, &error)),
         })
     }
 
@@ -191,16 +186,15 @@ fn first() -> u32 {
     1
 }
 
-/// The parser's message on one line, with what to do where a number should have been a string.
-fn one_line(message: &str) -> String {
-    let mut text =
-        message.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(", ");
+/// Says what to do about a version without quotes, which TOML reads as a number.
+fn explain_quotes(mut error: SyntaxError) -> SyntaxError {
+    let text = &mut error.message;
     let is_number =
         ["integer", "floating point"].iter().any(|kind| text.contains(&format!("invalid type: {kind} ")));
     if is_number && text.ends_with("expected a string") {
         text.push_str(" (write it in quotes)");
     }
-    text
+    error
 }
 
 #[cfg(test)]

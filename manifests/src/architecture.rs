@@ -1,4 +1,4 @@
-//! Processor architectures under the names systemd gives them (`%a`, `ConditionArchitecture=`).
+//! Processor architectures under systemd's names (`%a`, `ConditionArchitecture=`).
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,7 +22,7 @@ macro_rules! architectures {
                 match self { $(Self::$variant => $name,)+ }
             }
 
-            /// The architecture of what `uname -m` prints; nothing if systemd has no name for it.
+            /// The architecture of what `uname -m` prints; `None` if systemd has no name for it.
             pub fn of_machine(machine: &str) -> Option<Self> {
                 match machine { $($($machine)|+ => Some(Self::$variant),)+ _ => None }
             }
@@ -77,11 +77,11 @@ architectures! {
     Parisc = "parisc" from "parisc";
 }
 
-/// A name that systemd has not.
+/// A name that systemd does not use.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the message says it")]
 #[error("unknown architecture {name:?}")]
 pub struct UnknownArchitecture {
-    /// What was written.
     pub name: String,
 }
 
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn machines_have_systemd_names() {
+    fn maps_machines_to_systemds_names() {
         let name = |machine| Architecture::of_machine(machine).map(Architecture::as_str);
         assert_eq!(name("x86_64"), Some("x86-64"));
         assert_eq!(name("aarch64"), Some("arm64"));
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_hints_at_the_one_that_was_meant() {
+    fn suggests_a_name_for_an_unknown_one() {
         let error = "x86_64".parse::<Architecture>().unwrap_err();
         assert_eq!(error.to_string(), "unknown architecture \"x86_64\"");
         assert_eq!(error.hint().unwrap(), "systemd calls it x86-64");

@@ -1,7 +1,7 @@
 //! `SHA256SUMS`: the manifest that stock systemd-sysupdate reads.
 //!
-//! As strict as systemd 262: one bad line spoils the whole file, since nobody can tell what a file that
-//! was cut short or rewritten on its way still says. Whoever mends such a file reads it leniently.
+//! It is read as strictly as by systemd 262: one invalid line makes the whole file invalid, since it may have been
+//! truncated or altered. `bakery` can also read a file leniently, to repair it.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -16,10 +16,10 @@ use crate::hint::Hint;
 /// The manifest's name below the source's URL.
 pub const FILE_NAME: &str = "SHA256SUMS";
 
-/// An entry of this name and a date, `BEST-BEFORE-2026-12-04`, says until when the manifest may be believed.
+/// An entry of this name and a date, `BEST-BEFORE-2026-12-04`, says when the manifest expires.
 const BEST_BEFORE: &str = "BEST-BEFORE-";
 
-/// How many bad lines a lenient reading tells of; the rest are counted. Every byte of something else could be one.
+/// How many invalid lines a lenient reading reports; the others are only counted.
 pub const SKIPPED_MAX: usize = 256;
 
 /// The hexadecimal digits of a digest.
@@ -28,9 +28,9 @@ const DIGEST_LENGTH: usize = 64;
 /// A manifest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Checksums {
-    /// What can be fetched, in the order it is listed. Freshness markers are not among it.
+    /// The files in the order of the lines, without the expiry date.
     pub entries: Vec<Entry>,
-    /// From the start of this day (UTC) on, the manifest is stale. The earliest one, if several are given.
+    /// The manifest expires at the start of this day (UTC). The earliest date, if there are several.
     pub best_before: Option<Date>,
 }
 
@@ -43,138 +43,75 @@ pub struct Entry {
     pub sha256: Sha256,
 }
 
-/// A manifest that cannot be believed.
+/// Why a manifest is invalid.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum ChecksumsError {
-    /// Bytes that are no text.
     #[error("line {line} is not UTF-8")]
-    NotText {
-        /// The line, counted from 1.
-        line: usize,
-    },
-    /// A NUL byte.
-    #[error("line {line} has a NUL byte")]
-    Nul {
-        /// The line, counted from 1.
-        line: usize,
-    },
-    /// No newline at the end: the rest may be missing.
-    #[error("line {line} has no newline at its end, the file may have been cut short")]
-    Truncated {
-        /// The line, counted from 1.
-        line: usize,
-    },
-    /// An empty line.
+    NotText { line: usize },
+    #[error("line {line} contains a NUL byte")]
+    Nul { line: usize },
+    #[error("line {line} has no newline at the end; the file may be truncated")]
+    Truncated { line: usize },
     #[error("line {line} is empty")]
-    Blank {
-        /// The line, counted from 1.
-        line: usize,
-    },
-    /// A line with an escaped file name.
+    Blank { line: usize },
     #[error("line {line} starts with a backslash; escaped file names are not accepted")]
-    Escaped {
-        /// The line, counted from 1.
-        line: usize,
-    },
-    /// No digest at the start.
+    Escaped { line: usize },
     #[error("line {line} does not start with a digest: {reason}")]
-    Digest {
-        /// The line, counted from 1.
-        line: usize,
-        /// What is wrong with it.
-        reason: DigestError,
-    },
-    /// Something else than `  ` or ` *` after the digest.
+    Digest { line: usize, reason: DigestError },
     #[error("line {line} has no \"  \" or \" *\" after the digest")]
-    Separator {
-        /// The line, counted from 1.
-        line: usize,
-    },
-    /// A digest of nothing.
+    Separator { line: usize },
     #[error("line {line} names no file")]
-    NoName {
-        /// The line, counted from 1.
-        line: usize,
-    },
-    /// A name with a control character.
-    #[error("line {line}: the file name {name:?} has a control character")]
-    Control {
-        /// The line, counted from 1.
-        line: usize,
-        /// The name.
-        name: String,
-    },
-    /// A name that leads elsewhere.
+    NoName { line: usize },
+    #[error("line {line}: the file name {name:?} contains a control character")]
+    Control { line: usize, name: String },
     #[error("line {line}: {name:?} is not a file name or a normalized relative path")]
-    Path {
-        /// The line, counted from 1.
-        line: usize,
-        /// The name.
-        name: String,
-    },
-    /// One name with two digests.
+    Path { line: usize, name: String },
     #[error("line {line}: {name:?} was listed before with another digest")]
-    Contradiction {
-        /// The line, counted from 1.
-        line: usize,
-        /// The name.
-        name: String,
-    },
+    Contradiction { line: usize, name: String },
 }
 
 impl Hint for ChecksumsError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Control { name, .. } if name.ends_with('\r') => {
-                Some("lines must end in a newline alone, not in a carriage return and a newline".to_owned())
+                Some("lines must end in a newline, not in a carriage return and a newline".to_owned())
             }
-            Self::Truncated { .. } => Some(
-                "fetch it again; a whole SHA256SUMS ends in a newline, as sha256sum writes it".to_owned(),
-            ),
+            Self::Truncated { .. } => {
+                Some("download it again; a complete SHA256SUMS ends in a newline".to_owned())
+            }
             _ => None,
         }
     }
 }
 
-/// Something odd in a manifest that does not spoil it.
+/// Something suspicious that does not make a manifest invalid.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum ChecksumsWarning {
-    /// A marker whose date is none.
     #[error("line {line}: {name:?} has no valid date, ignored")]
-    Date {
-        /// The line, counted from 1.
-        line: usize,
-        /// The marker.
-        name: String,
-    },
-    /// A marker that is no empty file.
-    #[error("line {line}: {name:?} should have the digest of an empty file, its date counts all the same")]
-    MarkerDigest {
-        /// The line, counted from 1.
-        line: usize,
-        /// The marker.
-        name: String,
-    },
+    Date { line: usize, name: String },
+    #[error("line {line}: {name:?} should have the digest of an empty file; its date is used anyway")]
+    MarkerDigest { line: usize, name: String },
 }
 
-/// A manifest beyond its date.
+/// An expired manifest.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{FILE_NAME} is stale: it was best before {best_before}, and it is {now} now")]
+#[expect(missing_docs, reason = "the message says it")]
+#[error("{FILE_NAME} expired on {best_before} (it is {now} now)")]
 pub struct Stale {
-    /// The date.
     pub best_before: Date,
-    /// What the clock says.
     pub now: Timestamp,
 }
 
 impl Hint for Stale {}
 
-/// The lines that a lenient reading left out.
+/// The lines that a lenient reading skipped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Skipped {
-    /// What is wrong with each, with its number; the first [`SKIPPED_MAX`] of them.
+    /// The errors of the first [`SKIPPED_MAX`] skipped lines.
     pub lines: Vec<ChecksumsError>,
-    /// How many more there are.
+    /// How many more lines were skipped.
     pub more: usize,
 }
 
@@ -188,7 +125,7 @@ impl Skipped {
 }
 
 impl Checksums {
-    /// Reads a manifest as nodes do: one bad line spoils it.
+    /// Reads a manifest as nodes do: one invalid line makes it invalid.
     pub fn parse(bytes: &[u8]) -> Result<(Self, Vec<ChecksumsWarning>), ChecksumsError> {
         let line_at = |at: usize| 1 + bytes[..at].iter().filter(|byte| **byte == b'\n').count();
         if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
@@ -203,8 +140,8 @@ impl Checksums {
         Ok((reading.checksums, reading.warnings))
     }
 
-    /// Reads what can be read of a manifest, and tells what cannot. No node reads like this: it is for those who
-    /// mend what somebody else wrote. Of a name with two digests, neither counts.
+    /// Reads the valid lines of a manifest, and reports the others. Nodes never do this: it is for repairing a manifest.
+    /// A name with two digests is dropped.
     pub fn parse_lenient(bytes: &[u8]) -> (Self, Vec<ChecksumsWarning>, Skipped) {
         let mut reading = Reading::new(bytes.len());
         let mut skipped = Skipped::default();
@@ -233,7 +170,7 @@ impl Checksums {
         self.entries.iter().find(|entry| entry.name == name).map(|entry| entry.sha256)
     }
 
-    /// Whether the manifest may still be believed.
+    /// Checks that the manifest has not expired.
     pub fn check_freshness(&self, now: Timestamp) -> Result<(), Stale> {
         match self.best_before {
             Some(best_before) if start_of(best_before).is_none_or(|end| end < now) => {
@@ -243,7 +180,7 @@ impl Checksums {
         }
     }
 
-    /// The manifest's text: sorted by name, a newline after each line. What it writes, [`Checksums::parse`] reads.
+    /// The manifest's text, sorted by name. [`Checksums::parse`] can read it.
     pub fn render(&self) -> Result<String, ChecksumsError> {
         let mut entries: Vec<Entry> = self.entries.clone();
         if let Some(date) = self.best_before {
@@ -253,16 +190,16 @@ impl Checksums {
         entries.dedup();
         let mut text = String::new();
         for Entry { name, sha256 } in &entries {
-            // Writing to a string cannot fail
+            // Writing to a string cannot fail.
             let _ = writeln!(text, "{sha256}  {name}");
         }
-        // A name may have what a line may not
+        // A name may contain characters that a line must not.
         Self::parse(text.as_bytes())?;
         Ok(text)
     }
 }
 
-/// What has been read so far.
+/// The lines that have been read so far.
 struct Reading<'a> {
     checksums: Checksums,
     warnings: Vec<ChecksumsWarning>,
@@ -270,7 +207,7 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    /// More lines than this length allows there cannot be, as each has a digest; nodes read 20,000 of them at once.
+    /// Reserves space for as many lines as this length can contain: each has a digest, and nodes read 20,000 lines.
     fn new(length: usize) -> Self {
         let lines_max = length / DIGEST_LENGTH;
         let mut checksums = Checksums::default();
@@ -327,18 +264,18 @@ fn parse_line(number: usize, line: &str) -> Result<(&str, Sha256), ChecksumsErro
     if name.is_empty() {
         return Err(ChecksumsError::NoName { line: number });
     }
-    // What systemd calls a control character: ASCII only
+    // systemd's control characters are ASCII only.
     if name.bytes().any(|byte| byte.is_ascii_control()) {
         return Err(ChecksumsError::Control { line: number, name: name.to_owned() });
     }
-    // A `%` would be decoded when the name becomes a URL, and name another file there
+    // A `%` would be decoded as part of a URL, which would then name another file.
     if name.bytes().any(|byte| byte == b'%') || name.split('/').any(|part| matches!(part, "" | "." | "..")) {
         return Err(ChecksumsError::Path { line: number, name: name.to_owned() });
     }
     Ok((name, sha256))
 }
 
-/// `YYYY-MM-DD` and nothing else; jiff alone would take years with signs and times.
+/// `YYYY-MM-DD` only; jiff would also accept years with signs, and times.
 fn parse_date(text: &str) -> Option<Date> {
     let plain = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
     text.parse().ok().filter(|_| plain)

@@ -1,5 +1,5 @@
-//! Conditions on a host, as units write them in `Condition*=`: what `SuggestOn*=` of features and
-//! components says. The host's facts are passed in; what is not known of a host is an error, not a guess.
+//! Conditions on a host, as in `Condition*=` of units: the values of `SuggestOn*=` in features and components. The
+//! facts of the host are passed in; an unknown fact is an error, not a guess.
 
 use std::fmt;
 
@@ -13,18 +13,18 @@ use crate::version::compare;
 mod fraction;
 mod glob;
 
-/// Security technologies that systemd knows and that cannot be told from files alone: to call them absent would be
-/// a guess.
+/// Security technologies that systemd knows, but that cannot be detected by files alone. To call them absent would be a
+/// guess.
 const UNSEEN: [&str; 4] = ["audit", "cvm", "measured-os", "measured-uki"];
 
-/// What is known of the host. What nobody looked up is `None`.
+/// Facts about the host; unknown ones are `None`.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// The architecture.
     pub architecture: Architecture,
     /// The kinds of firmware, `uefi` and `device-tree`.
     pub firmware: Option<Vec<String>>,
-    /// What the system runs in.
+    /// The virtual machine or container that the system runs in.
     pub virtualization: Option<Virtualization>,
     /// The host name.
     pub hostname: String,
@@ -44,10 +44,10 @@ pub struct Facts {
     pub tags: Option<Vec<String>>,
 }
 
-/// What a system runs in.
+/// The virtual machine or container that a system runs in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Virtualization {
-    /// A machine of its own.
+    /// Neither of them.
     None,
     /// A virtual machine of this kind.
     Machine(String),
@@ -55,14 +55,14 @@ pub enum Virtualization {
     Container(String),
 }
 
-/// What a condition looks at.
+/// What a condition tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// The architecture.
     Architecture,
     /// The firmware.
     Firmware,
-    /// What the system runs in.
+    /// The virtual machine or container that the system runs in.
     Virtualization,
     /// The host name or machine id.
     Host,
@@ -85,57 +85,42 @@ pub enum Subject {
 /// One condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
-    /// What it looks at.
+    /// What it tests.
     pub subject: Subject,
-    /// Together with which others it must hold.
+    /// How it is combined with others.
     pub weight: Weight,
-    /// Whether it must hold or must not.
+    /// Whether it is negated.
     pub sense: Sense,
-    /// What is looked for.
+    /// The value to test for.
     pub parameter: String,
 }
 
-/// Together with which others a condition must hold.
+/// How a condition is combined with others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weight {
-    /// By itself.
+    /// It must hold.
     Needed,
-    /// One of those with `|` is enough.
+    /// `|`: one of these conditions must hold.
     Alternative,
 }
 
-/// Whether a condition must hold.
+/// Whether a condition is negated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sense {
-    /// It must.
+    /// It is not.
     Positive,
-    /// It must not: `!`.
+    /// `!`
     Negated,
 }
 
-/// Why nobody knows whether a condition holds.
+/// Why a condition cannot be tested.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum ConditionError {
-    /// It makes no sense.
-    #[error("{subject} condition {parameter:?} is malformed: {reason}")]
-    Malformed {
-        /// What it looks at.
-        subject: Subject,
-        /// What it says.
-        parameter: String,
-        /// What would be accepted.
-        reason: &'static str,
-    },
-    /// The host's side is not known.
-    #[error("{subject} condition {parameter:?}: {what} is not known of this host")]
-    Unknown {
-        /// What it looks at.
-        subject: Subject,
-        /// What it says.
-        parameter: String,
-        /// What is missing.
-        what: &'static str,
-    },
+    #[error("{subject} condition {parameter:?} is invalid; expected {reason}")]
+    Malformed { subject: Subject, parameter: String, reason: &'static str },
+    #[error("{subject} condition {parameter:?}: {what} cannot be determined on this host")]
+    Unknown { subject: Subject, parameter: String, what: &'static str },
 }
 
 impl Hint for ConditionError {}
@@ -156,7 +141,7 @@ impl Subject {
         Self::MachineTag,
     ];
 
-    /// The key behind `SuggestOn`.
+    /// The key after `SuggestOn`.
     pub const fn key(self) -> &'static str {
         match self {
             Self::Architecture => "Architecture",
@@ -180,8 +165,8 @@ impl fmt::Display for Subject {
     }
 }
 
-/// Whether a list of conditions holds: every needed one, and of the alternatives, where there are any, at
-/// least one. An empty list holds.
+/// Whether a list of conditions holds: all needed ones, and at least one of the alternatives if there are any. An empty
+/// list holds.
 pub fn hold(conditions: &[Condition], facts: &Facts) -> Result<bool, ConditionError> {
     let mut alternative = None;
     for condition in conditions {
@@ -196,7 +181,7 @@ pub fn hold(conditions: &[Condition], facts: &Facts) -> Result<bool, ConditionEr
 }
 
 impl Condition {
-    /// Reads a value: `|` and `!` in this order, each with white space behind it, and the parameter.
+    /// Reads a value: optionally `|`, then optionally `!`, then the parameter. White space may follow each.
     pub fn parse(subject: Subject, text: &str) -> Self {
         let (weight, text) = match text.trim().strip_prefix('|') {
             Some(rest) => (Weight::Alternative, rest.trim_start()),
@@ -218,20 +203,20 @@ impl Condition {
         let parameter = self.parameter.as_str();
         match self.subject {
             Subject::Architecture if parameter == "native" => Ok(true),
-            // One that systemd has no name for is another than this
+            // A name that systemd does not know is not this architecture.
             Subject::Architecture => Ok(parameter.parse() == Ok(facts.architecture)),
             Subject::Firmware => match parameter {
                 "uefi" | "device-tree" => self.listed(facts.firmware.as_deref(), "the firmware"),
                 _ if parameter.starts_with("device-tree-compatible(")
                     || parameter.starts_with("smbios-field(") =>
                 {
-                    Err(self.unknown("what the firmware says of the machine"))
+                    Err(self.unknown("the firmware's description of the machine"))
                 }
                 _ => Err(self.malformed("uefi, device-tree, device-tree-compatible(…) or smbios-field(…)")),
             },
             Subject::Virtualization => {
                 let found = facts.virtualization.as_ref();
-                let found = found.ok_or_else(|| self.unknown("what the system runs in"))?;
+                let found = found.ok_or_else(|| self.unknown("whether the system is virtualized"))?;
                 Ok(match (found, ini::boolean(parameter)) {
                     (Virtualization::None, boolean) => boolean == Some(false),
                     (_, Some(boolean)) => boolean,
@@ -278,7 +263,7 @@ impl Condition {
     }
 
     fn fraction(&self, facts: &Facts) -> Result<bool, ConditionError> {
-        let wanted = "a share such as 10%, and before it perhaps a word of your own";
+        let wanted = "a share such as 10%, optionally after a tag";
         let fields: Vec<&str> = self.parameter.split_whitespace().collect();
         let (tag, share) = match fields[..] {
             [share] => ("", share),
@@ -286,7 +271,7 @@ impl Condition {
             _ => return Err(self.malformed(wanted)),
         };
         let share = fraction::parse(share).ok_or_else(|| self.malformed(wanted))?;
-        // Nobody and everybody need no machine id
+        // 0% and 100% need no machine ID.
         if let Some(answer) = share.certain() {
             return Ok(answer);
         }
@@ -312,7 +297,7 @@ impl Condition {
         let mut first = true;
         while let Some(field) = fields.next() {
             let (operator, version) = operator(field).unwrap_or((Operator::Glob, field));
-            // The first operator may stand by itself
+            // White space may follow the first operator.
             let alone = version.is_empty() && std::mem::replace(&mut first, false);
             let version = if alone { fields.next().unwrap_or_default() } else { version.trim_start() };
             first = false;
@@ -320,7 +305,7 @@ impl Condition {
                 return Err(self.malformed(wanted));
             }
             let operator = match operator {
-                // In versions there is no text to compare
+                // Versions are never compared as text.
                 Operator::Text => Operator::Equal,
                 Operator::NotText => Operator::NotEqual,
                 other => other,
@@ -421,7 +406,7 @@ fn operator(text: &str) -> Option<(Operator, &str)> {
     known.into_iter().find_map(|(sign, operator)| Some((operator, text.strip_prefix(sign)?)))
 }
 
-/// Words; quotes hold white space together, and one that is never closed reaches to the end.
+/// Splits a text into words. Quotes group words; an open quote reaches to the end.
 fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;

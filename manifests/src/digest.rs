@@ -1,4 +1,4 @@
-//! SHA-256 digests: what admits bytes.
+//! SHA-256 digests.
 
 use std::fmt;
 
@@ -7,36 +7,29 @@ use sha2::Digest as _;
 
 use crate::hint::Hint;
 
-/// A SHA-256 digest. Shown and stored as 64 lower-case hexadecimal digits.
+/// A SHA-256 digest. It is printed and stored as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sha256([u8; 32]);
 
 /// Why a text is not a digest.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum DigestError {
-    /// Not 64 characters.
-    #[error("a SHA-256 digest has 64 hexadecimal digits, this one has {length}")]
-    Length {
-        /// How many bytes the text has.
-        length: usize,
-    },
-    /// A character that is no hexadecimal digit.
+    #[error("a SHA-256 digest has 64 hexadecimal digits, not {length}")]
+    Length { length: usize },
     #[error("byte {position} of the SHA-256 digest is not a hexadecimal digit")]
-    Digit {
-        /// Where, counted from 0.
-        position: usize,
-    },
+    Digit { position: usize },
 }
 
 impl Hint for DigestError {}
 
 impl Sha256 {
-    /// The digest of some bytes that are in memory.
+    /// The digest of bytes in memory.
     pub fn of(bytes: &[u8]) -> Self {
         Self(sha2::Sha256::digest(bytes).into())
     }
 
-    /// A digest computed elsewhere.
+    /// A digest that was computed elsewhere.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
@@ -97,17 +90,17 @@ impl<'de> Deserialize<'de> for Sha256 {
     }
 }
 
-/// Computes a digest while bytes pass by.
+/// Computes a digest incrementally.
 #[derive(Clone, Debug, Default)]
 pub struct Hasher(sha2::Sha256);
 
 impl Hasher {
-    /// Takes the next bytes.
+    /// Adds the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    /// The digest of all that was taken.
+    /// The digest of all bytes.
     pub fn finish(self) -> Sha256 {
         Sha256(self.0.finalize().into())
     }
@@ -120,7 +113,7 @@ mod tests {
     const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
     #[test]
-    fn of_nothing_is_the_known_digest() {
+    fn knows_the_digest_of_no_bytes() {
         assert_eq!(Sha256::of(b"").to_string(), EMPTY);
         assert_eq!(Hasher::default().finish().to_string(), EMPTY);
     }
@@ -132,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_digest_says_why() {
+    fn explains_invalid_digests() {
         assert_eq!(Sha256::from_hex("e3b0"), Err(DigestError::Length { length: 4 }));
         let wrong = EMPTY.replacen('c', "g", 1);
         assert_eq!(Sha256::from_hex(&wrong), Err(DigestError::Digit { position: 4 }));

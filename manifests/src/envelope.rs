@@ -12,12 +12,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::hint::Hint;
+use crate::position::SyntaxError;
 
-/// How much JSON an envelope may unpack to, in bytes. A catalog of 35 extensions with 20 versions for
+/// The maximum size of the JSON in an envelope, in bytes. A catalog of 35 extensions with 20 versions for
 /// two architectures is 1.6 MB.
 pub const UNPACKED_LIMIT: u64 = 32 << 20;
 
-/// The zstd level envelopes are packed with; readers accept any.
+/// The zstd level of new envelopes; readers accept any.
 const LEVEL: i32 = 19;
 
 /// Signed bytes and the signatures over them.
@@ -50,93 +51,42 @@ pub struct Role {
     pub keys: Vec<String>,
 }
 
-/// Why an envelope is not believed.
+/// Why an envelope is not trusted.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum EnvelopeError {
-    /// The signed part is not base64.
     #[error("the signed part is not base64: {0}")]
     Base64(base64::DecodeError),
-    /// A role that can never, or always, be satisfied.
-    #[error("the threshold is {threshold} with {keys} distinct keys; it must be between 1 and their number")]
-    Threshold {
-        /// What it asks for.
-        threshold: usize,
-        /// How many distinct keys there are.
-        keys: usize,
-    },
-    /// A key that is none.
+    #[error(
+        "the threshold is {threshold}; it must be between 1 and the number of distinct keys, which is {keys}"
+    )]
+    Threshold { threshold: usize, keys: usize },
     #[error("{key:?} is not a minisign public key")]
-    Key {
-        /// The text.
-        key: String,
-    },
-    /// A key of a kind that minisign did not have when this was written.
+    Key { key: String },
     #[error(
-        "{key:?} is a public key of algorithm {algorithm:?}, and only minisign's Ed25519 (\"Ed\") is known here"
+        "{key:?} is a public key of algorithm {algorithm:?}; only minisign's Ed25519 (\"Ed\") is supported"
     )]
-    KeyAlgorithm {
-        /// The text.
-        key: String,
-        /// The two letters that name the algorithm.
-        algorithm: String,
-    },
-    /// None of the role's keys signed.
-    #[error("signed by {}, and none of these keys is trusted here", list(.found))]
-    Stranger {
-        /// The keys that claim to have signed.
-        found: Vec<String>,
-    },
-    /// A trusted key's signature does not fit the bytes.
-    #[error("the signature of {key} does not fit: the file was altered or damaged")]
-    Forged {
-        /// The key.
-        key: String,
-    },
-    /// A signature that is no minisign signature.
-    #[error("the signature of {key} is not in minisign's form")]
-    NotMinisign {
-        /// The key.
-        key: String,
-    },
-    /// A signature over the bytes themselves and not over their digest: minisign's first form.
-    #[error("the signature of {key} is in minisign's legacy form (\"Ed\"), which is not accepted")]
-    Legacy {
-        /// The key.
-        key: String,
-    },
-    /// A signature of a kind that minisign did not have when this was written.
-    #[error(
-        "the signature of {key} has the algorithm {algorithm:?}, and only minisign's \"ED\" is known here"
-    )]
-    Algorithm {
-        /// The key.
-        key: String,
-        /// The two letters that name the algorithm.
-        algorithm: String,
-    },
-    /// A signature that says of itself that another key made it.
+    KeyAlgorithm { key: String, algorithm: String },
+    #[error("signed by {}, none of which is a trusted key", list(.found))]
+    UnknownKeys { found: Vec<String> },
+    #[error("the signature of {key} does not match: the file was altered or damaged")]
+    Forged { key: String },
+    #[error("the signature of {key} is not a minisign signature")]
+    NotMinisign { key: String },
+    #[error("the signature of {key} is in minisign's legacy format (\"Ed\"), which is not supported")]
+    Legacy { key: String },
+    #[error("the signature of {key} has the algorithm {algorithm:?}; only minisign's \"ED\" is supported")]
+    Algorithm { key: String, algorithm: String },
     #[error("the signature of {key} was made by a key with another identifier")]
-    OtherKey {
-        /// The key that it is said to be of.
-        key: String,
-    },
-    /// Too few signed.
-    #[error("{valid} of the trusted keys signed, {threshold} must")]
-    BelowThreshold {
-        /// How many distinct keys signed.
-        valid: usize,
-        /// How many must.
-        threshold: usize,
-    },
-    /// What was signed does not decompress.
+    OtherKey { key: String },
+    #[error("{valid} of {threshold} required signatures by trusted keys")]
+    BelowThreshold { valid: usize, threshold: usize },
     #[error("the signed part does not decompress: {0}")]
     Zstd(std::io::Error),
-    /// What was signed unpacks to too much.
     #[error("the signed part unpacks to more than {UNPACKED_LIMIT} bytes")]
     TooLarge,
-    /// What was signed is not the expected document.
-    #[error("the signed part is not readable at line {} column {}: {}", .0.line(), .0.column(), .0)]
-    Json(serde_json::Error),
+    #[error("the signed part is invalid at {0}")]
+    Json(SyntaxError),
 }
 
 impl Hint for EnvelopeError {}
@@ -146,7 +96,7 @@ fn list(keys: &[String]) -> String {
 }
 
 impl Role {
-    /// Checks that it can be satisfied and that each key is one.
+    /// Checks that enough keys can sign and that each key is valid.
     pub fn check(&self) -> Result<(), EnvelopeError> {
         let distinct = self.keys.iter().map(|key| public_key(key)).collect::<Result<Vec<_>, _>>()?;
         let distinct: BTreeSet<Vec<u8>> = distinct.into_iter().map(|(_, bytes)| bytes).collect();
@@ -157,8 +107,8 @@ impl Role {
     }
 }
 
-/// Whether two texts are the same key. What identifier they carry does not matter: whoever makes a key
-/// chooses it. What is no key is the same as none.
+/// Whether two texts are the same key. Their identifiers do not matter, since the creator of a key can choose them.
+/// A text that is not a key equals no other.
 pub fn is_same_key(one: &str, other: &str) -> bool {
     match (public_key(one), public_key(other)) {
         (Ok((_, one)), Ok((_, other))) => one == other,
@@ -166,7 +116,7 @@ pub fn is_same_key(one: &str, other: &str) -> bool {
     }
 }
 
-/// A parsed key, and the bytes that tell it from another: algorithm, identifier and key.
+/// A parsed key, and the bytes that distinguish it from others.
 fn public_key(text: &str) -> Result<(minisign_verify::PublicKey, Vec<u8>), EnvelopeError> {
     let wrong = || EnvelopeError::Key { key: text.to_owned() };
     let key = minisign_verify::PublicKey::from_base64(text).map_err(|error| match error {
@@ -175,26 +125,26 @@ fn public_key(text: &str) -> Result<(minisign_verify::PublicKey, Vec<u8>), Envel
         }
         _ => wrong(),
     })?;
-    // The identifier is chosen by whoever makes the key: only the 32 key bytes count as distinct.
+    // The creator of a key chooses its identifier: only the 32 key bytes count.
     let bytes = STANDARD.decode(text).map_err(|_| wrong())?;
     Ok((key, bytes.get(10..).ok_or_else(wrong)?.to_vec()))
 }
 
-/// The two letters at the front of a key or signature, which name its algorithm.
+/// The two letters at the start of a key or signature, which name its algorithm.
 fn algorithm(base64: &str) -> String {
     let bytes = STANDARD.decode(base64).unwrap_or_default();
     String::from_utf8_lossy(&bytes[..bytes.len().min(2)]).into_owned()
 }
 
-/// Checks one signature, and tells what is wrong with it.
+/// Checks one signature.
 fn check(bytes: &[u8], key: &minisign_verify::PublicKey, signature: &Signature) -> Result<(), EnvelopeError> {
     use minisign_verify::Error;
 
-    let told = |error| {
+    let explain = |error| {
         let key = signature.key.clone();
         match error {
             Error::InvalidEncoding => EnvelopeError::NotMinisign { key },
-            // So the verifier calls it when it was told to take none
+            // The verifier returns this when it may not accept legacy signatures.
             Error::UnexpectedAlgorithm | Error::UnsupportedLegacyMode => EnvelopeError::Legacy { key },
             Error::UnsupportedAlgorithm => {
                 let line = signature.minisig.lines().nth(1).unwrap_or_default();
@@ -204,17 +154,17 @@ fn check(bytes: &[u8], key: &minisign_verify::PublicKey, signature: &Signature) 
             _ => EnvelopeError::Forged { key },
         }
     };
-    let decoded = minisign_verify::Signature::decode(&signature.minisig).map_err(told)?;
-    key.verify(bytes, &decoded, false).map_err(told)
+    let decoded = minisign_verify::Signature::decode(&signature.minisig).map_err(explain)?;
+    key.verify(bytes, &decoded, false).map_err(explain)
 }
 
 impl Envelope {
-    /// Packs a document for signing: the bytes that signatures must cover.
+    /// Packs a document: signatures must cover the returned bytes.
     pub fn pack<T: Serialize>(document: &T) -> std::io::Result<Vec<u8>> {
         zstd::bulk::compress(&serde_json::to_vec(document)?, LEVEL)
     }
 
-    /// Puts packed bytes and the signatures made over them together.
+    /// Joins packed bytes and the signatures over them.
     pub fn seal(packed: &[u8], signatures: Vec<Signature>) -> Self {
         Self { signed: STANDARD.encode(packed), signatures }
     }
@@ -224,15 +174,15 @@ impl Envelope {
         STANDARD.decode(&self.signed).map_err(EnvelopeError::Base64)
     }
 
-    /// What it says, whoever says it: to look at what is to be signed, never to act on it.
+    /// The document without a check of its signatures: to show it before it is signed, never to act on it.
     pub fn unpack_unverified<T: DeserializeOwned>(&self) -> Result<T, EnvelopeError> {
         Packed { bytes: self.bytes()?, keys: Vec::new() }.unpack()
     }
 
-    /// The role's keys that signed, each once, however few they are.
+    /// The role's keys that signed, each once, even if they are fewer than the threshold.
     ///
-    /// A trusted key with a signature that does not fit fails the whole, since only tampering or damage
-    /// explains it; signatures of unknown keys are passed over.
+    /// An invalid signature of a trusted key is an error, since the file must have been altered or damaged.
+    /// Signatures of unknown keys are ignored.
     pub fn signers(&self, role: &Role) -> Result<Vec<String>, EnvelopeError> {
         self.signers_of(&self.bytes()?, role)
     }
@@ -256,15 +206,14 @@ impl Envelope {
         Ok(keys)
     }
 
-    /// Checks that at least the role's threshold of its distinct keys signed, as [`Envelope::signers`] finds
-    /// them; returns the packed bytes and the keys that signed them.
+    /// Checks that enough distinct keys of the role signed, as [`Envelope::signers`] finds them.
     pub fn verify(&self, role: &Role) -> Result<Packed, EnvelopeError> {
         role.check()?;
         let bytes = self.bytes()?;
         let keys = self.signers_of(&bytes, role)?;
         if keys.is_empty() {
             let found = self.signatures.iter().map(|signature| signature.key.clone()).collect();
-            return Err(EnvelopeError::Stranger { found });
+            return Err(EnvelopeError::UnknownKeys { found });
         }
         if keys.len() < role.threshold {
             return Err(EnvelopeError::BelowThreshold { valid: keys.len(), threshold: role.threshold });
@@ -273,7 +222,7 @@ impl Envelope {
     }
 }
 
-/// Compressed bytes that the right keys signed.
+/// Compressed bytes that enough keys of a role signed.
 #[derive(Debug)]
 pub struct Packed {
     bytes: Vec<u8>,
@@ -295,6 +244,6 @@ impl Packed {
         if json.len() as u64 > UNPACKED_LIMIT {
             return Err(EnvelopeError::TooLarge);
         }
-        serde_json::from_slice(&json).map_err(EnvelopeError::Json)
+        serde_json::from_slice(&json).map_err(|error| EnvelopeError::Json(SyntaxError::json(&error)))
     }
 }

@@ -1,7 +1,6 @@
 //! extension-release files: which hosts an extension may be merged on.
 //!
-//! The rules and their order are those of systemd 262; systemd says no and leaves it there, so this
-//! module keeps the reason.
+//! The rules and their order are those of systemd 262. Unlike systemd, this module returns the reason for a mismatch.
 
 use std::fmt::Write as _;
 
@@ -12,9 +11,9 @@ use crate::os_release::{OsRelease, OsReleaseError, OsReleaseWarning, quote};
 /// The directory of extension-release files in a system extension.
 pub const DIRECTORY: &str = "usr/lib/extension-release.d";
 
-/// The value of `ID=` and `ARCHITECTURE=` that any host has.
+/// The value of `ID=` and `ARCHITECTURE=` that matches any host.
 const ANY: &str = "_any";
-/// Where an extension may be merged unless it says otherwise.
+/// Where an extension may be merged by default.
 const SCOPE_DEFAULT: &str = "system portable";
 
 /// The contents of an extension-release file.
@@ -23,7 +22,7 @@ pub struct ExtensionRelease {
     fields: OsRelease,
 }
 
-/// Where an extension is about to be merged.
+/// Where an extension is to be merged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// The running system.
@@ -32,61 +31,26 @@ pub enum Scope {
     Initrd,
 }
 
-/// Why an extension does not go with a host.
+/// Why an extension does not match a host.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum Mismatch {
-    /// The file is empty.
-    #[error("its extension-release says nothing")]
+    #[error("its extension-release file is empty")]
     Empty,
-    /// It is for something else than what it is about to be merged into.
     #[error("it is for {extension:?}, not for {wanted}")]
-    Scope {
-        /// What it is for.
-        extension: String,
-        /// What it would be merged into.
-        wanted: &'static str,
-    },
-    /// It is for other processors.
+    Scope { extension: String, wanted: &'static str },
     #[error("it is for the architecture {extension:?}, this host is {host}")]
-    Architecture {
-        /// What it is for.
-        extension: String,
-        /// What the host has.
-        host: Architecture,
-    },
-    /// It does not say for which distribution it is.
+    Architecture { extension: String, host: Architecture },
     #[error("its extension-release has no ID=")]
     NoId,
-    /// It is for another distribution.
     #[error("it is for the distribution {extension:?}, this host is {host}")]
-    Id {
-        /// What it is for.
-        extension: String,
-        /// The host's ID and what it is like.
-        host: String,
-    },
-    /// It is for another level of the host's interface.
+    Id { extension: String, host: String },
     #[error("it is for SYSEXT_LEVEL={extension}, this host has {host}")]
-    Level {
-        /// What it is for.
-        extension: String,
-        /// What the host has.
-        host: String,
-    },
-    /// It does not say for which version of the distribution it is.
+    Level { extension: String, host: String },
     #[error("its extension-release has no VERSION_ID=, this host has {host}")]
-    NoVersion {
-        /// What the host has.
-        host: String,
-    },
-    /// It is for another version of the distribution.
+    NoVersion { host: String },
     #[error("it is for VERSION_ID={extension}, this host has {host}")]
-    Version {
-        /// What it is for.
-        extension: String,
-        /// What the host has.
-        host: String,
-    },
+    Version { extension: String, host: String },
 }
 
 impl Hint for Mismatch {}
@@ -98,7 +62,7 @@ impl ExtensionRelease {
         Ok((Self { fields }, warnings))
     }
 
-    /// An extension for every distribution, as ours are unless their recipe says otherwise.
+    /// An extension for every distribution: the default of recipes.
     pub fn for_any(architecture: Option<Architecture>) -> Self {
         let architecture = architecture.map(|architecture| ("ARCHITECTURE", architecture.as_str()));
         std::iter::once(("ID", ANY)).chain(architecture).collect()
@@ -109,12 +73,12 @@ impl ExtensionRelease {
         &self.fields
     }
 
-    /// Whether systemd is to be reloaded once the extension is merged.
+    /// Whether the service manager is reloaded after the merge.
     pub fn reloads_manager(&self) -> bool {
         self.fields.get("EXTENSION_RELOAD_MANAGER").and_then(crate::ini::boolean).unwrap_or(false)
     }
 
-    /// Decides whether the extension may be merged on a host; the first reason against it counts.
+    /// Checks whether the extension may be merged on a host; returns the first mismatch.
     pub fn matches(
         &self,
         host: &OsRelease,
@@ -145,7 +109,7 @@ impl ExtensionRelease {
         if id == ANY {
             return Ok(());
         }
-        // os-release(5) says what a host is that does not say it
+        // The default of os-release(5).
         let host_id = host.get_set("ID").unwrap_or("linux");
         if id != host_id && !host.words("ID_LIKE").any(|like| like == id) {
             let like = host.get_set("ID_LIKE").map(|like| format!(" (like {like})")).unwrap_or_default();
@@ -155,10 +119,10 @@ impl ExtensionRelease {
         let host_level = host.get_set("SYSEXT_LEVEL");
         let host_version = host.get_set("VERSION_ID");
         match (host_level, own("SYSEXT_LEVEL"), host_version) {
-            // A level on both sides decides alone
+            // If both have a level, the version is not compared.
             (Some(host), Some(extension), _) if host == extension => Ok(()),
             (Some(host), Some(extension), _) => Err(Mismatch::Level { extension, host: host.to_owned() }),
-            // A rolling distribution has no version to differ from
+            // A rolling distribution has no version to compare.
             (_, _, None) => Ok(()),
             (_, _, Some(host)) => match own("VERSION_ID") {
                 None => Err(Mismatch::NoVersion { host: host.to_owned() }),
@@ -214,7 +178,7 @@ mod tests {
 
     #[test]
     fn an_empty_file_matches_nothing() {
-        assert_eq!(matches("# nothing\n"), refused("its extension-release says nothing"));
+        assert_eq!(matches("# nothing\n"), refused("its extension-release file is empty"));
     }
 
     #[test]
@@ -253,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rolling_host_takes_any_version() {
+    fn a_rolling_host_accepts_any_version() {
         assert_eq!(matches_on("ID=arch\n", "ID=arch\nVERSION_ID=1\nSYSEXT_LEVEL=2\n", Scope::System), Ok(()));
     }
 
@@ -282,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_is_written_sorted_and_reads_back() {
+    fn writes_sorted_fields_that_read_back() {
         let ours = ExtensionRelease::for_any(Some(Architecture::X86_64));
         assert_eq!(ours.render(), "ARCHITECTURE=x86-64\nID=_any\n");
         assert_eq!(ExtensionRelease::for_any(None).render(), "ID=_any\n");

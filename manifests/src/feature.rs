@@ -1,5 +1,5 @@
-//! Feature files (`*.feature`) and component files (`sysupdate.NAME.component`): what may be switched on and
-//! off as a whole, and when that is suggested.
+//! Feature files (`*.feature`) and component files (`sysupdate.NAME.component`): what can be enabled and disabled, and
+//! on which hosts that is suggested.
 
 use crate::condition::{self, Condition, ConditionError, Facts, Subject};
 use crate::ini::{self, IniError};
@@ -23,19 +23,19 @@ pub enum Kind {
 /// A feature or a component, as its file and its drop-ins describe it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Feature {
-    /// Which of the two.
+    /// The kind.
     pub kind: Kind,
-    /// What it is, for people.
+    /// A description for people.
     pub description: Option<String>,
-    /// Where it is described.
+    /// The URLs of its documentation.
     pub documentation: Vec<String>,
-    /// Where AppStream metadata lies; features only.
+    /// The URL of AppStream metadata; features only.
     pub appstream: Option<String>,
-    /// Whether it takes part.
+    /// Whether it is enabled.
     pub enabled: bool,
-    /// Whether it is suggested whatever the conditions say.
+    /// Whether it is suggested, regardless of the conditions.
     pub suggest: Option<bool>,
-    /// When it is suggested.
+    /// The conditions under which it is suggested.
     pub conditions: Vec<Condition>,
 }
 
@@ -50,7 +50,7 @@ impl Kind {
 }
 
 impl Feature {
-    /// One whose file says nothing, or that has no file.
+    /// The defaults, as for an empty or missing file.
     pub fn new(kind: Kind) -> Self {
         Self {
             kind,
@@ -63,8 +63,8 @@ impl Feature {
         }
     }
 
-    /// Reads a file and its drop-ins, whose names and texts stand in the order in which they apply. What is
-    /// wrong in a value is ignored and told, as systemd does.
+    /// Reads a file and its drop-ins, given as names and texts in the order in which they apply. An invalid value is
+    /// ignored with a warning, as in systemd.
     pub fn parse(
         kind: Kind,
         files: &[(&str, &str)],
@@ -79,7 +79,7 @@ impl Feature {
                 if section.name != kind.section() && !section.name.starts_with("X-") {
                     warnings.push(Warning::UnknownSection {
                         file: (*file).to_owned(),
-                        line: section.line,
+                        at: section.at,
                         section: section.name.clone(),
                         meant: Some(kind.section()),
                     });
@@ -88,7 +88,7 @@ impl Feature {
             for entry in ini.entries.iter().filter(|entry| entry.section == kind.section()) {
                 let place = Place {
                     file: (*file).to_owned(),
-                    line: entry.line,
+                    at: entry.at,
                     section: kind.section(),
                     key: entry.key.clone(),
                 };
@@ -98,7 +98,7 @@ impl Feature {
         Ok((feature, warnings))
     }
 
-    /// Whether the host should have it, by what is known of the host.
+    /// Whether it is suggested on a host with these facts.
     pub fn is_suggested(&self, facts: &Facts) -> Result<bool, ConditionError> {
         match self.suggest {
             Some(suggest) => Ok(suggest),
@@ -107,7 +107,7 @@ impl Feature {
         }
     }
 
-    /// A file that reads as this one on any host.
+    /// A file with the same meaning on any host.
     pub fn render(&self) -> Result<String, TextError> {
         let yes_no = |value: bool| if value { "yes" } else { "no" };
         let mut text = Text::default();
@@ -167,7 +167,7 @@ impl Feature {
     }
 }
 
-/// The drop-in by which a feature or component is switched; `verb` is the one that was used.
+/// The drop-in that enables or disables a feature or component; `verb` is the one that was used.
 pub fn enabled_text(kind: Kind, verb: &str, enabled: bool) -> String {
     let value = if enabled { "yes" } else { "no" };
     format!("# Generated via 'systemd-sysupdate {verb}'\n\n[{}]\nEnabled={value}\n", kind.section())
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_read_and_written_back() {
+    fn reads_and_writes_all_keys() {
         let text = "[Feature]\nDescription=Development tools 50%\nDocumentation=https://x/%o\nDocumentation=https://y/%%a\n\
                     AppStream=https://x/a.xml\nEnabled=yes\nSuggest=no\nSuggestOnHost=|node*\nSuggestOnHost=|!b\n\
                     SuggestOnOSRelease=ID=flatcar\nSuggestOnFraction=wave 10%\nX-Note=1\n";
@@ -248,22 +248,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_its_place() {
+    fn warnings_name_their_place() {
         let text = "[Feature]\nEnabled=perhaps\nSuggest=x\nDocumentation=nowhere\nAppStream=%Z\nColour=red\n[Transfer]\n";
         let (feature, warnings) = parse(Kind::Feature, &[("f.feature", text)]);
         assert_eq!(feature, Feature::new(Kind::Feature));
         assert_eq!(
             warnings,
             [
-                "f.feature:7: unknown section [Transfer], ignored (did you mean [Feature]?)",
-                "f.feature:2: [Feature] Enabled=: \"perhaps\" is neither yes nor no, ignored",
-                "f.feature:3: [Feature] Suggest=: \"x\" is neither yes nor no, ignored",
-                "f.feature:4: [Feature] Documentation=: \"nowhere\" is not a valid URL, ignored",
-                "f.feature:5: [Feature] AppStream=: unknown specifier %Z in \"%Z\", ignored",
-                "f.feature:6: [Feature] Colour=: unknown key, ignored",
+                "f.feature:7:1: unknown section [Transfer], ignored (did you mean [Feature]?)",
+                "f.feature:2:1: [Feature] Enabled=: \"perhaps\" is not a boolean, ignored",
+                "f.feature:3:1: [Feature] Suggest=: \"x\" is not a boolean, ignored",
+                "f.feature:4:1: [Feature] Documentation=: \"nowhere\" is not a valid URL, ignored",
+                "f.feature:5:1: [Feature] AppStream=: unknown specifier %Z in \"%Z\", ignored",
+                "f.feature:6:1: [Feature] Colour=: unknown key, ignored",
             ]
         );
         let (_, warnings) = parse(Kind::Component, &[("c", "[Component]\nAppStream=https://x/\n")]);
-        assert_eq!(warnings, ["c:2: [Component] AppStream=: unknown key, ignored"]);
+        assert_eq!(warnings, ["c:2:1: [Component] AppStream=: unknown key, ignored"]);
     }
 }

@@ -17,6 +17,7 @@ pub mod ini;
 pub mod openpgp;
 pub mod os_release;
 pub mod pattern;
+pub mod position;
 pub mod repository;
 pub mod requirement;
 #[cfg(feature = "schema")]

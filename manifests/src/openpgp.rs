@@ -1,9 +1,9 @@
 //! OpenPGP: keyrings, and detached signatures over a manifest. No `gpg` is needed and no file is opened.
 //!
-//! Stricter than `gpg --verify`, whose exit status, which is all that systemd looks at, is 0 for the signature
-//! of an expired or revoked key too: here a key must hold at the time that is passed in. MD5, SHA-1 and
-//! RIPEMD-160 count nowhere but in a revocation. What is dated in the future is accepted: a clock that
-//! runs behind must not lock a node out, and would gain an attacker nothing.
+//! This is stricter than systemd, which only looks at the exit status of `gpg --verify`: that is 0 even for a signature
+//! of an expired or revoked key. Here a key must be valid at the time that is passed in. MD5, SHA-1 and RIPEMD-160 are
+//! accepted in revocations only. Dates in the future are accepted: a clock that is behind must not lock a node out, and
+//! an attacker gains nothing by it.
 
 use jiff::Timestamp;
 
@@ -19,25 +19,25 @@ pub use keyring::Keyring;
 use crate::checksums::{Checksums, ChecksumsError, ChecksumsWarning};
 use crate::hint::Hint;
 
-/// How long a detached signature may be, in bytes: RSA-4096 takes about 600, armoured 900; a publisher may
-/// put a few side by side, or the certificate into it.
+/// The maximum size of a detached signature in bytes. One of RSA-4096 has about 600, armoured 900; a file may contain
+/// several, or the certificate.
 pub const SIGNATURE_LIMIT: u64 = 256 << 10;
 
-/// How long a keyring may be, in bytes: the one that Debian ships for other distributions has 46,992.
+/// The maximum size of a keyring in bytes. The one that Debian ships for other distributions has 46,992.
 pub const KEYRING_LIMIT: u64 = 16 << 20;
 
-/// Who signed.
+/// The key that signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signer {
     /// The fingerprint of the certificate, which is that of its primary key, in upper-case hexadecimal digits.
     pub certificate: String,
-    /// The fingerprint of the key that signed: the same, or that of a subkey.
+    /// The fingerprint of the key that signed: the primary key or a subkey.
     pub key: String,
-    /// When, if the signature is to be believed.
+    /// When the signature says it was made.
     pub made: Timestamp,
 }
 
-/// A `SHA256SUMS` whose signature holds. There is no other way to make one than to verify it.
+/// A `SHA256SUMS` with a valid signature. It can only be made by verifying one.
 #[derive(Clone, Debug)]
 pub struct SignedChecksums {
     url: String,
@@ -45,13 +45,12 @@ pub struct SignedChecksums {
     checksums: Checksums,
 }
 
-/// Why a signed manifest is not believed.
+/// Why a signed manifest is not trusted.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum SignedChecksumsError {
-    /// Its signature does not hold.
     #[error(transparent)]
     Signature(OpenPgpError),
-    /// It is signed, and no manifest.
     #[error(transparent)]
     Manifest(ChecksumsError),
 }
@@ -66,8 +65,8 @@ impl Hint for SignedChecksumsError {
 }
 
 impl SignedChecksums {
-    /// Verifies a manifest's signature and, only if it holds, reads the manifest. Freshness is still to be
-    /// checked.
+    /// Verifies a manifest's signature and, only if it is valid, reads the manifest. The caller must still check that it
+    /// has not expired.
     pub fn verify(
         url: &str,
         manifest: &[u8],
@@ -80,17 +79,17 @@ impl SignedChecksums {
         Ok((Self { url: url.to_owned(), signer, checksums }, warnings))
     }
 
-    /// Where the manifest was fetched.
+    /// The manifest's URL.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Who signed it.
+    /// The key that signed it.
     pub fn signer(&self) -> &Signer {
         &self.signer
     }
 
-    /// What it says.
+    /// The manifest.
     pub fn checksums(&self) -> &Checksums {
         &self.checksums
     }

@@ -1,54 +1,38 @@
 //! os-release(5): shell-like assignments, read as systemd reads them.
 //!
-//! systemd forgives a lot here, and a host's own os-release must never stop an update, so everything
-//! but a NUL byte is read; what looks like a mistake is returned as a warning with its line.
+//! systemd is lenient here, and a host's own os-release must never stop an update. So only a NUL byte is an error;
+//! other mistakes are warnings with their line.
 
 use std::collections::BTreeMap;
 
 use crate::hint::Hint;
 
-/// The fields of an os-release file. A key that stands twice has its last value.
+/// The fields of an os-release file. The last of several values of a key is used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OsRelease {
     fields: BTreeMap<String, String>,
 }
 
-/// A file that cannot be read at all.
+/// Why a file cannot be read.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum OsReleaseError {
-    /// A NUL byte.
-    #[error("line {line} has a NUL byte")]
-    Nul {
-        /// The line, counted from 1.
-        line: usize,
-    },
+    #[error("line {line} contains a NUL byte")]
+    Nul { line: usize },
 }
 
 impl Hint for OsReleaseError {}
 
-/// Something odd that did not stop the reader.
+/// A mistake that is ignored.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum OsReleaseWarning {
-    /// Text that assigns nothing.
     #[error("line {line} has no '=', ignored")]
-    NoAssignment {
-        /// The line, counted from 1.
-        line: usize,
-    },
-    /// A key that no shell would take.
+    NoAssignment { line: usize },
     #[error("line {line}: {key:?} is not a variable name, ignored")]
-    Key {
-        /// The line, counted from 1.
-        line: usize,
-        /// The key as written.
-        key: String,
-    },
-    /// A quote that the end of the file closes.
+    Key { line: usize, key: String },
     #[error("the quote that opens in line {line} is never closed")]
-    Quote {
-        /// The line where the quote opens, counted from 1.
-        line: usize,
-    },
+    Quote { line: usize },
 }
 
 impl OsRelease {
@@ -65,12 +49,12 @@ impl OsRelease {
         Ok((Self { fields }, reader.warnings))
     }
 
-    /// A field's value; a field that is set to nothing has the value `""`.
+    /// A field's value; that of an empty field is `""`.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.fields.get(key).map(String::as_str)
     }
 
-    /// A field's value if it is set to something. systemd treats an empty field as an unset one.
+    /// A field's value unless it is empty. systemd treats an empty field as unset.
     pub fn get_set(&self, key: &str) -> Option<&str> {
         self.get(key).filter(|value| !value.is_empty())
     }
@@ -85,7 +69,7 @@ impl OsRelease {
         self.fields.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
-    /// Whether nothing is set.
+    /// Whether there are no fields.
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty()
     }
@@ -116,7 +100,7 @@ pub fn quote(value: &str) -> String {
     quoted
 }
 
-/// The characters that keep a meaning between double quotes.
+/// The characters with a special meaning between double quotes.
 const NEEDS_ESCAPE: &str = "\"\\`$";
 
 fn is_blank(character: char) -> bool {
@@ -148,7 +132,7 @@ impl Reader<'_> {
         while self.next().is_some_and(|character| !is_newline(character)) {}
     }
 
-    /// The next assignment; anything else on the way is skipped.
+    /// The next assignment; other lines are skipped.
     fn assignment(&mut self) -> Option<(String, String)> {
         loop {
             let line = self.line;
@@ -172,7 +156,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The key up to its `=`; nothing if the line ends before.
+    /// The key up to its `=`; `None` if the line has none.
     fn key(&mut self, first: char) -> Option<String> {
         let mut key = String::new();
         let mut character = first;
@@ -262,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_real_file_is_read() {
+    fn reads_a_real_file() {
         let os = parse(
             "# Flatcar\nNAME=\"Flatcar Container Linux by Kinvolk\"\nID=flatcar\nID_LIKE=\"coreos gentoo\"\n\
              VERSION_ID=4081.2.0\n\nSYSEXT_LEVEL='1.0'\n",
@@ -292,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_value_counts_and_carriage_returns_end_lines() {
+    fn the_last_value_is_used_and_carriage_returns_end_lines() {
         assert_eq!(parse("ID=a\r\nID=b\r\n").get("ID"), Some("b"));
         assert_eq!(parse("ID=a").get("ID"), Some("a"));
         assert_eq!(parse("; ID=a\n  # b\n"), OsRelease::default());
@@ -305,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_equals_sign_is_warned_about() {
+    fn warns_of_a_missing_equals_sign() {
         let (os, warnings) = OsRelease::parse("ID=a\nnonsense\nB=2\n").unwrap();
         assert_eq!(os.get("B"), Some("2"));
         assert_eq!(warnings.len(), 1);
@@ -313,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_no_name_is_warned_about() {
+    fn warns_of_an_invalid_key() {
         let (os, warnings) = OsRelease::parse("export ID=a\n=b\n").unwrap();
         assert!(os.is_empty());
         assert_eq!(warnings[0].to_string(), "line 1: \"export ID\" is not a variable name, ignored");
@@ -321,15 +305,15 @@ mod tests {
     }
 
     #[test]
-    fn an_open_quote_is_warned_about() {
+    fn warns_of_an_open_quote() {
         let (os, warnings) = OsRelease::parse("\nID=\"a\nB=2\n").unwrap();
         assert_eq!(os.get("ID"), Some("a\nB=2\n"));
         assert_eq!(warnings[0].to_string(), "the quote that opens in line 2 is never closed");
     }
 
     #[test]
-    fn a_nul_byte_is_an_error() {
-        assert_eq!(OsRelease::parse("ID=a\n\0").unwrap_err().to_string(), "line 2 has a NUL byte");
+    fn rejects_a_nul_byte() {
+        assert_eq!(OsRelease::parse("ID=a\n\0").unwrap_err().to_string(), "line 2 contains a NUL byte");
     }
 
     #[test]

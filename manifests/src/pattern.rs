@@ -1,8 +1,8 @@
-//! Match patterns of systemd-sysupdate: `kubernetes-@v-x86-64.raw` names instances and recognises them.
+//! Match patterns of systemd-sysupdate: `kubernetes-@v-x86-64.raw` names new instances and matches existing ones.
 //!
-//! A wildcard ends at the first occurrence of the literal text that follows it; there is no going
-//! back. The whole name must match, as in systemd 262 (257 is content with a prefix). A pattern may lead
-//! into subdirectories (`@v/image.raw`) or look at any depth (`**/image-@v.raw`).
+//! A wildcard ends at the first occurrence of the literal text that follows it; there is no backtracking. The whole
+//! name must match, as in systemd 262 (257 accepts a prefix). A pattern may name subdirectories (`@v/image.raw`) or
+//! match at any depth (`**/image-@v.raw`).
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,7 +19,7 @@ pub use wildcard::{Captures, PartitionUuid, Wildcard};
 /// The longest pattern and the longest name in a directory, in bytes: `NAME_MAX`.
 const LENGTH_MAX: usize = 255;
 
-/// What a pattern starts with that matches names at any depth.
+/// The start of a pattern that matches names at any depth.
 const ANY_DEPTH: &str = "**/";
 
 /// One pattern, checked.
@@ -30,29 +30,29 @@ pub struct Pattern {
     elements: Vec<Element>,
 }
 
-/// How deep the names lie that a pattern matches.
+/// At which depth a pattern matches names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Depth {
-    /// Where its slashes say.
+    /// At the depth of its slashes.
     Fixed,
-    /// Anywhere: only the last part of a path counts.
+    /// At any depth: only the last part of a path is compared.
     Any,
 }
 
-/// What patterns say about a path: systemd's NO, YES, RETRY, and YES_AND_RETRY.
+/// Whether a path matches: systemd's NO, YES, RETRY, and YES_AND_RETRY.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Match {
-    /// It is no instance, and nothing below it is one.
+    /// Neither the path nor anything below it is an instance.
     Nothing,
-    /// It is an instance.
+    /// The path is an instance.
     Instance(Captures),
-    /// It is no instance; if it is a directory, there may be some below it.
+    /// The path is not an instance, but there may be instances below it.
     Leads,
-    /// It is an instance to one pattern, and to another there may be some below it.
+    /// The path is an instance, and there may be other instances below it.
     InstanceAndLeads(Captures),
 }
 
-/// One or more patterns: the first one names new instances, each of them recognises existing ones.
+/// One or more patterns: the first one names new instances, all of them match existing ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Patterns {
     first: Pattern,
@@ -68,78 +68,28 @@ enum Element {
 
 /// Why a text is not a pattern.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum PatternError {
-    /// No pattern at all.
     #[error("no pattern given")]
     Empty,
-    /// A wildcard that does not exist.
     #[error("unknown wildcard @{character} in pattern {pattern:?}")]
-    Unknown {
-        /// The pattern.
-        pattern: String,
-        /// The character after `@`.
-        character: char,
-    },
-    /// A wildcard that stands twice.
-    #[error("wildcard {wildcard} stands twice in pattern {pattern:?}")]
-    Repeated {
-        /// The pattern.
-        pattern: String,
-        /// The wildcard.
-        wildcard: Wildcard,
-    },
-    /// Two wildcards with nothing between them to tell where the first one ends.
+    Unknown { pattern: String, character: char },
+    #[error("wildcard {wildcard} is used twice in pattern {pattern:?}")]
+    Repeated { pattern: String, wildcard: Wildcard },
     #[error("wildcards {first} and {second} need text between them in pattern {pattern:?}")]
-    Adjacent {
-        /// The pattern.
-        pattern: String,
-        /// The first of the two.
-        first: Wildcard,
-        /// The second of the two.
-        second: Wildcard,
-    },
-    /// A character that literal text may not have.
-    #[error("character {position} of pattern {pattern:?} is {character:?}, which patterns may not have")]
-    Character {
-        /// The pattern.
-        pattern: String,
-        /// The character.
-        character: char,
-        /// Where it stands, counted in characters from 1.
-        position: usize,
-    },
-    /// A path that no walk through directories makes.
+    Adjacent { pattern: String, first: Wildcard, second: Wildcard },
+    #[error("character {position} of pattern {pattern:?} is {character:?}, which is not allowed in patterns")]
+    Character { pattern: String, character: char, position: usize },
     #[error("{part:?} in pattern {pattern:?} cannot be the name of a directory or file")]
-    Part {
-        /// The pattern.
-        pattern: String,
-        /// What stands between two slashes.
-        part: String,
-    },
-    /// A pattern for any depth that also names directories.
-    #[error("pattern {pattern:?} has a '/' after **/, which already stands for all directories")]
-    DepthTwice {
-        /// The pattern.
-        pattern: String,
-    },
-    /// `@` as the last character.
+    Part { pattern: String, part: String },
+    #[error("pattern {pattern:?} has a '/' after **/, which already matches all directories")]
+    DepthTwice { pattern: String },
     #[error("pattern {pattern:?} ends in a single @")]
-    TrailingAt {
-        /// The pattern.
-        pattern: String,
-    },
-    /// No `@v`.
+    TrailingAt { pattern: String },
     #[error("pattern {pattern:?} lacks @v, the version")]
-    NoVersion {
-        /// The pattern.
-        pattern: String,
-    },
-    /// Longer than any file name.
-    #[error("the pattern has {length} bytes, a file name has at most {LENGTH_MAX}")]
-    Length {
-        /// How many bytes it has.
-        length: usize,
-    },
+    NoVersion { pattern: String },
+    #[error("the pattern has {length} bytes, but a file name has at most {LENGTH_MAX}")]
+    Length { length: usize },
 }
 
 impl Hint for PatternError {
@@ -150,49 +100,28 @@ impl Hint for PatternError {
             Self::Character { .. } => {
                 Some("printable ASCII is allowed, except $ * ? [ ] ! \\ | which are reserved".to_owned())
             }
-            Self::NoVersion { .. } => Some("write @v where the version stands in the name".to_owned()),
+            Self::NoVersion { .. } => Some("write @v in place of the version".to_owned()),
             Self::Part { .. } => Some(
                 "a pattern is relative to Path=: no '/' at its ends, no '//', no '.' and no '..'".to_owned(),
             ),
-            Self::DepthTwice { .. } => {
-                Some("leave **/ away, or everything between it and the last '/'".to_owned())
-            }
+            Self::DepthTwice { .. } => Some("omit **/, or everything between it and the last '/'".to_owned()),
             Self::Empty | Self::Repeated { .. } | Self::Adjacent { .. } | Self::Length { .. } => None,
         }
     }
 }
 
-/// Why a name could not be made.
+/// Why an instance cannot be named.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum FormatError {
-    /// The pattern wants something that is not known of the instance.
-    #[error("pattern {pattern:?} needs {wildcard} ({what}), which is not known of version {version}", what = wildcard.meaning())]
-    Missing {
-        /// The pattern.
-        pattern: String,
-        /// The wildcard without a value.
-        wildcard: Wildcard,
-        /// The instance's version.
-        version: Version,
-    },
-    /// The name would not be recognised afterwards.
-    #[error("pattern {pattern:?} makes {name:?} of version {version} and would not recognise it")]
-    Ambiguous {
-        /// The pattern.
-        pattern: String,
-        /// The name.
-        name: String,
-        /// The instance's version.
-        version: Version,
-    },
-    /// The name is too long for a file.
-    #[error("pattern {pattern:?} makes a name of {length} bytes, a file name has at most {LENGTH_MAX}")]
-    Length {
-        /// The pattern.
-        pattern: String,
-        /// How long it would be.
-        length: usize,
-    },
+    #[error("pattern {pattern:?} needs {wildcard} ({what}), which is unknown for version {version}", what = wildcard.meaning())]
+    Missing { pattern: String, wildcard: Wildcard, version: Version },
+    #[error("pattern {pattern:?} turns version {version} into {name:?}, which it would not match")]
+    Ambiguous { pattern: String, name: String, version: Version },
+    #[error(
+        "pattern {pattern:?} results in a name of {length} bytes, but a file name has at most {LENGTH_MAX}"
+    )]
+    Length { pattern: String, length: usize },
 }
 
 impl Hint for FormatError {}
@@ -203,14 +132,14 @@ impl Pattern {
         &self.text
     }
 
-    /// Whether a wildcard stands in the pattern.
+    /// Whether the pattern uses a wildcard.
     pub fn uses(&self, wildcard: Wildcard) -> bool {
         self.elements.contains(&Element::Wildcard(wildcard))
     }
 
-    /// What the wildcards stand for in a path, if the pattern matches all of it.
+    /// The values of the wildcards in a path, if it matches.
     pub fn matches(&self, path: &str) -> Option<Captures> {
-        // A manifest has thousands of names, and most belong to other patterns
+        // A manifest has thousands of names, most of which match other patterns.
         if self.depth == Depth::Fixed
             && let Some(Element::Literal(first)) = self.elements.first()
             && !path.starts_with(first.as_str())
@@ -220,19 +149,19 @@ impl Pattern {
         self.look(path).instance()
     }
 
-    /// What the pattern says about a path relative to the directory that is walked.
+    /// Whether a path matches; it is relative to the directory that is searched.
     pub fn look(&self, path: &str) -> Match {
         match self.depth {
             Depth::Fixed => self.compare(path),
             Depth::Any => {
                 let name = path.rsplit('/').next().unwrap_or(path);
-                // Whatever it is, something may lie below it
+                // There may always be instances below it.
                 Match::Leads.or(self.compare(name))
             }
         }
     }
 
-    /// The pattern that names instances in a target's directory: without the search at any depth.
+    /// The pattern for a target's directory, without `**/`.
     #[must_use]
     pub fn of_target(&self) -> Self {
         let text = self.text.strip_prefix(ANY_DEPTH).unwrap_or(&self.text).to_owned();
@@ -251,7 +180,7 @@ impl Pattern {
             match element {
                 Element::Literal(literal) => left = left.strip_prefix(literal.as_str())?,
                 Element::Slash if left.is_empty() => {
-                    // What was read so far must make sense, or nothing below it ever will
+                    // If the values so far are invalid, nothing below can match.
                     return captures.are_valid().then_some(Match::Leads);
                 }
                 Element::Slash => left = left.strip_prefix('/')?,
@@ -270,7 +199,7 @@ impl Pattern {
         if left.is_empty() { captures.complete().map(Match::Instance) } else { None }
     }
 
-    /// The name of an instance. What it makes, [`Pattern::matches`] recognises.
+    /// The name of an instance, which [`Pattern::matches`] then matches.
     pub fn format(&self, captures: &Captures) -> Result<String, FormatError> {
         let mut name = String::new();
         for element in &self.elements {
@@ -289,7 +218,7 @@ impl Pattern {
         if let Some(part) = name.split('/').find(|part| part.len() > LENGTH_MAX) {
             return Err(FormatError::Length { pattern: self.text.clone(), length: part.len() });
         }
-        // A version may contain the text that ends it: `x-@v-y` and the version `1-y`
+        // A version may contain the literal text after it, as in `x-@v-y` and the version `1-y`.
         match self.matches(&name) {
             Some(found) if found.version.as_str() == captures.version.as_str() => Ok(name),
             _ => Err(FormatError::Ambiguous {
@@ -302,7 +231,7 @@ impl Pattern {
 }
 
 impl Match {
-    /// The instance, if it is one.
+    /// The instance, if the path is one.
     pub fn instance(self) -> Option<Captures> {
         match self {
             Self::Instance(captures) | Self::InstanceAndLeads(captures) => Some(captures),
@@ -396,7 +325,7 @@ impl fmt::Display for Pattern {
 }
 
 impl Patterns {
-    /// Several patterns; a repeated one counts once.
+    /// Several patterns; duplicates are removed.
     pub fn new(patterns: impl IntoIterator<Item = Pattern>) -> Result<Self, PatternError> {
         let mut patterns = patterns.into_iter();
         let first = patterns.next().ok_or(PatternError::Empty)?;
@@ -414,28 +343,28 @@ impl Patterns {
         &self.first
     }
 
-    /// All of them, in the order given.
+    /// All patterns in their order.
     pub fn iter(&self) -> impl Iterator<Item = &Pattern> {
         std::iter::once(&self.first).chain(&self.others)
     }
 
-    /// Whether a wildcard stands in any of them.
+    /// Whether any pattern uses a wildcard.
     pub fn uses(&self, wildcard: Wildcard) -> bool {
         self.iter().any(|pattern| pattern.uses(wildcard))
     }
 
-    /// What the first pattern that matches reads in a path.
+    /// The values of the wildcards in a path, by the first pattern that matches.
     pub fn matches(&self, path: &str) -> Option<Captures> {
         self.iter().find_map(|pattern| pattern.matches(path))
     }
 
-    /// What all patterns together say about a path. Whether it is an instance and whether it leads to some
-    /// does not depend on their order; of several that match, the first one reads the values.
+    /// Whether a path matches any pattern. The order of the patterns only matters if several match: the first one then
+    /// determines the values.
     pub fn look(&self, path: &str) -> Match {
         self.iter().fold(Match::Nothing, |found, pattern| found.or(pattern.look(path)))
     }
 
-    /// The patterns that name instances in a target's directory.
+    /// The patterns for a target's directory, without `**/`.
     #[must_use]
     pub fn of_target(&self) -> Self {
         let others = self.others.iter().map(Pattern::of_target);
@@ -471,7 +400,7 @@ impl fmt::Display for Patterns {
     }
 }
 
-/// Printable ASCII without what pattern languages use elsewhere, which systemd reserves.
+/// Printable ASCII without the characters of other pattern languages, which systemd reserves.
 fn is_literal(character: char) -> bool {
     matches!(character, ' '..='~') && !matches!(character, '$' | '*' | '?' | '[' | ']' | '!' | '\\' | '|')
 }

@@ -1,5 +1,4 @@
-//! A repository as the operator describes it in `/etc/sysupdate/repositories/ID.toml`, and what a node
-//! remembers of it.
+//! A repository as `/etc/sysupdate/repositories/ID.toml` describes it, and what a node stores about it.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -7,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::Root;
 use crate::envelope::{EnvelopeError, Role};
 use crate::hint::Hint;
+use crate::position::SyntaxError;
 
-/// How long a repository file may be, in bytes. One with three keys and two mirrors has about 400.
+/// The maximum size of a repository file in bytes. One with three keys and two mirrors has about 400.
 pub const FILE_LIMIT: usize = 64 << 10;
 
 /// How many of [`STRUCTURE`] a repository file may have, in strings and comments as well: each may cost the TOML
@@ -18,14 +18,14 @@ const STRUCTURE_MAX: usize = 1024;
 /// The characters that make a table, a part of a dotted key, a value or an element, in TOML.
 const STRUCTURE: [u8; 5] = [b'.', b',', b'=', b'[', b'{'];
 
-/// A repository this node trusts, within the limits of its keys.
+/// A repository that this node trusts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repository {
-    /// Its identifier: the file's name, and the name its catalog must carry.
+    /// Its identifier: the file's name without `.toml`. Its catalog must contain the same one.
     pub id: String,
-    /// Where it is, with a slash at the end.
+    /// Its base URL, with a slash at the end.
     pub url: String,
-    /// Other places with the same files, each with a slash at the end.
+    /// The base URLs of mirrors, each with a slash at the end.
     pub mirrors: Vec<String>,
     /// The keys that sign its first root.
     pub root: Role,
@@ -53,59 +53,24 @@ fn one() -> usize {
     1
 }
 
-/// Why a repository file is not usable.
+/// Why a repository file is invalid.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum RepositoryError {
-    /// Longer than any such file.
-    #[error("{file}: it has {found} bytes, a repository file has at most {FILE_LIMIT}")]
-    TooLong {
-        /// The file.
-        file: String,
-        /// Its length in bytes.
-        found: usize,
-    },
-    /// Too many values, tables or dots.
+    #[error("{file}: the file has {found} bytes, but a repository file has at most {FILE_LIMIT}")]
+    TooLong { file: String, found: usize },
     #[error(
-        "{file}: it has {found} of the characters . , = [ {{ and a repository file has at most {STRUCTURE_MAX}"
+        "{file}: the file has {found} of the characters . , = [ {{ but a repository file has at most {STRUCTURE_MAX}"
     )]
-    TooMuch {
-        /// The file.
-        file: String,
-        /// How many there are.
-        found: usize,
-    },
-    /// Not the expected TOML.
-    #[error("{file}: {source}")]
-    Toml {
-        /// The file.
-        file: String,
-        /// What is wrong, with line and column.
-        source: Box<toml::de::Error>,
-    },
-    /// A URL of a kind that is not fetched.
+    TooMuch { file: String, found: usize },
+    #[error("{file}:{source}")]
+    Toml { file: String, source: SyntaxError },
     #[error("{file}: {url:?} is not an http://, https:// or file:// URL")]
-    Url {
-        /// The file.
-        file: String,
-        /// The text.
-        url: String,
-    },
-    /// A URL behind which no path can follow.
-    #[error("{file}: {url:?} is followed by a ? or a #, and no path can follow those")]
-    Query {
-        /// The file.
-        file: String,
-        /// The part before it.
-        url: String,
-    },
-    /// The keys do not make a role.
+    Url { file: String, url: String },
+    #[error("{file}: {url:?} is followed by a ? or a #, which a base URL must not contain")]
+    Query { file: String, url: String },
     #[error("{file}: {source}")]
-    Keys {
-        /// The file.
-        file: String,
-        /// What is wrong.
-        source: EnvelopeError,
-    },
+    Keys { file: String, source: EnvelopeError },
 }
 
 impl Hint for RepositoryError {}
@@ -120,8 +85,10 @@ impl Repository {
         if found > STRUCTURE_MAX {
             return Err(RepositoryError::TooMuch { file: file.to_owned(), found });
         }
-        let document: Document = toml::from_str(text)
-            .map_err(|source| RepositoryError::Toml { file: file.to_owned(), source: Box::new(source) })?;
+        let document: Document = toml::from_str(text).map_err(|error| RepositoryError::Toml {
+            file: file.to_owned(),
+            source: SyntaxError::toml(text, &error),
+        })?;
         let root = Role { threshold: document.threshold, keys: document.keys };
         root.check().map_err(|source| RepositoryError::Keys { file: file.to_owned(), source })?;
         let url = |text: &String| match text.split_once("://") {
@@ -142,22 +109,22 @@ impl Repository {
         })
     }
 
-    /// Where a file of the repository may be had, in the order to try.
+    /// The URLs of a file of the repository, in the order to try.
     pub fn urls(&self, relative: &str) -> Vec<String> {
         std::iter::once(&self.url).chain(&self.mirrors).map(|base| format!("{base}{relative}")).collect()
     }
 }
 
-/// What a node remembers of a repository, so that nothing older is ever believed again.
+/// What a node stores about a repository, so that it never accepts an older catalog.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Marks {
-    /// The keys in `/etc` these marks were made under: other keys start afresh.
+    /// The keys in `/etc` when the marks were made; other keys make them invalid.
     pub keys: Role,
-    /// The last root believed.
+    /// The last accepted root.
     pub root: Root,
-    /// The highest serial believed under that root.
+    /// The highest accepted serial under that root.
     pub serial: u64,
-    /// The largest signed time believed.
+    /// The latest accepted signing time.
     pub issued: Timestamp,
 }
 
@@ -172,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_are_joined_with_one_slash_and_mirrors_follow() {
+    fn joins_urls_with_one_slash_mirrors_last() {
         let text = format!("url = 'https://a/x'\nmirrors = ['http://b/']\nkeys = ['{KEY}']");
         let repository = parse(&text).unwrap();
         assert_eq!(repository.urls("k/f.raw"), ["https://a/x/k/f.raw", "http://b/k/f.raw"]);
@@ -180,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_keys_and_mirrors_are_no_more_than_may_be() {
+    fn accepts_a_hundred_keys_and_mirrors() {
         let list = |text: &str| format!("[{}]", format!("'{text}', ").repeat(100));
         let mirrors = list("https://mirror.example.org/");
         let repository =
@@ -189,27 +156,30 @@ mod tests {
     }
 
     #[test]
-    fn each_defect_is_told() {
+    fn explains_what_is_invalid() {
         let cases = [
             (format!("url = 'ftp://a'\nkeys = ['{KEY}']"), "example.toml: \"ftp://a\" is not an http://"),
             ("url = 'https://a'\nkeys = ['x']".to_owned(), "\"x\" is not a minisign public key"),
-            ("url = 'https://a'\nkeys = []".to_owned(), "the threshold is 1 with 0 distinct keys"),
+            (
+                "url = 'https://a'\nkeys = []".to_owned(),
+                "the threshold is 1; it must be between 1 and the number of distinct keys, which is 0",
+            ),
             (
                 format!("url = 'https://a'\nthreshold = 2\nkeys = ['{KEY}', '{KEY}']"),
-                "the threshold is 2 with 1 distinct keys",
+                "the threshold is 2; it must be between 1 and the number of distinct keys, which is 1",
             ),
             (format!("url = 'https://a'\nkey = '{KEY}'"), "unknown field `key`"),
             (
                 format!("url = 'https://a/x?token=secret'\nkeys = ['{KEY}']"),
-                "\"https://a/x\" is followed by a ? or a #, and no path can follow those",
+                "\"https://a/x\" is followed by a ? or a #, which a base URL must not contain",
             ),
             (
                 format!("# {}", "x".repeat(FILE_LIMIT)),
-                "example.toml: it has 65538 bytes, a repository file has at most 65536",
+                "example.toml: the file has 65538 bytes, but a repository file has at most 65536",
             ),
             (
                 format!("{}a = 1", "a.".repeat(STRUCTURE_MAX)),
-                "it has 1025 of the characters . , = [ { and a repository file has at most 1024",
+                "the file has 1025 of the characters . , = [ { but a repository file has at most 1024",
             ),
         ];
         for (text, expected) in cases {

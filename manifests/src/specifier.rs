@@ -1,19 +1,19 @@
 //! Specifiers: `%a`, `%w` and the others that systemd-sysupdate expands in transfer files.
 //!
-//! What they expand to is passed in as an [`Identity`]; nothing is looked up here.
+//! The values are passed in as an [`Identity`].
 
 use crate::architecture::Architecture;
 use crate::hint::Hint;
 use crate::os_release::OsRelease;
 
-/// Who the node is.
+/// The values of specifiers on a node.
 #[derive(Clone, Debug)]
 pub struct Identity {
     /// The architecture, `%a`.
     pub architecture: Architecture,
-    /// The machine id, `%m`; a host that has not booted yet has none.
+    /// The machine id, `%m`; `None` before the first boot.
     pub machine_id: Option<String>,
-    /// The boot id, `%b`; nothing where the kernel does not tell.
+    /// The boot id, `%b`; `None` if the kernel does not tell.
     pub boot_id: Option<String>,
     /// The host name, `%H` and up to its first dot `%l`.
     pub hostname: String,
@@ -28,7 +28,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// A host for tests: `node`, of architecture x86-64, of which little else is known.
+    /// A host for tests: `node`, x86-64, without most other values.
     pub fn fake() -> Self {
         Self {
             architecture: Architecture::X86_64,
@@ -43,41 +43,24 @@ impl Identity {
     }
 }
 
-/// Why a text could not be expanded.
+/// Why a text cannot be expanded.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum SpecifierError {
-    /// A letter that stands for nothing.
     #[error("unknown specifier %{specifier} in {text:?}")]
-    Unknown {
-        /// The character after `%`.
-        specifier: char,
-        /// The whole text.
-        text: String,
-    },
-    /// A `%` at the very end.
+    Unknown { specifier: char, text: String },
     #[error("{text:?} ends in a single %")]
-    Trailing {
-        /// The whole text.
-        text: String,
-    },
-    /// A specifier whose value this host does not have.
+    Trailing { text: String },
     #[error("%{specifier} in {text:?} needs the {what}, which this host does not have")]
-    Unset {
-        /// The character after `%`.
-        specifier: char,
-        /// The whole text.
-        text: String,
-        /// What is missing.
-        what: &'static str,
-    },
+    Unset { specifier: char, text: String, what: &'static str },
 }
 
 impl Hint for SpecifierError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Unknown { .. } => {
-                Some("known are %a %A %b %B %H %l %m %M %o %v %w %W %T %V; write %% for a %".to_owned())
-            }
+            Self::Unknown { .. } => Some(
+                "the specifiers are %a %A %b %B %H %l %m %M %o %v %w %W %T %V; write %% for a %".to_owned(),
+            ),
             Self::Trailing { .. } => Some("write %% for a %".to_owned()),
             Self::Unset { .. } => None,
         }
@@ -86,7 +69,7 @@ impl Hint for SpecifierError {
 
 /// Expands all specifiers of a text. Unset os-release fields expand to nothing.
 ///
-/// `%` before a digit stays as it is, as systemd leaves it, so that `%20` in a URL needs no doubling.
+/// `%` before a digit is kept, as in systemd, so that `%20` in a URL need not be escaped.
 pub fn expand(text: &str, identity: &Identity) -> Result<String, SpecifierError> {
     let mut expanded = String::with_capacity(text.len());
     let mut characters = text.chars();
@@ -155,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn every_specifier_expands() {
+    fn expands_every_specifier() {
         let text = "%a %A %B %H %l %m %M %o %v %w [%W] %T %V %%a";
         assert_eq!(
             expand(text, &identity()).unwrap(),
@@ -167,24 +150,24 @@ mod tests {
     }
 
     #[test]
-    fn percent_escapes_of_urls_stay() {
+    fn keeps_percent_escapes_of_urls() {
         assert_eq!(expand("https://x/a%20b/", &identity()).unwrap(), "https://x/a%20b/");
     }
 
     #[test]
-    fn an_unknown_specifier_is_named() {
+    fn rejects_an_unknown_specifier() {
         let error = expand("x-%q.raw", &identity()).unwrap_err();
         assert_eq!(error.to_string(), "unknown specifier %q in \"x-%q.raw\"");
         assert!(error.hint().unwrap().contains("%%"));
     }
 
     #[test]
-    fn a_trailing_percent_is_an_error() {
+    fn rejects_a_trailing_percent() {
         assert_eq!(expand("50%", &identity()).unwrap_err().to_string(), "\"50%\" ends in a single %");
     }
 
     #[test]
-    fn an_id_that_the_host_lacks_is_an_error() {
+    fn rejects_an_id_that_the_host_lacks() {
         assert_eq!(
             expand("%b", &identity()).unwrap_err().to_string(),
             "%b in \"%b\" needs the boot id, which this host does not have"

@@ -1,8 +1,8 @@
-//! What is believed, and on which evidence.
+//! What a node trusts, and on which evidence.
 //!
-//! A [`Verified`] value can only be made in this module: from a signed catalog, from a manifest that
-//! named its digest, or under a policy for what was found on the node. Bytes from outside are
-//! [`Unverified`] until their digest meets a verified [`Claim`].
+//! Only this module makes a [`Verified`] value: from a signed catalog, from a manifest that lists its digest, or
+//! under a policy for files that are already on the node. Downloaded bytes are [`Unverified`] until their digest
+//! matches a verified [`Claim`].
 
 use std::fmt;
 use std::path::PathBuf;
@@ -16,13 +16,14 @@ use crate::envelope::{Envelope, EnvelopeError};
 use crate::hint::Hint;
 #[cfg(feature = "openpgp")]
 use crate::openpgp::SignedChecksums;
+use crate::position::SyntaxError;
 use crate::repository::{Marks, Repository};
 
 mod error;
 
 pub use error::TrustError;
 
-/// Why something is trusted. It is stored beside what was installed.
+/// Why something is trusted. It is recorded for each installed file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Evidence {
@@ -41,24 +42,24 @@ pub enum Evidence {
     Manifest {
         /// The manifest's URL.
         url: String,
-        /// The fingerprint of the OpenPGP certificate that signed the manifest; none if it is not signed.
+        /// The fingerprint of the OpenPGP certificate that signed the manifest, if it is signed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         signed_by: Option<String>,
     },
-    /// Nothing lists it, and a rule admits it.
+    /// A file that was on the node already and that a policy accepts.
     Policy {
-        /// The rule.
+        /// The policy.
         rule: Policy,
     },
 }
 
-/// The rules by which something is used that nothing lists.
+/// Which files without a signature or digest are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Policy {
-    /// Every image in an extension directory may be merged, as systemd-sysext does.
+    /// Every image in an extension directory, as systemd-sysext does.
     Any,
-    /// A directory of this host that a definition names is a source, as for systemd-sysupdate.
+    /// Every file in a directory of this host that a definition names, as systemd-sysupdate does.
     LocalSource,
 }
 
@@ -91,7 +92,7 @@ impl<T> Verified<T> {
         &self.value
     }
 
-    /// Why it is believed.
+    /// Why it is trusted.
     pub fn evidence(&self) -> &Evidence {
         &self.evidence
     }
@@ -105,7 +106,7 @@ impl Verified<PathBuf> {
 }
 
 impl Verified<Catalog> {
-    /// Every instance on offer.
+    /// Every instance that the catalog offers.
     pub fn instances(&self) -> impl Iterator<Item = Verified<&Instance>> {
         let instances = self.value.extensions.values().flat_map(|extension| &extension.instances);
         instances.map(|instance| Verified { value: instance, evidence: self.evidence.clone() })
@@ -123,12 +124,12 @@ impl Verified<&Instance> {
 }
 
 impl Verified<Claim> {
-    /// What a `SHA256SUMS` without a signature says about a file beside it.
+    /// A claim of an unsigned `SHA256SUMS`.
     pub fn listed(manifest_url: &str, claim: Claim) -> Self {
         Self { value: claim, evidence: Evidence::Manifest { url: manifest_url.to_owned(), signed_by: None } }
     }
 
-    /// What a `SHA256SUMS` whose OpenPGP signature holds says about a file: nothing, if it does not list it.
+    /// A claim of a `SHA256SUMS` with a valid OpenPGP signature; `None` if it does not list the file.
     #[cfg(feature = "openpgp")]
     pub fn signed_list(list: &SignedChecksums, claim: Claim) -> Option<Self> {
         let url = list.url().to_owned();
@@ -137,26 +138,26 @@ impl Verified<Claim> {
             .then_some(Self { value: claim, evidence: Evidence::Manifest { url, signed_by } })
     }
 
-    /// What was read of a file in a directory of this node that a definition names.
+    /// A claim about a file in a directory of this node that a definition names.
     pub fn local(claim: Claim) -> Self {
         Self { value: claim, evidence: Evidence::Policy { rule: Policy::LocalSource } }
     }
 }
 
-/// What someone trusted said about a file: its name, where it may be had, and which bytes it has.
+/// What a trusted source says about a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// The file's name.
     pub name: String,
-    /// Where it may be had, in the order to try; absolute URLs (`http`, `https`, `file`).
+    /// Absolute URLs (`http`, `https`, `file`) in the order to try.
     pub urls: Vec<String>,
     /// The digest of its bytes.
     pub sha256: Sha256,
-    /// Its length in bytes, where it was said.
+    /// Its size in bytes, if known.
     pub size: Option<u64>,
 }
 
-/// Something that came from outside, with the digest its bytes turned out to have.
+/// A downloaded value with the digest of its bytes.
 #[derive(Debug)]
 pub struct Unverified<T> {
     value: T,
@@ -164,40 +165,25 @@ pub struct Unverified<T> {
     size: u64,
 }
 
-/// Why bytes are not what was claimed.
+/// Why bytes do not match a claim.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum VerifyError {
-    /// The digest differs.
     #[error("{name} has the SHA-256 digest {found}, expected {expected}")]
-    Digest {
-        /// The file's name.
-        name: String,
-        /// What was claimed.
-        expected: Sha256,
-        /// What came.
-        found: Sha256,
-    },
-    /// The length differs.
+    Digest { name: String, expected: Sha256, found: Sha256 },
     #[error("{name} has {found} bytes, expected {expected}")]
-    Size {
-        /// The file's name.
-        name: String,
-        /// What was claimed.
-        expected: u64,
-        /// What came.
-        found: u64,
-    },
+    Size { name: String, expected: u64, found: u64 },
 }
 
 impl Hint for VerifyError {}
 
 impl<T> Unverified<T> {
-    /// Something from outside; `sha256` and `size` were taken of its bytes while they were stored.
+    /// A downloaded value; `sha256` and `size` were computed while its bytes were stored.
     pub fn new(value: T, sha256: Sha256, size: u64) -> Self {
         Self { value, sha256, size }
     }
 
-    /// Admits it if it is what the claim says, on the claim's evidence.
+    /// Accepts the value if it matches the claim, with the claim's evidence.
     pub fn verify(self, claim: &Verified<Claim>) -> Result<Verified<T>, VerifyError> {
         let Claim { name, sha256, size, .. } = claim.get();
         if let Some(expected) = size.filter(|size| *size != self.size) {
@@ -209,41 +195,41 @@ impl<T> Unverified<T> {
         Ok(Verified { value: self.value, evidence: claim.evidence.clone() })
     }
 
-    /// Looks at it without believing it.
+    /// The value, which must not be trusted yet.
     pub fn peek(&self) -> &T {
         &self.value
     }
 
-    /// The digest its bytes have.
+    /// The digest of its bytes.
     pub fn sha256(&self) -> Sha256 {
         self.sha256
     }
 }
 
-/// A catalog that may be believed, and what to remember of it.
+/// A trusted catalog, and what the node has to store about it.
 #[derive(Debug)]
 pub struct Admitted {
     /// The catalog.
     pub catalog: Verified<Catalog>,
-    /// What to remember, so that nothing older is believed again.
+    /// What the node has to store, so that it never accepts an older catalog.
     pub marks: Marks,
     /// What the operator should know.
     pub notes: Vec<Note>,
 }
 
-/// What the operator should know about a catalog that is believed.
+/// What the operator should know about a trusted catalog.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
-    /// The catalog was signed later than this node's clock shows.
+    /// The node's clock is behind the catalog's signing time.
     ClockBehind {
-        /// What the clock shows.
+        /// The node's clock.
         clock: Timestamp,
         /// When the catalog was signed.
         issued: Timestamp,
     },
-    /// More than two thirds of the catalog's life are over.
+    /// More than two thirds of the catalog's lifetime are over.
     ExpiresSoon {
-        /// When it ends.
+        /// When it expires.
         expires: Timestamp,
     },
 }
@@ -252,10 +238,7 @@ impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ClockBehind { clock, issued } => {
-                write!(
-                    f,
-                    "the clock shows {clock}, but the catalog was signed at {issued}: the clock runs behind"
-                )
+                write!(f, "the system clock ({clock}) is behind the catalog's signing time ({issued})")
             }
             Self::ExpiresSoon { expires } => {
                 write!(f, "the catalog expires at {expires} and has not been renewed")
@@ -264,21 +247,21 @@ impl fmt::Display for Note {
     }
 }
 
-/// The times that decide what is stale.
+/// The times from which the node derives the current one.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
-    /// What the node's clock shows. It may be wrong in either direction.
+    /// The node's clock, which may be wrong in either direction.
     pub shows: Timestamp,
-    /// When the program was released: it cannot be earlier.
+    /// When the program was released: the current time cannot be earlier.
     pub released: Timestamp,
 }
 
-/// Decides whether a catalog may be believed.
+/// Decides whether a catalog is trusted.
 ///
-/// `marks` are what the node remembers. The chain of roots is walked from the root they name, or from the
-/// first one that the operator's keys signed; each next root must be signed by the threshold of its
-/// predecessor and by its own. Time is the largest of the clock, the newest signed time seen, and the
-/// program's release, so that a wrong clock neither admits stale data nor locks the node out for good.
+/// `marks` are what the node stored about the last accepted catalog. The chain of roots starts at the root in
+/// them, or at the first one that the operator's keys signed; each root must be signed by the threshold of its
+/// predecessor and by its own. The current time is the latest of the clock, the newest signed time seen, and the
+/// program's release, so that a wrong clock neither accepts expired data nor locks the node out for ever.
 pub fn admit(
     document: &[u8],
     repository: &Repository,
@@ -286,12 +269,12 @@ pub fn admit(
     clock: Clock,
 ) -> Result<Admitted, TrustError> {
     let id = || repository.id.clone();
-    let file: CatalogFile =
-        serde_json::from_slice(document).map_err(|source| TrustError::Json { repository: id(), source })?;
+    let file: CatalogFile = serde_json::from_slice(document)
+        .map_err(|error| TrustError::Json { repository: id(), source: SyntaxError::json(&error) })?;
     if file.version != FORMAT {
         return Err(TrustError::Format { repository: id(), found: file.version });
     }
-    // Other keys in /etc are another trust: what was seen under the old ones says nothing.
+    // The marks were made with other keys in /etc, so they are ignored.
     let marks = marks.filter(|marks| marks.keys == repository.root);
     let root = newest_root(&file.roots, repository, marks)?;
     let marks = marks.filter(|marks| marks.root.number == root.number);
@@ -348,8 +331,8 @@ pub fn admit(
     Ok(Admitted { catalog: Verified { value: catalog, evidence }, marks, notes })
 }
 
-/// Walks the chain of roots as far as it holds: from the root that `marks` name, or from the first that the
-/// operator's keys signed. What does not lead on is passed over; compare the number of what is returned.
+/// The newest valid root of a chain that starts at the root in `marks`, or at the first one that the operator's keys
+/// signed. Roots that do not continue the chain are skipped; compare the number of the result.
 pub fn newest_root(
     chain: &[Envelope],
     repository: &Repository,
@@ -358,16 +341,16 @@ pub fn newest_root(
     let mut known = marks.map(|marks| marks.root.clone());
     for envelope in chain {
         let role = known.as_ref().map_or_else(|| repository.root.clone(), Root::role);
-        // What the known root did not sign is older than it, or not for us; the catalog's own signature
-        // tells in the end whether the walk arrived.
+        // What the known root did not sign is older, or belongs to another chain. In the end the catalog's own
+        // signature shows whether the right root was found.
         let Ok(packed) = envelope.verify(&role) else { continue };
-        let does_not_hold = |number, source: EnvelopeError| TrustError::Root {
+        let invalid = |number, source: EnvelopeError| TrustError::Root {
             repository: repository.id.clone(),
             number,
             reason: source.to_string(),
         };
         let next_number = known.as_ref().map_or(1, |root| root.number.saturating_add(1));
-        let root: Root = packed.unpack().map_err(|source| does_not_hold(next_number, source))?;
+        let root: Root = packed.unpack().map_err(|source| invalid(next_number, source))?;
         if let Some(known) = &known {
             if root.number <= known.number {
                 continue;
@@ -380,8 +363,8 @@ pub fn newest_root(
                 });
             }
         }
-        envelope.verify(&root.role()).map_err(|source| does_not_hold(root.number, source))?;
-        root.catalog.check().map_err(|source| does_not_hold(root.number, source))?;
+        envelope.verify(&root.role()).map_err(|source| invalid(root.number, source))?;
+        root.catalog.check().map_err(|source| invalid(root.number, source))?;
         known = Some(root);
     }
     known.ok_or_else(|| TrustError::NoRoot { repository: repository.id.clone(), roots: chain.len() })

@@ -1,7 +1,7 @@
-//! Versions and their order: UAPI.10, as systemd's `strverscmp_improved()` answers it.
+//! Versions and their order: UAPI.10, as systemd's `strverscmp_improved()` implements it.
 //!
-//! What nodes run decides: where the specification's examples and systemd 257 and 262 differ
-//! (`''` and `~`), this module answers as systemd does.
+//! Where the examples of the specification differ from systemd 257 and 262 (`''` and `~`), this module does what
+//! systemd does.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -12,10 +12,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::hint::Hint;
 
-/// The longest version: it has to fit into a file name (`NAME_MAX`, in bytes).
+/// The maximum length of a version in bytes: it must fit into a file name (`NAME_MAX`).
 const LENGTH_MAX: usize = 255;
 
-/// A version as it stands in a file name.
+/// A version, as in a file name.
 ///
 /// Two versions are equal if neither is newer, so `01` equals `1` and `1_` equals `1`; compare
 /// [`Version::as_str`] where the spelling matters.
@@ -24,39 +24,23 @@ pub struct Version(String);
 
 /// Why a text is not a version.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum VersionError {
-    /// Nothing at all.
     #[error("the version is empty")]
     Empty,
-    /// Longer than a file name may be.
-    #[error("the version has {length} bytes, a file name has at most {LENGTH_MAX}")]
-    Length {
-        /// How many bytes the text has.
-        length: usize,
-    },
-    /// A character that versions do not have.
+    #[error("the version has {length} bytes, but a file name has at most {LENGTH_MAX}")]
+    Length { length: usize },
     #[error(
         "character {position} of the version {text:?} is {character:?}; allowed are digits, ASCII letters and . ~ ^ + _ , -"
     )]
-    Character {
-        /// The whole text.
-        text: String,
-        /// The offending character.
-        character: char,
-        /// Where it stands, counted in characters from 1.
-        position: usize,
-    },
-    /// `.` or `..`, which name directories.
-    #[error("{text:?} cannot be part of a file name by itself, so it is no version")]
-    Dots {
-        /// The whole text.
-        text: String,
-    },
+    Character { text: String, character: char, position: usize },
+    #[error("{text:?} is not a version, because it names a directory")]
+    Dots { text: String },
 }
 
 impl Hint for VersionError {}
 
-/// Compares two raw strings as versions. Total: any two strings have an answer, the empty one included.
+/// Compares two texts as versions. The order is total and includes the empty text.
 pub fn compare(a: &str, b: &str) -> Ordering {
     Segments::of(a).cmp(Segments::of(b))
 }
@@ -67,13 +51,12 @@ impl Version {
         &self.0
     }
 
-    /// Whether `@v` of systemd-sysupdate 257 matches it. It orders `~` and `^`, and yet passes over names
-    /// whose version has one of them.
+    /// Whether `@v` of systemd-sysupdate 257 matches it: it orders `~` and `^`, but ignores names that contain them.
     pub fn is_seen_by_257(&self) -> bool {
         !self.0.contains(['~', '^'])
     }
 
-    /// Whether `@v` of systemd-sysupdate 262 matches it: it has learnt `~` and `^`, and unlearnt `,`.
+    /// Whether `@v` of systemd-sysupdate 262 matches it: it accepts `~` and `^`, but no longer `,`.
     pub fn is_seen_by_262(&self) -> bool {
         !self.0.contains(',')
     }
@@ -163,8 +146,8 @@ impl<'de> Deserialize<'de> for Version {
     }
 }
 
-/// The characters of a version: those that take part in the order, and `+`, `_` and `,`, which only separate.
-/// systemd 257 sees versions with a comma, so they are ours to see too.
+/// The characters of a version: those that are compared, and `+`, `_` and `,`, which only separate. A comma is allowed
+/// because systemd 257 accepts it.
 fn is_allowed(character: char) -> bool {
     u8::try_from(character).is_ok_and(|byte| is_compared(byte) || matches!(byte, b'+' | b'_' | b','))
 }
@@ -181,7 +164,7 @@ fn shorten(text: &str) -> String {
     }
 }
 
-/// One step of the comparison: which separators stand here, and the run of letters or digits after them.
+/// One step of the comparison: the separators, and the run of letters or digits after them.
 ///
 /// The order of the fields and of the variants *is* the order of versions: a sequence of segments
 /// compares like a word in a dictionary, which makes the order total by construction. `false` comes
@@ -189,7 +172,7 @@ fn shorten(text: &str) -> String {
 #[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Segment<'a> {
     no_tilde: bool,
-    /// Nothing once the text has ended: what goes on is newer.
+    /// `None` at the end of the text: a longer text is newer.
     rest: Option<Rest<'a>>,
 }
 
@@ -303,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn the_examples_of_the_specification_as_systemd_answers_them() {
+    fn orders_the_examples_of_the_specification_as_systemd() {
         let cases = [
             ("11", "11", Ordering::Equal),
             ("systemd-123", "systemd-123", Ordering::Equal),
@@ -341,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_candidate_is_older_only_behind_a_tilde() {
+    fn a_release_candidate_is_older_only_after_a_tilde() {
         assert_ascending(&["1.33.0~rc.1", "1.33.0", "1.33.0-rc.1", "1.33.1"]);
     }
 
@@ -391,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_version_says_why() {
+    fn explains_invalid_versions() {
         let message = |text: &str| text.parse::<Version>().unwrap_err().to_string();
         assert_eq!(message(""), "the version is empty");
         assert_eq!(
@@ -399,8 +382,8 @@ mod tests {
             "character 4 of the version \"1.2/3\" is '/'; allowed are digits, ASCII letters and . ~ ^ + _ , -"
         );
         assert!(message("1é2 ").starts_with("character 2 of the version \"1é2 \" is 'é'"));
-        assert_eq!(message(".."), "\"..\" cannot be part of a file name by itself, so it is no version");
-        assert_eq!(message(&"1".repeat(256)), "the version has 256 bytes, a file name has at most 255");
+        assert_eq!(message(".."), "\"..\" is not a version, because it names a directory");
+        assert_eq!(message(&"1".repeat(256)), "the version has 256 bytes, but a file name has at most 255");
         assert!(message(&"é".repeat(10_000)).len() < 400);
     }
 

@@ -6,36 +6,28 @@ use crate::hint::Hint;
 
 /// Why a value cannot be split.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum WordsError {
-    /// A quote without its partner.
     #[error("the {quote} is never closed")]
-    OpenQuote {
-        /// The quote.
-        quote: char,
-    },
-    /// A backslash at the end.
-    #[error("a backslash stands at the end")]
+    OpenQuote { quote: char },
+    #[error("trailing backslash")]
     TrailingBackslash,
-    /// Escapes that make a NUL byte or something that is not UTF-8.
-    #[error("the escapes in {word:?} make no text")]
-    NoText {
-        /// The word as far as it can be shown.
-        word: String,
-    },
+    #[error("invalid escapes in {word:?}")]
+    NoText { word: String },
 }
 
 impl Hint for WordsError {}
 
-/// What quotes mean.
+/// The meaning of quotes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Quotes {
-    /// They hold words together.
+    /// They group words.
     Group,
-    /// They are characters like others, as in `MatchPattern=`.
+    /// They are ordinary characters, as in `MatchPattern=`.
     Literal,
 }
 
-/// The words, and the escapes among them that mean nothing and were left as they stand.
+/// The words, and the unknown escapes in them, which are kept unchanged.
 pub(crate) struct Words {
     pub(crate) words: Vec<String>,
     pub(crate) unknown_escapes: Vec<String>,
@@ -44,7 +36,7 @@ pub(crate) struct Words {
 pub(crate) fn split(text: &str, quotes: Quotes) -> Result<Words, WordsError> {
     let mut words = Vec::new();
     let mut unknown_escapes = Vec::new();
-    // Escapes may spell single bytes of a character, so a word is bytes until it is whole
+    // Escapes may be single bytes of a character, so a word is bytes until it is complete.
     let mut word: Option<Vec<u8>> = None;
     let mut open = None;
     let mut characters = text.chars();
@@ -83,7 +75,7 @@ pub(crate) fn split(text: &str, quotes: Quotes) -> Result<Words, WordsError> {
     Ok(Words { words, unknown_escapes })
 }
 
-/// Writes a word so that [`split`] gives it back.
+/// Quotes a word so that [`split`] returns it.
 pub(crate) fn quote(word: &str) -> String {
     let plain = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '"' | '\'' | '\\');
     if !word.is_empty() && word.chars().all(plain) {
@@ -118,7 +110,7 @@ fn push(bytes: &mut Vec<u8>, character: char) {
     bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
 }
 
-/// Reads what follows a backslash; `false` if it is no escape.
+/// Reads what follows a backslash; `false` if it is not an escape.
 fn escape(characters: &mut Chars<'_>, bytes: &mut Vec<u8>) -> bool {
     let Some(letter) = characters.next() else { return false };
     let byte = match letter {
@@ -177,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn white_space_separates_and_quotes_hold_together() {
+    fn white_space_separates_and_quotes_group() {
         assert_eq!(words("  a  b\tc "), ["a", "b", "c"]);
         assert_eq!(words("a \"b c\" 'd \" e' f'g h'i"), ["a", "b c", "d \" e", "fg hi"]);
         assert_eq!(words("\"\" ''"), ["", ""]);
@@ -192,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_escape_stays_and_is_reported() {
+    fn keeps_and_reports_an_unknown_escape() {
         let found = split(r"a\.b \x4 \400", Quotes::Group).unwrap();
         assert_eq!(found.words, [r"a\.b", r"\x4", r"\400"]);
         assert_eq!(found.unknown_escapes, [r"\.", r"\x", r"\4"]);
@@ -205,12 +197,12 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_split_says_why() {
+    fn explains_invalid_values() {
         let message = |text: &str| split(text, Quotes::Group).err().unwrap().to_string();
         assert_eq!(message("a \"b"), "the \" is never closed");
-        assert_eq!(message("a\\"), "a backslash stands at the end");
-        assert_eq!(message(r"a\x00"), "the escapes in \"a\\0\" make no text");
-        assert_eq!(message(r"\xff"), "the escapes in \"\u{fffd}\" make no text");
+        assert_eq!(message("a\\"), "trailing backslash");
+        assert_eq!(message(r"a\x00"), "invalid escapes in \"a\\0\"");
+        assert_eq!(message(r"\xff"), "invalid escapes in \"\u{fffd}\"");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use sysext_manifests::digest::Sha256;
 use sysext_manifests::hint::Hint;
 
 use crate::host::store::StoreError;
-use crate::host::transport::{Failure, TransportError};
+use crate::host::transport::{FailureKind, TransportError};
 
 mod download;
 mod fetcher;
@@ -88,8 +88,8 @@ impl Hint for AcquireError {
             Self::NotFound { .. } => "the version may have been withdrawn, or a mirror has not caught up",
             Self::Fetch { source, .. } if source.hint.is_some() => return source.hint(),
             Self::Fetch { source, kept, .. } => match (source.kind, kept) {
-                (Failure::Transient { .. }, Some(_)) => "the next run resumes the download",
-                (Failure::Transient { .. }, None) => "check the network; the next run retries",
+                (FailureKind::Transient { .. }, Some(_)) => "the next run resumes the download",
+                (FailureKind::Transient { .. }, None) => "check the network; the next run retries",
                 _ => return None,
             },
             Self::Digest { .. } | Self::Size { .. } => {

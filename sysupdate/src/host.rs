@@ -32,11 +32,11 @@ use crate::paths::Paths;
 
 /// Access to the machine.
 pub struct Host {
-    /// What time it is, and waiting.
+    /// The time, and waiting.
     pub clock: Box<dyn Clock>,
     /// The service manager.
     pub manager: Box<dyn ServiceManager>,
-    /// Mounting images and swapping what is merged.
+    /// Mounting images and replacing merged overlays.
     pub mounts: Box<dyn Mounts>,
     /// Programs.
     pub processes: Box<dyn Processes>,
@@ -44,12 +44,12 @@ pub struct Host {
     pub store: Box<dyn Store>,
     /// The network.
     pub transport: Box<dyn Transport>,
-    /// How often and how long a download is tried.
-    pub patience: RetryPolicy,
+    /// How often and how long a request is retried.
+    pub retry_policy: RetryPolicy,
 }
 
 impl Host {
-    /// The machine this runs on. Nothing is opened or asked yet.
+    /// The machine this runs on. Nothing is opened yet.
     pub fn of_this_machine() -> Self {
         Self {
             clock: Box::new(SystemClock::new()),
@@ -58,7 +58,7 @@ impl Host {
             processes: Box::new(Spawner),
             store: Box::new(Files::new()),
             transport: Box::new(Http::default()),
-            patience: RetryPolicy::default(),
+            retry_policy: RetryPolicy::default(),
         }
     }
 

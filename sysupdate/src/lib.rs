@@ -16,5 +16,5 @@ pub mod repository;
 pub mod settings;
 pub mod sources;
 mod state;
-pub mod targets;
+mod targets;
 pub mod update;

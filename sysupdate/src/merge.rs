@@ -1,8 +1,8 @@
-//! Merging extensions over `/usr` and `/opt` without an instant in which a file is missing.
+//! Merging extensions over `/usr` and `/opt` without a gap in which a file is missing.
 //!
 //! `discover -> examine -> admit -> stage -> swap`: the new overlay is complete, submounts included,
-//! before it is moved beneath the old one, and the old one is detached. What is written into it is
-//! what systemd-sysext writes, so that both can go on from what the other one merged.
+//! before it is moved beneath the old one, and the old one is detached. Its marker has the format of
+//! systemd-sysext, so that each tool can refresh and unmerge the merges of the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -31,23 +31,23 @@ mod system;
 
 pub use discover::extension_name;
 pub use error::MergeError;
-use hierarchy::{Hierarchy, State, inspect};
+use hierarchy::{Hierarchy, HierarchyState, inspect};
 pub use reload::reload;
-use report::{HierarchyStatus, Report, Status};
+use report::{HierarchyStatus, MergeReport, Status};
 use run::Run;
 
-/// What may be merged, and when.
+/// Options of a merge.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Whether the same set is merged anew.
+    /// Whether the same set is merged again.
     pub when: When,
     /// Which images may be merged.
     pub policy: Policy,
-    /// Extensions that are left out, by name, each with the reason that the report gives.
+    /// Extensions to skip, by name, each with the reason for the report.
     pub hold_back: BTreeMap<String, String>,
 }
 
-/// Whether the same set is merged anew.
+/// Whether the same set is merged again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum When {
     /// Not if nothing has changed.
@@ -60,7 +60,7 @@ pub enum When {
 /// Which images may be merged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Policy {
-    /// Whatever lies there, as stock systemd does.
+    /// Every image in the extension directories, as stock systemd does.
     #[default]
     Any,
     /// Only images for which there is evidence: their paths without symbolic links, as the target
@@ -68,14 +68,14 @@ pub enum Policy {
     Signed(BTreeSet<PathBuf>),
 }
 
-/// Merges what lies in the extension directories, in the place of what is merged.
-pub fn refresh(mounts: &dyn Mounts, paths: &Paths, options: &Options) -> Result<Report, MergeError> {
+/// Merges the extensions in the extension directories and replaces the merged set.
+pub fn refresh(mounts: &dyn Mounts, paths: &Paths, options: &Options) -> Result<MergeReport, MergeError> {
     let run = Run::start(mounts, paths)?;
     run.refresh(options)
 }
 
-/// Merges what lies in the extension directories; an error if something is merged.
-pub fn merge(mounts: &dyn Mounts, paths: &Paths, options: &Options) -> Result<Report, MergeError> {
+/// Merges the extensions in the extension directories; an error if a set is already merged.
+pub fn merge(mounts: &dyn Mounts, paths: &Paths, options: &Options) -> Result<MergeReport, MergeError> {
     let run = Run::start(mounts, paths)?;
     match run.hierarchies.iter().find(|hierarchy| hierarchy.is_merged()) {
         Some(merged) => Err(MergeError::AlreadyMerged { hierarchy: merged.shown() }),
@@ -83,8 +83,8 @@ pub fn merge(mounts: &dyn Mounts, paths: &Paths, options: &Options) -> Result<Re
     }
 }
 
-/// Takes away what is merged.
-pub fn unmerge(mounts: &dyn Mounts, paths: &Paths) -> Result<Report, MergeError> {
+/// Unmerges all extensions.
+pub fn unmerge(mounts: &dyn Mounts, paths: &Paths) -> Result<MergeReport, MergeError> {
     let mut run = Run::start(mounts, paths)?;
     let original = original(mounts, &run.root)?;
     let outcome = run.remove_all(&original)?;
@@ -96,7 +96,7 @@ pub fn status(mounts: &dyn Mounts, paths: &Paths) -> Result<Status, MergeError> 
     let root = canonical_root(mounts, paths)?;
     let mut hierarchies = Vec::new();
     let mut quarantined = None;
-    for hierarchy in inspect(mounts, &root)?.iter().filter(|one| one.state != State::Missing) {
+    for hierarchy in inspect(mounts, &root)?.iter().filter(|one| one.state != HierarchyState::Missing) {
         let look = |source| MergeError::Look { path: hierarchy.path.clone(), source };
         let merged = mounts.merged(&hierarchy.path).map_err(look)?;
         let record = merged.as_ref().and_then(marker::read_record);

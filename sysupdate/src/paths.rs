@@ -1,32 +1,32 @@
-//! Every path the program owns or reads, in one place, below one root.
+//! Every path that the program owns or reads, below one root.
 
 use std::path::{Component, Path, PathBuf};
 
 /// The paths. All of them are absolute on the running system: the root is part of them.
 #[derive(Clone, Debug)]
 pub struct Paths {
-    /// What `--root=` names, `/` otherwise.
+    /// The argument of `--root=`, otherwise `/`.
     pub root: PathBuf,
-    /// Where definitions are looked for, strongest first.
+    /// The directories of definitions, strongest first.
     pub definitions: [PathBuf; 4],
     /// `REPOSITORY.toml`: the keys, which are the operator's.
     pub repositories: PathBuf,
-    /// The OpenPGP keys of those who may sign manifests: places that are merged, each with the names of
-    /// which the first that is there counts. The later names are those of systemd before 258.
+    /// The OpenPGP keys that may sign manifests: keyrings that are merged, each with its possible names, of which the
+    /// first that exists counts. The later names are those of systemd before 258.
     pub keyrings: Vec<Vec<PathBuf>>,
-    /// What outlives a boot.
+    /// State that survives a reboot.
     pub state: PathBuf,
     /// Marks of each repository: root, serial, issued.
     pub repository_state: PathBuf,
     /// One JSON file per component: last good, bad versions, a trial under way.
     pub component_state: PathBuf,
-    /// The default place of images.
+    /// The default directory of images.
     pub images: PathBuf,
-    /// Where the next merge looks, strongest first.
+    /// The extension directories, strongest first.
     pub extensions: [PathBuf; 3],
-    /// Directory of what does not outlive a boot.
+    /// State that a reboot removes.
     pub run: PathBuf,
-    /// The lock every writing verb takes.
+    /// The lock that every writing verb takes.
     pub lock: PathBuf,
 }
 
@@ -55,12 +55,12 @@ impl Paths {
         }
     }
 
-    /// The same with this keyring alone, wherever it lies: what `$SYSTEMD_OPENPGP_KEYRING` asks for.
+    /// The same with this keyring alone, as `$SYSTEMD_OPENPGP_KEYRING` requests.
     pub fn with_keyring(self, keyring: PathBuf) -> Self {
         Self { keyrings: vec![vec![keyring]], ..self }
     }
 
-    /// Where an absolute path of the target system lies on the running one. `..` never leaves the root.
+    /// An absolute path of the target system as the running system sees it. `..` never leaves the root.
     pub fn below_root(&self, path: &Path) -> PathBuf {
         let mut full = self.root.clone();
         full.extend(path.components().filter(|part| matches!(part, Component::Normal(_))));
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_root_holds_every_path() {
+    fn every_path_is_below_the_root() {
         let paths = Paths::new(Path::new("/scratch"));
         assert_eq!(paths.lock, Path::new("/scratch/run/sysupdate/lock"));
         assert_eq!(

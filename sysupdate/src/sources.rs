@@ -19,7 +19,7 @@ use sysext_manifests::version::Version;
 use crate::acquire::AcquireError;
 use crate::host::Host;
 use crate::host::store::StoreError;
-use crate::merge::quarantine::Unread;
+use crate::merge::quarantine::Unsupported;
 use crate::paths::Paths;
 use crate::plan::{Offer, OfferedFile, Offers, Origin, Relations};
 use crate::repository::{Memory, Opened, RepositoryFailure};
@@ -116,7 +116,7 @@ struct OfferedVersion {
     file: OfferedFile,
     relations: Relations,
     malformed: Option<String>,
-    unread: Option<Unread>,
+    unread: Option<Unsupported>,
     withdrawn: Option<String>,
     health: Vec<HealthCheck>,
 }

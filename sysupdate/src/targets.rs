@@ -1,9 +1,9 @@
 //! What is installed: its names, locations and inventory, and its removal.
 
-pub mod inventory;
-pub mod location;
-pub mod names;
-pub mod removal;
-pub mod vacuum;
+pub(crate) mod inventory;
+pub(crate) mod location;
+pub(crate) mod names;
+pub(crate) mod removal;
+pub(crate) mod vacuum;
 
-pub use location::Location;
+pub(crate) use location::Location;

@@ -17,15 +17,15 @@ use nix::unistd::Pid;
 use sysupdate::host::Host;
 use sysupdate::host::clock::{Clock, SystemClock};
 use sysupdate::host::fake::FakeClock;
-use sysupdate::host::http::{Http, Options, Proxies};
+use sysupdate::host::http::{Http, HttpOptions, Proxies};
 use sysupdate::host::manager::Systemctl;
 use sysupdate::host::mounts::image::ImageError;
 use sysupdate::host::mounts::kernel::Kernel;
-use sysupdate::host::mounts::table::Table;
-use sysupdate::host::mounts::{Mounts, Shown, StageError, Staging};
+use sysupdate::host::mounts::table::MountTable;
+use sysupdate::host::mounts::{MountedAt, Mounts, StageError, Staging};
 use sysupdate::host::processes::{Ending, Processes, Program, Spawner};
 use sysupdate::host::store::{self, Attributes, Entry, Files, Partial, Store};
-use sysupdate::host::transport::{Body, Request, Response, RetryPolicy, Transport, TransportError};
+use sysupdate::host::transport::{Body, FetchRequest, Response, RetryPolicy, Transport, TransportError};
 use sysupdate::host::view::{Directory, Tree, View};
 
 /// The environment variable with the number of the point at which to die.
@@ -46,7 +46,7 @@ pub fn host() -> Result<Host> {
         Ok(text) => Box::new(FakeClock::at(text.parse().with_context(|| format!("{CLOCK}={text}"))?)),
         Err(_) => Box::new(SystemClock::new()),
     };
-    let network = Http::new(Options { proxies: Proxies::Avoid, ..Options::default() });
+    let network = Http::new(HttpOptions { proxies: Proxies::Avoid, ..HttpOptions::default() });
     Ok(Host {
         clock,
         manager: Box::new(Systemctl::new(Counted { inner: Spawner, points: Arc::clone(&points) })),
@@ -54,7 +54,7 @@ pub fn host() -> Result<Host> {
         processes: Box::new(Counted { inner: Spawner, points: Arc::clone(&points) }),
         store: Box::new(Counted { inner: Files::new(), points: Arc::clone(&points) }),
         transport: Box::new(Counted { inner: network, points }),
-        patience: RetryPolicy::default(),
+        retry_policy: RetryPolicy::default(),
     })
 }
 
@@ -248,7 +248,7 @@ impl Partial for CountedPartial {
 }
 
 impl Transport for Counted<Http> {
-    fn fetch(&self, request: &Request) -> Result<Response, TransportError> {
+    fn fetch(&self, request: &FetchRequest) -> Result<Response, TransportError> {
         let what = request.url.rsplit('/').next().unwrap_or_default();
         let response = self.points.around(&format!("fetch {what}"), || self.inner.fetch(request))?;
         Ok(match response {
@@ -288,7 +288,7 @@ impl Processes for Counted<Spawner> {
 }
 
 impl Mounts for Counted<Kernel> {
-    fn table(&self) -> io::Result<Table> {
+    fn table(&self) -> io::Result<MountTable> {
         self.inner.table()
     }
 
@@ -296,11 +296,11 @@ impl Mounts for Counted<Kernel> {
         self.inner.canonical(path)
     }
 
-    fn look(&self, path: &Path) -> io::Result<Shown> {
+    fn look(&self, path: &Path) -> io::Result<MountedAt> {
         self.inner.look(path)
     }
 
-    fn look_at(&self, mount: BorrowedFd<'_>) -> io::Result<Shown> {
+    fn look_at(&self, mount: BorrowedFd<'_>) -> io::Result<MountedAt> {
         self.inner.look_at(mount)
     }
 

@@ -13,7 +13,7 @@ use sysext_manifests::digest::Sha256;
 use sysext_manifests::trust::Claim;
 use sysupdate::acquire::{AcquireError, CacheTag, Fetcher, Progress, Small};
 use sysupdate::host::clock::SystemClock;
-use sysupdate::host::http::{Http, Options, Proxies};
+use sysupdate::host::http::{Http, HttpOptions, Proxies};
 use sysupdate::host::store::Files;
 use sysupdate::host::transport::RetryPolicy;
 use tempfile::TempDir;
@@ -320,7 +320,7 @@ impl Day {
         fs::write(root.path().join(NAME), &bytes)?;
         let server = Server::serve(root.path())?;
         let second = Duration::from_secs(1);
-        let http = Http::new(Options { connect: second, stall: second, proxies: Proxies::Avoid });
+        let http = Http::new(HttpOptions { connect: second, stall: second, proxies: Proxies::Avoid });
         Ok(Self { root, node, server, http, bytes })
     }
 

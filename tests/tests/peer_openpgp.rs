@@ -132,7 +132,7 @@ fn ours(ring: &Keyring, signature: &[u8]) -> Result<&'static str> {
         Err(OpenPgpError::Key { reason: Unusable::Expired { .. }, .. }) => "EXPKEYSIG",
         Err(OpenPgpError::Key { reason: Unusable::Revoked { .. }, .. }) => "REVKEYSIG",
         Err(OpenPgpError::Mismatch { .. }) => "BADSIG",
-        Err(OpenPgpError::Stranger { .. }) => "ERRSIG",
+        Err(OpenPgpError::UnknownKey { .. }) => "ERRSIG",
         Err(error) => bail!("a verdict that gpg does not know: {error}"),
     })
 }

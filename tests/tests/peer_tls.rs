@@ -11,8 +11,8 @@ use std::process::{Child, Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use sysext_manifests::hint::Hint as _;
-use sysupdate::host::http::{Http, Options, Proxies};
-use sysupdate::host::transport::{Request, Response, Transport as _};
+use sysupdate::host::http::{Http, HttpOptions, Proxies};
+use sysupdate::host::transport::{FetchRequest, Response, Transport as _};
 use tests::needs::{Need, Suite};
 use tests::server::Server;
 
@@ -58,8 +58,8 @@ fn main() -> ExitCode {
 
 /// A fetch and its outcome, in one line.
 fn fetched(url: &str) -> String {
-    let http = Http::new(Options { proxies: Proxies::Avoid, ..Options::default() });
-    match http.fetch(&Request { url: url.to_owned(), ..Request::default() }) {
+    let http = Http::new(HttpOptions { proxies: Proxies::Avoid, ..HttpOptions::default() });
+    match http.fetch(&FetchRequest { url: url.to_owned(), ..FetchRequest::default() }) {
         Ok(Response::NotModified) => "not modified".to_owned(),
         Ok(Response::Body(mut body)) => {
             let mut text = String::new();

@@ -1,5 +1,5 @@
-//! What zstd would save, by a sample: publishers who know that all their nodes are new enough should know the
-//! price of the default, which suits older kernels too.
+//! Estimates from a sample how much smaller an image would be with zstd. The default codec also supports older kernels;
+//! a publisher whose nodes are all new enough should know what that costs.
 
 use std::io;
 
@@ -9,23 +9,24 @@ use sysext_image::{Codec, Format, Tree, erofs};
 use super::write::FormatCodec;
 use crate::recipe::Recipe;
 
-/// What is compressed at once by our zstd, in bytes: a piece is neither better nor worse for being alone.
+/// The size of one piece in bytes: zstd compresses this much at once, so a separate piece compresses as well as in the
+/// image.
 const PIECE: u64 = 256 << 10;
 
-/// How many pieces are taken, at equal distances: both codecs compress these 4 MiB in a tenth of a second.
+/// The number of pieces, at equal distances: both codecs compress these 4 MiB in a tenth of a second.
 const PIECES: u64 = 16;
 
-/// The least content, in bytes. Below it an image is small whatever the codec.
+/// The minimum content in bytes. Less than this gives a small image with every codec.
 const CONTENT_MIN: u64 = 4 * PIECE;
 
-/// What a sample of the content says.
+/// The sizes of a sample with both codecs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Saving {
-    /// What the codec makes of the sample, in bytes.
+    /// With the codec of the image, in bytes.
     pub(crate) codec: u64,
-    /// What zstd makes of it, in bytes.
+    /// With zstd, in bytes.
     pub(crate) zstd: u64,
-    /// Length of the sample in bytes.
+    /// Uncompressed, in bytes.
     pub(crate) sample: u64,
 }
 
@@ -36,7 +37,6 @@ impl Saving {
     }
 }
 
-/// Why there is no estimate.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SampleError {
     #[error(transparent)]
@@ -49,8 +49,8 @@ pub(crate) enum SampleError {
     Image(erofs::WriteError),
 }
 
-/// Compares the codec of an erofs image with zstd. There is nothing to compare where the image has another
-/// format or zstd already, where the system that it is for has no zstd, and where it is small.
+/// Compares the codec of an erofs image with zstd. There is no result if the image has another format or already uses
+/// zstd, if the target system does not support zstd, or if the content is small.
 pub(crate) fn saving(
     recipe: &Recipe,
     codec: FormatCodec,
@@ -74,7 +74,7 @@ pub(crate) fn saving(
     Ok(Some(Saving { codec: size(codec)?, zstd: size(zstd)?, sample: length }))
 }
 
-/// Pieces of the files' contents, as if these were one behind the other; none if they are short.
+/// Pieces of the concatenated contents of all files; nothing if these are small.
 fn sample(tree: &Tree) -> Result<Option<Vec<u8>>, SampleError> {
     let contents = || {
         tree.entries().filter_map(|entry| match &entry.node.kind {
@@ -88,10 +88,10 @@ fn sample(tree: &Tree) -> Result<Option<Vec<u8>>, SampleError> {
     }
     let distance = (whole / PIECES).max(PIECE);
     let mut sample = Vec::new();
-    let mut start = 0; // of this file, in the whole
+    let mut start = 0; // of this file in the concatenation
     for content in contents() {
         let end = start + content.size();
-        // From the piece that reaches into this file on, all that begin before its end
+        // All pieces that overlap this file
         let first = start.saturating_sub(PIECE - 1).div_ceil(distance);
         for number in first..end.div_ceil(distance) {
             let piece = number * distance;
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_tree_is_taken_whole_and_a_smaller_one_not_at_all() {
+    fn small_tree_is_its_own_sample_and_smaller_one_has_none() {
         let files: Vec<Vec<u8>> = (1..=40).map(|byte| vec![byte; 50_000]).collect();
         let files: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
         assert_eq!(sample(&tree(&files)).unwrap(), Some(files.concat()));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_large_tree_pieces_are_taken_at_equal_distances() {
+    fn sample_of_a_large_tree_has_equal_distances() {
         let bytes: Vec<u8> = (0..12_000_000_u32).map(|position| (position >> 12).to_le_bytes()[0]).collect();
         let files: Vec<&[u8]> = bytes.chunks(700_000).collect();
         let sample = sample(&tree(&files)).unwrap().unwrap();

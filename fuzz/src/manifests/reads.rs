@@ -68,7 +68,7 @@ pub(super) fn pattern(text: &str) {
 
 pub(super) fn ini(text: &str) {
     match ini::parse("x.transfer", text) {
-        Ok(ini) => assert!(ini.entries.iter().all(|entry| !entry.key.is_empty() && entry.line > 0)),
+        Ok(ini) => assert!(ini.entries.iter().all(|entry| !entry.key.is_empty() && entry.at.line > 0)),
         Err(error) => drop((error.to_string(), error.hint())),
     }
 }

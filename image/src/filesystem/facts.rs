@@ -38,7 +38,7 @@ pub struct Facts {
 }
 
 /// Algorithms that the readers here support.
-const READABLE: [&str; 4] = ["gzip", "lz4", "xz", "zstd"];
+const READABLE: [&str; 5] = ["deflate", "gzip", "lz4", "xz", "zstd"];
 
 impl Facts {
     /// The algorithms that the readers here do not support.

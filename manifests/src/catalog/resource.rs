@@ -1,35 +1,28 @@
-//! Where a file of a repository lies below it. The text is appended to the repository's address and to those of
-//! its mirrors, so nothing in it may lead out of them, neither as written nor as a server or proxy decodes it.
+//! Files of a repository. A file's URL is appended to the URLs of the repository and its mirrors, so it must not lead
+//! out of them, neither as written nor as a server or proxy decodes it.
 
 use super::{Catalog, Resource};
 use crate::hint::Hint;
 
-/// Why a URL names no file below the repository.
+/// Why a URL does not name a file below the repository.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum UrlError {
-    /// `/x` or `//host/x`
     #[error("it starts with a slash")]
     Absolute,
-    /// `https:x`
     #[error("it has a scheme")]
     Scheme,
-    /// `a//b`, `a/`, or nothing at all.
     #[error("a part of it is empty")]
     Empty,
-    /// `.` or `..`
-    #[error("a part of it is . or ..")]
+    #[error("it contains . or .. as a part")]
     Dots,
-    /// `\`, which some read as a slash.
     #[error("it has a backslash")]
     Backslash,
-    /// `?` or `#`, behind which there is no path any more.
     #[error("it has a ? or a #")]
     Query,
-    /// `%2e`, `%2f`, `%5c`, `%25` and what is no escape: another path once it is decoded.
-    #[error("it has a % that hides a dot, a slash or the like, or that is no escape")]
+    #[error("it contains an invalid escape, or an escaped dot, slash or similar character")]
     Escape,
-    /// What no URL may have.
-    #[error("it has a space or a control character")]
+    #[error("it contains a space or a control character")]
     Control,
 }
 
@@ -48,7 +41,7 @@ impl Resource {
 }
 
 impl Catalog {
-    /// The first file whose URL is none, and the extension it belongs to.
+    /// The first file with an invalid URL, and its extension.
     pub(crate) fn check_urls(&self) -> Result<(), (&str, &Resource, UrlError)> {
         for (name, extension) in &self.extensions {
             for instance in &extension.instances {
@@ -72,7 +65,7 @@ fn check(url: &str) -> Result<(), UrlError> {
     if url.bytes().any(|byte| matches!(byte, b'?' | b'#')) {
         return Err(UrlError::Query);
     }
-    // Beyond ASCII there are control characters, too, that terminals obey
+    // There are control characters outside ASCII too, which terminals obey.
     if url.chars().any(|c| c == ' ' || c.is_control()) {
         return Err(UrlError::Control);
     }
@@ -89,14 +82,14 @@ fn check(url: &str) -> Result<(), UrlError> {
     })
 }
 
-/// The byte that an escape stands for, by what follows its `%`.
+/// The byte that an escape encodes; `rest` is the text after its `%`.
 fn decoded(rest: &str) -> Option<u8> {
-    // `from_str_radix` would also take a sign
+    // `from_str_radix` would accept a sign.
     let digits = rest.get(..2).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
     u8::from_str_radix(digits, 16).ok()
 }
 
-/// Whether a byte means something in a path, and something else when it is written as an escape.
+/// Whether a byte has a special meaning in a path, which an escape must not hide.
 fn has_meaning(byte: u8) -> bool {
     byte.is_ascii_control() || matches!(byte, b'.' | b'/' | b'\\' | b'?' | b'#' | b'%' | b':')
 }
@@ -107,7 +100,7 @@ mod tests {
     use crate::digest::Sha256;
 
     #[test]
-    fn what_bakeries_publish_is_a_path() {
+    fn accepts_what_bakery_publishes() {
         for url in
             ["k/k-1.raw", "k-1.raw", "k/1.33.0~rc.1^2+x_y,z.raw", "a/b/c:d", "ü/x", "k/a%20b%C3%BC", "..."]
         {
@@ -126,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_elsewhere_is_told() {
+    fn rejects_what_leads_elsewhere() {
         let cases = [
             (UrlError::Absolute, &["/k/k-1.raw", "//elsewhere/k", "/"][..]),
             (UrlError::Scheme, &["https://elsewhere/k", "file:k", "C:/k", ":"]),

@@ -19,7 +19,7 @@ fn names(checksums: &Checksums) -> Vec<&str> {
 }
 
 #[test]
-fn a_manifest_lists_names_and_digests() {
+fn reads_names_and_digests() {
     let other = Sha256::of(b"x");
     let text = format!("{EMPTY}  k-1.raw\n{other} *sub/k 2.raw\n{}  é\n", EMPTY.to_uppercase());
     let checksums = parse(&text);
@@ -31,12 +31,9 @@ fn a_manifest_lists_names_and_digests() {
 }
 
 #[test]
-fn a_bad_line_spoils_the_file_and_is_named() {
+fn rejects_a_file_with_an_invalid_line_and_names_it() {
     let second = |line: &str| message(&format!("{EMPTY}  a\n{line}"));
-    assert_eq!(
-        second(&format!("{EMPTY}  b")),
-        "line 2 has no newline at its end, the file may have been cut short"
-    );
+    assert_eq!(second(&format!("{EMPTY}  b")), "line 2 has no newline at the end; the file may be truncated");
     assert_eq!(second("\n"), "line 2 is empty");
     assert_eq!(
         second(&format!("\\{EMPTY}  b\n")),
@@ -44,7 +41,7 @@ fn a_bad_line_spoils_the_file_and_is_named() {
     );
     assert_eq!(
         second("# comment\n"),
-        "line 2 does not start with a digest: a SHA-256 digest has 64 hexadecimal digits, this one has 9"
+        "line 2 does not start with a digest: a SHA-256 digest has 64 hexadecimal digits, not 9"
     );
     assert_eq!(
         second(&format!("x{}  b\n", &EMPTY[1..])),
@@ -54,8 +51,11 @@ fn a_bad_line_spoils_the_file_and_is_named() {
     assert_eq!(second(&format!("{EMPTY}\tb\n")), "line 2 has no \"  \" or \" *\" after the digest");
     assert_eq!(second(&format!("{EMPTY} b\n")), "line 2 has no \"  \" or \" *\" after the digest");
     assert_eq!(second(&format!("{EMPTY}  \n")), "line 2 names no file");
-    assert_eq!(second(&format!("{EMPTY}  b\r\n")), "line 2: the file name \"b\\r\" has a control character");
-    assert_eq!(second(&format!("{EMPTY}  b\0\n")), "line 2 has a NUL byte");
+    assert_eq!(
+        second(&format!("{EMPTY}  b\r\n")),
+        "line 2: the file name \"b\\r\" contains a control character"
+    );
+    assert_eq!(second(&format!("{EMPTY}  b\0\n")), "line 2 contains a NUL byte");
     assert_eq!(
         second(&format!("{}  a\n", Sha256::of(b"x"))),
         "line 2: \"a\" was listed before with another digest"
@@ -65,14 +65,14 @@ fn a_bad_line_spoils_the_file_and_is_named() {
 }
 
 #[test]
-fn bytes_that_are_no_text_are_refused() {
+fn rejects_bytes_that_are_not_utf_8() {
     let mut bytes = format!("{EMPTY}  a\n{EMPTY}  ").into_bytes();
     bytes.extend([0xff, b'\n']);
     assert_eq!(Checksums::parse(&bytes), Err(ChecksumsError::NotText { line: 2 }));
 }
 
 #[test]
-fn a_name_that_leads_elsewhere_is_refused() {
+fn rejects_a_name_that_leads_elsewhere() {
     for name in ["/etc/passwd", "..", "../a", "a/../b", "a//b", "./a", "a/", "a%2fb", "."] {
         assert_eq!(
             message(&format!("{EMPTY}  {name}\n")),
@@ -82,7 +82,7 @@ fn a_name_that_leads_elsewhere_is_refused() {
 }
 
 #[test]
-fn a_lenient_reading_leaves_out_the_bad_lines_and_tells_them() {
+fn a_lenient_reading_skips_and_reports_invalid_lines() {
     let other = Sha256::of(b"x");
     let mut bytes = format!(
         "# made by hand\n{EMPTY}  a\n\n{EMPTY}  b\r\n{other}  twice\n{EMPTY}  ../c\n{EMPTY}  d\n{EMPTY}  \
@@ -98,14 +98,14 @@ fn a_lenient_reading_leaves_out_the_bad_lines_and_tells_them() {
     assert_eq!(
         told,
         [
-            "line 1 does not start with a digest: a SHA-256 digest has 64 hexadecimal digits, this one has 14",
+            "line 1 does not start with a digest: a SHA-256 digest has 64 hexadecimal digits, not 14",
             "line 3 is empty",
-            "line 4: the file name \"b\\r\" has a control character",
+            "line 4: the file name \"b\\r\" contains a control character",
             "line 6: \"../c\" is not a file name or a normalized relative path",
             "line 8: \"twice\" was listed before with another digest",
-            "line 11 has a NUL byte",
+            "line 11 contains a NUL byte",
             "line 12 is not UTF-8",
-            "line 13 has no newline at its end, the file may have been cut short",
+            "line 13 has no newline at the end; the file may be truncated",
         ]
     );
     assert!(Checksums::parse(&bytes).is_err());
@@ -115,7 +115,7 @@ fn a_lenient_reading_leaves_out_the_bad_lines_and_tells_them() {
 }
 
 #[test]
-fn a_lenient_reading_of_something_else_is_short() {
+fn a_lenient_reading_reports_a_limited_number_of_lines() {
     let (checksums, _, skipped) = Checksums::parse_lenient(&b"\n".repeat(10_000));
     assert_eq!(checksums, Checksums::default());
     assert_eq!((skipped.lines.len(), skipped.more), (SKIPPED_MAX, 10_000 - SKIPPED_MAX));
@@ -125,20 +125,20 @@ fn a_lenient_reading_of_something_else_is_short() {
 }
 
 #[test]
-fn hints_say_what_happened_to_the_file() {
+fn hints_explain_what_happened_to_the_file() {
     let hint = |text: &str| Checksums::parse(text.as_bytes()).unwrap_err().hint();
     assert!(hint(&format!("{EMPTY}  b\r\n")).unwrap().contains("carriage return"));
-    assert!(hint(&format!("{EMPTY}  b")).unwrap().contains("fetch it again"));
+    assert!(hint(&format!("{EMPTY}  b")).unwrap().contains("download it again"));
     assert_eq!(hint("\n"), None);
 }
 
 #[test]
-fn a_repeated_line_is_harmless() {
+fn accepts_a_repeated_line() {
     assert_eq!(names(&parse(&format!("{EMPTY}  a\n{EMPTY}  a\n"))), ["a", "a"]);
 }
 
 #[test]
-fn the_earliest_best_before_decides_from_midnight_utc() {
+fn expires_at_midnight_utc_of_the_earliest_date() {
     let text = format!("{EMPTY}  BEST-BEFORE-2026-12-04\n{EMPTY}  a\n{EMPTY}  BEST-BEFORE-2027-01-01\n");
     let checksums = parse(&text);
     assert_eq!(names(&checksums), ["a"]);
@@ -148,13 +148,13 @@ fn the_earliest_best_before_decides_from_midnight_utc() {
     assert_eq!(check("2026-12-04T00:00:00Z"), Ok(()));
     assert_eq!(
         check("2026-12-04T00:00:01Z").unwrap_err().to_string(),
-        "SHA256SUMS is stale: it was best before 2026-12-04, and it is 2026-12-04T00:00:01Z now"
+        "SHA256SUMS expired on 2026-12-04 (it is 2026-12-04T00:00:01Z now)"
     );
     assert_eq!(parse("").check_freshness(Timestamp::MAX), Ok(()));
 }
 
 #[test]
-fn an_odd_marker_is_told() {
+fn warns_of_an_invalid_marker() {
     let other = Sha256::of(b"x");
     let text = format!(
         "{other}  BEST-BEFORE-2026-12-04\n{EMPTY}  BEST-BEFORE-2026-02-30\n{EMPTY}  BEST-BEFORE-20261204\n\
@@ -166,7 +166,7 @@ fn an_odd_marker_is_told() {
     assert_eq!(
         warnings,
         [
-            "line 1: \"BEST-BEFORE-2026-12-04\" should have the digest of an empty file, its date counts all the same",
+            "line 1: \"BEST-BEFORE-2026-12-04\" should have the digest of an empty file; its date is used anyway",
             "line 2: \"BEST-BEFORE-2026-02-30\" has no valid date, ignored",
             "line 3: \"BEST-BEFORE-20261204\" has no valid date, ignored",
         ]
@@ -190,7 +190,7 @@ fn a_written_manifest_is_sorted_and_reads_back() {
 }
 
 #[test]
-fn a_name_that_would_not_read_back_is_not_written() {
+fn does_not_write_a_name_that_would_not_read_back() {
     let entry = |name: &str, bytes: &[u8]| Entry { name: name.to_owned(), sha256: Sha256::of(bytes) };
     let render = |entries| Checksums { entries, best_before: None }.render().unwrap_err().to_string();
     assert_eq!(

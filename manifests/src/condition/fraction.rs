@@ -1,9 +1,9 @@
-//! Which machines belong to a share of all: each by a number of its own that is made from its machine id and
-//! a tag, so that another tag picks other machines.
+//! Which machines belong to a share of all. Each has a number that depends on its machine ID and a tag, so that another
+//! tag selects other machines.
 
 use sha2::{Digest as _, Sha256};
 
-/// The block of SHA-256, which HMAC pads its key to, in bytes.
+/// The block size of SHA-256 in bytes: HMAC pads its key to it.
 const BLOCK: usize = 64;
 
 /// All machines, in parts of ten thousand.
@@ -37,7 +37,7 @@ pub(super) fn parse(text: &str) -> Option<Share> {
 }
 
 impl Share {
-    /// The answer for all machines, if there is one.
+    /// The answer, if it is the same for all machines.
     pub(super) fn certain(self) -> Option<bool> {
         match self.0 {
             0 => Some(false),
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn hmac_is_the_standards() {
+    fn computes_the_hmac_of_the_standard() {
         // What `openssl dgst -sha256 -mac HMAC -macopt hexkey:000102030405060708090a0b0c0d0e0f` says of it
         let key: [u8; 16] = std::array::from_fn(|index| u8::try_from(index).unwrap());
         let hex: String = hmac(&key, b"systemd-fraction-").iter().map(|byte| format!("{byte:02x}")).collect();
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_has_about_its_share_and_a_larger_one_has_all_of_it() {
+    fn a_larger_share_includes_a_smaller_one() {
         let ids =
             (0..10_000u128).map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
         let (mut tenth, mut both_tags) = (0, 0);

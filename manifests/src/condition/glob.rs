@@ -4,7 +4,7 @@
 pub(super) fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
-    // Where the last star stands, and how much of the text it took: only the last one is ever tried again
+    // The last star, and how much text it matched: only the last one is ever retried.
     let mut star = None;
     loop {
         if pattern.get(p) == Some(&'*') {
@@ -38,7 +38,7 @@ fn one(pattern: &[char], character: char) -> Option<usize> {
         ['\\', escaped, ..] => (*escaped == character).then_some(2),
         ['[', rest @ ..] => match class(rest, character) {
             Some((found, length)) => found.then_some(length + 1),
-            // Never closed: a bracket like any other character
+            // An open bracket is an ordinary character.
             None => (character == '[').then_some(1),
         },
         [literal, ..] => (*literal == character).then_some(1),
@@ -46,7 +46,7 @@ fn one(pattern: &[char], character: char) -> Option<usize> {
     }
 }
 
-/// Whether what follows a bracket has a character, and how long it is with the closing bracket.
+/// Whether a character is in the class after a bracket, and the length of the class with its closing bracket.
 fn class(rest: &[char], character: char) -> Option<(bool, usize)> {
     let negated = matches!(rest.first(), Some('!' | '^'));
     let mut index = usize::from(negated);

@@ -75,7 +75,7 @@ fn every_subject_is_tested_against_the_facts() {
 }
 
 #[test]
-fn what_is_malformed_or_not_known_is_an_error() {
+fn rejects_invalid_conditions_and_unknown_facts() {
     use Subject::*;
     let malformed = [
         (Firmware, "bios"),
@@ -97,7 +97,7 @@ fn what_is_malformed_or_not_known_is_an_error() {
     let error = Condition::parse(Fraction, "ten").holds(&facts()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "Fraction condition \"ten\" is malformed: a share such as 10%, and before it perhaps a word of your own"
+        "Fraction condition \"ten\" is invalid; expected a share such as 10%, optionally after a tag"
     );
     let blind = Facts {
         firmware: None,
@@ -128,7 +128,7 @@ fn what_is_malformed_or_not_known_is_an_error() {
 }
 
 #[test]
-fn lists_hold_as_those_of_units() {
+fn combines_conditions_as_units_do() {
     let table: [(&[&str], bool); 9] = [
         (&[], true),
         (&["yes"], true),
@@ -156,13 +156,13 @@ fn a_written_condition_reads_back() {
 }
 
 #[test]
-fn what_nobody_can_see_is_not_called_absent() {
+fn does_not_call_undetectable_technologies_absent() {
     for name in ["audit", "cvm", "measured-os", "measured-uki"] {
         let error = Condition::parse(Subject::Security, name).holds(&facts()).unwrap_err();
         assert_eq!(
             error.to_string(),
             format!(
-                "Security condition {name:?}: whether this security technology is active is not known of this host"
+                "Security condition {name:?}: whether this security technology is active cannot be determined on this host"
             )
         );
     }

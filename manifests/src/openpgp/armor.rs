@@ -1,30 +1,30 @@
-//! Binary, armoured, or in GnuPG's key box: the packets' bytes out of each.
+//! Extracts packets from binary and armoured files, and from GnuPG's key boxes.
 
 use std::io::Read as _;
 
 use pgp::armor::{BlockType, Dearmor, DearmorOptions};
 
-/// How a text block starts.
+/// The start of a text block.
 const BEGIN: &str = "-----BEGIN PGP ";
-/// How it ends.
+/// The start of its last line.
 const END: &str = "-----END PGP ";
-/// What stands eight bytes into a key box.
+/// The magic at offset 8 of a key box.
 const KEY_BOX: &[u8] = b"KBXf";
 /// The kind of key box blob that holds an OpenPGP certificate.
 const KEY_BOX_OPENPGP: u8 = 2;
 
-/// What a text block may hold.
+/// What a text block may contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Certificates,
     Signature,
 }
 
-/// The stretches of packets in some bytes. The reason why there are none is for people.
+/// The packets in some bytes, in one or more pieces. The error is a text for people.
 pub(super) fn stretches(bytes: &[u8], kind: Kind) -> Result<Vec<Vec<u8>>, String> {
     match bytes.first() {
         None => Err("it is empty".to_owned()),
-        // Every packet starts with this bit set, which no ASCII text has
+        // This bit is set at the start of every packet, but in no ASCII text.
         Some(first) if first & 0x80 != 0 => Ok(vec![bytes.to_vec()]),
         Some(_) if kind == Kind::Certificates && bytes.get(8..12) == Some(KEY_BOX) => Ok(key_box(bytes)),
         Some(_) => text_blocks(bytes, kind),
@@ -37,7 +37,7 @@ fn text_blocks(bytes: &[u8], kind: Kind) -> Result<Vec<Vec<u8>>, String> {
     let mut rest = text.as_ref();
     while let Some(start) = rest.find(BEGIN) {
         rest = &rest[start..];
-        let end = rest.find(END).ok_or("a text block has no end, the file may have been cut short")?;
+        let end = rest.find(END).ok_or("a text block has no end; the file may be truncated")?;
         let end = end + rest[end..].find('\n').map_or(rest.len() - end, |length| length + 1);
         blocks.push(block(&rest[..end], kind)?);
         rest = &rest[end..];
@@ -51,12 +51,12 @@ fn text_blocks(bytes: &[u8], kind: Kind) -> Result<Vec<Vec<u8>>, String> {
 fn block(text: &str, kind: Kind) -> Result<Vec<u8>, String> {
     let mut reader =
         Dearmor::with_options(text.as_bytes(), DearmorOptions::new().set_limit(text.len().max(1024)));
-    reader.read_header().map_err(|_| "a text block's first lines are not readable".to_owned())?;
+    reader.read_header().map_err(|_| "the header of a text block is invalid".to_owned())?;
     match (kind, reader.typ) {
         (Kind::Certificates, Some(BlockType::PublicKey)) | (Kind::Signature, Some(BlockType::Signature)) => {}
-        (_, Some(BlockType::PrivateKey)) => return Err("it holds a secret key".to_owned()),
-        (Kind::Certificates, _) => return Err("a text block is no PGP PUBLIC KEY BLOCK".to_owned()),
-        (Kind::Signature, _) => return Err("a text block is no PGP SIGNATURE".to_owned()),
+        (_, Some(BlockType::PrivateKey)) => return Err("it contains a secret key".to_owned()),
+        (Kind::Certificates, _) => return Err("a text block is not a PGP PUBLIC KEY BLOCK".to_owned()),
+        (Kind::Signature, _) => return Err("a text block is not a PGP SIGNATURE".to_owned()),
     }
     let mut bytes = Vec::new();
     reader.read_to_end(&mut bytes).map_err(|_| "a text block is damaged".to_owned())?;
@@ -81,7 +81,7 @@ fn key_box(bytes: &[u8]) -> Vec<Vec<u8>> {
             continue;
         }
         let certificate = number(blob, 8).zip(number(blob, 12)).and_then(|(start, length)| {
-            // What lies beyond the blob is not its own
+            // The certificate must be within the blob.
             blob.get(start..start.checked_add(length)?)
         });
         found.extend(certificate.map(<[u8]>::to_vec));

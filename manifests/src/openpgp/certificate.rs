@@ -1,7 +1,7 @@
-//! A certificate: which of its keys may sign, when.
+//! A certificate: which of its keys may sign, and when.
 //!
-//! Nothing in it counts before its signature was verified; of several, the newest valid self-signature says
-//! what a key is for and until when. Any revocation that its owner signed counts, whatever its hash.
+//! Its statements are used only after their signatures were verified. The newest valid self-signature determines the
+//! purpose and expiry of a key. A revocation by its owner is valid with any hash.
 
 use jiff::{SignedDuration, Timestamp};
 use pgp::packet::{PublicKey, PublicSubkey, Signature, SignatureType, SubpacketData, UserId};
@@ -35,7 +35,7 @@ impl Key<'_> {
         })
     }
 
-    /// Whether it made this signature over these bytes.
+    /// Whether this key made this signature over these bytes.
     pub(super) fn made(&self, signature: &Signature, document: &[u8]) -> bool {
         match self {
             Self::Primary(key) => signature.verify(*key, document).is_ok(),
@@ -60,8 +60,7 @@ impl Certificate {
         packets::show(&self.primary.fingerprint())
     }
 
-    /// Takes over what another copy of the same certificate knows: one may have a revocation that the
-    /// other lacks.
+    /// Adds the contents of another copy of the same certificate, which may contain a revocation that this one lacks.
     pub(super) fn merge(&mut self, other: Self) {
         self.direct.extend(other.direct);
         for (id, signatures) in other.users {
@@ -78,7 +77,7 @@ impl Certificate {
         }
     }
 
-    /// Its keys that a signature claims to be made by.
+    /// The keys that a signature names as its maker.
     pub(super) fn claimed_by<'a>(&'a self, signature: &Signature) -> Vec<Key<'a>> {
         let (names, ids) = (signature.issuer_fingerprint(), signature.issuer_key_id());
         let claimed = |key: &dyn KeyDetails| {
@@ -90,7 +89,7 @@ impl Certificate {
         primary.into_iter().chain(subkeys.map(|(key, signatures)| Key::Sub(key, signatures))).collect()
     }
 
-    /// Whether one of its keys may have made a signature of that time, as things are now.
+    /// Checks that a key could make a signature at that time and is valid now.
     pub(super) fn check(&self, key: Key<'_>, made: Timestamp, now: Timestamp) -> Result<(), Unusable> {
         let capable = self.check_primary(now)?;
         if made < key.created() {
@@ -123,7 +122,7 @@ impl Certificate {
         }
         let newest = newest(own.into_iter(), now)?;
         lives(primary, newest, now)?;
-        // Before there were purposes, a key that could sign did
+        // Old keys have no purposes: one that can sign may sign.
         let capable = purposes(newest).is_none_or(|signs| signs);
         Ok(if capable { Ok(()) } else { Err(Unusable::NotForSigning) })
     }
@@ -165,7 +164,7 @@ fn revoked<'a>(mut revocations: impl Iterator<Item = &'a Signature>) -> Result<(
     }
 }
 
-/// The newest of some verified self-signatures that still counts.
+/// The newest of some verified self-signatures that has not expired.
 fn newest<'a>(
     signatures: impl Iterator<Item = &'a Signature>,
     now: Timestamp,
@@ -183,7 +182,7 @@ fn newest<'a>(
     newest.map(|(_, signature)| signature).ok_or(reason)
 }
 
-/// Whether a key's life, as its self-signature has it, is not over.
+/// Checks that a key has not expired, according to its self-signature.
 fn lives(key: &impl VerifyingKey, binding: &Signature, now: Timestamp) -> Result<(), Unusable> {
     let Some(life) = binding.key_expiration_time().filter(|life| life.as_secs() != 0) else {
         return Ok(());
@@ -193,7 +192,7 @@ fn lives(key: &impl VerifyingKey, binding: &Signature, now: Timestamp) -> Result
     if at <= now { Err(Unusable::Expired { at, now }) } else { Ok(()) }
 }
 
-/// Whether a self-signature says that a key signs documents; `None` where it names no purposes.
+/// Whether a self-signature says that a key signs documents; `None` if it names no purposes.
 fn purposes(binding: &Signature) -> Option<bool> {
     binding.config()?.hashed_subpackets().find_map(|subpacket| match &subpacket.data {
         SubpacketData::KeyFlags(flags) => Some(flags.sign()),

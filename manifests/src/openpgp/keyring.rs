@@ -1,4 +1,4 @@
-//! A keyring: whose signatures count.
+//! A keyring: the certificates whose signatures are trusted.
 
 use jiff::Timestamp;
 use pgp::packet::{Packet, Signature, SignatureType};
@@ -9,10 +9,10 @@ use super::certificate::{Certificate, Key};
 use super::error::{KeyringNote, OpenPgpError};
 use super::packets::{self, Flaw};
 
-/// How many signatures of one document are looked at: each costs a public key operation or more.
+/// How many signatures of one document are checked: each costs a public key operation or more.
 const SIGNATURES_MAX: usize = 16;
 
-/// The certificates that may sign. Each of them may sign everything, as with systemd.
+/// The certificates that may sign. Each may sign everything, as in systemd.
 #[derive(Clone, Debug, Default)]
 pub struct Keyring {
     certificates: Vec<Certificate>,
@@ -21,8 +21,8 @@ pub struct Keyring {
 impl Keyring {
     /// Reads certificates: binary or armoured, any number in a row, or a GnuPG key box.
     ///
-    /// What cannot be read is passed over and noted, as long as there is a certificate: the ring of a
-    /// distribution may have keys for which no algorithm is known here.
+    /// Invalid parts are ignored and reported, as long as there is a valid certificate: the keyring of a distribution may
+    /// contain keys with unsupported algorithms.
     pub fn parse(bytes: &[u8]) -> Result<(Self, Vec<KeyringNote>), OpenPgpError> {
         let keyring = |reason| OpenPgpError::Keyring { reason };
         let mut ring = Self::default();
@@ -33,21 +33,20 @@ impl Keyring {
             }
         }
         if ring.certificates.is_empty() {
-            let reason = notes.pop().map_or_else(|| "there is no certificate in it".to_owned(), |n| n.reason);
+            let reason = notes.pop().map_or_else(|| "it contains no certificate".to_owned(), |n| n.reason);
             return Err(keyring(reason));
         }
         Ok((ring, notes))
     }
 
-    /// Adds all that another keyring knows. Copies of one certificate become one: what revokes either
-    /// revokes both.
+    /// Adds the certificates of another keyring. Copies of one certificate are merged: a revocation of either applies.
     pub fn merge(&mut self, other: Self) {
         for certificate in other.certificates {
             self.add(certificate);
         }
     }
 
-    /// Whether nobody may sign.
+    /// Whether there are no certificates.
     pub fn is_empty(&self) -> bool {
         self.certificates.is_empty()
     }
@@ -59,14 +58,14 @@ impl Keyring {
 
     /// Verifies a detached signature, binary or armoured.
     ///
-    /// Of several signatures, one that holds is enough, and those of strangers are passed over; but one
-    /// by a key of this ring that does not fit fails all, since only tampering or damage explains it.
+    /// One valid signature of several is enough, and signatures of unknown keys are ignored. But an invalid signature by
+    /// a key of this keyring is an error, since the file must have been altered or damaged.
     pub fn verify(&self, document: &[u8], signature: &[u8], now: Timestamp) -> Result<Signer, OpenPgpError> {
         let (mut signer, mut failure, mut strangers) = (None, None, Vec::new());
         for signature in signatures(signature)? {
             match self.verify_one(document, &signature, now) {
                 Ok(found) => signer = signer.or(Some(found)),
-                Err(OpenPgpError::Stranger { signers }) => strangers.extend(signers),
+                Err(OpenPgpError::UnknownKey { signers }) => strangers.extend(signers),
                 Err(error @ OpenPgpError::Mismatch { .. }) => return Err(error),
                 Err(error) => failure = failure.or(Some(error)),
             }
@@ -74,7 +73,7 @@ impl Keyring {
         match (signer, failure) {
             (Some(signer), _) => Ok(signer),
             (None, Some(failure)) => Err(failure),
-            (None, None) => Err(OpenPgpError::Stranger { signers: strangers }),
+            (None, None) => Err(OpenPgpError::UnknownKey { signers: strangers }),
         }
     }
 
@@ -93,7 +92,7 @@ impl Keyring {
                 }
             }
         }
-        Err(failure.unwrap_or_else(|| OpenPgpError::Stranger { signers: claimed(signature) }))
+        Err(failure.unwrap_or_else(|| OpenPgpError::UnknownKey { signers: claimed(signature) }))
     }
 
     pub(super) fn add(&mut self, certificate: Certificate) {
@@ -105,7 +104,7 @@ impl Keyring {
     }
 }
 
-/// The signature's own defects first, then whether it fits, and only then what the key's owner says of it.
+/// Checks the signature's own properties, then whether it matches, and then the validity of the key.
 fn verify_with(
     certificate: &Certificate,
     key: Key<'_>,
@@ -117,7 +116,7 @@ fn verify_with(
     let unsuitable = |defect: String| OpenPgpError::Unsuitable { key: name(), defect };
     let made = packets::inspect(signature).map_err(|flaw| match flaw {
         Flaw::WeakHash(hash) => OpenPgpError::WeakHash { key: name(), hash },
-        Flaw::Critical(number) => unsuitable(format!("has a critical part of unknown kind {number}")),
+        Flaw::Critical(number) => unsuitable(format!("has an unknown critical subpacket {number}")),
         Flaw::Undated => unsuitable("has no date".to_owned()),
         Flaw::Unreadable => unsuitable("is of an unknown version".to_owned()),
     })?;
@@ -138,9 +137,9 @@ fn verify_with(
     Ok(Signer { certificate: certificate.fingerprint(), key: name(), made })
 }
 
-/// The certificates in a stretch of packets.
+/// The certificates in some packets.
 pub(super) fn read(bytes: &[u8], notes: &mut Vec<KeyringNote>) -> Vec<Certificate> {
-    /// Where a signature belongs: to what came before it.
+    /// What a signature belongs to: the packet before it.
     enum Place {
         Nowhere,
         Primary,
@@ -177,14 +176,14 @@ pub(super) fn read(bytes: &[u8], notes: &mut Vec<KeyringNote>) -> Vec<Certificat
                 signatures.into_iter().for_each(|signatures| signatures.push(signature.clone()));
                 continue;
             }
-            // Pictures and what gpg notes for itself: nothing that would be missed
+            // Pictures and gpg's own notes are not needed.
             (Ok(Packet::UserAttribute(_)), _) => {
                 place = Place::Nowhere;
                 continue;
             }
             (Ok(Packet::Trust(_) | Packet::Marker(_) | Packet::Padding(_)), _) => continue,
-            (Ok(Packet::SecretKey(_) | Packet::SecretSubkey(_)), _) => "it holds a secret key".to_owned(),
-            (Ok(_), _) => "something that does not belong into a keyring".to_owned(),
+            (Ok(Packet::SecretKey(_) | Packet::SecretSubkey(_)), _) => "it contains a secret key".to_owned(),
+            (Ok(_), _) => "a packet that does not belong in a keyring".to_owned(),
             (Err(reason), _) => reason,
         };
         place = Place::Nowhere;
@@ -203,18 +202,18 @@ fn signatures(bytes: &[u8]) -> Result<Vec<Signature>, OpenPgpError> {
             match packet.map_err(unreadable)? {
                 Packet::Signature(signature) => signatures.push(signature),
                 Packet::Marker(_) | Packet::Padding(_) => {}
-                _ => return Err(unreadable("it holds something else".to_owned())),
+                _ => return Err(unreadable("it contains other packets".to_owned())),
             }
         }
     }
     match signatures.len() {
-        0 => Err(unreadable("there is none in it".to_owned())),
+        0 => Err(unreadable("it contains no signature".to_owned())),
         found if found > SIGNATURES_MAX => Err(OpenPgpError::TooMany { found, limit: SIGNATURES_MAX }),
         _ => Ok(signatures),
     }
 }
 
-/// The keys that a signature claims to be made by.
+/// The keys that a signature names as its maker.
 fn claimed(signature: &Signature) -> Vec<String> {
     let names: Vec<_> = signature.issuer_fingerprint().into_iter().map(packets::show).collect();
     if !names.is_empty() {

@@ -40,7 +40,7 @@ fn refused(ring: &Keyring, signature: &[u8], now: &str) -> String {
 }
 
 #[test]
-fn a_signature_names_its_signer() {
+fn returns_the_signer() {
     for signature in [GOOD, TEXT] {
         let signer = ring(PUBLISHER).verify(MANIFEST, signature, at("2026-07-01T00:00:00Z")).unwrap();
         assert_eq!(signer.certificate, PRIMARY);
@@ -51,38 +51,38 @@ fn a_signature_names_its_signer() {
 }
 
 #[test]
-fn a_clock_that_runs_behind_does_not_lock_out() {
+fn accepts_signatures_from_the_future() {
     ring(PUBLISHER).verify(MANIFEST, GOOD, Timestamp::UNIX_EPOCH).unwrap();
 }
 
 #[test]
-fn other_bytes_do_not_fit() {
+fn rejects_other_bytes() {
     let error = ring(PUBLISHER).verify(b"other\n", GOOD, at("2026-07-01T00:00:00Z")).unwrap_err();
     assert_eq!(error, OpenPgpError::Mismatch { key: SUBKEY.to_owned() });
     assert!(error.hint().unwrap().contains("try again"));
 }
 
 #[test]
-fn lives_end() {
+fn keys_and_signatures_expire() {
     let ring = ring(PUBLISHER);
     ring.verify(MANIFEST, GOOD, at("2027-12-31T00:00:00Z")).unwrap();
     assert_eq!(
         refused(&ring, GOOD, "2028-01-02T00:00:00Z"),
         format!(
-            "OpenPGP key {SUBKEY} of {PRIMARY} expired at 2028-01-01T00:00:00Z (it is 2028-01-02T00:00:00Z here)"
+            "OpenPGP key {SUBKEY} of {PRIMARY} expired at 2028-01-01T00:00:00Z (it is 2028-01-02T00:00:00Z now)"
         )
     );
     ring.verify(MANIFEST, SHORT, at("2026-06-15T00:00:00Z")).unwrap();
     assert_eq!(
         refused(&ring, SHORT, "2026-08-01T00:00:00Z"),
         format!(
-            "the signature of OpenPGP key {SUBKEY} expired at 2026-07-01T00:00:00Z (it is 2026-08-01T00:00:00Z here)"
+            "the signature of OpenPGP key {SUBKEY} expired at 2026-07-01T00:00:00Z (it is 2026-08-01T00:00:00Z now)"
         )
     );
 }
 
 #[test]
-fn what_was_revoked_stays_revoked_in_whichever_copy() {
+fn merges_revocations_of_all_copies() {
     for bytes in [REVOKED, REVOKED_SUBKEY] {
         let revoked = ring(bytes);
         let mut merged = ring(PUBLISHER);
@@ -99,19 +99,19 @@ fn what_was_revoked_stays_revoked_in_whichever_copy() {
 }
 
 #[test]
-fn a_weak_hash_is_refused() {
+fn rejects_a_weak_hash() {
     assert_eq!(
         refused(&ring(PUBLISHER), SHA1, "2026-07-01T00:00:00Z"),
-        format!("the signature of OpenPGP key {SUBKEY} uses SHA1, which is not safe any more")
+        format!("the signature of OpenPGP key {SUBKEY} uses SHA1, which is no longer secure")
     );
 }
 
 #[test]
-fn a_stranger_is_named() {
+fn names_an_unknown_key() {
     let now = "2026-07-01T00:00:00Z";
     assert_eq!(
         refused(&ring(PUBLISHER), BY_STRANGER, now),
-        format!("signed by {STRANGER_KEY}, and the keyring has no such key")
+        format!("signed by {STRANGER_KEY}, which the keyring does not contain")
     );
     ring(STRANGER).verify(MANIFEST, BY_STRANGER, at(now)).unwrap();
     assert_eq!(Keyring::default().fingerprints(), [""; 0]);
@@ -132,7 +132,7 @@ fn one_of_several_signatures_is_enough_unless_one_is_forged() {
 }
 
 #[test]
-fn rings_come_in_many_forms() {
+fn reads_keyrings_in_all_formats() {
     let now = at("2026-07-01T00:00:00Z");
     assert_eq!(ring(&[PUBLISHER, PUBLISHER].concat()).fingerprints(), [PRIMARY]);
     assert_eq!(ring(&[STRANGER, STRANGER].concat()).fingerprints(), [STRANGER_KEY]);
@@ -145,22 +145,22 @@ fn rings_come_in_many_forms() {
 }
 
 #[test]
-fn what_is_no_ring_says_why() {
+fn explains_invalid_keyrings() {
     let message = |bytes: &[u8]| Keyring::parse(bytes).unwrap_err().to_string();
-    assert_eq!(message(b""), "not an OpenPGP keyring: it is empty");
+    assert_eq!(message(b""), "invalid OpenPGP keyring: it is empty");
     assert_eq!(
         message(b"RWQ minisign"),
-        "not an OpenPGP keyring: it is neither binary nor a text block that begins with -----BEGIN PGP"
+        "invalid OpenPGP keyring: it is neither binary nor a text block that begins with -----BEGIN PGP"
     );
-    assert_eq!(message(GOOD), "not an OpenPGP keyring: a text block is no PGP PUBLIC KEY BLOCK");
+    assert_eq!(message(GOOD), "invalid OpenPGP keyring: a text block is not a PGP PUBLIC KEY BLOCK");
     assert_eq!(
         message(&PUBLISHER[..200]),
-        "not an OpenPGP keyring: a text block has no end, the file may have been cut short"
+        "invalid OpenPGP keyring: a text block has no end; the file may be truncated"
     );
     let error = ring(PUBLISHER).verify(MANIFEST, PUBLISHER, Timestamp::UNIX_EPOCH).unwrap_err();
-    assert_eq!(error.to_string(), "not an OpenPGP signature: a text block is no PGP SIGNATURE");
+    assert_eq!(error.to_string(), "invalid OpenPGP signature: a text block is not a PGP SIGNATURE");
     let error = ring(PUBLISHER).verify(MANIFEST, STRANGER, Timestamp::UNIX_EPOCH).unwrap_err();
-    assert_eq!(error.to_string(), "not an OpenPGP signature: it holds something else");
+    assert_eq!(error.to_string(), "invalid OpenPGP signature: it contains other packets");
 }
 
 /// The certificate of a ring with only that.
@@ -179,7 +179,7 @@ fn ring_of(certificate: Certificate) -> Keyring {
 
 /// Whoever has a certificate could bind the publisher's subkey to it, and be taken for the publisher.
 #[test]
-fn a_subkey_must_agree_and_be_bound() {
+fn a_subkey_must_be_bound_in_both_directions() {
     let now = "2026-07-01T00:00:00Z";
     let mut certificate = only(PUBLISHER);
     certificate.subkeys[0].1.clear();
@@ -199,7 +199,7 @@ fn a_subkey_must_agree_and_be_bound() {
     }
     let message = refused(&ring_of(certificate), GOOD, now);
     let expected =
-        format!("OpenPGP key {SUBKEY} of {PRIMARY} has not signed that it belongs to its certificate");
+        format!("OpenPGP key {SUBKEY} of {PRIMARY} has not confirmed that it belongs to its certificate");
     assert_eq!(message, expected);
 
     let mut certificate = only(PUBLISHER);
@@ -209,7 +209,7 @@ fn a_subkey_must_agree_and_be_bound() {
 }
 
 #[test]
-fn only_a_signed_manifest_lends_its_evidence() {
+fn only_a_signed_manifest_is_evidence() {
     let now = at("2026-07-01T00:00:00Z");
     let url = "https://example.org/k/SHA256SUMS";
     let verify = |bytes| SignedChecksums::verify(url, bytes, GOOD, &ring(PUBLISHER), now);
@@ -217,7 +217,7 @@ fn only_a_signed_manifest_lends_its_evidence() {
     assert_eq!(warnings, []);
     let claim = |sha256| Claim { name: "k-1.raw".to_owned(), urls: Vec::new(), sha256, size: None };
     let verified = Verified::signed_list(&list, claim(Sha256::of(b""))).unwrap();
-    assert_eq!(verified.evidence().to_string(), format!("listed in {url}, signed by OpenPGP key {PRIMARY}"));
+    assert_eq!(verified.evidence().to_string(), format!("{url}, signed by OpenPGP key {PRIMARY}"));
     assert!(Verified::signed_list(&list, claim(Sha256::of(b"x"))).is_none());
     assert!(matches!(
         verify(b"other\n"),
@@ -227,7 +227,7 @@ fn only_a_signed_manifest_lends_its_evidence() {
 
 /// Every place cut off, and every byte altered: an error or not, but nothing worse.
 #[test]
-fn damage_is_survived() {
+fn survives_damage() {
     let now = at("2026-07-01T00:00:00Z");
     let dearmor = |bytes, kind| armor::stretches(bytes, kind).unwrap().remove(0);
     let publisher = ring(PUBLISHER);
@@ -264,7 +264,7 @@ fn damage_is_survived() {
 
 /// Lengths that promise more than there is, and nothing behind them.
 #[test]
-fn a_length_is_not_believed() {
+fn does_not_allocate_by_a_claimed_length() {
     for tag in 0..64_u8 {
         for length in [&[0xff, 0xff, 0xff, 0xff, 0xff][..], &[0xfe], &[0xff, 0x7f, 0xff, 0xff, 0xff, 4]] {
             let bytes = [&[0xc0 | tag], length].concat();

@@ -1,4 +1,4 @@
-//! The wildcards, the values they stand for, and how those are spelt in a name.
+//! Wildcards, their values, and how these are written in a name.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use super::Sha256;
 use super::Version;
 use crate::ini;
 
-/// What may stand in a pattern after an `@`.
+/// A wildcard of a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Wildcard {
     /// `@v`, the version.
@@ -35,7 +35,7 @@ pub enum Wildcard {
     Sha256,
 }
 
-/// What the wildcards of a pattern stand for in one name.
+/// The values of a pattern's wildcards in one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Captures {
     /// `@v`.
@@ -64,11 +64,11 @@ pub struct Captures {
     pub sha256: Option<Sha256>,
 }
 
-/// The UUID of a GPT partition. Spelt as 32 hexadecimal digits; dashes are understood.
+/// The UUID of a GPT partition. It is written as 32 hexadecimal digits; dashes are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PartitionUuid(pub u128);
 
-/// World-writable and set-uid files are never made from a name.
+/// A name never makes a file world-writable or setuid.
 const MODE_MASK: u32 = 0o775;
 
 const LETTERS: [(char, Wildcard); 12] = [
@@ -113,7 +113,7 @@ impl Wildcard {
         }
     }
 
-    /// What it stands for, in words.
+    /// Its meaning in words.
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Version => "the version",
@@ -139,7 +139,7 @@ impl fmt::Display for Wildcard {
 }
 
 impl Captures {
-    /// Only a version, as for a name that shows nothing else.
+    /// Only a version.
     pub fn of(version: Version) -> Self {
         Self {
             version,
@@ -157,7 +157,7 @@ impl Captures {
         }
     }
 
-    /// A wildcard's value as it is spelt in a name.
+    /// A wildcard's value as it is written in a name.
     pub(super) fn value(&self, wildcard: Wildcard) -> Option<String> {
         let flag = |value: bool| u8::from(value).to_string();
         match wildcard {
@@ -190,12 +190,12 @@ impl fmt::Display for PartitionUuid {
     }
 }
 
-/// Captures while a match is still going on.
+/// Values while a name is being matched.
 #[derive(Default)]
 pub(super) struct Partial(Option<Captures>, Vec<(Wildcard, String)>);
 
 impl Partial {
-    /// Takes a value; nothing if it cannot be one of this wildcard.
+    /// Adds a value; `None` if it is no valid version.
     pub(super) fn take(&mut self, wildcard: Wildcard, value: &str) -> Option<()> {
         if wildcard == Wildcard::Version {
             self.0 = Some(Captures::of(value.parse().ok()?));
@@ -205,16 +205,16 @@ impl Partial {
         Some(())
     }
 
-    /// All of it, once the version is there.
+    /// All values, if there is a version.
     pub(super) fn complete(self) -> Option<Captures> {
         let mut captures = self.0?;
         fill(&mut captures, &self.1)?;
         Some(captures)
     }
 
-    /// Whether what was taken so far can be values of its wildcards.
+    /// Whether the values so far are valid.
     pub(super) fn are_valid(&self) -> bool {
-        // Any version will do to hold the others
+        // Any version serves here.
         let known = self.0.clone().or_else(|| "0".parse().ok().map(Captures::of));
         known.is_some_and(|mut captures| fill(&mut captures, &self.1).is_some())
     }
@@ -242,7 +242,7 @@ fn fill(captures: &mut Captures, values: &[(Wildcard, String)]) -> Option<()> {
 }
 
 /// A number as systemd reads it: a plus sign is allowed, `0x`, `0o`, `0b` and a leading zero set the base.
-/// The largest value means "not set" there, so it is none.
+/// The largest value means "not set" there, so it is rejected.
 pub(crate) fn number(text: &str) -> Option<u64> {
     let text = text.strip_prefix('+').unwrap_or(text);
     let prefixed = |prefixes: [&str; 2]| prefixes.iter().find_map(|prefix| text.strip_prefix(prefix));
@@ -265,7 +265,7 @@ pub(crate) fn hexadecimal(text: &str) -> Option<u64> {
     digits_of(text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text), 16)
 }
 
-/// Digits and nothing else: Rust alone would take another plus sign.
+/// Digits only: Rust would accept another plus sign.
 fn digits_of(digits: &str, base: u32) -> Option<u64> {
     if digits.starts_with('+') { None } else { u64::from_str_radix(digits, base).ok() }
 }

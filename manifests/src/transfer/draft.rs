@@ -1,4 +1,4 @@
-//! A transfer file between its assignments and the whole.
+//! A transfer file whose assignments were read, but not checked as a whole.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::requirement::{Requirement, VersionRequirement};
 use crate::url::is_url;
 use crate::version::Version;
 
-/// A file as far as it has been read. What must be looked at as a whole keeps its place.
+/// The values read so far. Those that are checked together keep their place.
 #[derive(Default)]
 pub(super) struct Draft {
     pub(super) warnings: Vec<Warning>,
@@ -55,7 +55,7 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Looks at all of it; `name` is the transfer file's name.
+    /// Checks all values together; `name` is the transfer file's name.
     pub(super) fn finish(mut self, name: &str) -> Result<Parsed, TransferError> {
         let missing = |section, key| TransferError::Missing { file: name.to_owned(), section, key };
         let source_type = self.source_type.ok_or_else(|| missing("Source", "Type"))?;
@@ -67,11 +67,7 @@ impl Draft {
         };
         let source_relative_to = match self.source_relative_to {
             Some((place, relative_to)) if !starts_from(source_type, relative_to) => {
-                return Err(TransferError::NotFromThere {
-                    place,
-                    value: relative_to,
-                    kind: source_type.as_str(),
-                });
+                return Err(TransferError::Base { place, value: relative_to, kind: source_type.as_str() });
             }
             other => other.map_or(RelativeTo::Root, |(_, relative_to)| relative_to),
         };
@@ -89,7 +85,7 @@ impl Draft {
         };
         let target_relative_to = match self.target_relative_to {
             Some((place, value)) if !may_hold(target_type, value) => {
-                return Err(TransferError::NotFromThere { place, value, kind: target_type.as_str() });
+                return Err(TransferError::Base { place, value, kind: target_type.as_str() });
             }
             other => other.map_or(RelativeTo::Root, |(_, relative_to)| relative_to),
         };
@@ -171,7 +167,7 @@ impl Draft {
     }
 }
 
-/// Whether a source's path may start from there.
+/// Whether a source's path may be relative to a base.
 fn starts_from(kind: SourceType, relative_to: RelativeTo) -> bool {
     match relative_to {
         RelativeTo::Root => true,
@@ -182,7 +178,7 @@ fn starts_from(kind: SourceType, relative_to: RelativeTo) -> bool {
     }
 }
 
-/// Whether a target's path may start from there.
+/// Whether a target's path may be relative to a base.
 fn may_hold(kind: TargetType, relative_to: RelativeTo) -> bool {
     match relative_to {
         RelativeTo::Root => true,

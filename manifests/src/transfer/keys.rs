@@ -1,4 +1,4 @@
-//! The sections and keys of transfer files, and what a misspelt one may have meant.
+//! The sections and keys of transfer files, and suggestions for misspelt ones.
 
 use super::problem::Meant;
 use crate::similar::nearest;
@@ -70,12 +70,12 @@ pub(super) fn has(section: &str, key: &str) -> bool {
     keys(section).contains(&key)
 }
 
-/// What a section that does not exist may have meant.
+/// The section that an unknown one may have meant.
 pub(super) fn meant_section(name: &str) -> Option<&'static str> {
     nearest(name, SECTIONS.iter().map(|(section, _)| *section))
 }
 
-/// What a key that does not exist may have meant: the same key elsewhere, else a similar one here.
+/// What an unknown key may have meant: the same key in another section, or a similar key in this one.
 pub(super) fn meant_key(section: &str, key: &str) -> Option<Meant> {
     let elsewhere = SECTIONS.iter().find(|(_, keys)| keys.contains(&key)).map(|(name, _)| *name);
     match elsewhere {
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_misspelt_key_is_recognised() {
+    fn suggests_a_key_for_a_misspelt_one() {
         assert_eq!(meant_key("Target", "InstanceMax"), Some(Meant::Key("InstancesMax")));
         assert_eq!(meant_key("Target", "currentsymlink"), Some(Meant::Key("CurrentSymlink")));
         assert_eq!(meant_key("Transfer", "MinVerison"), Some(Meant::Key("MinVersion")));
@@ -102,13 +102,13 @@ mod tests {
     }
 
     #[test]
-    fn a_key_in_the_wrong_section_is_recognised() {
+    fn suggests_the_right_section_for_a_key() {
         assert_eq!(meant_key("Transfer", "CurrentSymlink"), Some(Meant::Section("Target")));
         assert_eq!(meant_key("Target", "HealthCheck"), Some(Meant::Section("X-Sysupdate")));
     }
 
     #[test]
-    fn a_misspelt_section_is_recognised() {
+    fn suggests_a_section_for_a_misspelt_one() {
         assert_eq!(meant_section("Transfers"), Some("Transfer"));
         assert_eq!(meant_section("X-SysUpdate"), Some("X-Sysupdate"));
         assert_eq!(meant_section("X-Vendor"), None);

@@ -1,4 +1,4 @@
-//! The words that keys of transfer files choose from.
+//! The values of keys that allow only certain words.
 
 use std::fmt;
 use std::str::FromStr;
@@ -86,41 +86,41 @@ words! {
         Xbootldr = "xbootldr",
         /// The extended boot loader partition, or the EFI system partition where there is none.
         Boot = "boot",
-        /// What `--transfer-source=` names.
+        /// The directory given with `--transfer-source=`.
         Explicit = "explicit",
     }
 }
 
 words! {
-    /// What makes a new version take effect.
+    /// How a new version is activated.
     Activate {
         /// Refresh the merged extensions.
         Refresh = "refresh",
-        /// Refresh them, and restart the units that the extension names.
+        /// Refresh the merged extensions, and restart the units that the extension names.
         Restart = "restart",
         /// Reboot user space.
         SoftReboot = "soft-reboot",
         /// Reboot.
         Reboot = "reboot",
-        /// Nothing: whoever uses the file sees to it.
+        /// Nothing is done.
         None = "none",
     }
 }
 
 words! {
-    /// How ripe versions have to be.
+    /// The release channels that are allowed.
     Channel {
         /// All versions.
         Alpha = "alpha",
-        /// Beta versions and stable ones.
+        /// Beta and stable versions.
         Beta = "beta",
-        /// Stable versions alone.
+        /// Stable versions only.
         Stable = "stable",
     }
 }
 
 impl SourceType {
-    /// Whether it is found below a URL, and not in a directory.
+    /// Whether the source is a URL, not a directory.
     pub const fn is_remote(self) -> bool {
         matches!(self, Self::UrlFile | Self::UrlTar)
     }
@@ -137,7 +137,7 @@ impl SourceType {
         }
     }
 
-    /// The target's type where the file does not say it.
+    /// The target's type if the file does not set it.
     pub(super) fn inferred_target(self, path: &str) -> TargetType {
         match self {
             Self::UrlFile | Self::RegularFile if path == "/dev" || path.starts_with("/dev/") => {
@@ -159,14 +159,14 @@ pub enum PartitionType {
     Named(String),
 }
 
-/// The type where the file does not say it.
+/// The type if the file does not set it.
 const TYPE_DEFAULT: &str = "linux-generic";
 
-/// Names that stand by themselves.
+/// Complete names.
 const TYPE_NAMES: [&str; 10] =
     ["esp", "xbootldr", "swap", "home", "srv", "var", "tmp", "user-home", TYPE_DEFAULT, "factory-reset"];
 
-/// Names that may carry an architecture and what verifies the partition.
+/// Names that may be followed by an architecture, `-verity` or `-verity-sig`.
 const TYPE_STEMS: [&str; 2] = ["root", "usr"];
 
 /// Architectures in the names of partition types.
@@ -200,7 +200,7 @@ impl Default for PartitionType {
 }
 
 impl PartitionType {
-    /// Whether it holds the signature of a verity root hash, which is shorter than its slot.
+    /// Whether it contains the signature of a verity root hash, which is shorter than its slot.
     pub fn is_signature(&self) -> bool {
         matches!(self, Self::Named(name) if name.ends_with("-verity-sig"))
     }

@@ -1,4 +1,4 @@
-//! Reads transfer files, one assignment after the other, into a draft.
+//! Reads the assignments of transfer files into a draft.
 
 use std::time::Duration;
 
@@ -11,12 +11,13 @@ use super::{
 use crate::health::HealthCheck;
 use crate::ini::{self, Entry};
 use crate::pattern::{PartitionUuid, Pattern, systemd_number};
+use crate::position::Position;
 use crate::specifier::{self, Identity};
 use crate::url::is_url;
 use crate::version::Version;
 use crate::words::{self, Quotes};
 
-/// The bits a mode can have.
+/// The bits of a mode.
 const MODE_MAX: u32 = 0o7777;
 
 pub(super) fn parse(
@@ -31,7 +32,7 @@ pub(super) fn parse(
         let mut reader = Reader { file, identity, draft: &mut draft };
         reader.draft.warnings.extend(ini.warnings.into_iter().map(Warning::Ini));
         for section in &ini.sections {
-            reader.section(&section.name, section.line);
+            reader.section(&section.name, section.at);
         }
         for entry in &ini.entries {
             reader.entry(entry)?;
@@ -51,21 +52,21 @@ impl Reader<'_> {
         self.draft.warnings.push(warning);
     }
 
-    fn section(&mut self, name: &str, line: usize) {
+    fn section(&mut self, name: &str, at: Position) {
         self.draft.ours |= name == keys::OURS;
         let meant = keys::meant_section(name);
-        // Sections of other programs are theirs, unless one looks like ours misspelt
+        // `[X-…]` sections belong to other programs, unless one looks like a misspelt section of ours.
         if keys::section(name).is_some() || (name.starts_with("X-") && meant.is_none()) {
             return;
         }
         let (file, section) = (self.file.to_owned(), name.to_owned());
-        self.warn(Warning::UnknownSection { file, line, section, meant });
+        self.warn(Warning::UnknownSection { file, at, section, meant });
     }
 
     fn entry(&mut self, entry: &Entry) -> Result<(), TransferError> {
         let Some(section) = keys::section(&entry.section) else { return Ok(()) };
         let key = entry.key.as_str();
-        let place = Place { file: self.file.to_owned(), line: entry.line, section, key: key.to_owned() };
+        let place = Place { file: self.file.to_owned(), at: entry.at, section, key: key.to_owned() };
         if keys::has(section, key) {
             return self.value(place, &entry.value);
         }
@@ -169,13 +170,13 @@ impl Reader<'_> {
                 self.boolean(place, value, |draft| &mut draft.partition.zero_fill);
             }
             (keys::OURS, _) => self.ours(place, value)?,
-            // keys::has() has let nothing else through
+            // keys::has() accepts no other key.
             _ => self.warn(Warning::UnknownKey { place, meant: None }),
         }
         Ok(())
     }
 
-    /// Our own section: a mistake here stops the transfer, since guessing would update what should not be.
+    /// Our own section: a mistake is an error, since ignoring the value could install a version that must not be.
     fn ours(&mut self, place: Place, value: &str) -> Result<(), TransferError> {
         match place.key.as_str() {
             "Repository" => {
@@ -285,12 +286,12 @@ impl Reader<'_> {
         }
     }
 
-    /// The inner nothing is an empty value, the outer one a wrong value.
+    /// The inner `None` is an empty value, the outer one an invalid value.
     fn number(&mut self, place: &Place, value: &str) -> Option<Option<u64>> {
         if value.is_empty() {
             return Some(None);
         }
-        // `+3` is a number to Rust and a slip of the pen here
+        // Rust would accept `+3`.
         match value.parse().ok().filter(|_| !value.starts_with('+')) {
             Some(number) => Some(Some(number)),
             None => {
@@ -412,7 +413,7 @@ fn bytes(text: &str) -> Option<u64> {
     number.checked_mul(1 << shift)
 }
 
-/// A path without empty and `.` parts; nothing if it goes up or names no file.
+/// A path without empty and `.` parts; `None` if it contains `..` or names no file.
 fn simplify(path: &str) -> Option<String> {
     let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     if parts.is_empty() || parts.contains(&"..") {

@@ -1,4 +1,4 @@
-//! Writing a transfer that was read back as a file: what it says is what the program understood.
+//! Writes a parsed transfer as a file, to show how it was understood.
 
 use super::writer::{Text, TextError};
 use super::{INSTANCES_MAX_SLOTS, Transfer, format_span};
@@ -7,7 +7,7 @@ use crate::specifier::escape;
 use crate::words;
 
 impl Transfer {
-    /// A file that reads as this transfer on any host: every value is written out, and no specifier is left.
+    /// A file with the same meaning on any host: with all defaults, and without specifiers.
     pub fn render(&self) -> Result<String, TextError> {
         let mut text = Text::default();
         text.section("Transfer");
@@ -55,7 +55,7 @@ impl Transfer {
         if let Some(mode) = target.mode {
             text.key("Mode", &format!("{mode:04o}"))?;
         }
-        // As many as there are slots is what a partition's file says by saying nothing
+        // The default of partitions, one version in each slot, cannot be written.
         if target.instances_max != INSTANCES_MAX_SLOTS {
             text.key("InstancesMax", &target.instances_max.to_string())?;
         }
@@ -130,7 +130,7 @@ fn yes_no(value: bool) -> &'static str {
     if value { "yes" } else { "no" }
 }
 
-/// Patterns are separated by blanks, so those inside are escaped; quotes mean nothing there.
+/// Patterns are separated by spaces, so spaces in them are escaped; quotes have no meaning there.
 fn patterns(patterns: &Patterns) -> String {
     let words = patterns.iter().map(|pattern| escape(pattern.as_str()).replace(' ', "\\x20"));
     words.collect::<Vec<_>>().join(" ")

@@ -4,32 +4,18 @@ use std::time::Duration;
 
 use crate::hint::Hint;
 
-/// Why a text is no time span.
+/// Why a text is not a time span.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum SpanError {
-    /// Nothing.
     #[error("the time span is empty")]
     Empty,
-    /// No number where one should stand.
     #[error("a number is missing in the time span {text:?}")]
-    NoNumber {
-        /// The whole text.
-        text: String,
-    },
-    /// A unit that does not exist.
+    NoNumber { text: String },
     #[error("unknown unit {unit:?} in the time span {text:?}")]
-    Unit {
-        /// The unit.
-        unit: String,
-        /// The whole text.
-        text: String,
-    },
-    /// No end, or none that matters.
+    Unit { unit: String, text: String },
     #[error("the time span {text:?} is too long")]
-    TooLong {
-        /// The whole text.
-        text: String,
-    },
+    TooLong { text: String },
 }
 
 impl Hint for SpanError {}
@@ -45,7 +31,7 @@ const UNITS: [(&[&str], u64); 9] = [
     (&["h", "hr", "hour", "hours"], 3_600 * SECOND),
     (&["d", "day", "days"], 86_400 * SECOND),
     (&["w", "week", "weeks"], 604_800 * SECOND),
-    // A twelfth of a year, and a year of 365.25 days
+    // A month is a twelfth of a year, and a year has 365.25 days.
     (&["M", "month", "months"], 2_629_800 * SECOND),
     (&["y", "year", "years"], 31_557_600 * SECOND),
 ];
@@ -87,7 +73,7 @@ pub fn parse_span(text: &str) -> Result<Duration, SpanError> {
     Ok(Duration::from_micros(total))
 }
 
-/// Writes a time span so that [`parse_span`] reads it back; what is below a microsecond is dropped.
+/// Writes a time span so that [`parse_span`] reads it back; fractions of a microsecond are dropped.
 pub fn format_span(span: Duration) -> String {
     let micros = span.as_micros();
     for (unit, length) in [("h", 3_600 * SECOND), ("min", 60 * SECOND), ("s", SECOND), ("ms", 1_000)] {
@@ -120,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_are_systemds() {
+    fn reads_spans_as_systemd() {
         let cases = [
             ("60", 60_000),
             ("60s", 60_000),
@@ -140,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_span_says_why() {
+    fn explains_invalid_spans() {
         let message = |text: &str| parse_span(text).unwrap_err().to_string();
         assert_eq!(message(" "), "the time span is empty");
         assert_eq!(message("soon"), "a number is missing in the time span \"soon\"");

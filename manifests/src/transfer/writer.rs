@@ -1,4 +1,4 @@
-//! Writes transfer files, for whoever publishes one.
+//! Writes the transfer files that a publisher offers.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -8,25 +8,25 @@ use crate::health::HealthCheck;
 use crate::hint::Hint;
 use crate::version::Version;
 
-/// A transfer file to be written. Values are written as they are, so specifiers in them stay specifiers:
-/// double the `%` of what is none with [`crate::specifier::escape`].
+/// A transfer file to write. Specifiers in values remain specifiers; escape other `%` with
+/// [`crate::specifier::escape`].
 #[derive(Clone, Debug)]
 pub struct TransferText {
-    /// What the file is for; its lines become comments at the top.
+    /// A comment for the top of the file.
     pub comment: String,
-    /// Whether stock tools ask for an OpenPGP signature.
+    /// Whether stock tools require an OpenPGP signature.
     pub verify: VerifyText,
-    /// The lowest version to install.
+    /// `MinVersion=`.
     pub min_version: Option<Version>,
-    /// Versions never to remove; `%A` is usual for an operating system.
+    /// `ProtectVersion=`; `%A` is usual for an operating system.
     pub protect_versions: Vec<String>,
-    /// The URL of the directory that has the `SHA256SUMS`.
+    /// The URL of the directory that contains `SHA256SUMS`.
     pub url: String,
-    /// Which names there are versions.
+    /// The names of versions.
     pub source_patterns: Vec<String>,
-    /// The directory that versions go to.
+    /// The directory for installed versions.
     pub target_path: String,
-    /// What versions are called there; nothing for the source's names.
+    /// The names of installed versions; empty for those of the source.
     pub target_patterns: Vec<String>,
     /// The symlink to the installed version.
     pub current_symlink: Option<String>,
@@ -34,39 +34,31 @@ pub struct TransferText {
     pub mode: Option<u32>,
     /// How many versions are kept.
     pub instances_max: Option<u64>,
-    /// The repository whose catalog decides.
+    /// The repository whose catalog lists the versions.
     pub repository: Option<String>,
-    /// What makes a new version take effect.
+    /// How a new version is activated.
     pub activate: Option<Activate>,
-    /// What must pass afterwards.
+    /// The checks that must pass after activation.
     pub health_checks: Vec<HealthCheck>,
-    /// How long that may take.
+    /// How long the checks may fail.
     pub health_timeout: Option<Duration>,
 }
 
-/// What stands in `Verify=`.
+/// The value of `Verify=`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VerifyText {
     /// `yes`: an OpenPGP signature is published beside the manifest.
     OpenPgp,
-    /// `no`, with a comment that says what this means.
+    /// `no`, with a comment that explains it.
     Unsigned,
 }
 
 /// Why a transfer file cannot be written.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum TextError {
-    /// A value that would be read back as something else.
     #[error("{key}= cannot be written as {value:?}: {reason}")]
-    Value {
-        /// The key.
-        key: &'static str,
-        /// The value.
-        value: String,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// No pattern to recognise versions by.
+    Value { key: &'static str, value: String, reason: &'static str },
     #[error("MatchPattern= is missing in [Source]")]
     NoPattern,
 }
@@ -74,7 +66,7 @@ pub enum TextError {
 impl Hint for TextError {}
 
 impl TransferText {
-    /// A file with only what every transfer has.
+    /// A file with only the mandatory keys.
     pub fn new(
         url: impl Into<String>,
         pattern: impl Into<String>,
@@ -172,7 +164,7 @@ impl TransferText {
     }
 }
 
-/// The text of a file that grows.
+/// The text of a file while it is written.
 #[derive(Default)]
 pub(crate) struct Text(String);
 
@@ -199,23 +191,23 @@ impl Text {
 
     pub(crate) fn section(&mut self, name: &str) {
         let gap = if self.0.is_empty() { "" } else { "\n" };
-        // Writing to a string cannot fail
+        // Writing to a string cannot fail.
         let _ = writeln!(self.0, "{gap}[{name}]");
     }
 
     pub(crate) fn key(&mut self, key: &'static str, value: &str) -> Result<(), TextError> {
         let refuse = |reason| Err(TextError::Value { key, value: value.to_owned(), reason });
         if value.is_empty() {
-            return refuse("an empty value means none");
+            return refuse("an empty value would remove the setting");
         }
         if value.chars().any(char::is_control) {
-            return refuse("it has a control character");
+            return refuse("it contains a control character");
         }
         if value.trim_matches([' ', '\t']) != value {
-            return refuse("white space at its ends would be lost");
+            return refuse("leading or trailing white space would be lost");
         }
         if value.ends_with('\\') {
-            return refuse("a backslash at its end would swallow the next line");
+            return refuse("a trailing backslash would continue the next line");
         }
         let _ = writeln!(self.0, "{key}={value}");
         Ok(())

@@ -26,7 +26,7 @@ use sysext_manifests::version::Version;
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
 
 #[test]
-fn each_defect_is_told_in_its_words() {
+fn each_defect_has_its_message() {
     let bless = env::var_os("BLESS").is_some();
     if bless {
         published::write_all();
@@ -54,7 +54,7 @@ fn each_defect_is_told_in_its_words() {
 
 /// Small when stored and large when believed, so it is not stored.
 #[test]
-fn a_decompression_bomb_is_told_before_it_fills_the_memory() {
+fn rejects_a_decompression_bomb_before_it_fills_the_memory() {
     let zeros = vec![b' '; usize::try_from(UNPACKED_LIMIT).expect("it is small") + 1];
     let packed = zstd::bulk::compress(&zeros, 3).expect("memory compresses");
     assert!(packed.len() < 8192, "{} bytes are no bomb", packed.len());
@@ -69,7 +69,7 @@ fn a_decompression_bomb_is_told_before_it_fills_the_memory() {
 
 /// What the judge says of files without a defect, made by the same generator; or the defects prove nothing.
 #[test]
-fn the_same_files_without_a_defect_are_believed() {
+fn accepts_the_same_files_without_a_defect() {
     let (file, repository) = published::good();
     let clock = clock(published::NOW);
     let admitted = admit(&file, &repository, None, clock).expect("it is good");
@@ -78,7 +78,7 @@ fn the_same_files_without_a_defect_are_believed() {
 
 /// The way out of `fixtures/defects/serial-after-2-63`.
 #[test]
-fn a_new_root_heals_what_a_stolen_catalog_key_did() {
+fn a_new_root_undoes_the_effects_of_a_stolen_catalog_key() {
     let (_, repository) = published::good();
     let (marks, file) = published::healed();
     let admitted = admit(&file, &repository, Some(&marks), clock(published::NOW)).expect("the root is new");
@@ -88,7 +88,7 @@ fn a_new_root_heals_what_a_stolen_catalog_key_did() {
 /// Published by 0.1.0, signed by the keys in `fixtures/keys`. Never to be made anew: every later reader has to
 /// read it, as nodes and repositories are not updated together.
 #[test]
-fn a_catalog_of_an_earlier_release_is_read() {
+fn reads_a_catalog_of_an_earlier_release() {
     let directory = Path::new(FIXTURES).join("catalog-1");
     let admitted = judge(&directory.join("catalog.json"), "2026-11-20T12:00:00Z").expect("it was good then");
     let catalog = admitted.catalog.get();

@@ -67,7 +67,8 @@ fn instance(random: &mut Random) -> Instance {
         requires: requirements(random),
         conflicts: random.some(2, name),
         units: Units { restart: random.some(2, text) },
-        health: random.some(2, |random| serde_json::from_value(text(random).into()).unwrap()),
+        health: random
+            .some(2, |random| serde_json::from_value(text(random).into()).expect("any text is a check")),
         waves: random.some(2, |random| Wave { percent: 5, at: time(random) }),
         withdrawn: random.maybe(text),
     }
@@ -90,7 +91,7 @@ fn time(random: &mut Random) -> Timestamp {
 }
 
 #[test]
-fn a_catalog_that_is_signed_is_admitted_as_the_same() {
+fn a_signed_catalog_is_accepted_unchanged() {
     let (root_key, catalog_key) = (key(), key());
     let role = |pair: &KeyPair| Role { threshold: 1, keys: vec![pair.pk.to_base64()] };
     let Role { threshold, keys } = role(&root_key);

@@ -59,7 +59,7 @@ fn versions_have_one_order_that_agrees_with_equality() {
 }
 
 #[test]
-fn what_a_pattern_makes_it_recognises() {
+fn a_pattern_matches_the_names_it_makes() {
     let mut made = 0;
     cases(20_000, |random| {
         let mut letters: Vec<char> = "ufagrtmsdlh".chars().collect();
@@ -102,7 +102,7 @@ fn captures(random: &mut Random, pattern: &Pattern) -> Captures {
 }
 
 #[test]
-fn a_manifest_that_is_written_reads_as_the_same() {
+fn a_written_manifest_reads_back() {
     cases(2_000, |random| {
         let mut names = BTreeSet::new();
         for _ in 0..random.below(12) {
@@ -121,7 +121,7 @@ fn a_manifest_that_is_written_reads_as_the_same() {
 }
 
 #[test]
-fn what_an_os_release_says_is_quoted_and_reads_as_the_same() {
+fn a_quoted_os_release_reads_back() {
     cases(5_000, |random| {
         let fields: OsRelease = random
             .some(6, |random| (random.text("ABC_", 1, 4), random.text(ANYTHING, 0, 12)))
@@ -135,7 +135,7 @@ fn what_an_os_release_says_is_quoted_and_reads_as_the_same() {
 }
 
 #[test]
-fn names_and_digests_read_as_they_are_shown() {
+fn printed_names_and_digests_read_back() {
     for architecture in Architecture::ALL {
         assert_eq!(architecture.to_string().parse(), Ok(*architecture));
     }

@@ -30,7 +30,7 @@ fn an_escaped_text_expands_to_itself() {
 }
 
 #[test]
-fn a_span_reads_as_it_is_shown() {
+fn a_written_span_reads_back_unchanged() {
     cases(2_000, |random| {
         let span = Duration::from_micros(random.next() >> (14 + random.below(50)));
         assert_eq!(parse_span(&format_span(span)), Ok(span), "{}", format_span(span));
@@ -38,7 +38,7 @@ fn a_span_reads_as_it_is_shown() {
 }
 
 #[test]
-fn a_transfer_that_is_written_reads_as_the_same() {
+fn a_written_transfer_reads_back() {
     let mut read = 0;
     cases(3_000, |random| {
         let url = format!("https://example.org{}/", path(random));
@@ -99,7 +99,7 @@ fn spelling<'a>(versions: impl IntoIterator<Item = &'a sysext_manifests::version
 }
 
 #[test]
-fn a_repository_that_is_written_reads_as_the_same() {
+fn a_written_repository_reads_back() {
     cases(500, |random| {
         let mut keys: Vec<String> =
             KEYS.iter().filter_map(|file| file.lines().nth(1)).map(str::to_owned).collect();

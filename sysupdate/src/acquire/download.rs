@@ -11,7 +11,9 @@ use super::origin::{PartialOrigin, beside};
 use super::retry::Mirrors;
 use super::{AcquireError, Fetcher, Progress, Resumable};
 use crate::host::store::{Partial, Store, StoreError};
-use crate::host::transport::{Body, Failure, Request, Response, Resume, TransportError, without_password};
+use crate::host::transport::{
+    Body, FailureKind, FetchRequest, Response, Resume, TransportError, without_password,
+};
 
 /// The limit if no size is claimed: larger than any image of an operating system, smaller than an endless body.
 const LIMIT: u64 = 64 << 30;
@@ -164,20 +166,20 @@ impl<'a> Download<'a> {
                     continue;
                 }
                 AttemptError::Failed(reason) => match reason.kind {
-                    Failure::NotFound => {
+                    FailureKind::NotFound => {
                         mirrors.is_missing();
                         continue;
                     }
                     // The server may reject the Range request
-                    Failure::Permanent if before > 0 && self.validator.is_some() => {
+                    FailureKind::Permanent if before > 0 && self.validator.is_some() => {
                         self.start_over()?;
                         continue;
                     }
-                    Failure::Permanent => {
+                    FailureKind::Permanent => {
                         turn_away(&mut mirrors, self.failed(reason), progress);
                         continue;
                     }
-                    Failure::Transient { after } => (reason, after),
+                    FailureKind::Transient { after } => (reason, after),
                 },
             };
             let wait = if self.length >= furthest.saturating_add(FURTHER) {
@@ -203,9 +205,9 @@ impl<'a> Download<'a> {
         self.attempts += 1;
         let validator = self.validator.clone().filter(|_| self.length > 0);
         let resume = validator.map(|validator| Resume { offset: self.length, validator });
-        let request = Request { url: url.to_owned(), unless: None, resume };
+        let request = FetchRequest { url: url.to_owned(), unless: None, resume };
         let broken =
-            |message: &str| AttemptError::Failed(TransportError::new(url, message, Failure::Permanent));
+            |message: &str| AttemptError::Failed(TransportError::new(url, message, FailureKind::Permanent));
         let body = match self.fetcher.transport.fetch(&request).map_err(AttemptError::Failed)? {
             Response::Body(body) if body.start == 0 || body.start == self.length => body,
             Response::Body(_) => return Err(broken("the server sent the wrong range")),
@@ -261,7 +263,7 @@ impl<'a> Download<'a> {
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<(), AttemptError> {
         let cut = |message: String| {
-            AttemptError::Failed(TransportError::new(url, message, Failure::Transient { after: None }))
+            AttemptError::Failed(TransportError::new(url, message, FailureKind::Transient { after: None }))
         };
         let mut buffer = vec![0; CHUNK];
         let mut mark = (self.fetcher.clock.elapsed(), self.length);

@@ -25,7 +25,7 @@ pub struct Fetcher<'a> {
 impl<'a> Fetcher<'a> {
     /// The one of a machine.
     pub fn of(host: &'a Host) -> Self {
-        Self { transport: &*host.transport, clock: &*host.clock, policy: &host.patience }
+        Self { transport: &*host.transport, clock: &*host.clock, policy: &host.retry_policy }
     }
 
     /// Downloads a claimed file into `partial`, trying the claim's URLs in their order.

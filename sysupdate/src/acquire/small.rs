@@ -12,7 +12,7 @@ use super::retry::Mirrors;
 use super::{AcquireError, Fetcher};
 use crate::failure::in_full;
 use crate::host::transport::{
-    Body, Failure, Request, Response, TransportError, without_password, without_secrets,
+    Body, FailureKind, FetchRequest, Response, TransportError, without_password, without_secrets,
 };
 
 /// The version of a document: the same URL is asked for it only if it changed.
@@ -101,7 +101,7 @@ impl Fetcher<'_> {
         let mut busy: BTreeMap<&str, (u32, TransportError)> = BTreeMap::new();
         while let Some(url) = mirrors.current() {
             let unless = unless.filter(|seen| seen.url == without_secrets(url)).map(|seen| seen.tag.clone());
-            let result = transport.fetch(&Request { url: url.to_owned(), unless, resume: None });
+            let result = transport.fetch(&FetchRequest { url: url.to_owned(), unless, resume: None });
             let attempts = 1 + busy.get(url).map_or(0, |(attempts, _)| *attempts);
             let failure = match result.and_then(|response| read(url, response, limit)) {
                 Ok(Whole::Read(small)) => match judge(small) {
@@ -112,13 +112,13 @@ impl Fetcher<'_> {
                     Rejected::Fetch(AcquireError::TooLarge { url: without_password(url), limit })
                 }
                 Err(source) => match source.kind {
-                    Failure::NotFound => {
+                    FailureKind::NotFound => {
                         Rejected::Fetch(AcquireError::NotFound { urls: vec![without_password(url)] })
                     }
-                    Failure::Permanent => {
+                    FailureKind::Permanent => {
                         Rejected::Fetch(AcquireError::Fetch { attempts, kept: None, source })
                     }
-                    Failure::Transient { after } => {
+                    FailureKind::Transient { after } => {
                         busy.insert(url, (attempts, source));
                         match mirrors.failed(after) {
                             Some(wait) => clock.sleep(wait),
@@ -178,7 +178,7 @@ fn read(url: &str, response: Response, limit: u64) -> Result<Whole, TransportErr
     if total.is_some_and(|total| total > limit) {
         return Ok(Whole::TooLarge);
     }
-    let cut = |message: String| TransportError::new(url, message, Failure::Transient { after: None });
+    let cut = |message: String| TransportError::new(url, message, FailureKind::Transient { after: None });
     let mut bytes = Vec::new();
     reader.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| cut(error.to_string()))?;
     let length = bytes.len() as u64;

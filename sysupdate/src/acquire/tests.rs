@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use sysext_manifests::trust::{Claim, Unverified};
 
 use super::*;
-use crate::host::fake::{Reply, World};
+use crate::host::fake::{FakeHost, Reply};
 use crate::host::transport::RetryPolicy;
 
 const FIRST: &str = "https://first/image.raw";
@@ -25,27 +25,27 @@ fn sized(bytes: &[u8]) -> Claim {
     claim(bytes, Some(bytes.len() as u64))
 }
 
-fn fetcher<'a>(world: &'a World, policy: &'a RetryPolicy) -> Fetcher<'a> {
+fn fetcher<'a>(world: &'a FakeHost, policy: &'a RetryPolicy) -> Fetcher<'a> {
     Fetcher { transport: &world.transport, clock: &world.clock, policy }
 }
 
-fn run(world: &World, claim: &Claim) -> Result<Unverified<PathBuf>, AcquireError> {
+fn run(world: &FakeHost, claim: &Claim) -> Result<Unverified<PathBuf>, AcquireError> {
     fetcher(world, &RetryPolicy::default()).download(&world.store, claim, PARTIAL.as_ref(), &mut |_| {})
 }
 
 /// Only the image lies there, and it is whole.
-fn assert_whole(world: &World, bytes: &[u8]) {
+fn assert_whole(world: &FakeHost, bytes: &[u8]) {
     assert!(world.store.bytes(PARTIAL).unwrap() == bytes);
     let expected = ["/", "/images", PARTIAL].map(PathBuf::from);
     assert_eq!(world.store.paths(), expected);
 }
 
-fn assert_nothing_left(world: &World) {
+fn assert_nothing_left(world: &FakeHost) {
     assert_eq!(world.store.paths(), ["/", "/images"].map(PathBuf::from));
 }
 
 /// The URL and offset of every request.
-fn asked(world: &World) -> Vec<(String, u64)> {
+fn asked(world: &FakeHost) -> Vec<(String, u64)> {
     let offset = |resume: Option<crate::host::transport::Resume>| resume.map_or(0, |resume| resume.offset);
     world.transport.requests().into_iter().map(|request| (request.url, offset(request.resume))).collect()
 }
@@ -56,7 +56,7 @@ fn asks(url: &str, offset: u64) -> (String, u64) {
 
 #[test]
 fn what_is_claimed_comes_whole_and_durable() {
-    let (world, bytes) = (World::new(), image());
+    let (world, bytes) = (FakeHost::new(), image());
     world.transport.serve(FIRST, &bytes);
     let mut seen = Vec::new();
     let came = fetcher(&world, &RetryPolicy::default()).download(
@@ -79,7 +79,7 @@ fn what_is_claimed_comes_whole_and_durable() {
 
 #[test]
 fn a_cut_is_gone_on_from_in_this_run() {
-    let (world, bytes) = (World::new(), image());
+    let (world, bytes) = (FakeHost::new(), image());
     world.transport.serve(FIRST, &bytes);
     world.transport.serve(SECOND, &bytes);
     world.transport.reply(FIRST, Reply::CutAfter(2_000_000));
@@ -92,7 +92,7 @@ fn a_cut_is_gone_on_from_in_this_run() {
 
 #[test]
 fn a_cut_is_gone_on_from_in_the_next_run() {
-    let (world, bytes) = (World::new(), image());
+    let (world, bytes) = (FakeHost::new(), image());
     world.transport.reply(FIRST, Reply::Replaced(bytes.clone()));
     world.transport.serve(SECOND, &bytes);
     // The program is killed in the middle
@@ -110,13 +110,13 @@ fn a_cut_is_gone_on_from_in_the_next_run() {
 #[test]
 fn wherever_it_is_killed_the_next_run_succeeds() {
     let bytes = image();
-    let whole = World::new();
+    let whole = FakeHost::new();
     whole.transport.serve(FIRST, &bytes);
     run(&whole, &sized(&bytes)).unwrap();
     let changes = whole.store.changes().len();
     assert!(changes > 10);
     for stop in 0..changes {
-        let world = World::new();
+        let world = FakeHost::new();
         world.transport.serve(FIRST, &bytes);
         world.store.stop_before(stop);
         run(&world, &sized(&bytes)).unwrap_err();
@@ -129,7 +129,7 @@ fn wherever_it_is_killed_the_next_run_succeeds() {
 
 #[test]
 fn what_is_all_there_is_not_asked_for() {
-    let (world, bytes) = (World::new(), image());
+    let (world, bytes) = (FakeHost::new(), image());
     world.store.put(PARTIAL, &bytes);
     run(&world, &claim(&bytes, None)).unwrap();
     assert_whole(&world, &bytes);
@@ -151,7 +151,7 @@ fn a_partial_of_something_else_is_thrown_away() {
         (Some(origin(Sha256::of(&bytes), "x")), vec![0; bytes.len() + 1]),
         (Some(origin(Sha256::of(&bytes), "x")), vec![0; bytes.len()]),
     ] {
-        let world = World::new();
+        let world = FakeHost::new();
         world.transport.serve(FIRST, &bytes);
         world.store.put(PARTIAL, &there);
         if let Some(origin) = origin {
@@ -165,7 +165,7 @@ fn a_partial_of_something_else_is_thrown_away() {
 
 #[test]
 fn wrong_pieces_are_thrown_away_and_fetched_once_as_a_whole() {
-    let (world, bytes) = (World::new(), image());
+    let (world, bytes) = (FakeHost::new(), image());
     let tag = format!("\\\"{}\\\"", Sha256::of(&bytes).short());
     let origin = format!("{{\"version\":1,\"sha256\":\"{}\",\"validator\":\"{tag}\"}}", Sha256::of(&bytes));
     world.store.put(origin_beside(PARTIAL.as_ref()), origin.as_bytes());
@@ -179,7 +179,7 @@ fn wrong_pieces_are_thrown_away_and_fetched_once_as_a_whole() {
 
 #[test]
 fn wrong_bytes_are_tried_elsewhere_and_never_kept() {
-    let (world, bytes) = (World::new(), image());
+    let (world, bytes) = (FakeHost::new(), image());
     let mut wrong = bytes.clone();
     wrong[1_000_000] ^= 1;
     world.transport.serve(FIRST, &wrong);
@@ -197,7 +197,7 @@ fn wrong_bytes_are_tried_elsewhere_and_never_kept() {
 
 #[test]
 fn a_mirror_is_asked_before_anyone_waits() {
-    let (world, bytes) = (World::new(), image());
+    let (world, bytes) = (FakeHost::new(), image());
     world.transport.reply(FIRST, Reply::busy());
     world.transport.serve(SECOND, &bytes);
     run(&world, &sized(&bytes)).unwrap();
@@ -207,7 +207,7 @@ fn a_mirror_is_asked_before_anyone_waits() {
 
 #[test]
 fn waits_double_with_jitter_until_patience_ends() {
-    let (world, bytes) = (World::new(), image());
+    let (world, bytes) = (FakeHost::new(), image());
     for _ in 0..10 {
         world.transport.reply(FIRST, Reply::busy());
     }
@@ -226,7 +226,7 @@ fn waits_double_with_jitter_until_patience_ends() {
 
 #[test]
 fn a_server_may_ask_for_a_wait_within_reason() {
-    let (world, bytes) = (World::new(), image());
+    let (world, bytes) = (FakeHost::new(), image());
     world.transport.serve(FIRST, &bytes);
     for seconds in [20, 100_000] {
         world.transport.reply(FIRST, Reply::busy_for(Duration::from_secs(seconds)));
@@ -237,7 +237,7 @@ fn a_server_may_ask_for_a_wait_within_reason() {
 
 #[test]
 fn where_nobody_has_it_that_is_said() {
-    let world = World::new();
+    let world = FakeHost::new();
     let error = run(&world, &sized(b"x")).unwrap_err();
     assert_eq!(error.to_string(), format!("not found: {FIRST}, {SECOND}"));
     assert!(matches!(error, AcquireError::NotFound { .. }));
@@ -248,7 +248,7 @@ fn where_nobody_has_it_that_is_said() {
 
 #[test]
 fn more_than_was_claimed_is_not_kept() {
-    let (world, bytes) = (World::new(), image());
+    let (world, bytes) = (FakeHost::new(), image());
     world.transport.reply(FIRST, Reply::Endless);
     world.transport.reply(SECOND, Reply::Bytes([bytes.as_slice(), b"!"].concat()));
     let error = run(&world, &sized(&bytes)).unwrap_err();
@@ -258,10 +258,10 @@ fn more_than_was_claimed_is_not_kept() {
 
 #[test]
 fn a_refused_range_does_not_stand_in_the_way() {
-    let (world, bytes) = (World::new(), image());
+    let (world, bytes) = (FakeHost::new(), image());
     world.transport.serve(FIRST, &bytes);
     world.transport.reply(FIRST, Reply::CutAfter(2_000_000));
-    world.transport.reply(FIRST, Reply::Fail(Failure::Permanent));
+    world.transport.reply(FIRST, Reply::Fail(FailureKind::Permanent));
     run(&world, &sized(&bytes)).unwrap();
     assert_whole(&world, &bytes);
     assert_eq!(asked(&world), [asks(FIRST, 0), asks(FIRST, 2_000_000), asks(FIRST, 0)]);
@@ -269,7 +269,7 @@ fn a_refused_range_does_not_stand_in_the_way() {
 
 #[test]
 fn what_is_kept_is_said_and_a_mirror_with_the_same_bytes_goes_on() {
-    let (world, bytes) = (World::new(), image());
+    let (world, bytes) = (FakeHost::new(), image());
     let only_first = Claim { urls: vec![FIRST.to_owned()], ..sized(&bytes) };
     world.transport.serve(FIRST, &bytes);
     world.transport.reply(FIRST, Reply::CutAfter(1_500_000));
@@ -290,7 +290,7 @@ fn what_is_kept_is_said_and_a_mirror_with_the_same_bytes_goes_on() {
 
 #[test]
 fn small_steps_get_there_and_tiny_ones_are_given_up() {
-    let (world, bytes) = (World::new(), image());
+    let (world, bytes) = (FakeHost::new(), image());
     world.transport.serve(FIRST, &bytes);
     for _ in 0..4 {
         world.transport.reply(FIRST, Reply::CutAfter(900_000));
@@ -301,7 +301,7 @@ fn small_steps_get_there_and_tiny_ones_are_given_up() {
     let asked_first: Vec<_> = asked(&world).into_iter().filter(|(url, _)| url == FIRST).collect();
     assert_eq!(asked_first, offsets);
 
-    let world = World::new();
+    let world = FakeHost::new();
     world.transport.serve(FIRST, &bytes);
     for _ in 0..100 {
         world.transport.reply(FIRST, Reply::CutAfter(10));
@@ -314,7 +314,7 @@ fn small_steps_get_there_and_tiny_ones_are_given_up() {
 
 #[test]
 fn a_disk_without_room_is_not_filled() {
-    let (world, bytes) = (World::new(), image());
+    let (world, bytes) = (FakeHost::new(), image());
     world.transport.serve(FIRST, &bytes);
     world.store.set_free_space(2_999_999);
     let error = run(&world, &sized(&bytes)).unwrap_err();
@@ -326,7 +326,7 @@ fn a_disk_without_room_is_not_filled() {
 
 #[test]
 fn a_disk_that_fills_up_gets_its_room_back() {
-    let (world, bytes) = (World::new(), image());
+    let (world, bytes) = (FakeHost::new(), image());
     // The length is not said beforehand
     world.transport.reply(FIRST, Reply::Endless);
     world.store.set_free_space(2_000_000);
@@ -336,14 +336,14 @@ fn a_disk_that_fills_up_gets_its_room_back() {
     assert_nothing_left(&world);
 }
 
-fn small(world: &World, limit: u64, unless: Option<&CacheTag>) -> Result<Small, AcquireError> {
+fn small(world: &FakeHost, limit: u64, unless: Option<&CacheTag>) -> Result<Small, AcquireError> {
     let urls = [FIRST.to_owned(), SECOND.to_owned()];
     fetcher(world, &RetryPolicy::default()).small(&urls, limit, unless)
 }
 
 #[test]
 fn something_small_comes_and_is_not_sent_twice() {
-    let world = World::new();
+    let world = FakeHost::new();
     world.transport.serve(FIRST, b"list");
     world.transport.reply(FIRST, Reply::busy());
     world.transport.reply(SECOND, Reply::busy());
@@ -359,7 +359,7 @@ fn something_small_comes_and_is_not_sent_twice() {
 
 #[test]
 fn something_small_is_not_large() {
-    let world = World::new();
+    let world = FakeHost::new();
     world.transport.reply(FIRST, Reply::Endless);
     world.transport.serve(SECOND, b"lists");
     let error = small(&world, 4, None).unwrap_err();
@@ -368,11 +368,11 @@ fn something_small_is_not_large() {
 
 #[test]
 fn something_small_that_is_cut_is_fetched_again() {
-    let world = World::new();
+    let world = FakeHost::new();
     world.transport.serve(FIRST, b"list");
     world.transport.reply(FIRST, Reply::CutAfter(2));
     let Small::Fetched { bytes, .. } = small(&world, 4, None).unwrap() else { panic!() };
     assert_eq!(bytes, b"list");
-    let world = World::new();
+    let world = FakeHost::new();
     assert!(matches!(small(&world, 4, None).unwrap_err(), AcquireError::NotFound { .. }));
 }

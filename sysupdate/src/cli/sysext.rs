@@ -4,7 +4,7 @@ use clap::Subcommand;
 
 use super::{Context, Ended, warn};
 use crate::failure::Failure;
-use crate::merge::report::Report;
+use crate::merge::report::MergeReport;
 use crate::merge::{self, When};
 
 #[derive(Debug, clap::Args)]
@@ -56,7 +56,7 @@ impl Args {
                 merge::unmerge(mounts, paths)
             }
         };
-        let report: Report = report?;
+        let report: MergeReport = report?;
         if !self.no_reload {
             let warning = merge::reload(&*context.host.manager, paths, &report);
             warning.iter().for_each(warn);

@@ -1,7 +1,7 @@
 use sysext_manifests::health::HealthCheck;
 
 use super::*;
-use crate::host::fake::World;
+use crate::host::fake::FakeHost;
 
 const CHECK: &str = "/usr/bin/check";
 
@@ -9,7 +9,7 @@ fn failed(how: &str, output: &str) -> Ending {
     Ending::Failed { how: how.to_owned(), output: output.to_owned() }
 }
 
-fn verdict(world: &World, checks: &[&str]) -> Verdict {
+fn verdict(world: &FakeHost, checks: &[&str]) -> Verdict {
     let checks: Vec<HealthCheck> = checks.iter().map(|check| check.parse().unwrap()).collect();
     let checks: Vec<_> = checks.iter().map(|check| check.runnable().unwrap()).collect();
     let (version, previous) = ("2".parse().unwrap(), "1".parse().unwrap());
@@ -20,7 +20,7 @@ fn verdict(world: &World, checks: &[&str]) -> Verdict {
 
 #[test]
 fn a_version_is_healthy_once_every_check_passed() {
-    let world = World::new();
+    let world = FakeHost::new();
     assert_eq!(verdict(&world, &[]), Verdict::Healthy);
     world.processes.answer(CHECK, failed("exit status 1", "not yet"));
     world.processes.answer(CHECK, Ending::Passed);
@@ -38,7 +38,7 @@ fn a_version_is_healthy_once_every_check_passed() {
 
 #[test]
 fn a_check_that_keeps_failing_is_reported_with_its_output() {
-    let world = World::new();
+    let world = FakeHost::new();
     world.processes.answer(CHECK, failed("exit status 3", "no containers"));
     let Verdict::Unhealthy { output } = verdict(&world, &["exec:/usr/bin/check"]) else { panic!("healthy") };
     assert_eq!(output, "exec:/usr/bin/check failed for 3s: exit status 3: no containers");
@@ -47,7 +47,7 @@ fn a_check_that_keeps_failing_is_reported_with_its_output() {
 
 #[test]
 fn a_check_that_cannot_start_fails_at_once() {
-    let world = World::new();
+    let world = FakeHost::new();
     let Verdict::Unhealthy { output } = verdict(&world, &["exec:/usr/bin/check"]) else { panic!("healthy") };
     assert_eq!(output, "exec:/usr/bin/check cannot start: /usr/bin/check: not found");
     assert_eq!((world.processes.runs().len(), world.clock.sleeps().len()), (1, 0));
@@ -56,7 +56,7 @@ fn a_check_that_cannot_start_fails_at_once() {
 #[test]
 fn a_check_that_lacks_a_program_fails_at_once() {
     for status in [126, 127] {
-        let world = World::new();
+        let world = FakeHost::new();
         world.processes.answer(CHECK, failed(&format!("exit status {status}"), "curl: not found"));
         let Verdict::Unhealthy { output } = verdict(&world, &["exec:/usr/bin/check"]) else {
             panic!("healthy")

@@ -1,4 +1,4 @@
-//! What time it is, and waiting.
+//! The time, and waiting.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -7,9 +7,9 @@ use jiff::Timestamp;
 
 /// A clock. It may be wrong: nothing that matters for trust relies on it alone.
 pub trait Clock: Send + Sync {
-    /// What the clock shows.
+    /// The current time.
     fn now(&self) -> Timestamp;
-    /// Time that only runs forward, from an arbitrary start.
+    /// The time since an arbitrary start. It never goes back.
     fn elapsed(&self) -> Duration;
     /// Waits.
     fn sleep(&self, duration: Duration);

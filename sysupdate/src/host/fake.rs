@@ -1,8 +1,8 @@
 //! A machine in memory, which a test creates in one line:
 //!
 //! ```
-//! use sysupdate::host::fake::World;
-//! let world = World::new();
+//! use sysupdate::host::fake::FakeHost;
+//! let world = FakeHost::new();
 //! world.transport.serve("https://host/SHA256SUMS", b"...");
 //! world.store.put("/etc/os-release", b"ID=example\n");
 //! ```
@@ -29,7 +29,7 @@ pub use transport::{FakeTransport, Reply};
 
 /// Every part of a machine, in memory.
 #[derive(Clone, Debug)]
-pub struct World {
+pub struct FakeHost {
     /// The clock.
     pub clock: FakeClock,
     /// The service manager.
@@ -44,7 +44,7 @@ pub struct World {
     pub transport: FakeTransport,
 }
 
-impl World {
+impl FakeHost {
     /// An empty machine at the beginning of the year 2026.
     pub fn new() -> Self {
         let store = FakeStore::default();
@@ -67,12 +67,12 @@ impl World {
             processes: Box::new(self.processes.clone()),
             store: Box::new(self.store.clone()),
             transport: Box::new(self.transport.clone()),
-            patience: RetryPolicy::default(),
+            retry_policy: RetryPolicy::default(),
         }
     }
 }
 
-impl Default for World {
+impl Default for FakeHost {
     fn default() -> Self {
         Self::new()
     }

@@ -19,21 +19,21 @@ use reqwest::header::{
 use reqwest::redirect::Policy;
 
 use super::transport::{
-    Body, Failure, Request, Response, Resume, Transport, TransportError, without_password,
+    Body, FailureKind, FetchRequest, Response, Resume, Transport, TransportError, without_password,
 };
 
 mod headers;
 mod local;
 
-/// GitHub needs two and a mirror network perhaps one more; a loop must end.
+/// The most redirects that are followed: GitHub needs two and a mirror network perhaps one more.
 const REDIRECTS: usize = 10;
 
 /// How the network is used.
 #[derive(Clone, Debug)]
-pub struct Options {
-    /// How long making a connection may take, TLS included.
+pub struct HttpOptions {
+    /// How long connecting may take, TLS included.
     pub connect: Duration,
-    /// How long the server may say nothing: before the response begins, and between two of its bytes.
+    /// How long the server may send nothing: before the response, and between two of its bytes.
     pub stall: Duration,
     /// Whether to go through a proxy.
     pub proxies: Proxies,
@@ -48,8 +48,8 @@ pub enum Proxies {
     Avoid,
 }
 
-impl Default for Options {
-    /// What suits a node: curl's patience is longer, but there is a mirror or a later run.
+impl Default for HttpOptions {
+    /// Shorter limits than those of curl: a node has mirrors and later runs.
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(10),
@@ -62,15 +62,15 @@ impl Default for Options {
 /// The network of the running system.
 #[derive(Debug, Default)]
 pub struct Http {
-    options: Options,
-    // Made when first needed: reading the system's certificates takes longer than a request
+    options: HttpOptions,
+    // Created when first needed: reading the system's certificates takes longer than a request
     plain: OnceLock<Result<Client, String>>,
     secure: OnceLock<Result<Client, String>>,
 }
 
 impl Http {
     /// Nothing is opened or read yet.
-    pub fn new(options: Options) -> Self {
+    pub fn new(options: HttpOptions) -> Self {
         Self { options, ..Self::default() }
     }
 
@@ -84,9 +84,8 @@ impl Http {
         };
         client.as_ref().map_err(|reason| {
             let message = format!("cannot prepare for {}: {reason}", url.scheme());
-            let hint =
-                "install the CA certificates (ca-certificates), or name a file of them in SSL_CERT_FILE";
-            let error = TransportError::new(url.as_str(), message, Failure::Permanent);
+            let hint = "install the CA certificates (ca-certificates), or point SSL_CERT_FILE to a bundle";
+            let error = TransportError::new(url.as_str(), message, FailureKind::Permanent);
             TransportError { hint: secure.then_some(hint), ..error }
         })
     }
@@ -133,7 +132,7 @@ impl Http {
         })
     }
 
-    fn follow(&self, mut url: Url, request: &Request) -> Result<Response, TransportError> {
+    fn follow(&self, mut url: Url, request: &FetchRequest) -> Result<Response, TransportError> {
         let mut range = request.resume.as_ref();
         for _ in 0..=REDIRECTS {
             let answer = self.send(&url, request.unless.as_deref(), range)?;
@@ -143,7 +142,7 @@ impl Http {
                     continue;
                 }
                 (304, _) if request.unless.is_some() => return Ok(Response::NotModified),
-                // What is there cannot be gone on from: it is asked for as a whole
+                // The download cannot resume: the whole resource is requested
                 (416, Some(_)) => {
                     range = None;
                     continue;
@@ -155,20 +154,20 @@ impl Http {
             return body(&url, start, answer).map(Response::Body);
         }
         let message = format!("redirected more than {REDIRECTS} times");
-        Err(TransportError::new(url.as_str(), message, Failure::Permanent))
+        Err(TransportError::new(url.as_str(), message, FailureKind::Permanent))
     }
 }
 
 impl Transport for Http {
-    fn fetch(&self, request: &Request) -> Result<Response, TransportError> {
-        let fail = |message: String| TransportError::new(&request.url, message, Failure::Permanent);
+    fn fetch(&self, request: &FetchRequest) -> Result<Response, TransportError> {
+        let fail = |message: String| TransportError::new(&request.url, message, FailureKind::Permanent);
         let url = Url::parse(&request.url).map_err(|error| fail(format!("not a URL: {error}")))?;
         let result = match url.scheme() {
             "file" => local::fetch(&url, request),
             "http" | "https" => self.follow(url, request),
             scheme => Err(fail(format!("{scheme} is not supported, only http, https and file"))),
         };
-        // The reader knows the URL that was asked for; where a redirect led may carry credentials
+        // The error names the requested URL: the target of a redirect may contain credentials
         result.map_err(|mut error| {
             let asked = without_password(&request.url);
             if let (Some(host), true) = (host_of(&error.url), host_of(&error.url) != host_of(&asked)) {
@@ -179,27 +178,25 @@ impl Transport for Http {
     }
 }
 
-/// Where a redirect leads.
+/// The target of a redirect.
 fn redirected(from: &Url, answer: &Answer) -> Result<Url, TransportError> {
-    let fail = |message: &str| TransportError::new(from.as_str(), message, Failure::Permanent);
-    let location = header(answer, &LOCATION).ok_or_else(|| fail("redirected to nowhere"))?;
-    let to = from.join(location).map_err(|_| fail("redirected to what is no URL"))?;
+    let fail = |message: &str| TransportError::new(from.as_str(), message, FailureKind::Permanent);
+    let location = header(answer, &LOCATION).ok_or_else(|| fail("redirected without a Location"))?;
+    let to = from.join(location).map_err(|_| fail("redirected to an invalid URL"))?;
     match to.scheme() {
         "http" | "https" => Ok(to),
-        scheme => {
-            Err(fail(&format!("redirected to a URL of scheme {scheme}, only http and https are followed")))
-        }
+        scheme => Err(fail(&format!("redirected to {scheme}:, but only http and https are supported"))),
     }
 }
 
-/// What any other status means.
+/// The error for any other status.
 fn refused(url: &Url, answer: &Answer) -> TransportError {
     let status = answer.status();
     let after = || headers::retry_after(header(answer, &RETRY_AFTER)?, header(answer, &DATE));
     let kind = match status.as_u16() {
-        404 | 410 => Failure::NotFound,
-        408 | 425 | 429 | 500..=599 => Failure::Transient { after: after() },
-        _ => Failure::Permanent,
+        404 | 410 => FailureKind::NotFound,
+        408 | 425 | 429 | 500..=599 => FailureKind::Transient { after: after() },
+        _ => FailureKind::Permanent,
     };
     TransportError::new(url.as_str(), format!("the server answered {status}"), kind)
 }
@@ -211,8 +208,8 @@ fn body(url: &Url, start: u64, answer: Answer) -> Result<Body, TransportError> {
         match headers::content_range(text) {
             Some(range) if range.start == start => range.total,
             _ => {
-                let message = format!("asked for bytes from {start} on, got {text:?}");
-                return Err(TransportError::new(url.as_str(), message, Failure::Permanent));
+                let message = format!("the server sent the range {text:?} instead of the bytes from {start}");
+                return Err(TransportError::new(url.as_str(), message, FailureKind::Permanent));
             }
         }
     } else {
@@ -251,16 +248,16 @@ fn host_of(url: &str) -> Option<String> {
     Url::parse(url).ok()?.host_str().map(str::to_owned)
 }
 
-/// Only what depends on our own request or on a certificate stays as it is when tried again.
-fn failure_of(error: &reqwest::Error) -> Failure {
+/// Errors of our own request or of a certificate are permanent; all others may pass.
+fn failure_of(error: &reqwest::Error) -> FailureKind {
     if error.is_builder() || certificate_problem(error) {
-        Failure::Permanent
+        FailureKind::Permanent
     } else {
-        Failure::Transient { after: None }
+        FailureKind::Transient { after: None }
     }
 }
 
-/// Whether the server could not show that it is who it should be.
+/// Whether the certificate of the server is not accepted.
 fn certificate_problem(error: &reqwest::Error) -> bool {
     let mut next: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = next {
@@ -277,7 +274,7 @@ fn certificate_problem(error: &reqwest::Error) -> bool {
     false
 }
 
-/// An error and its causes in one line, each said once.
+/// An error and its causes in one line, each once.
 fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

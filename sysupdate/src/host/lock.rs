@@ -8,21 +8,21 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sysext_manifests::hint::Hint;
 
-/// The permission bits of the lock: whoever can open it, if only for reading, can hold it for ever.
+/// The permission bits of the lock file: every process that can open it, even for reading, can hold the lock.
 const MODE: u32 = 0o600;
 
-/// Who holds the lock, written into it for whoever finds it taken.
+/// The holder of the lock, written into the lock file.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Holder {
     /// The process.
     pub pid: u32,
-    /// What it does.
+    /// The verb it runs.
     pub verb: String,
-    /// Since when.
+    /// When it took the lock.
     pub since: jiff::Timestamp,
 }
 
-/// The lock, held until dropped. The kernel lets go of it when the process dies, however it dies.
+/// The lock, held until dropped. The kernel releases it when the process dies.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
@@ -38,31 +38,22 @@ impl Drop for Lock {
 
 /// Why the lock was not taken.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum LockError {
-    /// Someone else writes.
-    #[error("{} is held{}", path.display(), describe(.holder))]
-    Held {
-        /// The lock.
-        path: PathBuf,
-        /// Who, if it can be read.
-        holder: Option<Holder>,
-    },
-    /// The lock file cannot be used.
+    #[error("{}", describe(path, holder.as_ref()))]
+    Held { path: PathBuf, holder: Option<Holder> },
     #[error("cannot lock {}: {source}", path.display())]
-    Unusable {
-        /// The lock.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    Unusable { path: PathBuf, source: std::io::Error },
 }
 
 impl Hint for LockError {}
 
-fn describe(holder: &Option<Holder>) -> String {
+fn describe(path: &Path, holder: Option<&Holder>) -> String {
     match holder {
-        Some(Holder { pid, verb, since }) => format!(" by process {pid}, which runs `{verb}` since {since}"),
-        None => " by another process".to_owned(),
+        Some(Holder { pid, verb, since }) => {
+            format!("another `sysupdate {verb}` is running (PID {pid}, since {since})")
+        }
+        None => format!("another process holds {}", path.display()),
     }
 }
 
@@ -117,7 +108,8 @@ mod tests {
         let first = Lock::take(&path, "update", since).unwrap();
         let error = Lock::take(&path, "vacuum", since).unwrap_err();
         let message = error.to_string();
-        let expected = format!("by process {}, which runs `update` since 1970", std::process::id());
+        let expected =
+            format!("another `sysupdate update` is running (PID {}, since 1970", std::process::id());
         assert!(message.contains(&expected), "{message}");
         drop(first);
         Lock::take(&path, "vacuum", since).unwrap();

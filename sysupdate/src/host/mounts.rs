@@ -1,7 +1,7 @@
-//! Mounting images and swapping what is merged.
+//! Mounting images and replacing merged overlays.
 //!
-//! Each method is one step, seen from the outside either done or not done: what is assembled lives
-//! in detached mounts and private namespaces, which the kernel takes apart when the process dies.
+//! Each method is one step that other programs see as done or not done: it assembles overlays in detached mounts
+//! and private namespaces, which the kernel removes when the process dies.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -16,30 +16,30 @@ mod stage;
 pub mod table;
 
 use image::ImageError;
-pub use shown::{Part, Shown};
-use table::Table;
+pub use shown::{MountedAt, Part};
+use table::MountTable;
 
 use super::view::Tree;
 
-/// The directory in a merged `/usr` or `/opt` that says who merged what.
+/// The directory in a merged `/usr` or `/opt` that describes the merge.
 pub const SYSEXT_MARKER: &str = ".systemd-sysext";
 /// The same for a merged `/etc`.
 pub const CONFEXT_MARKER: &str = ".systemd-confext";
 
-/// The mounts of a system. A mount that was opened is detached: nobody sees it until it is attached,
-/// and it is gone when its file descriptor is closed.
+/// The mounts of a system. An open mount is detached: no program sees it until it is attached, and closing its file
+/// descriptor removes it.
 pub trait Mounts {
     /// Every mount of the namespace.
-    fn table(&self) -> io::Result<Table>;
+    fn table(&self) -> io::Result<MountTable>;
 
     /// A path without symbolic links, as the mount table has it.
     fn canonical(&self, path: &Path) -> io::Result<PathBuf>;
 
     /// What a path shows, without mounting anything that waits to be.
-    fn look(&self, path: &Path) -> io::Result<Shown>;
+    fn look(&self, path: &Path) -> io::Result<MountedAt>;
 
     /// What a file descriptor holds.
-    fn look_at(&self, mount: BorrowedFd<'_>) -> io::Result<Shown>;
+    fn look_at(&self, mount: BorrowedFd<'_>) -> io::Result<MountedAt>;
 
     /// Whether what a path shows is mounted read-only.
     fn is_read_only(&self, path: &Path) -> io::Result<bool>;
@@ -56,12 +56,12 @@ pub trait Mounts {
     /// Opens what a path shows, so that it can be found again once something covers it.
     fn hold(&self, path: &Path) -> io::Result<OwnedFd>;
 
-    /// The directory that lies under a merged overlay, to read and write through
-    /// `/proc/self/fd/N/...` while it is merged; `None` where nothing is merged. Both our overlays
-    /// and systemd's are seen through, of extensions and of configuration extensions.
+    /// The directory below a merged overlay, to read and write through `/proc/self/fd/N/...` while it is merged;
+    /// `None` where nothing is merged. This works below our overlays and systemd's, of extensions and of configuration
+    /// extensions.
     fn beneath(&self, hierarchy: &Path) -> io::Result<Option<OwnedFd>>;
 
-    /// Makes an empty directory with all above it.
+    /// Creates a directory with all directories above it.
     fn make_directory(&self, path: &Path) -> io::Result<()>;
 
     /// Opens an image as a mount.
@@ -70,118 +70,88 @@ pub trait Mounts {
     /// Opens a directory as a mount.
     fn open_directory(&self, directory: &Path) -> io::Result<OwnedFd>;
 
-    /// Opens a copy of a mount, with every mount below it. What happens to the original, or below
-    /// it, does not happen to the copy.
+    /// Opens a copy of a mount, with every mount below it. Later changes to the original do not affect the copy.
     fn open_copy(&self, path: &Path) -> io::Result<OwnedFd>;
 
-    /// Assembles overlays where nobody sees them: one mount for each hierarchy asked for, in order,
-    /// each with its submounts in place.
+    /// Assembles overlays in private: one mount for each requested hierarchy, in order, each with its submounts.
     fn stage(&self, staging: Staging) -> Result<Vec<OwnedFd>, StageError>;
 
     /// Attaches a mount on top of what a path shows.
     fn attach(&self, mount: BorrowedFd<'_>, path: &Path) -> io::Result<()>;
 
-    /// Attaches a mount below the topmost one of a path, which goes on being what the path shows.
-    /// `InvalidInput` where the kernel cannot.
+    /// Attaches a mount beneath the topmost one of a path, which the path still shows. `InvalidInput` where the kernel
+    /// does not support it.
     fn attach_beneath(&self, mount: BorrowedFd<'_>, path: &Path) -> io::Result<()>;
 
-    /// Detaches the topmost mount of a path with all below it. Files that are open stay open.
+    /// Detaches the topmost mount of a path with all mounts below it. Open files stay open.
     fn detach(&self, path: &Path) -> io::Result<()>;
 
-    /// Detaches a mount by its root, wherever it is hidden.
+    /// Detaches a mount by its root, even if another mount hides it.
     fn detach_hidden(&self, root: BorrowedFd<'_>) -> io::Result<()>;
 }
 
-/// What to assemble.
+/// The overlays to assemble, and their parts.
 #[derive(Debug)]
 pub struct Staging {
-    /// A directory outside every hierarchy. A file system of our own covers it, in private.
+    /// A directory outside every hierarchy. A temporary file system covers it, in private.
     pub workspace: PathBuf,
-    /// Hierarchies whose overlays are taken away first, in private, so that the bare host is seen.
+    /// Hierarchies whose overlays are detached first, in private, so that the host itself can be a layer.
     pub uncover: Vec<PathBuf>,
-    /// The mounts that become layers, lowest first.
+    /// The mounts to use as layers, lowest first.
     pub layers: Vec<LayerMount>,
-    /// The overlays to make.
+    /// The overlays to create.
     pub overlays: Vec<Overlay>,
 }
 
-/// A mount that becomes a layer.
+/// A mount to use as a layer.
 #[derive(Debug)]
 pub struct LayerMount {
-    /// What the mount table will show it as.
+    /// The name that the mount table shows.
     pub name: String,
     /// The mount.
     pub mount: OwnedFd,
 }
 
-/// An overlay to make.
+/// An overlay to create.
 #[derive(Debug)]
 pub struct Overlay {
-    /// Where the hierarchy is on this system, without symbolic links.
+    /// The path of the hierarchy on this system, without symbolic links.
     pub path: PathBuf,
-    /// The same hierarchy in a layer, relative: `usr`.
+    /// The path of the hierarchy in a layer: `usr`.
     pub inside: PathBuf,
-    /// Which layers have it, lowest first.
+    /// The layers that contain it, lowest first.
     pub layers: Vec<usize>,
     /// Files of the marker directory, besides `dev` and `backing`.
     pub marker: Vec<(&'static str, Vec<u8>)>,
-    /// Mounts to attach below it.
+    /// Mounts to attach inside it.
     pub submounts: Vec<Submount>,
 }
 
-/// A mount that lies below a hierarchy.
+/// A mount inside a hierarchy.
 #[derive(Debug)]
 pub struct Submount {
-    /// Where, relative to the hierarchy.
+    /// Its mount point, relative to the hierarchy.
     pub inside: PathBuf,
-    /// A copy of it.
+    /// A copy of the mount.
     pub mount: OwnedFd,
 }
 
 /// Why no overlay could be assembled. Nothing has changed.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum StageError {
-    /// No namespace of our own.
-    #[error("cannot make a private mount namespace: {0}")]
+    #[error("cannot create a private mount namespace: {0}")]
     Private(#[source] io::Error),
-    /// A merged overlay could not be taken away in private.
-    #[error("cannot see below what is merged at {path}: {source}")]
-    Uncover {
-        /// The hierarchy.
-        path: PathBuf,
-        /// What the kernel said.
-        source: io::Error,
-    },
-    /// The workspace could not be filled.
+    #[error("cannot access the original {path}: {source}")]
+    Uncover { path: PathBuf, source: io::Error },
     #[error("cannot prepare {path}: {source}")]
-    Workspace {
-        /// The file or directory.
-        path: PathBuf,
-        /// What the kernel said.
-        source: io::Error,
-    },
+    Workspace { path: PathBuf, source: io::Error },
     /// The kernel limits the length of a list of layers.
-    #[error("{path}: {count} layers are more than one overlay takes")]
-    TooMany {
-        /// The hierarchy.
-        path: PathBuf,
-        /// How many there are.
-        count: usize,
-    },
-    /// The kernel refused the overlay.
-    #[error("cannot make the overlay for {path}: {source}")]
-    Overlay {
-        /// The hierarchy.
-        path: PathBuf,
-        /// What the kernel said.
-        source: io::Error,
-    },
+    #[error("{path}: {count} layers are too many for one overlay")]
+    TooMany { path: PathBuf, count: usize },
+    #[error("cannot create the overlay for {path}: {source}")]
+    Overlay { path: PathBuf, source: io::Error },
     /// A mount below the hierarchy would be lost.
-    #[error("the mount at {path} cannot be kept: {source}")]
-    Submount {
-        /// Where it is mounted.
-        path: PathBuf,
-        /// What the kernel said.
-        source: io::Error,
-    },
+    #[error("cannot keep the mount at {path}: {source}")]
+    Submount { path: PathBuf, source: io::Error },
 }

@@ -1,4 +1,4 @@
-//! Running a program of the host and seeing how it ends.
+//! Running a program of the host and waiting for its end.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,16 +15,16 @@ use nix::unistd::Pid;
 
 mod interpreter;
 
-/// How much of what a program prints is kept, in bytes.
+/// How much of the output of a program is kept, in bytes.
 const OUTPUT_LIMIT: usize = 4096;
 
-/// How often a running program is looked at.
+/// How often a running program is polled.
 const POLL: Duration = Duration::from_millis(20);
 
-/// The search path a program gets: it starts with nothing of ours in its environment.
+/// The search path of a program, whose environment contains nothing else of ours.
 const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What to run: without a shell, in a clean environment.
+/// A program to run without a shell, in a clean environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
     /// The root it sees.
@@ -35,19 +35,19 @@ pub struct Program {
     pub environment: BTreeMap<String, String>,
 }
 
-/// How it ended.
+/// How a program ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// With status 0.
     Passed,
-    /// Otherwise: how, and the end of what it printed.
+    /// With another status or by a signal.
     Failed {
         /// `exit status 1`, `signal 9`.
         how: String,
         /// The end of its output.
         output: String,
     },
-    /// It ran too long and was killed with all its children.
+    /// It exceeded its time limit and was killed with its process group.
     TimedOut {
         /// The end of its output.
         output: String,
@@ -73,7 +73,7 @@ impl Processes for Spawner {
     fn run(&self, program: &Program, limit: Duration) -> Ending {
         let not_started = |reason: String| Ending::NotStarted { reason };
         let Some((path, arguments)) = program.argv.split_first() else {
-            return not_started("no program is named".to_owned());
+            return not_started("the program has no name".to_owned());
         };
         let (reader, writer) = match std::io::pipe() {
             Ok(pipe) => pipe,
@@ -83,7 +83,7 @@ impl Processes for Spawner {
             Ok(output) => output,
             Err(error) => return not_started(error.to_string()),
         };
-        // Opened here: below another root there may be no /dev.
+        // Opened here: another root may have no /dev
         let nothing = match File::open("/dev/null") {
             Ok(nothing) => nothing,
             Err(error) => return not_started(format!("/dev/null: {error}")),
@@ -95,7 +95,7 @@ impl Processes for Spawner {
             Ok(child) => child,
             Err(error) => return not_started(explain(&program.root, path, &error)),
         };
-        // Our ends of the pipe close with the command; the reader then ends when the last child does.
+        // This closes our ends of the pipe, so that the reader ends when the last child does
         drop(command);
         let tail = collect(reader);
         wait(child, limit, &tail)
@@ -125,14 +125,14 @@ fn spawn(command: &mut Command, root: &Path) -> io::Result<Child> {
         command.spawn()
     };
     std::thread::scope(|scope| scope.spawn(confined).join())
-        .unwrap_or_else(|_| Err(io::Error::other("the thread that starts it failed")))
+        .unwrap_or_else(|_| Err(io::Error::other("the thread that starts the program failed")))
 }
 
 fn wait(mut child: Child, limit: Duration, tail: &mpsc::Receiver<Vec<u8>>) -> Ending {
     let group = i32::try_from(child.id()).map(Pid::from_raw);
     let end_group = || {
         if let Ok(group) = group {
-            // ESRCH means that all of them are gone already, which is what is wanted.
+            // ESRCH means that all of them have ended already
             let _gone = killpg(group, Signal::SIGKILL);
         }
     };
@@ -163,7 +163,7 @@ fn wait(mut child: Child, limit: Duration, tail: &mpsc::Receiver<Vec<u8>>) -> En
     }
 }
 
-/// Reads what is printed, to the end, and keeps the end of it.
+/// Reads all output and keeps the end of it.
 fn collect(mut reader: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
@@ -174,13 +174,13 @@ fn collect(mut reader: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
             let surplus = kept.len().saturating_sub(OUTPUT_LIMIT);
             kept.drain(..surplus);
         }
-        // Nobody may be listening any more.
+        // The receiver may be gone already
         let _unheard = sender.send(kept);
     });
     receiver
 }
 
-/// The end of the output. A child that left the process group may hold the pipe open: it is not waited for.
+/// The end of the output. A child that left the process group may keep the pipe open; this does not wait for it.
 fn text(tail: &mpsc::Receiver<Vec<u8>>) -> String {
     let bytes = tail.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
     String::from_utf8_lossy(&bytes).trim().to_owned()
@@ -199,13 +199,13 @@ mod tests {
     const LONG: Duration = Duration::from_secs(20);
 
     #[test]
-    fn the_environment_holds_what_was_given_and_a_path() {
+    fn the_environment_contains_only_the_given_variables_and_a_path() {
         assert_eq!(run("test \"$(env | grep -v ^PWD= | grep -v ^_= | wc -l)\" = 2", LONG), Ending::Passed);
         assert_eq!(run("test \"$SYSUPDATE_NAME\" = x", LONG), Ending::Passed);
     }
 
     #[test]
-    fn a_failure_keeps_the_end_of_what_was_printed() {
+    fn a_failure_keeps_the_end_of_the_output() {
         let ending = run("seq 1 9999; echo last >&2; exit 3", LONG);
         let Ending::Failed { how, output } = ending else { panic!("{ending:?}") };
         assert_eq!(how, "exit status 3");
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_too_long_is_killed_with_its_children() {
+    fn a_program_that_exceeds_its_limit_is_killed_with_its_children() {
         let start = Instant::now();
         let ending = run("sleep 30 & echo waiting; wait", Duration::from_millis(300));
         assert_eq!(ending, Ending::TimedOut { output: "waiting".to_owned() });
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_start_says_why() {
+    fn a_program_that_cannot_start_is_reported_with_the_reason() {
         let program = Program {
             root: "/".into(),
             argv: vec!["/nonexistent/check".to_owned()],

@@ -1,4 +1,4 @@
-//! Files: the effects on them that the program needs, each either done or not done after a crash.
+//! The files of a system. After a crash, each operation is either done or not done.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ pub use files::Files;
 /// What an operation on a file returns.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
-/// What a directory holds under one name. Symbolic links are not followed.
+/// An entry of a directory. Symbolic links are not followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Its name.
@@ -38,61 +38,61 @@ pub enum EntryKind {
 
 /// A file that grows while it is downloaded.
 pub trait Partial {
-    /// How many bytes are there.
+    /// The length of the file, in bytes.
     fn length(&self) -> u64;
     /// Writes at the end.
     fn append(&mut self, bytes: &[u8]) -> Result<()>;
-    /// Reads what is there from the start, to take its digest before going on.
+    /// Reads the file from the start, to compute its digest before the download resumes.
     fn reread(&mut self, take: &mut dyn FnMut(&[u8])) -> Result<()>;
-    /// Throws away what is there.
+    /// Truncates the file.
     fn restart(&mut self) -> Result<()>;
-    /// Makes sure that the bytes survive a power cut.
+    /// Ensures that the bytes survive a power failure.
     fn sync(&mut self) -> Result<()>;
 }
 
-/// What is kept beside a file's bytes.
+/// The attributes of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attributes {
-    /// When it was last written, in microseconds since 1970.
+    /// The modification time, in microseconds since 1970.
     pub mtime: u64,
     /// Permission bits.
     pub mode: u32,
 }
 
-/// The files of a system. Paths are absolute and without `..`; errors name them.
+/// The files of a system. Paths are absolute and without `..`.
 pub trait Store: Send + Sync {
     /// A small file's bytes; `None` where there is none. More than `limit` bytes are an error.
     fn read(&self, path: &Path, limit: u64) -> Result<Option<Vec<u8>>>;
     /// Opens a file to stream it.
     fn open(&self, path: &Path) -> Result<Box<dyn Read>>;
-    /// What a directory holds, sorted by name; nothing where there is no directory.
+    /// The entries of a directory, sorted by name; empty if the directory does not exist.
     fn list(&self, directory: &Path) -> Result<Vec<Entry>>;
-    /// Where a symbolic link points; `None` where there is no link.
+    /// The target of a symbolic link; `None` if the path is not a link.
     fn read_link(&self, path: &Path) -> Result<Option<PathBuf>>;
     /// A file's attributes, links not followed; `None` where there is none.
     fn attributes(&self, path: &Path) -> Result<Option<Attributes>>;
-    /// The same path without symbolic links, for whoever does not come through this door, and for whoever wants
-    /// to go up from there. What is not there is no link.
+    /// The path without symbolic links, for other programs and for relative paths from there. A path that does not
+    /// exist is not a link.
     fn resolve(&self, path: &Path) -> Result<PathBuf>;
     /// Where a symbolic link in a directory leads; the last part of its target is not followed.
     fn resolve_target(&self, directory: &Path, target: &Path) -> Result<PathBuf>;
-    /// How many bytes may still be written there.
+    /// How many bytes may still be written below a directory.
     fn free_space(&self, directory: &Path) -> Result<u64>;
 
-    /// Makes a directory with all above it.
+    /// Creates a directory with all directories above it.
     fn make_directory(&self, path: &Path) -> Result<()>;
-    /// Opens a file that grows; what an interrupted run left in it is kept. Whatever else has the name
-    /// is removed: such names are the program's own, and nothing there may stand in the way of the next run.
+    /// Opens a file for appending and keeps its contents. Anything else with the name is removed: the program owns
+    /// such names, and nothing may block the next run.
     fn partial(&self, path: &Path) -> Result<Box<dyn Partial>>;
     /// Sets permission bits, durably.
     fn set_mode(&self, path: &Path, mode: u32) -> Result<()>;
-    /// Writes a new small file and makes its bytes durable; what was there is replaced, not atomically.
+    /// Writes a small file durably. An existing file is replaced, not atomically.
     fn write_new(&self, path: &Path, bytes: &[u8]) -> Result<()>;
-    /// Makes a symbolic link with a name that is free.
+    /// Creates a symbolic link. The name must not exist.
     fn make_link(&self, path: &Path, target: &Path) -> Result<()>;
-    /// Moves over whatever has the name, atomically and durably.
+    /// Renames a file atomically and durably. An existing file is replaced.
     fn rename(&self, from: &Path, to: &Path) -> Result<()>;
-    /// Removes a file or link; fine where there is none.
+    /// Removes a file or link. A missing one is not an error.
     fn remove(&self, path: &Path) -> Result<()>;
 
     /// The same files seen in another view.
@@ -114,8 +114,8 @@ pub trait Store: Send + Sync {
     }
 }
 
-/// The one temporary name beside a path: a crash leaves at most one, and the next run writes over it.
-/// It starts as systemd's do, so that its vacuum removes it too.
+/// The temporary name next to a path: a crash leaves at most one, and the next run overwrites it. It has the prefix
+/// of systemd's temporary files, so that systemd's vacuum removes it too.
 fn temporary_for(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".#{name}"))

@@ -1,4 +1,4 @@
-//! The network, as little of it as the program needs.
+//! Fetching resources by URL.
 
 use std::fmt;
 use std::io::Read;
@@ -7,46 +7,46 @@ use std::time::Duration;
 
 use sysext_manifests::hint::Hint;
 
-/// What to fetch.
+/// A request for a resource.
 #[derive(Clone, Debug, Default)]
-pub struct Request {
+pub struct FetchRequest {
     /// An absolute URL: `http`, `https` or `file`.
     pub url: String,
-    /// Only if it no longer is the one that had this [`Body::tag`].
+    /// Send nothing if the resource still has this [`Body::tag`].
     pub unless: Option<String>,
-    /// Go on from here, if it still is the same.
+    /// Resume from here if the resource is still the same.
     pub resume: Option<Resume>,
 }
 
-/// Where an interrupted download goes on.
+/// Where an interrupted download resumes.
 #[derive(Clone, Debug)]
 pub struct Resume {
-    /// How many bytes are there.
+    /// How many bytes have been downloaded.
     pub offset: u64,
-    /// The [`Body::validator`] the bytes came with.
+    /// The [`Body::validator`] of these bytes.
     pub validator: String,
 }
 
-/// What came.
+/// A response.
 #[derive(Debug)]
 pub enum Response {
-    /// It still is the one whose tag was given.
+    /// The resource still has the given tag.
     NotModified,
-    /// Bytes.
+    /// The resource, or the rest of it.
     Body(Body),
 }
 
-/// Bytes on their way.
+/// The body of a response.
 pub struct Body {
-    /// The offset of the first byte: 0, or where the request asked to go on.
+    /// The offset of the first byte: 0, or the one from which the request resumes.
     pub start: u64,
-    /// How long the whole resource is, where the server says.
+    /// The length of the whole resource, if the server sends it.
     pub total: Option<u64>,
-    /// What tells this version of the resource from its others, good enough to ask whether it changed: an
-    /// entity tag, strong or weak, or a date.
+    /// Identifies this version of the resource well enough to ask whether it changed: an entity tag, strong or weak,
+    /// or a date.
     pub tag: Option<String>,
-    /// What tells these very bytes from all others, good enough to go on in the middle: a strong entity
-    /// tag, or a date that lies back far enough.
+    /// Identifies exactly these bytes, so that a download can resume in the middle: a strong entity tag, or a date far
+    /// enough in the past.
     pub validator: Option<String>,
     /// The bytes.
     pub reader: Box<dyn Read>,
@@ -58,23 +58,23 @@ impl fmt::Debug for Body {
     }
 }
 
-/// Why nothing came.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{url}: {message}")]
 pub struct TransportError {
-    /// What was asked for, without a password.
+    /// The requested URL, without a password.
     pub url: String,
     /// What happened, as a lower-case fragment.
     pub message: String,
-    /// What that means for the next step.
-    pub kind: Failure,
+    /// Whether a retry can help.
+    pub kind: FailureKind,
     /// What the reader can do about it.
     pub hint: Option<&'static str>,
 }
 
 impl TransportError {
     /// An error without a hint.
-    pub fn new(url: &str, message: impl Into<String>, kind: Failure) -> Self {
+    pub fn new(url: &str, message: impl Into<String>, kind: FailureKind) -> Self {
         Self { url: without_password(url), message: message.into(), kind, hint: None }
     }
 }
@@ -85,14 +85,14 @@ impl Hint for TransportError {
     }
 }
 
-/// What a failure means for the next step.
+/// Whether a retry can help after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// It is not found: try elsewhere.
+pub enum FailureKind {
+    /// The server does not have the resource: try another.
     NotFound,
     /// The same request may succeed later.
     Transient {
-        /// How long the server wants to be left alone.
+        /// The wait that the server asks for.
         after: Option<Duration>,
     },
     /// The same request will fail again.
@@ -101,8 +101,8 @@ pub enum Failure {
 
 /// Fetches resources.
 pub trait Transport: Send + Sync {
-    /// Asks once, redirects followed. Waiting, retrying and choosing among mirrors are the caller's.
-    fn fetch(&self, request: &Request) -> Result<Response, TransportError>;
+    /// Sends one request and follows redirects. Waiting, retrying and the choice of mirrors are up to the caller.
+    fn fetch(&self, request: &FetchRequest) -> Result<Response, TransportError>;
 }
 
 /// How often and how long a request is retried.
@@ -135,7 +135,7 @@ pub fn file_url(path: &Path) -> String {
     format!("file://{}", as_url_path(&path.to_string_lossy()))
 }
 
-/// A path as a part of a URL: what means something in a URL and nothing in a path is escaped.
+/// A path as a part of a URL: characters with a meaning in URLs are escaped.
 pub fn as_url_path(path: &str) -> String {
     let mut escaped = String::with_capacity(path.len());
     for character in path.chars() {
@@ -147,7 +147,7 @@ pub fn as_url_path(path: &str) -> String {
     escaped
 }
 
-/// A URL as it may be shown: user name and password of `https://user:password@host/` are left out.
+/// A URL that may be printed: without the user name and password of `https://user:password@host/`.
 pub fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -157,8 +157,8 @@ pub fn without_password(url: &str) -> String {
     }
 }
 
-/// A URL as it may be stored: without user name and password, and without what follows the path, where
-/// signed addresses carry their secret.
+/// A URL that may be stored: without user name and password, and without query and fragment, where signed URLs carry
+/// their secret.
 pub fn without_secrets(url: &str) -> String {
     let mut bare = without_password(url);
     bare.truncate(bare.find(['?', '#']).unwrap_or(bare.len()));
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(without_password("no url"), "no url");
         assert_eq!(without_secrets("https://me:p@ss@host/x@y?signature=z@#f"), "https://host/x@y");
         assert_eq!(without_secrets("https://me:p@host?signature=z"), "https://host");
-        let error = TransportError::new("http://a:b@c", "it broke", Failure::Permanent);
+        let error = TransportError::new("http://a:b@c", "it broke", FailureKind::Permanent);
         assert_eq!(error.to_string(), "http://c: it broke");
     }
 }

@@ -14,7 +14,7 @@ mod directory;
 mod tree;
 
 pub use directory::{Directory, absolute, is_directory};
-pub use tree::{Kind, Metadata, Tree};
+pub use tree::{FileMetadata, Kind, Tree};
 
 use super::mounts::Mounts;
 

@@ -1,4 +1,4 @@
-//! Which images are merged, decided from what was found in them.
+//! Decides which images are merged, from their contents.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,36 +8,36 @@ use sysext_manifests::architecture::Architecture;
 use sysext_manifests::extension_release::{ExtensionRelease, Scope};
 use sysext_manifests::os_release::OsRelease;
 
-use super::examine::{Content, EntryKind, HIERARCHIES, Naming, RELEASES};
+use super::examine::{HIERARCHIES, ImageContent, ImageEntryKind, RELEASES, ReleaseNaming};
 use super::quarantine::{HostKind, QuarantineReason, Quarantined};
 
 #[cfg(test)]
 mod tests;
 
-/// Replaces the host's identity where it is merged.
+/// An extension with this file would replace the identity of the host.
 const OS_RELEASE: &str = "usr/lib/os-release";
 
-/// An image, and what was found in it.
+/// An image and its contents.
 #[derive(Clone, Debug)]
 pub(super) struct Examined {
     /// The extension.
     pub name: String,
-    /// Where the image lies, as the target system sees it.
+    /// The path of the image, as the target system sees it.
     pub path: PathBuf,
-    /// What is in it, or why that is not known.
-    pub outcome: Result<Content, QuarantineReason>,
+    /// Its contents, or why they are unknown.
+    pub outcome: Result<ImageContent, QuarantineReason>,
 }
 
-/// What the host says of itself.
+/// The facts about the host that the decision depends on.
 #[derive(Clone, Debug)]
 pub(super) struct HostFacts {
-    /// What it is.
+    /// Its os-release.
     pub os_release: OsRelease,
     /// Its processor.
     pub architecture: Architecture,
     /// Whether it has booted.
     pub scope: Scope,
-    /// What it has at the paths that extensions have. What is not listed is not there.
+    /// Its files at the paths that extensions contain. A path that is not listed does not exist.
     pub entries: HashMap<PathBuf, HostKind>,
 }
 
@@ -46,26 +46,26 @@ pub(super) struct HostFacts {
 pub(super) struct Layer {
     /// The extension.
     pub name: String,
-    /// Where the image lies, as the target system sees it.
+    /// The path of the image, as the target system sees it.
     pub path: PathBuf,
-    /// Where it has something: `usr`, `opt`.
+    /// The hierarchies that it has files in: `usr`, `opt`.
     pub hierarchies: Vec<&'static str>,
-    /// Whether systemd is to be reloaded when it comes or goes.
+    /// Whether adding or removing it requires a reload of systemd.
     pub reload: Reload,
 }
 
-/// Whether systemd is to be reloaded when an extension comes or goes.
+/// Whether adding or removing an extension requires a reload of systemd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Reload {
-    /// It need not be.
+    /// No reload.
     NotNeeded,
     /// `EXTENSION_RELOAD_MANAGER=1`.
     Asked,
 }
 
 /// Decides. The images are given in the order of layers, lowest first; of two that cannot be merged
-/// together the later one is left out.
+/// together the later one is skipped.
 pub(super) fn admit(examined: &[Examined], host: &HostFacts) -> (Vec<Layer>, Vec<Quarantined>) {
     let mut layers = Vec::new();
     let mut quarantined = Vec::new();
@@ -93,15 +93,17 @@ pub(super) fn admit(examined: &[Examined], host: &HostFacts) -> (Vec<Layer>, Vec
     (layers, quarantined)
 }
 
-fn check_release(name: &str, content: &Content, host: &HostFacts) -> Result<Reload, QuarantineReason> {
+fn check_release(name: &str, content: &ImageContent, host: &HostFacts) -> Result<Reload, QuarantineReason> {
     // `NAME_1.2` is version 1.2 of NAME.
     let base = name.split_once('_').map_or(name, |(base, _)| base);
     let exact = content.releases.iter().find(|file| file.name == name);
     let release = match exact {
         Some(release) => release,
         None => {
-            let mut other =
-                content.releases.iter().filter(|file| file.name == base || file.naming == Naming::Free);
+            let mut other = content
+                .releases
+                .iter()
+                .filter(|file| file.name == base || file.naming == ReleaseNaming::Free);
             match (other.next(), other.next()) {
                 (Some(release), None) => release,
                 _ if content.releases.is_empty() => return Err(QuarantineReason::ReleaseMissing),
@@ -121,16 +123,16 @@ fn check_release(name: &str, content: &Content, host: &HostFacts) -> Result<Relo
 }
 
 fn incompatible(error: impl std::error::Error) -> QuarantineReason {
-    QuarantineReason::Incompatible { because: error.to_string() }
+    QuarantineReason::Incompatible { reason: error.to_string() }
 }
 
 /// A directory over a link hides everything the link leads to (`/usr/sbin` on a merged-bin host), a
 /// link or file over a directory hides everything in it.
-fn check_host(content: &Content, host: &HostFacts) -> Result<(), QuarantineReason> {
+fn check_host(content: &ImageContent, host: &HostFacts) -> Result<(), QuarantineReason> {
     for entry in &content.entries {
         let hidden = match (entry.kind, host.entries.get(&entry.path)) {
-            (EntryKind::Directory, Some(kind @ (HostKind::Link | HostKind::File))) => kind,
-            (EntryKind::File, Some(kind @ HostKind::Directory)) => kind,
+            (ImageEntryKind::Directory, Some(kind @ (HostKind::Link | HostKind::File))) => kind,
+            (ImageEntryKind::File, Some(kind @ HostKind::Directory)) => kind,
             _ => continue,
         };
         let path = Path::new("/").join(&entry.path);
@@ -139,18 +141,19 @@ fn check_host(content: &Content, host: &HostFacts) -> Result<(), QuarantineReaso
     Ok(())
 }
 
-/// Who has which path. Directories may be shared, files may not.
+/// The extension that contains each path. Directories may be shared, files may not.
 #[derive(Default)]
 struct Claims<'a> {
-    paths: HashMap<&'a Path, (&'a str, EntryKind)>,
+    paths: HashMap<&'a Path, (&'a str, ImageEntryKind)>,
 }
 
 impl<'a> Claims<'a> {
-    fn check(&self, content: &Content) -> Result<(), QuarantineReason> {
+    fn check(&self, content: &ImageContent) -> Result<(), QuarantineReason> {
         for entry in &content.entries {
             let Some((with, kind)) = self.paths.get(entry.path.as_path()) else { continue };
-            let both_directories = *kind == EntryKind::Directory && entry.kind == EntryKind::Directory;
-            // Read at merge time, before any overlay hides one of them.
+            let both_directories =
+                *kind == ImageEntryKind::Directory && entry.kind == ImageEntryKind::Directory;
+            // Extension-release files are read before the merge, so that they may hide each other
             let release = entry.path.parent() == Some(Path::new(RELEASES));
             if !both_directories && !release {
                 let path = Path::new("/").join(&entry.path);
@@ -160,7 +163,7 @@ impl<'a> Claims<'a> {
         Ok(())
     }
 
-    fn add(&mut self, name: &'a str, content: &'a Content) {
+    fn add(&mut self, name: &'a str, content: &'a ImageContent) {
         for entry in &content.entries {
             self.paths.entry(&entry.path).or_insert((name, entry.kind));
         }

@@ -1,4 +1,4 @@
-//! What lies in the extension directories.
+//! The extensions in the extension directories.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -12,40 +12,40 @@ use sysext_manifests::version::{self, Version};
 use super::HostFiles;
 use super::error::MergeError;
 use super::examine::FILES_MAX;
-use super::quarantine::{QuarantineReason, Unread};
-use super::report::{Hidden, Hiding};
+use super::quarantine::{QuarantineReason, Unsupported};
+use super::report::{Masked, MaskedBy};
 use crate::host::errno::is_of_the_machine;
-use crate::host::view::{Kind, Metadata, Tree, is_missing};
+use crate::host::view::{FileMetadata, Kind, Tree, is_missing};
 
-/// An extension that lies there, whatever state it is in.
+/// An extension in an extension directory, usable or not.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct Discovered {
     pub name: String,
     /// The entry of the extension directory.
     pub entry: PathBuf,
-    pub source: Result<Source, QuarantineReason>,
+    pub source: Result<ExtensionSource, QuarantineReason>,
 }
 
-/// What is to be mounted.
+/// The image or directory of an extension.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct ExtensionSource {
     /// Without symbolic links, as the target system sees it.
     pub path: PathBuf,
     /// Where the running system finds it.
     pub real: PathBuf,
-    pub kind: SourceKind,
-    pub identity: Identity,
+    pub kind: ExtensionSourceKind,
+    pub identity: FileIdentity,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SourceKind {
+pub(super) enum ExtensionSourceKind {
     Image,
     Directory,
 }
 
-/// What changes when an image or directory is another one than before.
+/// Identifies an image or directory: any change to it changes this.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Identity {
+pub(super) struct FileIdentity {
     pub path: PathBuf,
     pub device: u64,
     pub inode: u64,
@@ -59,23 +59,23 @@ pub(super) struct Identity {
     pub tree: Option<u64>,
 }
 
-impl Found {
-    /// The file that counts: where the entry leads, or the entry itself if it leads nowhere.
+impl Discovered {
+    /// The file that the entry leads to, or the entry itself if that does not exist.
     pub(super) fn path(&self) -> &Path {
         self.source.as_ref().map_or(&self.entry, |source| &source.path)
     }
 }
 
-/// Everything that lies in the directories, strongest first, sorted by name as layers are; and what is hidden
-/// by a stronger one.
+/// The extensions in the directories, of which the first is the strongest, in the order of layers; and those that are
+/// masked.
 pub(super) fn discover(
     files: &HostFiles,
     directories: &[PathBuf],
-) -> Result<(Vec<Found>, Vec<Hidden>), MergeError> {
-    let mut found: BTreeMap<Layered, Found> = BTreeMap::new();
+) -> Result<(Vec<Discovered>, Vec<Masked>), MergeError> {
+    let mut found: BTreeMap<Layered, Discovered> = BTreeMap::new();
     let mut duplicates = Vec::new();
     let mut hidden = Vec::new();
-    let mut decided: HashMap<String, Hiding> = HashMap::new();
+    let mut decided: HashMap<String, MaskedBy> = HashMap::new();
     for directory in directories {
         let mut here: BTreeMap<String, PathBuf> = BTreeMap::new();
         let mut masks = HashMap::new();
@@ -83,31 +83,31 @@ pub(super) fn discover(
             let failed = |source| MergeError::Look { path: entry.clone(), source };
             let Some((name, seen)) = look(files, &entry).map_err(failed)? else { continue };
             if let Some(by) = decided.get(&name) {
-                if let Seen::Extension(source) = seen {
+                if let EntryMeaning::Extension(source) = seen {
                     let path = source.map_or_else(|_| entry.clone(), |source| source.path);
-                    hidden.push(Hidden { name, entry, path, by: by.clone() });
+                    hidden.push(Masked { name, entry, path, by: by.clone() });
                 }
                 continue;
             }
             if let Some(other) = here.get(&name) {
                 let source = Err(QuarantineReason::Duplicate { other: other.clone() });
-                duplicates.push(Found { name, entry, source });
+                duplicates.push(Discovered { name, entry, source });
                 continue;
             }
             here.insert(name.clone(), entry.clone());
             match seen {
-                Seen::Mask => {
-                    masks.insert(name, Hiding::Mask { entry });
+                EntryMeaning::Mask => {
+                    masks.insert(name, MaskedBy::Mask { entry });
                 }
-                Seen::Extension(source) => {
-                    found.insert(Layered(name.clone()), Found { name, entry, source });
+                EntryMeaning::Extension(source) => {
+                    found.insert(Layered(name.clone()), Discovered { name, entry, source });
                 }
             }
         }
-        decided.extend(here.into_iter().map(|(name, entry)| (name, Hiding::Other { entry })));
+        decided.extend(here.into_iter().map(|(name, entry)| (name, MaskedBy::Other { entry })));
         decided.extend(masks);
     }
-    let mut found: Vec<Found> = found.into_values().chain(duplicates).collect();
+    let mut found: Vec<Discovered> = found.into_values().chain(duplicates).collect();
     found.sort_by(|a, b| order(&a.name, &b.name).then_with(|| a.entry.cmp(&b.entry)));
     hidden.sort_by(|a, b| order(&a.name, &b.name).then_with(|| a.entry.cmp(&b.entry)));
     Ok((found, hidden))
@@ -134,10 +134,10 @@ impl PartialOrd for Layered {
     }
 }
 
-enum Seen {
+enum EntryMeaning {
     /// It masks what weaker directories have.
     Mask,
-    Extension(Result<Source, QuarantineReason>),
+    Extension(Result<ExtensionSource, QuarantineReason>),
 }
 
 fn entries(files: &HostFiles, directory: &Path) -> Result<Vec<PathBuf>, MergeError> {
@@ -158,10 +158,10 @@ fn entries(files: &HostFiles, directory: &Path) -> Result<Vec<PathBuf>, MergeErr
 
 /// What an entry is, under the name it gives an extension; nothing if it is not an extension. An error says that
 /// this machine could not look now.
-fn look(files: &HostFiles, entry: &Path) -> io::Result<Option<(String, Seen)>> {
-    // A name that is not UTF-8 cannot be the name of an extension-release file either.
+fn look(files: &HostFiles, entry: &Path) -> io::Result<Option<(String, EntryMeaning)>> {
+    // A name that is not UTF-8 cannot be in the name of an extension-release file either
     let Some(file_name) = entry.file_name().and_then(|name| name.to_str()) else { return Ok(None) };
-    // What is under way has such a name: of ours, of systemd's.
+    // Incomplete downloads have such names, of this program and of systemd
     if file_name.starts_with('.') {
         return Ok(None);
     }
@@ -173,52 +173,52 @@ fn look(files: &HostFiles, entry: &Path) -> io::Result<Option<(String, Seen)>> {
         other => Some(other?),
     };
     if target.as_deref() == Some(Path::new("/dev/null")) {
-        return Ok(Some((plain.to_owned(), Seen::Mask)));
+        return Ok(Some((plain.to_owned(), EntryMeaning::Mask)));
     }
     let (source, metadata) = match (resolve(files, entry), target) {
         (Ok(resolved), _) => resolved,
         (Err(error), _) if is_of_the_machine(&error) => return Err(error),
         (Err(error), Some(target)) => {
             let reason = QuarantineReason::Dangling { target, error: error.to_string() };
-            return Ok(Some((plain.to_owned(), Seen::Extension(Err(reason)))));
+            return Ok(Some((plain.to_owned(), EntryMeaning::Extension(Err(reason)))));
         }
-        // Removed since the directory was read.
+        // It was removed since the directory was read
         (Err(error), None) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         (Err(error), None) => {
-            return Ok(Some((plain.to_owned(), Seen::Extension(Err(unreadable(&error))))));
+            return Ok(Some((plain.to_owned(), EntryMeaning::Extension(Err(unreadable(&error))))));
         }
     };
     let (name, seen) = match metadata.kind {
         Kind::Directory => match versioned_name(file_name) {
-            Some(name) => (name, not_read_yet(Unread::VersionedDirectory)),
+            Some(name) => (name, not_read_yet(Unsupported::VersionedDirectory)),
             None => (file_name, look_at_directory(files, source)?),
         },
-        // Checksums, read-me files and the like are nothing to speak of.
+        // Other files, such as checksums, are ignored
         Kind::File => match image_name {
-            Some(name) => (name, Seen::Extension(Ok(source))),
+            Some(name) => (name, EntryMeaning::Extension(Ok(source))),
             None => return Ok(None),
         },
-        Kind::BlockDevice => (plain, not_read_yet(Unread::BlockDevice)),
-        Kind::Link | Kind::Other => (plain, not_read_yet(Unread::SpecialFile)),
+        Kind::BlockDevice => (plain, not_read_yet(Unsupported::BlockDevice)),
+        Kind::Link | Kind::Other => (plain, not_read_yet(Unsupported::SpecialFile)),
     };
     Ok(Some((name.to_owned(), seen)))
 }
 
-fn look_at_directory(files: &HostFiles, mut source: Source) -> io::Result<Seen> {
+fn look_at_directory(files: &HostFiles, mut source: ExtensionSource) -> io::Result<EntryMeaning> {
     let (tree, inside) = files.place_seen(&source.path)?;
     Ok(match fingerprint(tree, inside) {
         Err(error) if is_of_the_machine(&error) => return Err(error),
-        Err(error) => Seen::Extension(Err(unreadable(&error))),
-        Ok(None) => Seen::Mask,
+        Err(error) => EntryMeaning::Extension(Err(unreadable(&error))),
+        Ok(None) => EntryMeaning::Mask,
         Ok(fingerprint) => {
             source.identity.tree = fingerprint;
-            Seen::Extension(Ok(Source { kind: SourceKind::Directory, ..source }))
+            EntryMeaning::Extension(Ok(ExtensionSource { kind: ExtensionSourceKind::Directory, ..source }))
         }
     })
 }
 
-fn not_read_yet(what: Unread) -> Seen {
-    Seen::Extension(Err(QuarantineReason::NotReadYet { what }))
+fn not_read_yet(what: Unsupported) -> EntryMeaning {
+    EntryMeaning::Extension(Err(QuarantineReason::NotSupported { what }))
 }
 
 fn unreadable(error: &io::Error) -> QuarantineReason {
@@ -226,12 +226,12 @@ fn unreadable(error: &io::Error) -> QuarantineReason {
 }
 
 /// What an entry leads to, as if it was an image.
-fn resolve(files: &HostFiles, entry: &Path) -> io::Result<(Source, Metadata)> {
+fn resolve(files: &HostFiles, entry: &Path) -> io::Result<(ExtensionSource, FileMetadata)> {
     let path = files.resolve(entry)?;
     let (tree, inside) = files.place_seen(&path)?;
     let metadata = tree.metadata(inside)?;
-    let (real, identity) = (tree.path(inside), Identity::of(&path, &metadata));
-    Ok((Source { path, real, kind: SourceKind::Image, identity }, metadata))
+    let (real, identity) = (tree.path(inside), FileIdentity::of(&path, &metadata));
+    Ok((ExtensionSource { path, real, kind: ExtensionSourceKind::Image, identity }, metadata))
 }
 
 /// The name under which an image in an extension directory is merged.
@@ -261,8 +261,8 @@ pub(super) fn version_of(name: &str, path: &Path) -> Option<Version> {
     without_architecture.unwrap_or(rest).parse().ok()
 }
 
-impl Identity {
-    pub(super) fn of(path: &Path, metadata: &Metadata) -> Self {
+impl FileIdentity {
+    pub(super) fn of(path: &Path, metadata: &FileMetadata) -> Self {
         Self {
             path: path.to_owned(),
             device: metadata.device,
@@ -276,8 +276,8 @@ impl Identity {
     }
 }
 
-/// Over the names, kinds, sizes and times of everything below a directory, so that a change deep in
-/// it is noticed. Nothing for an empty directory.
+/// A hash of the names, kinds, sizes and times of everything below a directory, so that any change in it changes the
+/// identity. Nothing for an empty directory.
 fn fingerprint(tree: &dyn Tree, directory: &Path) -> io::Result<Option<u64>> {
     let mut hasher = DefaultHasher::new();
     let mut left = vec![directory.to_owned()];
@@ -364,9 +364,9 @@ mod tests {
             ]
         );
         let mut hidden = hidden.iter().map(|hidden| (hidden.entry.to_str().unwrap(), hidden.by.clone()));
-        let other = Hiding::Other { entry: "/run/both.sysext.raw".into() };
+        let other = MaskedBy::Other { entry: "/run/both.sysext.raw".into() };
         assert_eq!(hidden.next(), Some(("/var/both.raw", other)));
-        let mask = |entry: &str| Hiding::Mask { entry: entry.into() };
+        let mask = |entry: &str| MaskedBy::Mask { entry: entry.into() };
         assert_eq!(hidden.next(), Some(("/var/masked.raw", mask("/run/masked"))));
         assert_eq!(hidden.next(), Some(("/var/nothing.raw", mask("/run/nothing.raw"))));
         assert_eq!(hidden.next(), None);

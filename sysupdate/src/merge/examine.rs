@@ -1,4 +1,4 @@
-//! Looking into a mounted image.
+//! Reading the contents of a mounted image.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,11 @@ use super::quarantine::QuarantineReason;
 use crate::host::errno::is_of_the_machine;
 use crate::host::view::{Kind, Tree};
 
-/// More files than this in one extension are not looked at: the largest known ones have 20,000.
+/// The most files that an extension may contain: the largest known ones have 20,000.
 pub(super) const FILES_MAX: usize = 1_000_000;
 /// An extension-release file is a few lines.
 const RELEASE_MAX: u64 = 64 * 1024;
-/// Deeper than any tree, and short enough for the recursion.
+/// The deepest tree that is read, which limits the recursion.
 const DEPTH_MAX: usize = 128;
 
 /// The directories of a layer that are merged, in the order in which they are.
@@ -20,13 +20,13 @@ pub(super) const HIERARCHIES: [&str; 2] = ["usr", "opt"];
 pub(super) const RELEASES: &str = sysext_manifests::extension_release::DIRECTORY;
 const STRICT: &str = "user.extension-release.strict";
 
-/// What an image contains, as far as it matters.
+/// The contents of an image that the decision depends on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Content {
+pub(super) struct ImageContent {
     /// Its extension-release files.
     pub releases: Vec<ReleaseFile>,
-    /// Everything in it below `usr` and `opt`; a directory comes before what it contains.
-    pub entries: Vec<Entry>,
+    /// Every file and directory below `usr` and `opt`; a directory comes before its contents.
+    pub entries: Vec<ImageEntry>,
 }
 
 /// An extension-release file.
@@ -34,15 +34,15 @@ pub(super) struct Content {
 pub(super) struct ReleaseFile {
     /// The name after `extension-release.`
     pub name: String,
-    /// Whether it has to be the extension's.
-    pub naming: Naming,
-    /// What it says.
+    /// Whether the name has to be that of the extension.
+    pub naming: ReleaseNaming,
+    /// Its text.
     pub text: String,
 }
 
 /// Whether the name of an extension-release file has to be the extension's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Naming {
+pub(super) enum ReleaseNaming {
     /// It has to.
     Strict,
     /// `user.extension-release.strict=0`: it need not.
@@ -51,24 +51,24 @@ pub(super) enum Naming {
 
 /// A file or directory of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    /// Where, relative: `usr/bin/x`.
+pub(super) struct ImageEntry {
+    /// Its relative path: `usr/bin/x`.
     pub path: PathBuf,
-    /// What.
-    pub kind: EntryKind,
+    /// Its kind.
+    pub kind: ImageEntryKind,
 }
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum EntryKind {
+pub(super) enum ImageEntryKind {
     /// A directory.
     Directory,
     /// Anything else, links included.
     File,
 }
 
-impl Content {
-    /// Whether there is something to merge at a hierarchy.
+impl ImageContent {
+    /// Whether it has files in a hierarchy.
     pub(super) fn ships(&self, hierarchy: &str) -> bool {
         self.entries
             .iter()
@@ -85,23 +85,23 @@ pub(super) enum Unexamined {
     Image(QuarantineReason),
 }
 
-/// Looks at everything in a mount.
-pub(super) fn examine(mount: &dyn Tree) -> Result<Content, Unexamined> {
+/// Reads the contents of a mount.
+pub(super) fn examine(mount: &dyn Tree) -> Result<ImageContent, Unexamined> {
     let mut walk = Walk { mount, entries: Vec::new() };
     for hierarchy in HIERARCHIES {
         let path = Path::new(hierarchy);
         if mount.kind(path).map_err(|error| unreadable(path, error))? == Some(Kind::Directory) {
-            walk.entries.push(Entry { path: path.to_owned(), kind: EntryKind::Directory });
+            walk.entries.push(ImageEntry { path: path.to_owned(), kind: ImageEntryKind::Directory });
             walk.descend(path, 0)?;
         }
     }
     let releases = read_releases(mount).map_err(|error| unreadable(RELEASES.as_ref(), error))?;
-    Ok(Content { releases, entries: walk.entries })
+    Ok(ImageContent { releases, entries: walk.entries })
 }
 
 struct Walk<'a> {
     mount: &'a dyn Tree,
-    entries: Vec<Entry>,
+    entries: Vec<ImageEntry>,
 }
 
 impl Walk<'_> {
@@ -115,8 +115,8 @@ impl Walk<'_> {
             }
             let path = directory.join(name);
             let is_directory = kind == Kind::Directory;
-            let kind = if is_directory { EntryKind::Directory } else { EntryKind::File };
-            self.entries.push(Entry { path: path.clone(), kind });
+            let kind = if is_directory { ImageEntryKind::Directory } else { ImageEntryKind::File };
+            self.entries.push(ImageEntry { path: path.clone(), kind });
             if is_directory {
                 self.descend(&path, depth + 1)?;
             }
@@ -144,11 +144,11 @@ fn read_releases(mount: &dyn Tree) -> io::Result<Vec<ReleaseFile>> {
     Ok(releases)
 }
 
-fn naming(mount: &dyn Tree, path: &Path) -> io::Result<Naming> {
+fn naming(mount: &dyn Tree, path: &Path) -> io::Result<ReleaseNaming> {
     let value = mount.attribute(path, STRICT)?.unwrap_or_default();
     let value = String::from_utf8_lossy(&value).trim_end_matches('\0').to_ascii_lowercase();
     let free = matches!(value.as_str(), "0" | "no" | "n" | "false" | "f" | "off");
-    Ok(if free { Naming::Free } else { Naming::Strict })
+    Ok(if free { ReleaseNaming::Free } else { ReleaseNaming::Strict })
 }
 
 fn unreadable(path: &Path, error: io::Error) -> Unexamined {

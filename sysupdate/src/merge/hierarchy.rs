@@ -1,4 +1,4 @@
-//! The directories that extensions are merged over, and what is there now.
+//! The directories that extensions are merged over, and their state.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,25 +8,25 @@ use super::error::MergeError;
 use super::examine::HIERARCHIES;
 use super::marker;
 use super::report::Warning;
-use crate::host::mounts::table::{Mount, Table};
+use crate::host::mounts::table::{Mount, MountTable};
 use crate::host::mounts::{Mounts, Part};
 use crate::host::view::View;
 
 /// A directory that extensions are merged over.
 #[derive(Clone, Debug)]
 pub(super) struct Hierarchy {
-    /// In a layer: `usr`.
+    /// Its path in a layer: `usr`.
     pub name: &'static str,
-    /// On the target system, without symbolic links.
+    /// Its path on the target system, without symbolic links.
     pub inside: PathBuf,
-    /// On the running system, without symbolic links.
+    /// Its path on the running system, without symbolic links.
     pub path: PathBuf,
-    pub state: State,
+    pub state: HierarchyState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    /// There is no such directory.
+pub(super) enum HierarchyState {
+    /// The directory does not exist.
     Missing,
     /// Nothing is merged.
     Bare,
@@ -35,13 +35,13 @@ pub(super) enum State {
 }
 
 impl Hierarchy {
-    /// As people write it.
+    /// Its path in messages.
     pub(super) fn shown(&self) -> PathBuf {
         Path::new("/").join(self.name)
     }
 
     pub(super) fn is_merged(&self) -> bool {
-        matches!(self.state, State::Merged { .. })
+        matches!(self.state, HierarchyState::Merged { .. })
     }
 
     /// Detaches the topmost overlay. Only what carries our or systemd's marker is ever detached: anything else
@@ -64,7 +64,7 @@ pub(super) fn inspect(mounts: &dyn Mounts, root: &Path) -> Result<Vec<Hierarchy>
 
 fn inspect_one(
     mounts: &dyn Mounts,
-    table: &Table,
+    table: &MountTable,
     seen: &HostFiles,
     name: &'static str,
 ) -> Result<Hierarchy, MergeError> {
@@ -74,7 +74,7 @@ fn inspect_one(
         Ok(inside) => inside,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let path = seen.path(&shown);
-            return Ok(Hierarchy { name, inside: shown, path, state: State::Missing });
+            return Ok(Hierarchy { name, inside: shown, path, state: HierarchyState::Missing });
         }
         Err(error) => return Err(look(error)),
     };
@@ -89,24 +89,24 @@ fn inspect_one(
     let overlays = stack.iter().take_while(|mount| is_overlay(mount)).count();
     let merged = !stack.is_empty() && mounts.merged(&path).map_err(look)?.is_some();
     let state = match (merged, stack.first()) {
-        (true, _) => State::Merged { overlays: overlays.max(1) },
-        // To merge on top of that would hide what is mounted there, to take it away would be worse.
+        (true, _) => HierarchyState::Merged { overlays: overlays.max(1) },
+        // Merging on top would hide the foreign mount, and detaching it would be worse
         (false, Some(top)) if stack.iter().any(|mount| is_overlay(mount)) => {
             let by = format!("{} of {}", top.filesystem, top.source);
             return Err(MergeError::Covered { hierarchy: shown, by });
         }
-        (false, _) => State::Bare,
+        (false, _) => HierarchyState::Bare,
     };
     Ok(Hierarchy { name, inside, path, state })
 }
 
-/// systemd gives its overlays this name, and so do we.
+/// Our overlays and systemd's have this source.
 fn is_overlay(mount: &Mount) -> bool {
     mount.filesystem == "overlay" && mount.source == "sysext"
 }
 
-/// Looks at every hierarchy and takes away what an interrupted run left: the old overlay, on top of
-/// the new one, which is complete.
+/// Looks at every hierarchy and detaches the leftover of an interrupted run: the old overlay on top of the new one,
+/// which is complete.
 pub(super) fn settle(
     mounts: &dyn Mounts,
     root: &Path,
@@ -114,7 +114,7 @@ pub(super) fn settle(
 ) -> Result<Vec<Hierarchy>, MergeError> {
     let mut hierarchies = inspect(mounts, root)?;
     for hierarchy in &mut hierarchies {
-        let State::Merged { overlays } = hierarchy.state else { continue };
+        let HierarchyState::Merged { overlays } = hierarchy.state else { continue };
         let look = |source| MergeError::Look { path: hierarchy.path.clone(), source };
         if marker::is_mutable(mounts, &hierarchy.path).map_err(look)? {
             return Err(MergeError::Mutable { hierarchy: hierarchy.shown() });
@@ -124,7 +124,7 @@ pub(super) fn settle(
         }
         if overlays > 1 {
             warnings.push(Warning::Interrupted { hierarchy: hierarchy.shown() });
-            hierarchy.state = State::Merged { overlays: 1 };
+            hierarchy.state = HierarchyState::Merged { overlays: 1 };
         }
     }
     Ok(hierarchies)

@@ -1,4 +1,4 @@
-//! What the marker directory of a merged hierarchy says: to systemd, and to the next run of ours.
+//! The marker directory of a merged hierarchy, for systemd and for our next run.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,22 +8,22 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::admit::Reload;
-use super::discover::{Found, Identity, Source};
+use super::discover::{Discovered, ExtensionSource, FileIdentity};
 use super::quarantine::{QuarantineReason, Quarantined};
 use crate::host::mounts::{Mounts, SYSEXT_MARKER};
 use crate::host::view::Tree;
 
-/// Our own file beside systemd's.
+/// Our own file next to those of systemd.
 const RECORD: &str = "sysupdate";
-/// A marker is small; what is larger is none.
+/// The largest file of a marker that is read, in bytes.
 const FILE_MAX: u64 = 16 * 1024 * 1024;
 
-/// All that a merge depends on. The same inputs make the same overlay.
+/// Everything that a merge depends on. The same inputs give the same overlay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Inputs {
     /// Another version of this program may decide differently.
     program: String,
-    host: Identity,
+    host: FileIdentity,
     scope: String,
     found: Vec<Input>,
 }
@@ -32,12 +32,12 @@ pub(super) struct Inputs {
 struct Input {
     name: String,
     entry: PathBuf,
-    source: Result<Identity, QuarantineReason>,
+    source: Result<FileIdentity, QuarantineReason>,
 }
 
-/// What a merge was made from, and what it decided.
+/// The inputs of a merge, and its decisions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Record {
+pub(super) struct MergeRecord {
     pub inputs: Inputs,
     pub hierarchies: Vec<String>,
     pub extensions: Vec<Extension>,
@@ -52,8 +52,8 @@ pub(super) struct Extension {
 }
 
 impl Inputs {
-    pub(super) fn new(host: Identity, scope: &str, found: &[Found]) -> Self {
-        let input = |found: &Found| Input {
+    pub(super) fn new(host: FileIdentity, scope: &str, found: &[Discovered]) -> Self {
+        let input = |found: &Discovered| Input {
             name: found.name.clone(),
             entry: found.entry.clone(),
             source: found.source.as_ref().map(|source| source.identity.clone()).map_err(Clone::clone),
@@ -63,10 +63,10 @@ impl Inputs {
     }
 }
 
-/// The files of the marker directory, besides those that are only known when the overlay is made.
+/// The files of the marker directory, except those that are known only once the overlay exists.
 pub(super) fn files(
-    record: &Record,
-    sources: &BTreeMap<&str, &Source>,
+    record: &MergeRecord,
+    sources: &BTreeMap<&str, &ExtensionSource>,
 ) -> Result<Vec<(&'static str, Vec<u8>)>, serde_json::Error> {
     let names: String = record.extensions.iter().map(|extension| format!("{}\n", extension.name)).collect();
     let origins: BTreeMap<&str, serde_json::Value> = record
@@ -84,7 +84,7 @@ pub(super) fn files(
 }
 
 /// Times in microseconds, as systemd has them.
-fn origin(identity: &Identity) -> serde_json::Value {
+fn origin(identity: &FileIdentity) -> serde_json::Value {
     let microseconds = |time: i128| u64::try_from(time / 1000).unwrap_or(0);
     let mut origin = json!({
         "path": identity.path,
@@ -97,21 +97,21 @@ fn origin(identity: &Identity) -> serde_json::Value {
     origin
 }
 
-/// What the last run of ours left there; nothing where it was not ours, or of another version.
-pub(super) fn read_record(merged: impl Tree) -> Option<Record> {
+/// The record of our last merge; nothing if another tool merged, or another version of this program.
+pub(super) fn read_record(merged: impl Tree) -> Option<MergeRecord> {
     serde_json::from_slice(&read(&merged, RECORD).ok()??).ok()
 }
 
-/// The extensions that are merged, whoever merged them.
+/// The merged extensions, by any tool.
 pub(super) fn read_extensions(merged: &(impl Tree + ?Sized)) -> io::Result<Vec<String>> {
     let text = read(merged, "extensions")?.unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     Ok(text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect())
 }
 
-/// Whether systemd merged it so that it can be written to.
+/// Whether systemd merged it writable.
 pub(super) fn is_mutable(mounts: &dyn Mounts, hierarchy: &Path) -> io::Result<bool> {
-    // What is lost with the merge (`Mutable=ephemeral`) has no work directory of its own.
+    // `Mutable=ephemeral` has no work directory
     let has_work_directory =
         |merged: Box<dyn Tree>| merged.metadata(&Path::new(SYSEXT_MARKER).join("work_dir")).is_ok();
     Ok(!mounts.is_read_only(hierarchy)? || mounts.merged(hierarchy)?.is_some_and(has_work_directory))
@@ -129,14 +129,14 @@ fn read(merged: &(impl Tree + ?Sized), file: &str) -> io::Result<Option<Vec<u8>>
 mod tests {
     use std::fs;
 
-    use super::super::discover::SourceKind;
+    use super::super::discover::ExtensionSourceKind;
     use super::*;
     use crate::host::mounts::kernel::Kernel;
     use crate::host::view::Directory;
 
     #[test]
     fn systemd_finds_names_and_origin_and_we_find_our_record_again() {
-        let identity = Identity {
+        let identity = FileIdentity {
             path: "/var/a-1.raw".into(),
             device: 1,
             inode: 7,
@@ -146,15 +146,16 @@ mod tests {
             changed: 3,
             tree: None,
         };
-        let source = Source {
+        let source = ExtensionSource {
             path: identity.path.clone(),
             real: "/x".into(),
-            kind: SourceKind::Image,
+            kind: ExtensionSourceKind::Image,
             identity: identity.clone(),
         };
-        let found = Found { name: "a".into(), entry: "/var/lib/extensions/a.raw".into(), source: Ok(source) };
+        let found =
+            Discovered { name: "a".into(), entry: "/var/lib/extensions/a.raw".into(), source: Ok(source) };
         let reason = QuarantineReason::Collides { path: "/usr/x".into(), with: "a".into() };
-        let record = Record {
+        let record = MergeRecord {
             inputs: Inputs::new(identity, "System", std::slice::from_ref(&found)),
             hierarchies: vec!["usr".into()],
             extensions: vec![Extension {

@@ -1,18 +1,18 @@
-//! An image that may not be merged, with the reason.
+//! Images that are not merged, with the reason.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// An image that is left out; the rest merge.
+/// An image that is skipped, while the others are merged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quarantined {
     /// The extension.
     pub name: String,
-    /// Where it lies, as the target system sees it.
+    /// Its path, as the target system sees it.
     pub path: PathBuf,
-    /// Why.
+    /// Why it is skipped.
     pub reason: QuarantineReason,
 }
 
@@ -22,92 +22,92 @@ impl fmt::Display for Quarantined {
     }
 }
 
-/// Why an image is left out.
+/// Why an image is skipped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum QuarantineReason {
-    /// A kind of extension that stock systemd reads and this program does not.
-    NotReadYet {
-        /// Which.
-        what: Unread,
+    /// A kind of extension that stock systemd supports and this program does not.
+    NotSupported {
+        /// The kind.
+        what: Unsupported,
     },
-    /// A symbolic link that leads nowhere.
+    /// A symbolic link whose target does not exist.
     Dangling {
-        /// What it says.
+        /// The target.
         target: PathBuf,
-        /// What was found.
+        /// What the system reported.
         error: String,
     },
     /// Two entries of one directory have the same name.
     Duplicate {
-        /// The one that counts.
+        /// The other one, which is merged.
         other: PathBuf,
     },
-    /// It lies there without evidence of where it came from, and the policy asks for that.
+    /// The policy requires a signature, and the origin is unknown.
     Unsigned,
-    /// The caller holds it back.
+    /// The caller excludes it.
     HeldBack {
         /// Why.
-        because: String,
+        reason: String,
     },
     /// It cannot be read.
     Unreadable {
-        /// What went wrong.
+        /// What the system reported.
         error: String,
     },
-    /// Its first bytes are of no file system that is merged.
+    /// It is not an erofs or squashfs image.
     Superblock,
-    /// The kernel does not mount it.
+    /// The kernel cannot mount it.
     Mount {
-        /// What it said.
+        /// What the kernel reported.
         error: String,
     },
-    /// More files than are looked at.
+    /// It contains too many files.
     TooLarge {
-        /// How many are.
+        /// The most that are accepted.
         limit: usize,
     },
-    /// No extension-release file.
+    /// It has no extension-release file.
     ReleaseMissing,
-    /// The extension-release file is of another name, and does not allow that.
+    /// The name of its extension-release file is that of another extension.
     ReleaseName {
         /// The names found.
         found: Vec<String>,
     },
-    /// It is not for this host.
+    /// It is for other hosts.
     Incompatible {
-        /// What does not fit.
-        because: String,
+        /// What differs.
+        reason: String,
     },
-    /// It would replace the host's identity.
+    /// It would replace the host's os-release.
     CarriesOsRelease,
-    /// It would hide something of the host that is of another kind.
+    /// It would hide a file of the host of another kind.
     HidesHost {
-        /// Where.
+        /// The file.
         path: PathBuf,
         /// What the host has there.
         host: HostKind,
     },
-    /// Another extension has the same file.
+    /// Another extension contains the same file.
     Collides {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// The extension that keeps it.
+        /// The other extension, which is merged.
         with: String,
     },
 }
 
-/// What stock systemd reads and this program does not.
+/// What stock systemd supports and this program does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Unread {
+pub enum Unsupported {
     /// `NAME.v/` and `NAME.raw.v/`.
     VersionedDirectory,
     /// A block device.
     BlockDevice,
     /// An image with a partition table.
     PartitionTable,
-    /// Neither file nor directory.
+    /// Not a file or directory.
     SpecialFile,
 }
 
@@ -133,43 +133,43 @@ impl QuarantineReason {
 impl fmt::Display for QuarantineReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotReadYet { what } => write!(f, "{what} are not read yet"),
+            Self::NotSupported { what } => write!(f, "{what} are not supported yet"),
             Self::Dangling { target, error } => {
                 write!(f, "the link to {} is broken: {error}", target.display())
             }
             Self::Duplicate { other } => write!(f, "{} has the same name", other.display()),
-            Self::Unsigned => {
-                f.write_str("nothing says where it came from, and the policy asks for a signature")
-            }
-            Self::HeldBack { because } => f.write_str(because),
+            Self::Unsigned => f.write_str("its origin is unknown, but the policy requires a signature"),
+            Self::HeldBack { reason } => f.write_str(reason),
             Self::Unreadable { error } => write!(f, "cannot be read: {error}"),
-            Self::Superblock => f.write_str("is neither erofs nor squashfs"),
-            Self::Mount { error } => write!(f, "the kernel does not mount it: {error}"),
-            Self::TooLarge { limit } => write!(f, "has more than {limit} files"),
+            Self::Superblock => f.write_str("is not an erofs or squashfs image"),
+            Self::Mount { error } => write!(f, "the kernel cannot mount it: {error}"),
+            Self::TooLarge { limit } => write!(f, "contains more than {limit} files"),
             Self::ReleaseMissing => f.write_str("has no extension-release file"),
             Self::ReleaseName { found } => {
                 write!(
                     f,
-                    "its extension-release is for {}, and has no user.extension-release.strict=0",
+                    "its extension-release is for {} and does not set user.extension-release.strict=0",
                     found.join(", ")
                 )
             }
-            Self::Incompatible { because } => f.write_str(because),
-            Self::CarriesOsRelease => f.write_str("carries an os-release file"),
+            Self::Incompatible { reason } => f.write_str(reason),
+            Self::CarriesOsRelease => f.write_str("contains an os-release file"),
             Self::HidesHost { path, host } => {
                 let host = match host {
                     HostKind::Directory => "directory",
                     HostKind::Link => "symbolic link",
                     HostKind::File => "file",
                 };
-                write!(f, "would hide the {host} {} of the host", path.display())
+                write!(f, "would hide the host's {host} {}", path.display())
             }
-            Self::Collides { path, with } => write!(f, "{with} has {} too", path.display()),
+            Self::Collides { path, with } => {
+                write!(f, "conflicts with {with}: both contain {}", path.display())
+            }
         }
     }
 }
 
-impl fmt::Display for Unread {
+impl fmt::Display for Unsupported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::VersionedDirectory => "versioned directories (.v)",

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use super::report::Report;
+use super::report::MergeReport;
 use crate::host::manager::{ManagerError, ServiceManager};
 use crate::paths::Paths;
 
 /// Reloads the service manager if an extension that came or went asks for it. Another root than that of the
 /// running system has no service manager. What is merged stays merged if this fails: the warning says what to do.
-pub fn reload(manager: &dyn ServiceManager, paths: &Paths, report: &Report) -> Option<String> {
+pub fn reload(manager: &dyn ServiceManager, paths: &Paths, report: &MergeReport) -> Option<String> {
     if report.reload.is_empty() || paths.root != Path::new("/") || !manager.is_running() {
         return None;
     }
@@ -21,15 +21,15 @@ pub fn reload(manager: &dyn ServiceManager, paths: &Paths, report: &Report) -> O
 mod tests {
     use super::*;
     use crate::host::fake::FakeManager;
-    use crate::merge::report::Outcome;
+    use crate::merge::report::MergeOutcome;
 
-    fn report(reload: &[&str]) -> Report {
-        Report {
-            outcome: Outcome::Merged,
+    fn report(reload: &[&str]) -> MergeReport {
+        MergeReport {
+            outcome: MergeOutcome::Merged,
             hierarchies: Vec::new(),
             extensions: Vec::new(),
             quarantined: Vec::new(),
-            hidden: Vec::new(),
+            masked: Vec::new(),
             reload: reload.iter().map(|name| (*name).to_owned()).collect(),
             warnings: Vec::new(),
             took: std::time::Duration::ZERO,

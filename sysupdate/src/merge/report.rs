@@ -1,4 +1,4 @@
-//! What a merge did.
+//! The result of a merge, and what is merged.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,39 +10,39 @@ use sysext_manifests::version::Version;
 
 use super::quarantine::Quarantined;
 
-/// What was done.
+/// The result of a merge.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
-    /// In one word.
-    pub outcome: Outcome,
+pub struct MergeReport {
+    /// The result in one word.
+    pub outcome: MergeOutcome,
     /// The hierarchies that are merged now, as the target system sees them.
     pub hierarchies: Vec<PathBuf>,
     /// The extensions that are merged now, lowest layer first.
     pub extensions: Vec<Merged>,
-    /// The images that were left out.
+    /// The images that were skipped.
     pub quarantined: Vec<Quarantined>,
-    /// What is not merged since a stronger directory has something of that name.
-    pub hidden: Vec<Hidden>,
-    /// The extensions, come or gone, that ask for systemd to be reloaded now; none if nothing changed.
+    /// The extensions that are not merged because a stronger directory has an entry with their name.
+    pub masked: Vec<Masked>,
+    /// The added or removed extensions that require systemd to be reloaded; none if nothing changed.
     pub reload: Vec<String>,
-    /// What the operator should know.
+    /// Warnings for the operator.
     pub warnings: Vec<Warning>,
     /// How long it took, in seconds in JSON.
     #[serde(serialize_with = "as_seconds")]
     pub took: Duration,
 }
 
-/// What was done, in one word.
+/// The result of a merge in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum MergeOutcome {
     /// Nothing was merged before.
     Merged,
-    /// Another set took the place of the one that was merged.
+    /// Another set replaced the merged one.
     Refreshed,
-    /// The same set is merged already, or there still is nothing to merge.
+    /// The same set is already merged, or there is nothing to merge.
     Unchanged,
-    /// What was merged is no longer.
+    /// Nothing is merged any more.
     Unmerged,
 }
 
@@ -53,43 +53,43 @@ pub struct Merged {
     pub name: String,
     /// The image or directory, symbolic links resolved, as the target system sees it.
     pub path: PathBuf,
-    /// Its version, if the file name tells.
+    /// Its version, if the file name contains one.
     pub version: Option<Version>,
 }
 
-/// An extension that is not merged since a stronger directory has something of its name.
+/// An extension that is not merged because a stronger directory has an entry with its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Hidden {
+pub struct Masked {
     /// The extension.
     pub name: String,
     /// Its entry in the extension directory, as the target system sees it.
     pub entry: PathBuf,
-    /// Where that leads, symbolic links resolved; the entry itself if it leads nowhere.
+    /// The path it resolves to; the entry itself if that does not exist.
     pub path: PathBuf,
-    /// What hides it.
+    /// What masks it.
     #[serde(flatten)]
-    pub by: Hiding,
+    pub by: MaskedBy,
 }
 
-/// What hides an extension.
+/// What masks an extension.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "because", rename_all = "kebab-case")]
-pub enum Hiding {
-    /// A link to `/dev/null`, or an empty directory: the operator wants none of that name.
+#[serde(tag = "reason", rename_all = "kebab-case")]
+pub enum MaskedBy {
+    /// A link to `/dev/null`, or an empty directory: the operator masks the name.
     Mask {
-        /// Which, as the target system sees it.
+        /// Its path, as the target system sees it.
         #[serde(rename = "by")]
         entry: PathBuf,
     },
     /// Another extension.
     Other {
-        /// Which, as the target system sees it.
+        /// Its path, as the target system sees it.
         #[serde(rename = "by")]
         entry: PathBuf,
     },
 }
 
-/// What the operator should know.
+/// A warning for the operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Warning {
@@ -97,20 +97,20 @@ pub enum Warning {
     Gap {
         /// The hierarchy whose files were missing for a moment.
         hierarchy: PathBuf,
-        /// What the kernel said.
-        because: String,
+        /// What the kernel reported.
+        reason: String,
     },
-    /// An earlier run was interrupted; what it left was taken away.
+    /// An earlier run was interrupted; its leftover overlay was detached.
     Interrupted {
         /// The hierarchy.
         hierarchy: PathBuf,
     },
-    /// A mount that lies hidden under what was merged could not be taken away; its copy above is in use.
-    Hidden {
-        /// Where.
+    /// A mount hidden below the overlay could not be detached; its copy above is in use.
+    MountedTwice {
+        /// The mount point.
         path: PathBuf,
-        /// What the kernel said.
-        because: String,
+        /// What the kernel reported.
+        reason: String,
     },
 }
 
@@ -119,11 +119,11 @@ pub enum Warning {
 pub struct Status {
     /// `/usr` and `/opt`, as the target system sees them.
     pub hierarchies: Vec<HierarchyStatus>,
-    /// What the last merge left out, if this program made it.
+    /// What the last merge skipped, if this program did it.
     pub quarantined: Vec<Quarantined>,
 }
 
-/// What is merged at one hierarchy. In JSON as `systemd-sysext status` prints it.
+/// What is merged at one hierarchy, in the JSON format of `systemd-sysext status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HierarchyStatus {
     /// The hierarchy, as the target system sees it.
@@ -135,25 +135,25 @@ pub struct HierarchyStatus {
     pub since: Option<Timestamp>,
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for MergeReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hierarchies: Vec<_> = self.hierarchies.iter().map(|path| path.display().to_string()).collect();
         let hierarchies = hierarchies.join(" and ");
         match (self.outcome, self.extensions.is_empty()) {
-            (Outcome::Merged, _) => writeln!(f, "merged into {hierarchies}:")?,
-            (Outcome::Refreshed, _) => writeln!(f, "refreshed {hierarchies}:")?,
-            (Outcome::Unchanged, false) => writeln!(f, "unchanged in {hierarchies}:")?,
-            (Outcome::Unchanged, true) => writeln!(f, "nothing to merge")?,
-            (Outcome::Unmerged, _) => writeln!(f, "unmerged")?,
+            (MergeOutcome::Merged, _) => writeln!(f, "merged into {hierarchies}:")?,
+            (MergeOutcome::Refreshed, _) => writeln!(f, "refreshed {hierarchies}:")?,
+            (MergeOutcome::Unchanged, false) => writeln!(f, "unchanged in {hierarchies}:")?,
+            (MergeOutcome::Unchanged, true) => writeln!(f, "nothing to merge")?,
+            (MergeOutcome::Unmerged, _) => writeln!(f, "unmerged")?,
         }
         for extension in &self.extensions {
             writeln!(f, "  {extension}")?;
         }
         for quarantined in &self.quarantined {
-            writeln!(f, "left out: {quarantined}")?;
+            writeln!(f, "skipped: {quarantined}")?;
         }
-        for hidden in &self.hidden {
-            writeln!(f, "not merged: {hidden}")?;
+        for masked in &self.masked {
+            writeln!(f, "not merged: {masked}")?;
         }
         for warning in &self.warnings {
             writeln!(f, "warning: {warning}")?;
@@ -174,7 +174,7 @@ impl fmt::Display for Status {
             let extensions = if extensions.is_empty() { "none".to_owned() } else { extensions.join(" ") };
             writeln!(f, "{:<width$} {since:<20} {extensions}", hierarchy.display().to_string())?;
         }
-        self.quarantined.iter().try_for_each(|quarantined| writeln!(f, "left out: {quarantined}"))
+        self.quarantined.iter().try_for_each(|quarantined| writeln!(f, "skipped: {quarantined}"))
     }
 }
 
@@ -188,17 +188,17 @@ impl fmt::Display for Merged {
     }
 }
 
-impl fmt::Display for Hidden {
+impl fmt::Display for Masked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({}): {}", self.name, self.path.display(), self.by)
     }
 }
 
-impl fmt::Display for Hiding {
+impl fmt::Display for MaskedBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Mask { entry } => write!(f, "{} masks it", entry.display()),
-            Self::Other { entry } => write!(f, "{} comes before it", entry.display()),
+            Self::Mask { entry } => write!(f, "masked by {}", entry.display()),
+            Self::Other { entry } => write!(f, "overridden by {}", entry.display()),
         }
     }
 }
@@ -206,16 +206,20 @@ impl fmt::Display for Hiding {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Gap { hierarchy, because } => write!(
+            Self::Gap { hierarchy, reason } => write!(
                 f,
-                "files of {} were missing for a moment, since the kernel cannot move a mount beneath another (Linux 6.5 can): {because}",
+                "files of {} were missing for a moment: this kernel cannot move a mount beneath another (Linux 6.5 can): {reason}",
                 hierarchy.display()
             ),
             Self::Interrupted { hierarchy } => {
-                write!(f, "an earlier run was interrupted; its leftover at {} is gone", hierarchy.display())
+                write!(
+                    f,
+                    "an earlier run was interrupted; its leftover overlay at {} was detached",
+                    hierarchy.display()
+                )
             }
-            Self::Hidden { path, because } => {
-                write!(f, "the mount at {} is held twice until the next boot: {because}", path.display())
+            Self::MountedTwice { path, reason } => {
+                write!(f, "{} stays mounted twice until the next boot: {reason}", path.display())
             }
         }
     }

@@ -1,4 +1,4 @@
-//! One run of a verb that changes something.
+//! One run of a merge, refresh or unmerge.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::admit::{Examined, Layer, Reload, admit};
-use super::discover::{self, Found, Source, SourceKind, discover};
+use super::discover::{self, Discovered, ExtensionSource, ExtensionSourceKind, discover};
 use super::error::MergeError;
 use super::examine::{self, Unexamined};
-use super::hierarchy::{Hierarchy, State, settle};
-use super::marker::{self, Inputs, Record};
-use super::quarantine::{QuarantineReason, Quarantined, Unread};
-use super::report::{Hidden, Merged, Outcome, Report, Warning};
+use super::hierarchy::{Hierarchy, HierarchyState, settle};
+use super::marker::{self, Inputs, MergeRecord};
+use super::quarantine::{QuarantineReason, Quarantined, Unsupported};
+use super::report::{Masked, MergeOutcome, MergeReport, Merged, Warning};
 use super::submounts;
-use super::swap::{self, Change, Removal};
+use super::swap::{self, Change, OverlayRemoval};
 use super::system::{self, System};
 use super::{HostFiles, Options, Policy, When, canonical_root, original};
 use crate::host::errno::is_of_the_machine;
@@ -23,15 +23,15 @@ use crate::host::mounts::image::ImageError;
 use crate::host::mounts::{LayerMount, Mounts, Overlay, Staging};
 use crate::paths::Paths;
 
-/// What is known while it runs.
+/// The state of a run.
 pub(super) struct Run<'a> {
     mounts: &'a dyn Mounts,
     paths: &'a Paths,
     pub(super) root: PathBuf,
     pub(super) hierarchies: Vec<Hierarchy>,
-    /// What was merged before and asks for systemd to be reloaded when it goes.
+    /// Merged extensions that require a reload of systemd when they are removed.
     reload: BTreeSet<String>,
-    hidden: Vec<Hidden>,
+    masked: Vec<Masked>,
     warnings: Vec<Warning>,
     started: Instant,
 }
@@ -47,21 +47,21 @@ impl<'a> Run<'a> {
             let asking = record.extensions.into_iter().filter(|one| one.reload == Reload::Asked);
             reload.extend(asking.map(|one| one.name));
         }
-        Ok(Self { mounts, paths, root, hierarchies, reload, hidden: Vec::new(), warnings, started })
+        Ok(Self { mounts, paths, root, hierarchies, reload, masked: Vec::new(), warnings, started })
     }
 
-    pub(super) fn refresh(mut self, options: &Options) -> Result<Report, MergeError> {
+    pub(super) fn refresh(mut self, options: &Options) -> Result<MergeReport, MergeError> {
         let original = original(self.mounts, &self.root)?;
         let directories = self.paths.extensions.each_ref().map(|path| self.paths.as_seen_inside(path));
-        let (mut found, hidden) = discover(&original, &directories)?;
-        self.hidden = hidden;
+        let (mut found, masked) = discover(&original, &directories)?;
+        self.masked = masked;
         for found in &mut found {
             apply_policy(found, options);
         }
         let host = System::read(&original, &self.root)?;
         let inputs = Inputs::new(host.identity.clone(), &format!("{:?}", host.scope), &found);
         let merged = self.merged()?;
-        let is_unchanged = |record: &Record| {
+        let is_unchanged = |record: &MergeRecord| {
             let same = record.inputs == inputs;
             // What could not be read may be readable now
             same && !record.quarantined.iter().any(|one| one.reason.may_pass())
@@ -80,7 +80,7 @@ impl<'a> Run<'a> {
             return Ok(self.report(outcome, &[], Vec::new(), quarantined));
         }
 
-        let sources: BTreeMap<&str, &Source> = found
+        let sources: BTreeMap<&str, &ExtensionSource> = found
             .iter()
             .filter_map(|found| Some((found.name.as_str(), found.source.as_ref().ok()?)))
             .collect();
@@ -90,7 +90,7 @@ impl<'a> Run<'a> {
             reload: layer.reload,
         };
         let ships = |name: &str| layers.iter().any(|layer| layer.hierarchies.contains(&name));
-        let record = Record {
+        let record = MergeRecord {
             inputs,
             hierarchies: self
                 .hierarchies
@@ -113,14 +113,14 @@ impl<'a> Run<'a> {
         Ok(self.report(outcome, &record.extensions, hierarchies, record.quarantined))
     }
 
-    fn unchanged(self, record: Record) -> Report {
+    fn unchanged(self, record: MergeRecord) -> MergeReport {
         let merged = self.hierarchies.iter().filter(|one| one.is_merged());
         let hierarchies = merged.map(Hierarchy::shown).collect();
-        self.report(Outcome::Unchanged, &record.extensions, hierarchies, record.quarantined)
+        self.report(MergeOutcome::Unchanged, &record.extensions, hierarchies, record.quarantined)
     }
 
     /// The record of what is merged, if the same is merged everywhere.
-    fn merged(&self) -> Result<Option<Record>, MergeError> {
+    fn merged(&self) -> Result<Option<MergeRecord>, MergeError> {
         let records = records(self.mounts, &self.hierarchies)?;
         let Some(Some(first)) = records.first().cloned() else { return Ok(None) };
         let everywhere = records.iter().all(|record| record.as_ref() == Some(&first));
@@ -129,8 +129,8 @@ impl<'a> Run<'a> {
         Ok((everywhere && complete).then_some(first))
     }
 
-    /// Opens each image and looks into it.
-    fn examine(&self, found: &[Found]) -> Result<(Vec<Examined>, HashMap<String, OwnedFd>), MergeError> {
+    /// Opens each image and reads its contents.
+    fn examine(&self, found: &[Discovered]) -> Result<(Vec<Examined>, HashMap<String, OwnedFd>), MergeError> {
         let mut opened = HashMap::new();
         let mut examined = Vec::new();
         for found in found {
@@ -167,9 +167,9 @@ impl<'a> Run<'a> {
         original: &HostFiles,
         layers: &[Layer],
         mounted: Vec<LayerMount>,
-        record: &Record,
-        sources: &BTreeMap<&str, &Source>,
-    ) -> Result<Outcome, MergeError> {
+        record: &MergeRecord,
+        sources: &BTreeMap<&str, &ExtensionSource>,
+    ) -> Result<MergeOutcome, MergeError> {
         let mounts = self.mounts;
         let before = self.hierarchies.iter().any(Hierarchy::is_merged);
         let workspace = self.paths.run.join("staging");
@@ -183,7 +183,7 @@ impl<'a> Run<'a> {
 
         let (stay, go): (Vec<&Hierarchy>, Vec<&Hierarchy>) =
             self.hierarchies.iter().partition(|one| record.hierarchies.iter().any(|name| name == one.name));
-        for missing in stay.iter().filter(|one| one.state == State::Missing) {
+        for missing in stay.iter().filter(|one| one.state == HierarchyState::Missing) {
             self.make_directory(&missing.path)?;
         }
         let table = mounts.table().map_err(MergeError::Table)?;
@@ -192,7 +192,7 @@ impl<'a> Run<'a> {
         let mut covered = Vec::new();
         for hierarchy in &stay {
             let below = submounts::seen_below(mounts, &table, &hierarchy.path)?;
-            if hierarchy.state == State::Bare {
+            if hierarchy.state == HierarchyState::Bare {
                 covered.extend(submounts::hold(mounts, &hierarchy.path, &below)?);
             }
             let has = |layer: &Layer| layer.hierarchies.contains(&hierarchy.name);
@@ -207,13 +207,13 @@ impl<'a> Run<'a> {
         }
         let mut changes = Vec::new();
         for hierarchy in go.into_iter().filter(|one| one.is_merged()) {
-            changes.push(Change::Remove(Removal::prepare(mounts, &table, original, hierarchy)?));
+            changes.push(Change::Remove(OverlayRemoval::prepare(mounts, &table, original, hierarchy)?));
         }
         let uncover =
             self.hierarchies.iter().filter(|one| one.is_merged()).map(|one| one.path.clone()).collect();
         let staged = mounts.stage(Staging { workspace, uncover, layers: mounted, overlays })?;
 
-        // What was mounted since would be lost.
+        // A mount that was added since would be lost
         let table = mounts.table().map_err(MergeError::Table)?;
         for (hierarchy, seen) in stay.iter().zip(&seen) {
             if submounts::seen_below(mounts, &table, &hierarchy.path)? != *seen {
@@ -222,19 +222,19 @@ impl<'a> Run<'a> {
         }
         for (hierarchy, overlay) in stay.into_iter().zip(staged) {
             changes.push(match hierarchy.state {
-                State::Merged { .. } => Change::Replace { hierarchy, overlay },
-                State::Bare | State::Missing => Change::Merge { hierarchy, overlay },
+                HierarchyState::Merged { .. } => Change::Replace { hierarchy, overlay },
+                HierarchyState::Bare | HierarchyState::Missing => Change::Merge { hierarchy, overlay },
             });
         }
         swap::carry_out(mounts, changes, &mut self.warnings)?;
 
-        // Their copies are in use; nobody could unmount these any more.
+        // Their copies are in use, and no program could unmount the hidden originals
         for (path, root) in covered {
             if let Err(error) = mounts.detach_hidden(root.as_fd()) {
-                self.warnings.push(Warning::Hidden { path, because: error.to_string() });
+                self.warnings.push(Warning::MountedTwice { path, reason: error.to_string() });
             }
         }
-        Ok(if before { Outcome::Refreshed } else { Outcome::Merged })
+        Ok(if before { MergeOutcome::Refreshed } else { MergeOutcome::Merged })
     }
 
     fn make_directory(&self, path: &Path) -> Result<(), MergeError> {
@@ -242,24 +242,24 @@ impl<'a> Run<'a> {
         self.mounts.make_directory(path).map_err(failed)
     }
 
-    pub(super) fn remove_all(&mut self, original: &HostFiles) -> Result<Outcome, MergeError> {
+    pub(super) fn remove_all(&mut self, original: &HostFiles) -> Result<MergeOutcome, MergeError> {
         let table = self.mounts.table().map_err(MergeError::Table)?;
         let merged = self.hierarchies.iter().filter(|one| one.is_merged());
         let changes =
-            merged.map(|one| Removal::prepare(self.mounts, &table, original, one).map(Change::Remove));
+            merged.map(|one| OverlayRemoval::prepare(self.mounts, &table, original, one).map(Change::Remove));
         let changes = changes.collect::<Result<Vec<_>, _>>()?;
-        let outcome = if changes.is_empty() { Outcome::Unchanged } else { Outcome::Unmerged };
+        let outcome = if changes.is_empty() { MergeOutcome::Unchanged } else { MergeOutcome::Unmerged };
         swap::carry_out(self.mounts, changes, &mut self.warnings)?;
         Ok(outcome)
     }
 
     pub(super) fn report(
         mut self,
-        outcome: Outcome,
+        outcome: MergeOutcome,
         extensions: &[marker::Extension],
         hierarchies: Vec<PathBuf>,
         quarantined: Vec<Quarantined>,
-    ) -> Report {
+    ) -> MergeReport {
         let merged = |extension: &marker::Extension| Merged {
             name: extension.name.clone(),
             path: extension.path.clone(),
@@ -267,15 +267,17 @@ impl<'a> Run<'a> {
         };
         let asking = extensions.iter().filter(|one| one.reload == Reload::Asked);
         self.reload.extend(asking.map(|one| one.name.clone()));
-        Report {
+        MergeReport {
             outcome,
             hierarchies,
             extensions: extensions.iter().map(merged).collect(),
             quarantined,
-            hidden: self.hidden,
+            masked: self.masked,
             reload: match outcome {
-                Outcome::Unchanged => Vec::new(),
-                Outcome::Merged | Outcome::Refreshed | Outcome::Unmerged => self.reload.into_iter().collect(),
+                MergeOutcome::Unchanged => Vec::new(),
+                MergeOutcome::Merged | MergeOutcome::Refreshed | MergeOutcome::Unmerged => {
+                    self.reload.into_iter().collect()
+                }
             },
             warnings: self.warnings,
             took: self.started.elapsed(),
@@ -284,7 +286,7 @@ impl<'a> Run<'a> {
 }
 
 /// The record of each merged hierarchy, if this program made it.
-fn records(mounts: &dyn Mounts, hierarchies: &[Hierarchy]) -> Result<Vec<Option<Record>>, MergeError> {
+fn records(mounts: &dyn Mounts, hierarchies: &[Hierarchy]) -> Result<Vec<Option<MergeRecord>>, MergeError> {
     let record = |hierarchy: &Hierarchy| {
         let merged = mounts.merged(&hierarchy.path);
         let merged = merged.map_err(|source| MergeError::Look { path: hierarchy.path.clone(), source })?;
@@ -293,10 +295,10 @@ fn records(mounts: &dyn Mounts, hierarchies: &[Hierarchy]) -> Result<Vec<Option<
     hierarchies.iter().filter(|one| one.is_merged()).map(record).collect()
 }
 
-fn apply_policy(found: &mut Found, options: &Options) {
+fn apply_policy(found: &mut Discovered, options: &Options) {
     let Ok(source) = &found.source else { return };
     if let Some(because) = options.hold_back.get(&found.name) {
-        found.source = Err(QuarantineReason::HeldBack { because: because.clone() });
+        found.source = Err(QuarantineReason::HeldBack { reason: because.clone() });
     } else if let Policy::Signed(images) = &options.policy
         && !images.contains(&source.path)
     {
@@ -304,15 +306,18 @@ fn apply_policy(found: &mut Found, options: &Options) {
     }
 }
 
-/// Opens an image or directory; the inner error is its own fault, the outer one this machine's.
-fn open(mounts: &dyn Mounts, source: &Source) -> Result<Result<OwnedFd, QuarantineReason>, MergeError> {
+/// Opens an image or directory. The inner error is the image's fault, the outer one the machine's.
+fn open(
+    mounts: &dyn Mounts,
+    source: &ExtensionSource,
+) -> Result<Result<OwnedFd, QuarantineReason>, MergeError> {
     let error = match source.kind {
-        SourceKind::Directory => match mounts.open_directory(&source.real) {
+        ExtensionSourceKind::Directory => match mounts.open_directory(&source.real) {
             Ok(mount) => return Ok(Ok(mount)),
             Err(error) if is_of_the_machine(&error) => ImageError::Host(error),
             Err(error) => ImageError::Read(error),
         },
-        SourceKind::Image => match mounts.open_image(&source.real) {
+        ExtensionSourceKind::Image => match mounts.open_image(&source.real) {
             Ok(mount) => return Ok(Ok(mount)),
             Err(error) => error,
         },
@@ -322,7 +327,7 @@ fn open(mounts: &dyn Mounts, source: &Source) -> Result<Result<OwnedFd, Quaranti
             return Err(MergeError::Mount { path: source.path.clone(), source: error });
         }
         ImageError::Read(error) => QuarantineReason::Unreadable { error: error.to_string() },
-        ImageError::Partitioned => QuarantineReason::NotReadYet { what: Unread::PartitionTable },
+        ImageError::Partitioned => QuarantineReason::NotSupported { what: Unsupported::PartitionTable },
         ImageError::Unknown => QuarantineReason::Superblock,
         ImageError::Mount { format, message } => {
             QuarantineReason::Mount { error: format!("{}: {message}", format.name()) }

@@ -1,25 +1,29 @@
-//! Mounts below a hierarchy, which have to be there at every instant too.
+//! Mounts inside a hierarchy, which a merge must keep at every moment.
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use super::error::MergeError;
-use crate::host::mounts::table::{Copying, Table};
+use crate::host::mounts::table::{Copying, MountTable};
 use crate::host::mounts::{Mounts, Part, Submount};
 use crate::host::view::is_missing;
 
-/// A mount that is seen below a hierarchy.
+/// A mount that is visible inside a hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
-    /// Where, relative to the hierarchy.
+pub(super) struct VisibleMount {
+    /// Its mount point, relative to the hierarchy.
     pub inside: PathBuf,
-    /// It, and everything that is mounted in it.
+    /// The numbers of the mount and of every mount in it.
     tree: Vec<u64>,
 }
 
-/// What is mounted below a path and seen there. What other mounts hide is not seen, and stays hidden.
-pub(super) fn seen_below(mounts: &dyn Mounts, table: &Table, path: &Path) -> Result<Vec<Seen>, MergeError> {
+/// The visible mounts below a path. A mount that another one hides stays hidden.
+pub(super) fn seen_below(
+    mounts: &dyn Mounts,
+    table: &MountTable,
+    path: &Path,
+) -> Result<Vec<VisibleMount>, MergeError> {
     let look = |source| MergeError::Look { path: path.to_owned(), source };
     let top = mounts.look(path).map_err(look)?.mount;
     let mut seen = Vec::new();
@@ -35,18 +39,22 @@ pub(super) fn seen_below(mounts: &dyn Mounts, table: &Table, path: &Path) -> Res
         }
         let tree = table.tree(shown.mount);
         if let Some(refusing) = tree.iter().find(|mount| mount.copying == Copying::Refused) {
-            let source = io::Error::other("it is unbindable, so that it cannot be copied");
+            let source = io::Error::other("it is unbindable and cannot be copied");
             return Err(MergeError::Submount { path: refusing.point.clone(), source });
         }
-        seen.push(Seen { inside, tree: tree.into_iter().map(|mount| mount.id).collect() });
+        seen.push(VisibleMount { inside, tree: tree.into_iter().map(|mount| mount.id).collect() });
     }
     seen.sort_by(|a, b| a.inside.cmp(&b.inside));
     Ok(seen)
 }
 
 /// Copies of what is seen below a path.
-pub(super) fn copy(mounts: &dyn Mounts, path: &Path, seen: &[Seen]) -> Result<Vec<Submount>, MergeError> {
-    let copy = |seen: &Seen| {
+pub(super) fn copy(
+    mounts: &dyn Mounts,
+    path: &Path,
+    seen: &[VisibleMount],
+) -> Result<Vec<Submount>, MergeError> {
+    let copy = |seen: &VisibleMount| {
         let point = path.join(&seen.inside);
         match mounts.open_copy(&point) {
             Ok(mount) => Ok(Submount { inside: seen.inside.clone(), mount }),
@@ -60,9 +68,9 @@ pub(super) fn copy(mounts: &dyn Mounts, path: &Path, seen: &[Seen]) -> Result<Ve
 pub(super) fn hold(
     mounts: &dyn Mounts,
     path: &Path,
-    seen: &[Seen],
+    seen: &[VisibleMount],
 ) -> Result<Vec<(PathBuf, OwnedFd)>, MergeError> {
-    let hold = |seen: &Seen| {
+    let hold = |seen: &VisibleMount| {
         let point = path.join(&seen.inside);
         match mounts.hold(&point) {
             Ok(fd) => Ok((point, fd)),

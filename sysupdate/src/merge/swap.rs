@@ -1,4 +1,4 @@
-//! The moment of change: first every new overlay is attached, then every old one detached.
+//! Replacing overlays: first every new one is attached, then every old one is detached.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -7,38 +7,38 @@ use super::HostFiles;
 use super::error::MergeError;
 use super::hierarchy::Hierarchy;
 use super::report::Warning;
-use super::submounts::{self, Seen};
-use crate::host::mounts::table::Table;
+use super::submounts::{self, VisibleMount};
+use crate::host::mounts::table::MountTable;
 use crate::host::mounts::{Mounts, Submount};
 use crate::host::view::Tree as _;
 
-/// What is about to happen to one hierarchy.
+/// A change of one hierarchy.
 #[derive(Debug)]
 pub(super) enum Change<'a> {
     /// Nothing is merged there yet.
     Merge { hierarchy: &'a Hierarchy, overlay: OwnedFd },
-    /// One overlay takes the place of another.
+    /// One overlay replaces another.
     Replace { hierarchy: &'a Hierarchy, overlay: OwnedFd },
     /// Nothing will be merged there.
-    Remove(Removal<'a>),
+    Remove(OverlayRemoval<'a>),
 }
 
-/// An overlay that goes, and the mounts below it that stay.
+/// An overlay to detach, and the mounts in it to keep.
 #[derive(Debug)]
-pub(super) struct Removal<'a> {
+pub(super) struct OverlayRemoval<'a> {
     hierarchy: &'a Hierarchy,
     submounts: Vec<Submount>,
 }
 
-impl<'a> Removal<'a> {
-    /// Makes sure that every mount below the overlay has its place without it.
+impl<'a> OverlayRemoval<'a> {
+    /// Ensures that every mount in the overlay has a mount point without it.
     pub(super) fn prepare(
         mounts: &dyn Mounts,
-        table: &Table,
+        table: &MountTable,
         original: &HostFiles,
         hierarchy: &'a Hierarchy,
     ) -> Result<Self, MergeError> {
-        let seen: Vec<Seen> = submounts::seen_below(mounts, table, &hierarchy.path)?;
+        let seen: Vec<VisibleMount> = submounts::seen_below(mounts, table, &hierarchy.path)?;
         for seen in &seen {
             let beneath = original.replacement(&hierarchy.inside);
             if let Some(Err(source)) = beneath.map(|beneath| beneath.metadata(&seen.inside)) {
@@ -114,7 +114,7 @@ enum Rest<'a> {
     /// The old overlay, which covers the new one.
     Detach(&'a Hierarchy),
     /// An overlay without a successor.
-    Remove(Removal<'a>),
+    Remove(OverlayRemoval<'a>),
 }
 
 impl Rest<'_> {
@@ -128,11 +128,11 @@ impl Rest<'_> {
 
 /// A new overlay that is attached.
 enum Attached<'a> {
-    /// On top of the bare hierarchy.
+    /// On top of a hierarchy without an overlay.
     OnTop(&'a Hierarchy),
-    /// Beneath the old overlay, which still is what everybody sees.
+    /// Beneath the old overlay, which programs still see.
     Beneath(&'a Hierarchy),
-    /// In the place of the old overlay, of which this is a copy.
+    /// Instead of the old overlay, of which this is a copy.
     Instead(&'a Hierarchy, OwnedFd),
 }
 
@@ -163,14 +163,14 @@ fn replace<'a>(
     overlay: &OwnedFd,
     warnings: &mut Vec<Warning>,
 ) -> Result<Attached<'a>, MergeError> {
-    let because = match mounts.attach_beneath(overlay.as_fd(), &hierarchy.path) {
+    let reason = match mounts.attach_beneath(overlay.as_fd(), &hierarchy.path) {
         Ok(()) => return Ok(Attached::Beneath(hierarchy)),
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => error.to_string(),
         Err(source) => return Err(MergeError::Attach { hierarchy: hierarchy.shown(), source }),
     };
     let old = copy(mounts, hierarchy)?;
     hierarchy.detach(mounts)?;
-    warnings.push(Warning::Gap { hierarchy: hierarchy.shown(), because });
+    warnings.push(Warning::Gap { hierarchy: hierarchy.shown(), reason });
     if let Err(error) = attach(mounts, hierarchy, overlay) {
         attach(mounts, hierarchy, &old)?;
         return Err(error);

@@ -1,4 +1,4 @@
-//! What the host is, and what it has at the paths that images have.
+//! The target system: its release, and its files at the paths that images contain.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -10,24 +10,24 @@ use sysext_manifests::os_release::OsRelease;
 
 use super::HostFiles;
 use super::admit::{Examined, HostFacts};
-use super::discover::Identity;
+use super::discover::FileIdentity;
 use super::error::MergeError;
 use super::quarantine::HostKind;
 use crate::host::view::{Kind, Tree as _, is_missing};
 use crate::node::release::{self, Machine};
 
-/// What the host is.
+/// The target system, as far as the decision needs it.
 pub(super) struct System {
     os_release: OsRelease,
     architecture: Architecture,
     pub(super) scope: Scope,
     /// Of the os-release file.
-    pub(super) identity: Identity,
+    pub(super) identity: FileIdentity,
 }
 
 impl System {
     pub(super) fn read(files: &HostFiles, root: &Path) -> Result<Self, MergeError> {
-        let bad = |because: String| MergeError::NoOsRelease { root: root.to_owned(), because };
+        let bad = |reason: String| MergeError::NoOsRelease { root: root.to_owned(), reason };
         let read = |path: &Path| {
             let path = match files.resolve(path) {
                 Err(error) if is_missing(&error) => return Ok(None),
@@ -36,10 +36,11 @@ impl System {
             let (tree, inside) = files.place_seen(&path)?;
             let text = String::from_utf8(tree.read(inside, release::SIZE_LIMIT)?);
             let text = text.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-            Ok(Some((text, Identity::of(&path, &tree.metadata(inside)?))))
+            Ok(Some((text, FileIdentity::of(&path, &tree.metadata(inside)?))))
         };
         let found = release::first(read).map_err(|error: io::Error| bad(error.to_string()))?;
-        let (_, (text, identity)) = found.ok_or_else(|| bad("neither in /etc nor in /usr/lib".into()))?;
+        let (_, (text, identity)) =
+            found.ok_or_else(|| bad("it exists neither in /etc nor in /usr/lib".into()))?;
         let (os_release, _) = OsRelease::parse(&text).map_err(|error| bad(error.to_string()))?;
         let Machine { architecture, .. } = release::machine()?;
         let initrd_release = Path::new("/etc/initrd-release");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use super::report::{Outcome, Warning};
+use super::report::{MergeOutcome, Warning};
 use super::*;
 use crate::host::fake::{FakeMounts, FakeStore};
 
@@ -13,13 +13,13 @@ use crate::host::fake::{FakeMounts, FakeStore};
 const ERRNOS: [Errno; 6] = [Errno::NOSPC, Errno::IO, Errno::NOMEM, Errno::AGAIN, Errno::MFILE, Errno::BUSY];
 
 /// A system with the extensions alpha, which has something in `/opt` in sets a and b, and beta.
-struct System {
+struct TestSystem {
     files: FakeStore,
     mounts: FakeMounts,
     paths: Paths,
 }
 
-impl System {
+impl TestSystem {
     fn new() -> Self {
         let files = FakeStore::default();
         for (path, text) in [
@@ -54,11 +54,11 @@ impl System {
         }
     }
 
-    fn run(&self, verb: Verb) -> Result<Report, MergeError> {
+    fn run(&self, verb: Action) -> Result<MergeReport, MergeError> {
         match verb {
-            Verb::Merge => merge(&self.mounts, &self.paths, &Options::default()),
-            Verb::Refresh => refresh(&self.mounts, &self.paths, &Options::default()),
-            Verb::Unmerge => unmerge(&self.mounts, &self.paths),
+            Action::Merge => merge(&self.mounts, &self.paths, &Options::default()),
+            Action::Refresh => refresh(&self.mounts, &self.paths, &Options::default()),
+            Action::Unmerge => unmerge(&self.mounts, &self.paths),
         }
     }
 
@@ -69,7 +69,7 @@ impl System {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Verb {
+enum Action {
     Merge,
     Refresh,
     Unmerge,
@@ -77,35 +77,35 @@ enum Verb {
 
 /// What is merged before, what is chosen then, and what is done.
 #[derive(Clone, Copy, Debug)]
-struct Case {
+struct Scenario {
     before: Option<&'static str>,
     choose: &'static str,
-    verb: Verb,
+    verb: Action,
 }
 
-impl Case {
-    fn prepare(self, kernel: Kernel) -> System {
-        let system = System::new();
-        if let Kernel::BeforeMoveBeneath = kernel {
+impl Scenario {
+    fn prepare(self, kernel: KernelAge) -> TestSystem {
+        let system = TestSystem::new();
+        if let KernelAge::BeforeMoveBeneath = kernel {
             system.mounts.be_an_old_kernel();
         }
         if let Some(set) = self.before {
             system.choose(set);
-            system.run(Verb::Refresh).unwrap();
+            system.run(Action::Refresh).unwrap();
         }
         system.choose(self.choose);
         system
     }
 
     /// What is merged, and every mount, once it succeeded.
-    fn expected(self, kernel: Kernel) -> ([Option<String>; 2], Vec<(PathBuf, &'static str)>) {
+    fn expected(self, kernel: KernelAge) -> ([Option<String>; 2], Vec<(PathBuf, &'static str)>) {
         let system = self.prepare(kernel);
         system.run(self.verb).unwrap();
         (system.merged(), system.mounts.points())
     }
 
     fn fails_at_any_step(self) {
-        for kernel in [Kernel::Current, Kernel::BeforeMoveBeneath] {
+        for kernel in [KernelAge::Current, KernelAge::BeforeMoveBeneath] {
             let (new, points) = self.expected(kernel);
             let old = self.prepare(kernel).merged();
             for errno in ERRNOS {
@@ -127,19 +127,19 @@ impl Case {
                     failures += usize::from(result.is_err());
 
                     let again = match self.verb {
-                        Verb::Merge => system.run(Verb::Refresh),
+                        Action::Merge => system.run(Action::Refresh),
                         verb => system.run(verb),
                     };
                     let again = again.unwrap_or_else(|error| panic!("{what}\nthe next run: {error}"));
                     let expected = |warning: &Warning| match warning {
                         Warning::Interrupted { .. } => true,
-                        Warning::Gap { .. } => matches!(kernel, Kernel::BeforeMoveBeneath),
-                        Warning::Hidden { .. } => false,
+                        Warning::Gap { .. } => matches!(kernel, KernelAge::BeforeMoveBeneath),
+                        Warning::MountedTwice { .. } => false,
                     };
                     assert!(again.warnings.iter().all(expected), "{what}\nthe next run: {again}");
                     assert_eq!(system.merged(), new, "{what}\nthe next run: {again}");
                     // The report says that this mount stays twice
-                    let twice = |warning: &Warning| matches!(warning, Warning::Hidden { .. });
+                    let twice = |warning: &Warning| matches!(warning, Warning::MountedTwice { .. });
                     let twice = result.is_ok_and(|report| report.warnings.iter().any(twice));
                     assert!(twice || system.mounts.points() == points, "{what}\nthe next run: {again}");
                 }
@@ -150,16 +150,16 @@ impl Case {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Kernel {
+enum KernelAge {
     Current,
     BeforeMoveBeneath,
 }
 
 #[test]
 fn merges_over_mounts_in_memory() {
-    let system = System::new();
-    let report = system.run(Verb::Merge).unwrap();
-    assert_eq!((report.outcome, report.quarantined.len()), (Outcome::Merged, 0), "{report}");
+    let system = TestSystem::new();
+    let report = system.run(Action::Merge).unwrap();
+    assert_eq!((report.outcome, report.quarantined.len()), (MergeOutcome::Merged, 0), "{report}");
     assert_eq!(report.hierarchies, [Path::new("/usr"), Path::new("/opt")]);
     assert_eq!(system.mounts.marker("/usr", "extensions").as_deref(), Some("alpha\nbeta\n"));
     let points = ["/opt", "/usr", "/usr/share/mnt"].map(PathBuf::from);
@@ -167,30 +167,30 @@ fn merges_over_mounts_in_memory() {
         system.mounts.points(),
         points.into_iter().zip(["overlay", "overlay", "tmpfs"]).collect::<Vec<_>>()
     );
-    assert_eq!(system.run(Verb::Refresh).unwrap().outcome, Outcome::Unchanged);
+    assert_eq!(system.run(Action::Refresh).unwrap().outcome, MergeOutcome::Unchanged);
     system.choose("c");
-    let report = system.run(Verb::Refresh).unwrap();
-    assert_eq!((report.outcome, report.hierarchies.len()), (Outcome::Refreshed, 1), "{report}");
-    assert_eq!(system.run(Verb::Unmerge).unwrap().outcome, Outcome::Unmerged);
+    let report = system.run(Action::Refresh).unwrap();
+    assert_eq!((report.outcome, report.hierarchies.len()), (MergeOutcome::Refreshed, 1), "{report}");
+    assert_eq!(system.run(Action::Unmerge).unwrap().outcome, MergeOutcome::Unmerged);
     assert_eq!(system.mounts.points(), [(PathBuf::from("/usr/share/mnt"), "tmpfs")]);
 }
 
 #[test]
 fn a_failure_at_any_step_of_a_merge_leaves_nothing_or_the_new_set() {
-    Case { before: None, choose: "a", verb: Verb::Merge }.fails_at_any_step();
+    Scenario { before: None, choose: "a", verb: Action::Merge }.fails_at_any_step();
 }
 
 #[test]
 fn a_failure_at_any_step_of_a_refresh_leaves_the_old_or_the_new_set() {
-    Case { before: Some("a"), choose: "b", verb: Verb::Refresh }.fails_at_any_step();
+    Scenario { before: Some("a"), choose: "b", verb: Action::Refresh }.fails_at_any_step();
 }
 
 #[test]
 fn a_failure_at_any_step_leaves_the_old_or_the_new_set_where_a_hierarchy_goes() {
-    Case { before: Some("a"), choose: "c", verb: Verb::Refresh }.fails_at_any_step();
+    Scenario { before: Some("a"), choose: "c", verb: Action::Refresh }.fails_at_any_step();
 }
 
 #[test]
 fn a_failure_at_any_step_of_an_unmerge_leaves_the_old_set_or_nothing() {
-    Case { before: Some("a"), choose: "a", verb: Verb::Unmerge }.fails_at_any_step();
+    Scenario { before: Some("a"), choose: "a", verb: Action::Unmerge }.fails_at_any_step();
 }

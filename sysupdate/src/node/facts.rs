@@ -1,4 +1,4 @@
-//! What conditions may ask about this host, as far as it can be read from files.
+//! The facts about this host that conditions test, as far as they can be read from files.
 
 use std::path::Path;
 
@@ -9,11 +9,11 @@ use sysext_manifests::specifier::Identity;
 use crate::host::store::Store;
 use crate::paths::Paths;
 
-/// More than any of these files has, in bytes.
+/// The largest of these files that is read, in bytes.
 const SIZE_LIMIT: u64 = 1 << 20;
 
-/// Gathers what is known. What cannot be read is not known, and conditions say so; what the system runs in
-/// would have to be asked of the processor, and is not looked up.
+/// Gathers the facts. One that cannot be read is unknown, and conditions report that. Virtualization is unknown:
+/// detecting it needs instructions of the processor.
 pub fn gather(store: &dyn Store, paths: &Paths, identity: &Identity) -> Facts {
     let exists = |path: &str| {
         let path = Path::new(path);
@@ -58,7 +58,7 @@ fn text(store: &dyn Store, path: &Path) -> Option<String> {
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The names of the system's credentials; PID 1 puts them there.
+/// The names of the system's credentials, which PID 1 stores in these directories.
 fn credentials(store: &dyn Store) -> Option<Vec<String>> {
     let mut names = Vec::new();
     for directory in ["/run/credentials/@system", "/run/credentials/@encrypted"] {
@@ -82,15 +82,15 @@ fn security(store: &dyn Store, found: Option<Vec<String>>) -> Option<Vec<String>
     Some(found)
 }
 
-/// Whether the firmware checked what it started: an EFI variable of four bytes of attributes and one of value. Where
-/// there is none it did not, as systemd has it.
+/// Whether secure boot is enabled: an EFI variable of four bytes of attributes and one of value. Without the variable
+/// it is not, as in systemd.
 fn is_secure_boot(store: &dyn Store) -> bool {
     let path = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
     let variable = store.read(Path::new(path), SIZE_LIMIT).ok().flatten();
     matches!(variable.as_deref(), Some([_, _, _, _, 1]))
 }
 
-/// Whether the kernel can use a TPM 2 and an EFI firmware tells of one, whether or not its driver is loaded yet.
+/// Whether the kernel supports a TPM 2 and the EFI firmware reports one, whether or not its driver is loaded yet.
 fn has_tpm2(store: &dyn Store) -> bool {
     let has = |directory: &str, name: &str| {
         let entries = store.list(Path::new(directory)).unwrap_or_default();
@@ -102,7 +102,7 @@ fn has_tpm2(store: &dyn Store) -> bool {
             || has("/sys/kernel/security/tpm0", "binary_bios_measurements"))
 }
 
-/// `TAGS=` of machine-info, which is written like os-release; without the file there are none.
+/// `TAGS=` of machine-info, which has the format of os-release; empty without the file.
 fn tags(store: &dyn Store, paths: &Paths) -> Option<Vec<String>> {
     let bytes = store.read(&paths.root.join("etc/machine-info"), SIZE_LIMIT).ok()?;
     let text = String::from_utf8(bytes.unwrap_or_default()).ok()?;

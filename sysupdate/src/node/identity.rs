@@ -1,4 +1,4 @@
-//! Who this node is, for the specifiers in definitions.
+//! The identity of this node, for the specifiers in definitions.
 
 use std::path::{Path, PathBuf};
 
@@ -10,28 +10,21 @@ use crate::node::release::{self, Machine, UnknownArchitecture};
 use crate::paths::Paths;
 use sysext_manifests::hint::Hint;
 
-/// Why the node does not know who it is.
+/// Why the identity of the node is unknown.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum IdentityError {
-    /// A processor for which systemd has no name.
     #[error(transparent)]
     Architecture(#[from] UnknownArchitecture),
-    /// A file cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The os-release file is damaged.
     #[error("{}: {source}", path.display())]
-    OsRelease {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: OsReleaseError,
-    },
+    OsRelease { path: PathBuf, source: OsReleaseError },
 }
 
 impl Hint for IdentityError {}
 
-/// Asks the kernel, and the files below the root.
+/// Reads the identity from the kernel and from files below the root.
 pub fn identify(store: &dyn Store, paths: &Paths) -> Result<Identity, IdentityError> {
     let Machine { architecture, hostname, kernel_release } = release::machine()?;
     Ok(Identity {

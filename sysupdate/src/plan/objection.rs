@@ -7,7 +7,7 @@ use sysext_manifests::update_set::UpdateSet;
 use sysext_manifests::version::Version;
 
 use super::survey::{Offer, Situation};
-use crate::merge::quarantine::Unread;
+use crate::merge::quarantine::Unsupported;
 
 /// A reason not to use a version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -38,7 +38,7 @@ pub enum Objection {
     /// The merge of this program does not support it. Activated, it would be rolled back at once.
     Unsupported {
         /// The kind of image.
-        what: Unread,
+        what: Unsupported,
     },
     /// Its publisher withdrew it.
     Withdrawn {

@@ -12,7 +12,7 @@ use sysext_manifests::version::Version;
 
 use super::State;
 use super::relations::{OtherExtension, Related, Relations};
-use crate::merge::quarantine::Unread;
+use crate::merge::quarantine::Unsupported;
 use crate::settings::{ComponentName, FeaturesOff};
 use crate::state::{Record, Unreadable};
 use crate::targets::Location;
@@ -145,7 +145,7 @@ pub struct Offer {
     /// The file of each transfer.
     pub files: Vec<Option<OfferedFile>>,
     /// What the merge does not support, if the version is to be merged.
-    pub unread: Option<Unread>,
+    pub unread: Option<Unsupported>,
     /// Why its publisher withdrew it.
     pub withdrawn: Option<String>,
     /// The catalog's health checks, if the version is to be merged.

@@ -7,7 +7,7 @@ mod relations;
 mod room;
 
 use super::*;
-use crate::merge::quarantine::Unread;
+use crate::merge::quarantine::Unsupported;
 use crate::state::{BadVersion, InstalledVersion, Record, Stage, Trial};
 
 /// A situation in a few words. Versions are separated by blanks.
@@ -114,7 +114,7 @@ fn situation(case: &Case) -> Situation {
             },
             malformed: None,
             files: vec![Some(source("x", version.as_str()))],
-            unread: versions(case.disks).contains(&version).then_some(Unread::PartitionTable),
+            unread: versions(case.disks).contains(&version).then_some(Unsupported::PartitionTable),
             withdrawn: versions(case.withdrawn).contains(&version).then(|| "it eats files".to_owned()),
             health: versions(case.unchecked)
                 .iter()

@@ -9,7 +9,7 @@ use sysext_manifests::similar;
 use sysext_manifests::transfer::{Activate, Transfer};
 
 use super::{DiscoverError, Discovery, OfferedVersion};
-use crate::merge::quarantine::Unread;
+use crate::merge::quarantine::Unsupported;
 use crate::plan::{Origin, Relations};
 use crate::repository::{self, OpenError};
 
@@ -96,7 +96,7 @@ impl Discovery<'_> {
 }
 
 /// What the merge would not read of an instance, if the transfer is merged. What has dm-verity is a disk image.
-fn unread(transfer: &Transfer, instance: &Instance) -> Option<Unread> {
+fn unread(transfer: &Transfer, instance: &Instance) -> Option<Unsupported> {
     let is_merged = transfer.activate == Activate::Refresh;
-    (is_merged && instance.verity.is_some()).then_some(Unread::PartitionTable)
+    (is_merged && instance.verity.is_some()).then_some(Unsupported::PartitionTable)
 }

@@ -150,7 +150,7 @@ fn fetch(
         let mismatch = matches!(&result, Err(SignedChecksumsError::Signature(OpenPgpError::Mismatch { .. })));
         if mismatch && attempt < ATTEMPTS {
             attempt += 1;
-            host.clock.sleep(host.patience.first_wait);
+            host.clock.sleep(host.retry_policy.first_wait);
             continue;
         }
         return result.map_err(|source| match source {

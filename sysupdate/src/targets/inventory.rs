@@ -14,8 +14,7 @@ use sysext_manifests::hint::Hint;
 
 /// Why the target of a transfer cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the message says it")]
-pub enum InventoryError {
+pub(crate) enum InventoryError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("{} is not a symbolic link, but CurrentSymlink= names it", path.display())]
@@ -32,7 +31,11 @@ impl Hint for InventoryError {
 }
 
 /// Looks at one transfer's target.
-pub fn take(store: &dyn Store, paths: &Paths, transfer: &Transfer) -> Result<TransferState, InventoryError> {
+pub(crate) fn take(
+    store: &dyn Store,
+    paths: &Paths,
+    transfer: &Transfer,
+) -> Result<TransferState, InventoryError> {
     let active = match &transfer.target.current_symlink {
         None => Active::Newest,
         Some(link) => linked(store, paths, transfer, paths.below_root(Path::new(link)))?,
@@ -42,7 +45,7 @@ pub fn take(store: &dyn Store, paths: &Paths, transfer: &Transfer) -> Result<Tra
 
 /// Looks at the target of a disabled transfer. If its link's name belongs to anything but a link, that is not
 /// its own.
-pub fn take_leftover(
+pub(crate) fn take_leftover(
     store: &dyn Store,
     paths: &Paths,
     idle: &settings::Idle,
@@ -113,7 +116,7 @@ fn linked(
 }
 
 /// Where a link lies, its directory's own links followed: from there, its text is read.
-pub fn without_links(store: &dyn Store, link: &Path) -> Result<PathBuf, StoreError> {
+pub(crate) fn without_links(store: &dyn Store, link: &Path) -> Result<PathBuf, StoreError> {
     let directory = store.resolve(link.parent().unwrap_or(link))?;
     Ok(directory.join(link.file_name().unwrap_or_default()))
 }
@@ -126,7 +129,7 @@ fn is_something_else(store: &dyn Store, path: &Path) -> Result<bool, StoreError>
 }
 
 /// The text of a link at `link` that leads to `target`; both are absolute as the target system sees them.
-pub fn relative(link: &Path, target: &Path) -> PathBuf {
+pub(crate) fn relative(link: &Path, target: &Path) -> PathBuf {
     let from: Vec<_> = link.parent().unwrap_or(link).components().collect();
     let to: Vec<_> = target.components().collect();
     let shared = from.iter().zip(&to).take_while(|(a, b)| a == b).count();

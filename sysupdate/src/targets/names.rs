@@ -15,12 +15,12 @@ const PARTIAL: &str = ".sysupdate.partial.";
 const PENDING: &str = ".sysupdate.pending.";
 
 /// What a file is called before it is whole.
-pub fn partial(path: &Path) -> PathBuf {
+pub(crate) fn partial(path: &Path) -> PathBuf {
     beside(PARTIAL, path)
 }
 
 /// What a file is called before it is installed.
-pub fn pending(path: &Path) -> PathBuf {
+pub(crate) fn pending(path: &Path) -> PathBuf {
     beside(PENDING, path)
 }
 
@@ -31,7 +31,7 @@ fn beside(prefix: &str, path: &Path) -> PathBuf {
 
 /// A file that a pattern matches.
 #[derive(Debug)]
-pub struct Scanned {
+pub(crate) struct Scanned {
     /// Where it is.
     pub path: PathBuf,
     /// Under which kind of name.
@@ -42,7 +42,7 @@ pub struct Scanned {
 
 /// Which kind of name a file has; the name without the prefix is what patterns see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Name {
+pub(crate) enum Name {
     /// The final one.
     Plain,
     /// The one of a file that is whole and not installed.
@@ -62,7 +62,11 @@ impl Name {
 }
 
 /// The regular files below a directory that patterns match, in the order of their paths.
-pub fn files(store: &dyn Store, directory: &Path, patterns: &Patterns) -> Result<Vec<Scanned>, StoreError> {
+pub(crate) fn files(
+    store: &dyn Store,
+    directory: &Path,
+    patterns: &Patterns,
+) -> Result<Vec<Scanned>, StoreError> {
     let mut found = Vec::new();
     let mut left = vec![(directory.to_owned(), String::new())];
     while let Some((directory, relative)) = left.pop() {

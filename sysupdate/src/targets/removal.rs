@@ -6,7 +6,7 @@ use crate::host::store::StoreError;
 use crate::plan::{Removal, RemovedFile};
 
 /// Takes the files out of use: the next refresh does not merge them.
-pub fn out_of_use(host: &Host, removal: &Removal) -> Result<(), StoreError> {
+pub(crate) fn out_of_use(host: &Host, removal: &Removal) -> Result<(), StoreError> {
     for RemovedFile { location, set_aside, .. } in &removal.files {
         if let Some(aside) = set_aside {
             location.rename(host, aside)?;
@@ -19,7 +19,7 @@ pub fn out_of_use(host: &Host, removal: &Removal) -> Result<(), StoreError> {
 }
 
 /// Removes the files.
-pub fn off_the_disk(host: &Host, removal: &Removal) -> Result<(), StoreError> {
+pub(crate) fn off_the_disk(host: &Host, removal: &Removal) -> Result<(), StoreError> {
     let mut files = removal.files.iter().map(|file| file.set_aside.as_ref().unwrap_or(&file.location));
     files.try_for_each(|location| location.remove(host))
 }

@@ -9,7 +9,7 @@ use crate::targets::{Location, removal};
 
 /// What went.
 #[derive(Debug, Default)]
-pub struct Vacuumed {
+pub(crate) struct Vacuumed {
     /// How many files of one transfer that takes part, at most: as stock counts.
     pub removed: usize,
     /// Of how many transfers that take no part.
@@ -20,7 +20,7 @@ pub struct Vacuumed {
 
 /// A file that goes.
 #[derive(Debug)]
-pub struct Going<'a> {
+pub(crate) struct Going<'a> {
     /// Which.
     pub location: &'a Location,
     /// Why.
@@ -29,7 +29,7 @@ pub struct Going<'a> {
 
 /// Why a file goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Because {
+pub(crate) enum Because {
     /// It is one of more than may be there, or was begun.
     Old(State),
     /// Its transfer takes no part.
@@ -37,7 +37,7 @@ pub enum Because {
 }
 
 /// Takes away what a component has too much.
-pub fn vacuum(
+pub(crate) fn vacuum(
     host: &Host,
     paths: &Paths,
     situation: &Situation,

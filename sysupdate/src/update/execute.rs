@@ -43,7 +43,7 @@ pub enum Step<'a> {
         files: &'a [InstalledFile],
     },
     /// The merged set was refreshed.
-    Merged(&'a merge::report::Report),
+    Merged(&'a merge::report::MergeReport),
     /// A version's checks begin.
     Checking {
         /// The component.
@@ -107,7 +107,7 @@ struct Execution<'a, 'w> {
     components: &'a BTreeMap<ComponentName, Component>,
     watch: Watch<'w>,
     /// The last refresh.
-    merged: Option<merge::report::Report>,
+    merged: Option<merge::report::MergeReport>,
     warnings: Vec<String>,
 }
 

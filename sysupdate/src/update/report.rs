@@ -17,7 +17,7 @@ pub struct UpdateReport {
     /// What it did to each component, sorted by name.
     pub components: Vec<ComponentReport>,
     /// What is merged now, if the merged set was refreshed.
-    pub merged: Option<merge::report::Report>,
+    pub merged: Option<merge::report::MergeReport>,
     /// What the operator should know about the merge.
     pub warnings: Vec<String>,
 }

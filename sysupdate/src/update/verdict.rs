@@ -19,7 +19,7 @@ pub(super) fn check(
     paths: &Paths,
     component: &Component,
     activation: &Activation,
-    merged: Option<&merge::report::Report>,
+    merged: Option<&merge::report::MergeReport>,
     watch: &mut dyn FnMut(Step<'_>),
 ) -> Verdict {
     let name = &component.name;
@@ -48,15 +48,19 @@ pub(super) fn check(
 }
 
 /// What masks a version, so that it is not merged.
-fn masked(paths: &Paths, activation: &Activation, merged: Option<&merge::report::Report>) -> Option<String> {
-    let is_it = |hidden: &&merge::report::Hidden| {
+fn masked(
+    paths: &Paths,
+    activation: &Activation,
+    merged: Option<&merge::report::MergeReport>,
+) -> Option<String> {
+    let is_it = |hidden: &&merge::report::Masked| {
         activation.links.iter().any(|link| {
             let target = link.target.as_ref().map(|target| paths.as_seen_inside(target.path()));
             // Either may be reached through a link in its directory.
             target.as_ref() == Some(&hidden.path) || paths.as_seen_inside(&link.path) == hidden.entry
         })
     };
-    merged?.hidden.iter().find(is_it).map(ToString::to_string)
+    merged?.masked.iter().find(is_it).map(ToString::to_string)
 }
 
 /// The checks of the definitions, and those of the catalog. The latter may only run programs of the extension:
@@ -103,7 +107,7 @@ fn inside_hierarchies(program: &Path) -> Option<&Path> {
 }
 
 /// Why the merge left out a version, if it did.
-fn left_out(activation: &Activation, merged: Option<&merge::report::Report>) -> Option<String> {
+fn left_out(activation: &Activation, merged: Option<&merge::report::MergeReport>) -> Option<String> {
     let merged = merged?;
     activation.links.iter().filter_map(|link| merge::extension_name(&link.path)).find_map(|name| {
         let quarantined = merged.quarantined.iter().find(|quarantined| quarantined.name == name)?;
@@ -126,12 +130,12 @@ mod tests {
             path: "/images/x-1.raw".into(),
             reason: QuarantineReason::ReleaseMissing,
         };
-        let merged = merge::report::Report {
-            outcome: merge::report::Outcome::Merged,
+        let merged = merge::report::MergeReport {
+            outcome: merge::report::MergeOutcome::Merged,
             hierarchies: Vec::new(),
             extensions: Vec::new(),
             quarantined: vec![quarantined],
-            hidden: Vec::new(),
+            masked: Vec::new(),
             reload: Vec::new(),
             warnings: Vec::new(),
             took: Duration::ZERO,

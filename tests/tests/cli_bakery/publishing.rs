@@ -219,15 +219,13 @@ fn cli_checksums_checks_or_repairs_a_manifest() -> Result<()> {
     let run = publisher.run(&["checksums", "SHA256SUMS"])?;
     assert_eq!(
         run.fails()?,
-        "error: SHA256SUMS: line 1 does not start with a digest: a SHA-256 digest has 64 hexadecimal digits, this one \
-         has 6\n"
+        "error: SHA256SUMS: line 1 does not start with a digest: a SHA-256 digest has 64 hexadecimal digits, not 6\n"
     );
     let run = publisher.run(&["checksums", "SHA256SUMS", "--lenient"])?;
     assert_eq!(
         run.stderr,
-        "skipped: SHA256SUMS: line 1 does not start with a digest: a SHA-256 digest has 64 hexadecimal digits, this \
-         one has 6\n\
-         skipped: SHA256SUMS: line 4: the file name \"c.raw\\r\" has a control character\n"
+        "skipped: SHA256SUMS: line 1 does not start with a digest: a SHA-256 digest has 64 hexadecimal digits, not 6\n\
+         skipped: SHA256SUMS: line 4: the file name \"c.raw\\r\" contains a control character\n"
     );
     let mended = run.succeeds()?;
     assert_eq!(mended, format!("{a}  a.raw\n{b}  b.raw\n"));

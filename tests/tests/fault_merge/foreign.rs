@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 use nix::mount::{MsFlags, mount};
-use sysupdate::merge::report::Outcome;
+use sysupdate::merge::report::MergeOutcome;
 
 use crate::site::{Site, expect};
 use crate::swaps::{choose_set, offer_sets};
@@ -22,7 +22,7 @@ pub(crate) fn keeps_a_bind_mount() -> Result<()> {
     let is_protected = || fs::write(opt.join("new"), "").is_err();
     ensure!(is_protected(), "the trial can write to the bind mount");
 
-    expect(&site.refresh()?, Outcome::Merged)?;
+    expect(&site.refresh()?, MergeOutcome::Merged)?;
     let merged = site.mounts()?;
     ensure!(
         site.overlays("opt")? == 2,
@@ -30,12 +30,12 @@ pub(crate) fn keeps_a_bind_mount() -> Result<()> {
     );
     for set in ["b", "a"] {
         choose_set(&site, set)?;
-        expect(&site.refresh()?, Outcome::Refreshed)?;
+        expect(&site.refresh()?, MergeOutcome::Refreshed)?;
         ensure!(site.read("usr/share/alpha/set")? == set);
         ensure!(site.mounts()? == merged, "{:#?}\nexpected {merged:#?}", site.mounts()?);
     }
-    expect(&site.refresh()?, Outcome::Unchanged)?;
-    expect(&site.unmerge()?, Outcome::Unmerged)?;
+    expect(&site.refresh()?, MergeOutcome::Unchanged)?;
+    expect(&site.unmerge()?, MergeOutcome::Unmerged)?;
     ensure!(site.mounts()? == bare, "{:#?}\nexpected {bare:#?}", site.mounts()?);
     ensure!(is_protected() && opt.join("host").is_dir(), "/opt lost its bind mount");
     site.refresh()?;

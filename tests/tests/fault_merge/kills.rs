@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use sysupdate::merge::report::{Outcome, Warning};
+use sysupdate::merge::report::{MergeOutcome, Warning};
 use sysupdate::merge::{self, MergeError, Options};
 
 use crate::CHILD;
@@ -179,7 +179,7 @@ pub(crate) fn old_kernel() -> Result<()> {
     choose_set(&site, "b")?;
     let report = merge::refresh(&Stopping::never(Age::Old), &site.paths, &Options::default())?;
     let gaps = report.warnings.iter().filter(|one| matches!(one, Warning::Gap { .. })).count();
-    ensure!(report.outcome == Outcome::Refreshed && gaps == 2, "{report}");
+    ensure!(report.outcome == MergeOutcome::Refreshed && gaps == 2, "{report}");
     ensure!(site.read("usr/share/alpha/set")? == "b" && site.mounts()? == merged, "{:#?}", site.mounts()?);
     ensure!(always_there(&site).iter().all(|path| path.exists()));
     Ok(())

@@ -11,8 +11,8 @@ use nix::mount::{MsFlags, mount, umount};
 use sysext_manifests::hint::Hint as _;
 use sysupdate::host::mounts::Mounts as _;
 use sysupdate::host::mounts::kernel::Kernel;
-use sysupdate::merge::quarantine::{HostKind, QuarantineReason, Unread};
-use sysupdate::merge::report::{Outcome, Report};
+use sysupdate::merge::quarantine::{HostKind, QuarantineReason, Unsupported};
+use sysupdate::merge::report::{MergeOutcome, MergeReport};
 use sysupdate::merge::{self, MergeError, Options, Policy};
 
 use crate::site::{self, Site, expect};
@@ -38,29 +38,29 @@ pub(crate) fn comes_and_goes() -> Result<()> {
 
     let before = marker("dev")?;
     let unchanged = site.refresh()?;
-    expect(&unchanged, Outcome::Unchanged)?;
+    expect(&unchanged, MergeOutcome::Unchanged)?;
     ensure!(unchanged.extensions.len() == 2 && marker("dev")? == before, "{unchanged}");
     println!("unchanged in {:?}", unchanged.took);
-    expect(&site.refresh_always()?, Outcome::Refreshed)?;
+    expect(&site.refresh_always()?, MergeOutcome::Refreshed)?;
     ensure!(marker("dev")? != before, "the same overlay");
 
     // No extension contains /opt any more.
     site.offer("alpha", "c", &[("usr/share/alpha/set", "c")])?;
     let report = site.refresh()?;
-    expect(&report, Outcome::Refreshed)?;
+    expect(&report, MergeOutcome::Refreshed)?;
     ensure!(report.hierarchies == [Path::new("/usr")] && site.overlays("opt")? == 0, "{report}");
     ensure!(report.extensions[0].version.as_ref().is_some_and(|version| version.as_str() == "c"), "{report}");
 
     // An image that was overwritten in place, with the same name and size.
     site.bake("alpha", "c", &[("usr/share/alpha/set", "d")])?;
-    expect(&site.refresh()?, Outcome::Refreshed)?;
+    expect(&site.refresh()?, MergeOutcome::Refreshed)?;
     ensure!(site.read("usr/share/alpha/set")? == "d");
 
     // A directory becomes a file: files of the old merge do not count as the host's.
     site.offer("alpha", "d", &[("usr/share/alpha/set/x", "d")])?;
-    expect(&site.refresh()?, Outcome::Refreshed)?;
+    expect(&site.refresh()?, MergeOutcome::Refreshed)?;
     site.offer("alpha", "e", &[("usr/share/alpha/set", "e")])?;
-    expect(&site.refresh()?, Outcome::Refreshed)?;
+    expect(&site.refresh()?, MergeOutcome::Refreshed)?;
     ensure!(site.read("usr/share/alpha/set")? == "e");
 
     // A directory deep in which something changes.
@@ -73,9 +73,9 @@ pub(crate) fn comes_and_goes() -> Result<()> {
     fs::create_dir_all(tree.join("share/tree"))?;
     fs::write(tree.join("share/tree/x"), "1")?;
     ensure!(site.refresh()?.reload == ["tree"]);
-    expect(&site.refresh()?, Outcome::Unchanged)?;
+    expect(&site.refresh()?, MergeOutcome::Unchanged)?;
     fs::write(tree.join("share/tree/y"), "2")?;
-    expect(&site.refresh()?, Outcome::Refreshed)?;
+    expect(&site.refresh()?, MergeOutcome::Refreshed)?;
     ensure!(site.read("usr/share/tree/y")? == "2");
 
     // Masked by an empty directory with higher priority.
@@ -87,10 +87,10 @@ pub(crate) fn comes_and_goes() -> Result<()> {
     let report = site.refresh()?;
     ensure!(report.extensions.len() == 1 && report.reload == ["tree"], "{report}");
     fs::create_dir_all(site.path("etc/extensions/alpha"))?;
-    expect(&site.refresh()?, Outcome::Unmerged)?;
-    expect(&site.refresh()?, Outcome::Unchanged)?;
+    expect(&site.refresh()?, MergeOutcome::Unmerged)?;
+    expect(&site.refresh()?, MergeOutcome::Unchanged)?;
     ensure!(site.mounts()? == bare);
-    expect(&site.unmerge()?, Outcome::Unchanged)
+    expect(&site.unmerge()?, MergeOutcome::Unchanged)
 }
 
 pub(crate) fn quarantines() -> Result<()> {
@@ -124,7 +124,7 @@ pub(crate) fn quarantines() -> Result<()> {
         let found = report.quarantined.iter().find(|one| one.name == name);
         found.map(|one| one.reason.clone()).with_context(|| format!("{name} was not left out"))
     };
-    let not_read_yet = |what| QuarantineReason::NotReadYet { what };
+    let not_read_yet = |what| QuarantineReason::NotSupported { what };
     ensure!(
         reason("masks")? == QuarantineReason::HidesHost { path: "/usr/sbin".into(), host: HostKind::Link }
     );
@@ -134,8 +134,8 @@ pub(crate) fn quarantines() -> Result<()> {
             && reason("empty")? == QuarantineReason::Superblock
     );
     ensure!(matches!(reason("cut")?, QuarantineReason::Mount { .. } | QuarantineReason::Unreadable { .. }));
-    ensure!(reason("ddi")? == not_read_yet(Unread::PartitionTable));
-    ensure!(reason("versioned")? == not_read_yet(Unread::VersionedDirectory));
+    ensure!(reason("ddi")? == not_read_yet(Unsupported::PartitionTable));
+    ensure!(reason("versioned")? == not_read_yet(Unsupported::VersionedDirectory));
     ensure!(matches!(reason("dangling")?, QuarantineReason::Dangling { .. }));
     ensure!(reason("renamed")? == QuarantineReason::ReleaseName { found: vec!["renamed-from".into()] });
     ensure!(report.quarantined.len() == 9, "{report}");
@@ -145,7 +145,7 @@ pub(crate) fn quarantines() -> Result<()> {
 
     // It is not read again to know that it cannot be merged.
     let again = site.refresh()?;
-    ensure!(again.outcome == Outcome::Unchanged && again.quarantined == report.quarantined, "{again}");
+    ensure!(again.outcome == MergeOutcome::Unchanged && again.quarantined == report.quarantined, "{again}");
     ensure!(merge::status(&Kernel, &site.paths)?.quarantined == report.quarantined);
 
     let good = site.path("var/lib/images/good-1-x86-64.raw");
@@ -161,7 +161,7 @@ pub(crate) fn quarantines() -> Result<()> {
         report
             .quarantined
             .iter()
-            .any(|one| one.reason == QuarantineReason::HeldBack { because: because.clone() })
+            .any(|one| one.reason == QuarantineReason::HeldBack { reason: because.clone() })
     );
     ensure!(!site.path("usr/bin/good").exists());
     site.unmerge()?;
@@ -176,7 +176,7 @@ pub(crate) fn keeps_submounts() -> Result<()> {
     mount(Some("nested"), &point.join("nested"), Some("tmpfs"), MsFlags::empty(), None::<&str>)?;
     fs::write(point.join("nested/file"), "nested")?;
     let bare = site.mounts()?;
-    expect(&site.refresh()?, Outcome::Merged)?;
+    expect(&site.refresh()?, MergeOutcome::Merged)?;
     ensure!(site.read("usr/share/mnt/nested/file")? == "nested");
     let once = |key: &str| {
         Ok::<_, anyhow::Error>(site.mounts()?.get(&format!("{} tmpfs {key}", point.display())) == Some(&1))
@@ -188,7 +188,7 @@ pub(crate) fn keeps_submounts() -> Result<()> {
     mount(Some("later"), &later, Some("tmpfs"), MsFlags::empty(), None::<&str>)?;
     fs::write(later.join("later"), "later")?;
     choose_set(&site, "b")?;
-    expect(&site.refresh()?, Outcome::Refreshed)?;
+    expect(&site.refresh()?, MergeOutcome::Refreshed)?;
     ensure!(site.read("usr/bin/later")? == "later" && site.read("usr/share/mnt/file")? == "below");
     site.unmerge()?;
     ensure!(site.read("usr/bin/later")? == "later" && site.read("usr/share/mnt/nested/file")? == "nested");
@@ -290,11 +290,13 @@ fn reads_images_below_opt(site: &Site, opt_inside: &str) -> Result<()> {
         }
         Ok(std::os::unix::fs::symlink(format!("/opt/extensions/inopt-{set}.raw"), link)?)
     };
-    for (set, outcome) in [("1", Outcome::Merged), ("2", Outcome::Refreshed), ("3", Outcome::Refreshed)] {
+    for (set, outcome) in
+        [("1", MergeOutcome::Merged), ("2", MergeOutcome::Refreshed), ("3", MergeOutcome::Refreshed)]
+    {
         place(set)?;
         expect(&site.refresh()?, outcome)?;
         ensure!(site.read("usr/share/inopt")? == set && site.read(&format!("{opt_inside}/inopt/x"))? == set);
-        expect(&site.refresh()?, Outcome::Unchanged)?;
+        expect(&site.refresh()?, MergeOutcome::Unchanged)?;
     }
     site.unmerge()?;
     Ok(())
@@ -314,10 +316,10 @@ pub(crate) fn takes_many() -> Result<()> {
             site.offer(&format!("many{number}"), "1", &files)?;
         }
         let first = site.refresh()?;
-        expect(&first, Outcome::Merged)?;
+        expect(&first, MergeOutcome::Merged)?;
         ensure!(first.extensions.len() == count);
         ensure!(site::loop_devices(disk.path())?.is_empty(), "a loop device where none is needed");
-        let times = |refresh: &dyn Fn() -> Result<Report, MergeError>| -> Result<Vec<Duration>> {
+        let times = |refresh: &dyn Fn() -> Result<MergeReport, MergeError>| -> Result<Vec<Duration>> {
             let mut times = (0..9).map(|_| Ok(refresh()?.took)).collect::<Result<Vec<_>>>()?;
             times.sort();
             Ok(times)
@@ -343,7 +345,9 @@ pub(crate) fn squashfs() -> Result<()> {
         run(Command::new("mksquashfs").arg(&tree).arg(&image).args(["-noappend", "-quiet", "-no-progress"]))?;
         site.choose("squash", set)
     };
-    for (set, outcome) in [("1", Outcome::Merged), ("2", Outcome::Refreshed), ("3", Outcome::Refreshed)] {
+    for (set, outcome) in
+        [("1", MergeOutcome::Merged), ("2", MergeOutcome::Refreshed), ("3", MergeOutcome::Refreshed)]
+    {
         make(set)?;
         expect(&site.refresh()?, outcome)?;
         ensure!(site.read("usr/lib/squash")? == set);

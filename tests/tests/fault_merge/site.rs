@@ -13,7 +13,7 @@ use sysext_image::tree::Metadata;
 use sysext_image::{Codec, Tree};
 use sysupdate::host::mounts::Mounts as _;
 use sysupdate::host::mounts::kernel::Kernel;
-use sysupdate::merge::report::{Outcome, Report};
+use sysupdate::merge::report::{MergeOutcome, MergeReport};
 use sysupdate::merge::{self, MergeError, Options, When};
 use sysupdate::paths::Paths;
 
@@ -124,19 +124,19 @@ impl Site {
         Ok(mount(Some(disk), &self.images, None::<&str>, MsFlags::MS_BIND, None::<&str>)?)
     }
 
-    pub(crate) fn refresh(&self) -> Result<Report, MergeError> {
+    pub(crate) fn refresh(&self) -> Result<MergeReport, MergeError> {
         merge::refresh(&Kernel, &self.paths, &Options::default())
     }
 
-    pub(crate) fn refresh_always(&self) -> Result<Report, MergeError> {
+    pub(crate) fn refresh_always(&self) -> Result<MergeReport, MergeError> {
         merge::refresh(&Kernel, &self.paths, &Options { when: When::Always, ..Options::default() })
     }
 
-    pub(crate) fn unmerge(&self) -> Result<Report, MergeError> {
+    pub(crate) fn unmerge(&self) -> Result<MergeReport, MergeError> {
         merge::unmerge(&Kernel, &self.paths)
     }
 
-    pub(crate) fn merge(&self) -> Result<Report, MergeError> {
+    pub(crate) fn merge(&self) -> Result<MergeReport, MergeError> {
         merge::merge(&Kernel, &self.paths, &Options::default())
     }
 
@@ -197,7 +197,7 @@ pub(crate) fn loop_devices(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(held)
 }
 
-pub(crate) fn expect(report: &Report, outcome: Outcome) -> Result<()> {
+pub(crate) fn expect(report: &MergeReport, outcome: MergeOutcome) -> Result<()> {
     ensure!(report.outcome == outcome, "{report:?}");
     ensure!(report.quarantined.is_empty() && report.warnings.is_empty(), "{report}");
     Ok(())

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use nix::mount::{MsFlags, mount};
 use sysupdate::host::mounts::Mounts as _;
 use sysupdate::host::mounts::kernel::Kernel;
-use sysupdate::merge::report::Outcome;
+use sysupdate::merge::report::MergeOutcome;
 use sysupdate::merge::{self, MergeError};
 use tests::peer::Peer;
 
@@ -80,12 +80,12 @@ fn goes_on(site: &Site, options: &[&str]) -> Result<()> {
     let ours = merge::status(&Kernel, &site.paths)?;
     ensure!(ours.hierarchies[0].extensions == ["alpha"], "{ours:?}");
     ensure!(matches!(site.merge(), Err(MergeError::AlreadyMerged { .. })));
-    expect(&site.unmerge()?, Outcome::Unmerged)?;
+    expect(&site.unmerge()?, MergeOutcome::Unmerged)?;
     ensure!(!set.exists() && site.overlays("usr")? == 0, "we do not take away what systemd merged");
 
     stock(&["merge"])?;
     choose("b")?;
-    expect(&site.refresh()?, Outcome::Refreshed)?;
+    expect(&site.refresh()?, MergeOutcome::Refreshed)?;
     ensure!(fs::read_to_string(&set)? == "b" && site.overlays("usr")? == 1);
     choose("a")?;
     stock(&["refresh"])?;

@@ -10,8 +10,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sysupdate::host::mounts::image::ImageError;
 use sysupdate::host::mounts::kernel::Kernel;
-use sysupdate::host::mounts::table::Table;
-use sysupdate::host::mounts::{Mounts, Shown, StageError, Staging};
+use sysupdate::host::mounts::table::MountTable;
+use sysupdate::host::mounts::{MountedAt, Mounts, StageError, Staging};
 use sysupdate::host::view::Tree;
 
 /// The event at the chosen step.
@@ -75,7 +75,7 @@ impl Stopping {
 }
 
 impl Mounts for Stopping {
-    fn table(&self) -> io::Result<Table> {
+    fn table(&self) -> io::Result<MountTable> {
         self.step()?;
         Kernel.table()
     }
@@ -85,12 +85,12 @@ impl Mounts for Stopping {
         Kernel.canonical(path)
     }
 
-    fn look(&self, path: &Path) -> io::Result<Shown> {
+    fn look(&self, path: &Path) -> io::Result<MountedAt> {
         self.step()?;
         Kernel.look(path)
     }
 
-    fn look_at(&self, mount: BorrowedFd<'_>) -> io::Result<Shown> {
+    fn look_at(&self, mount: BorrowedFd<'_>) -> io::Result<MountedAt> {
         self.step()?;
         Kernel.look_at(mount)
     }

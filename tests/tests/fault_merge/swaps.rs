@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use sysupdate::merge::report::Outcome;
+use sysupdate::merge::report::MergeOutcome;
 use sysupdate::merge::{self, Options};
 
 use crate::site::{Site, expect};
@@ -40,7 +40,7 @@ pub(crate) fn swaps(hears: Hears) -> Result<()> {
     let site = Site::new()?;
     offer_sets(&site)?;
     site.mount_below_usr()?;
-    expect(&site.refresh()?, Outcome::Merged)?;
+    expect(&site.refresh()?, MergeOutcome::Merged)?;
     let merged = site.mounts()?;
     let watcher = Watcher::start(hears, site.path("usr/share/alpha/set"), always_there(&site))?;
     let mut moves = Vec::new();
@@ -52,7 +52,7 @@ pub(crate) fn swaps(hears: Hears) -> Result<()> {
         let mounts = Stopping::never(Age::Running);
         let report = merge::refresh(&mounts, &site.paths, &Options::default())?;
         moves.push(mounts.beneath.get());
-        expect(&report, Outcome::Refreshed)?;
+        expect(&report, MergeOutcome::Refreshed)?;
         watcher.has_seen(u64::from(swap), LOOKS_PER_SWAP)?;
         ensure!(watcher.looks() >= looks + LOOKS_PER_SWAP);
         slowest = slowest.max(report.took);

@@ -86,13 +86,13 @@ fn fault_rejects_catalog_with_missing_signatures() -> Result<()> {
 
 #[test]
 fn fault_rejects_catalog_with_empty_signatures() -> Result<()> {
-    let nobody = "signed by nobody, and none of these keys is trusted here";
+    let nobody = "signed by nobody, none of which is a trusted key";
     signed_with(&json!([]), nobody)
 }
 
 #[test]
 fn fault_rejects_catalog_with_null_signatures() -> Result<()> {
-    signed_with(&Value::Null, "is not readable: invalid type: null")
+    signed_with(&Value::Null, ": invalid type: null")
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn fault_rejects_signature_with_unknown_algorithm() -> Result<()> {
     };
     altered(
         |catalog| with_algorithm(catalog, unknown),
-        "has the algorithm \"XX\", and only minisign's \"ED\" is known",
+        "has the algorithm \"XX\"; only minisign's \"ED\" is supported",
     )
 }
 
@@ -114,7 +114,7 @@ fn fault_rejects_signature_with_legacy_algorithm() -> Result<()> {
     let legacy = |line: &str| line.strip_prefix("RU").map(|rest| format!("RW{rest}"));
     altered(
         |catalog| with_algorithm(catalog, legacy),
-        "is in minisign's legacy form (\"Ed\"), which is not accepted",
+        "is in minisign's legacy format (\"Ed\"), which is not supported",
     )
 }
 
@@ -138,12 +138,12 @@ fn fault_rejects_signature_of_the_previous_catalog() -> Result<()> {
     let mut catalog = site.served()?;
     catalog["signatures"] = before["signatures"].clone();
     site.serve(&catalog)?;
-    is_refused(&site, "does not fit: the file was altered or damaged")
+    is_refused(&site, "does not match: the file was altered or damaged")
 }
 
 #[test]
 fn fault_rejects_signature_by_an_unknown_key() -> Result<()> {
-    signed_with(&Site::open()?.served()?["signatures"], "none of these keys is trusted here")
+    signed_with(&Site::open()?.served()?["signatures"], "none of which is a trusted key")
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn fault_rejects_catalog_without_roots() -> Result<()> {
     let mut catalog = site.served()?;
     catalog["roots"] = json!([]);
     site.serve(&catalog)?;
-    site.refuses("1.1", "none of the 0 roots of example is signed by the keys")
+    site.refuses("1.1", "no root of example is signed by the keys")
 }
 
 #[test]
@@ -172,7 +172,10 @@ fn fault_rejects_update_without_repository_file() -> Result<()> {
     for (defect, reason) in [
         (String::new(), "no such file, but a transfer says Repository=example"),
         (text.replace("threshold = 1", "threshold = 0"), "the threshold is 0"),
-        (format!("url = '{}'\nkeys = []\n", site.url()), "the threshold is 1 with 0 distinct keys"),
+        (
+            format!("url = '{}'\nkeys = []\n", site.url()),
+            "the threshold is 1; it must be between 1 and the number of distinct keys, which is 0",
+        ),
         (format!("url = '{}'\n", site.url()), "missing field `keys`"),
     ] {
         fs::write(&described, defect)?;

@@ -27,7 +27,7 @@ fn wrong_root_key() -> Result<()> {
     site.node.write("etc/sysupdate/repositories/example.toml", site.publisher.description(&[stranger]))?;
     site.refuses(
         "demo: failed, nothing was changed\n  \
-         error: none of the 1 roots of example is signed by the keys in this node's configuration\n  \
+         error: no root of example is signed by the keys in this node's configuration\n  \
          hint: compare keys= in /etc/sysupdate/repositories/example.toml with the publisher's\n",
     )?;
     site.node.trust(&site.publisher)?;
@@ -40,9 +40,9 @@ fn wrong_catalog_key() -> Result<()> {
     site.publisher.keys.catalog = KeyPair::generate_unencrypted_keypair()?;
     site.publisher.issue()?;
     let expected = "demo: failed, nothing was changed\n  \
-         error: the catalog of example is not believed under its root 1: signed by KEY, and none of these keys \
-         is trusted here\n  \
-         hint: the publisher's files do not fit together, or someone altered them\n";
+         error: the catalog of example is not trusted by its root 1: signed by KEY, none of which is a \
+         trusted key\n  \
+         hint: the publisher's files do not match each other, or somebody altered them\n";
     site.refuses(&with_key(expected, &site.publisher.keys.catalog.pk.to_base64()))
 }
 
@@ -55,8 +55,8 @@ fn older_serial() -> Result<()> {
     std::fs::write(site.publisher.path("catalog/catalog.json"), &old)?;
     site.refuses(
         "demo: failed, nothing was changed\n  \
-         error: the catalog of example has serial 1, this node has already seen 2\n  \
-         hint: a server or mirror offers an old copy, and nothing older than what was seen is installed; only if \
+         error: the catalog of example has serial 1, but this node has already accepted serial 2\n  \
+         hint: the server or a mirror offers an old copy, and nothing older than the accepted serial is installed; only if \
          the publisher says that the repository started again: `sysupdate trust reset example`\n",
     )?;
     site.uses("2")?;
@@ -70,8 +70,8 @@ fn expired() -> Result<()> {
     site.node.clock = Some("2026-12-09T10:00:00Z".to_owned());
     site.refuses(
         "demo: failed, nothing was changed\n  \
-         error: the catalog of example expired at 2026-12-09T10:00:00Z (it is 2026-12-09T10:00:00Z here)\n  \
-         hint: check this node's clock; if it is right, the publisher has to sign again\n",
+         error: the catalog of example expired at 2026-12-09T10:00:00Z (it is 2026-12-09T10:00:00Z now)\n  \
+         hint: check this node's clock; if it is right, the publisher must sign again\n",
     )?;
     site.node.clock = Some("2026-12-09T09:59:59Z".to_owned());
     site.update()?.well()?;
@@ -90,7 +90,7 @@ fn expired_by_what_was_seen() -> Result<()> {
     site.publisher.catalog.expires = "2026-12-15T00:00:00Z".parse()?;
     site.offer("2")?;
     site.update()?.ended(1)?.mentions(
-        "error: the catalog of example expired at 2026-12-15T00:00:00Z (it is 2027-06-01T00:00:00Z here)\n",
+        "error: the catalog of example expired at 2026-12-15T00:00:00Z (it is 2027-06-01T00:00:00Z now)\n",
     )?;
     site.uses("1")
 }
@@ -118,8 +118,8 @@ fn clock_in_1970() -> Result<()> {
     site.node.clock = Some("1970-01-01T00:00:05Z".to_owned());
     site.update()?.well()?.prints(
         "demo: installed 1\n  \
-         warning: example: the clock shows 1970-01-01T00:00:05Z, but the catalog was signed at \
-         2026-11-25T10:00:00Z: the clock runs behind\n",
+         warning: example: the system clock (1970-01-01T00:00:05Z) is behind the catalog's signing time \
+         (2026-11-25T10:00:00Z)\n",
     )?;
     site.uses("1")
 }
@@ -131,8 +131,8 @@ fn clock_in_2038() -> Result<()> {
     let right = site.node.clock.replace("2038-01-19T03:14:07Z".to_owned());
     site.refuses(
         "demo: failed, nothing was changed\n  \
-         error: the catalog of example expired at 2026-12-09T10:00:00Z (it is 2038-01-19T03:14:07Z here)\n  \
-         hint: check this node's clock; if it is right, the publisher has to sign again\n",
+         error: the catalog of example expired at 2026-12-09T10:00:00Z (it is 2038-01-19T03:14:07Z now)\n  \
+         hint: check this node's clock; if it is right, the publisher must sign again\n",
     )?;
     site.node.clock = right;
     site.update()?.well()?.prints("demo: updated from 1 to 2\n")?;
@@ -145,14 +145,14 @@ fn other_repository() -> Result<()> {
     site.publisher.issue()?;
     site.refuses(
         "demo: failed, nothing was changed\n  \
-         error: the catalog is signed for repository \"elsewhere\", this is \"example\"\n  \
-         hint: the file in /etc/sysupdate/repositories must be called elsewhere.toml\n",
+         error: the catalog is signed for repository \"elsewhere\", not for \"example\"\n  \
+         hint: the file in /etc/sysupdate/repositories must be named elsewhere.toml\n",
     )?;
     // A catalog of another repository with other keys is not even parsed.
     let mut other = Publisher::new("example")?;
     other.issue()?;
     std::fs::copy(other.path("catalog/catalog.json"), site.publisher.path("catalog/catalog.json"))?;
-    site.update()?.ended(1)?.mentions("error: none of the 1 roots of example is signed by the keys")?;
+    site.update()?.ended(1)?.mentions("error: no root of example is signed by the keys")?;
     Ok(())
 }
 

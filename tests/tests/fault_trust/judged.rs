@@ -160,7 +160,7 @@ fn does_not_fit() -> Result<()> {
     let taken_back = |seen: Seen, version: &str| {
         seen.ended(1)?.mentions(&format!("demo: rolled back from {version} to 1: demo (/var/lib/"))
     };
-    taken_back(site.update()?, "3")?.mentions("is neither erofs nor squashfs")?;
+    taken_back(site.update()?, "3")?.mentions("is not an erofs or squashfs image")?;
     is_merged(&site, Some("1"))?;
     taken_back(site.update()?, "2")?;
     is_merged(&site, Some("1"))?;
@@ -266,7 +266,7 @@ fn without_privilege() -> Result<()> {
         "{}",
         seen.stdout
     );
-    ensure!(seen.stdout.contains("hint: merging needs root and CAP_SYS_ADMIN\n"), "{}", seen.stdout);
+    ensure!(seen.stdout.contains("hint: merging requires root with CAP_SYS_ADMIN\n"), "{}", seen.stdout);
     ensure!(site.node.record("demo")?["bad"] == serde_json::json!([]));
     is_merged(&site, None)?;
     site.update()?.well()?.prints("demo: installed 1\n")?;

@@ -109,7 +109,7 @@ fn lock() -> Result<()> {
     let before = Snapshot::take(&site.node.root)?;
     for arguments in [&["update", "-C", "demo"][..], &["sysext", "refresh"], &["sysext", "unmerge"]] {
         site.node.run(arguments)?.ended(1)?.prints("")?.says(&format!(
-            "error: ROOT/run/sysupdate/lock is held by process {}, which runs `vacuum` since 2026-11-25T11:59:00Z\n",
+            "error: another `sysupdate vacuum` is running (PID {}, since 2026-11-25T11:59:00Z)\n",
             std::process::id()
         ))?;
     }

@@ -77,13 +77,13 @@ fn lying() -> Result<()> {
     let mut altered: serde_json::Value = serde_json::from_slice(&torn)?;
     altered["signed"] = "AAAA".into();
     let cases: [(Vec<u8>, &str); 4] = [
-        (forged()?, "none of the 1 roots of example is signed by the keys in this node's configuration"),
+        (forged()?, "no root of example is signed by the keys in this node's configuration"),
         (
             b"<html>Please log in</html>".to_vec(),
-            "the catalog of example is not readable: expected value at line 1 column 1",
+            "the catalog of example is invalid: catalog.json:1:1: expected value",
         ),
-        (torn[..torn.len() / 2].to_vec(), "the catalog of example is not readable: "),
-        (serde_json::to_vec(&altered)?, "does not fit: the file was altered or damaged"),
+        (torn[..torn.len() / 2].to_vec(), "the catalog of example is invalid: catalog.json:"),
+        (serde_json::to_vec(&altered)?, "does not match: the file was altered or damaged"),
     ];
     for (lie, told) in cases {
         mirror.offers(&lie)?;
@@ -106,8 +106,8 @@ fn lagging() -> Result<()> {
     asks(&site, &[&mirror.url(), &site.publisher.url()])?;
     site.offer("3")?;
     site.update()?.well()?.mentions(
-        "example: skipped SERVER/mirror/catalog/catalog.json: the catalog of example has serial 1, this node has \
-         already seen 2\n",
+        "example: skipped SERVER/mirror/catalog/catalog.json: the catalog of example has serial 1, but this \
+         node has already accepted serial 2\n",
     )?;
     site.uses("3")
 }
@@ -129,9 +129,9 @@ fn honest_first() -> Result<()> {
     site.publisher.server.fault("/catalog/catalog.json", Fault::Status(503), Times::Always);
     site.refuses(
         "demo: failed, nothing was changed\n  error: none of the 2 places of example has a catalog that is believed: \
-         SERVER/mirror/catalog/catalog.json: the catalog of example has serial 1, this node has already seen 2; \
+         SERVER/mirror/catalog/catalog.json: the catalog of example has serial 1, but this node has already accepted serial 2; \
          gave up after 6 attempts: SERVER/catalog/catalog.json: the server answered 503 Service Unavailable\n  \
-         hint: a server or mirror offers an old copy, and nothing older than what was seen is installed; only if \
+         hint: the server or a mirror offers an old copy, and nothing older than the accepted serial is installed; only if \
          the publisher says that the repository started again: `sysupdate trust reset example`\n",
     )
 }
@@ -157,9 +157,9 @@ fn all_lie() -> Result<()> {
     mirrors[1].offers("{}")?;
     site.refuses(
         "demo: failed, nothing was changed\n  error: none of the 2 places of example has a catalog that is believed: \
-         SERVER/mirror/catalog/catalog.json: none of the 1 roots of example is signed by the keys in this node's \
-         configuration; SERVER/mirror/catalog/catalog.json: the catalog of example is not readable: missing field \
-         `version` at line 1 column 2\n  \
+         SERVER/mirror/catalog/catalog.json: no root of example is signed by the keys in this node's \
+         configuration; SERVER/mirror/catalog/catalog.json: the catalog of example is invalid: \
+         catalog.json:1:2: missing field `version`\n  \
          hint: compare keys= in /etc/sysupdate/repositories/example.toml with the publisher's\n",
     )
 }
@@ -170,7 +170,9 @@ fn one_lies_one_is_down() -> Result<()> {
     mirror.offers(forged()?)?;
     // It is tried again although the other one failed in the meantime
     site.publisher.server.fault("/catalog/catalog.json", Fault::Status(503), Times::Next(2));
-    site.update()?.well()?.mentions("example: skipped SERVER/mirror/catalog/catalog.json: none of the ")?;
+    site.update()?
+        .well()?
+        .mentions("example: skipped SERVER/mirror/catalog/catalog.json: no root of example ")?;
     site.uses("1")?;
     fs::remove_file(site.publisher.path("catalog/catalog.json"))?;
     site.offer("2")?;

@@ -33,7 +33,7 @@ pub(crate) fn is_neither_good_nor_bad() -> Result<()> {
     fs::create_dir_all(node.path("etc/extensions"))?;
     symlink("/dev/null", &mask)?;
     offer("2", 1)?;
-    let because = format!("{}: /etc/extensions/demo.raw masks it", image("2")?);
+    let because = format!("{}: masked by /etc/extensions/demo.raw", image("2")?);
     let news = format!("demo: 2 is installed but not merged, so it was not checked: {because}\n");
     update()?.prints(&news)?.mentions(&format!("demo: 2 is not merged: {because}\n"))?;
     ensure!(merged(&node.root, NAME)?.is_none(), "it is merged");
@@ -48,7 +48,7 @@ pub(crate) fn is_neither_good_nor_bad() -> Result<()> {
     fs::remove_file(&mask)?;
     fs::write(&mask, image::data(NAME, "of another")?)?;
     offer("3", 1)?;
-    let because = format!("{}: /etc/extensions/demo.raw comes before it", image("3")?);
+    let because = format!("{}: overridden by /etc/extensions/demo.raw", image("3")?);
     update()?.prints(&format!("demo: 3 is installed but not merged, so it was not checked: {because}\n"))?;
     ensure!(merged(&node.root, NAME)?.as_deref() == Some("of another"), "it is not the other one");
     ensure!(node.record(NAME)?["last_good"] == "1", "it counts as good");

@@ -76,7 +76,7 @@ fn unusable_keys_are_reported() {
     let message = drawer.message(EXPIRED, None);
     assert!(message.starts_with("nodes would reject signatures made with /file: OpenPGP key "), "{message}");
     assert!(
-        message.contains(" expired at 2026-01-31T00:00:00Z (it is 2026-11-20T10:00:00Z here)"),
+        message.contains(" expired at 2026-01-31T00:00:00Z (it is 2026-11-20T10:00:00Z now)"),
         "{message}"
     );
     let exposed = OpenPgpKey::read(&drawer.put(SIGNING, 0o644), None).unwrap_err();

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_plain_file_has_systemds_defaults() {
+fn uses_the_defaults_of_systemd() {
     let transfer = quiet("");
     assert_eq!(transfer.id, "k");
     assert!(transfer.verify);
@@ -67,7 +67,7 @@ fn every_key_of_our_section_is_read() {
 }
 
 #[test]
-fn an_extension_of_ours_is_refreshed_unless_told_otherwise() {
+fn an_extension_is_refreshed_by_default() {
     assert_eq!(quiet("").activate, Activate::None, "stock files stay as stock leaves them");
     assert_eq!(quiet("[X-Sysupdate]\n").activate, Activate::Refresh);
     assert_eq!(quiet("CurrentSymlink=/etc/extensions/k.raw\n[X-Sysupdate]\n").activate, Activate::Refresh);
@@ -78,7 +78,7 @@ fn an_extension_of_ours_is_refreshed_unless_told_otherwise() {
 }
 
 #[test]
-fn a_relative_symlink_lies_in_the_targets_directory() {
+fn a_relative_symlink_is_in_the_targets_directory() {
     let transfer = quiet("Path=/var/lib/extensions/\nCurrentSymlink=./k.raw\n[X-Sysupdate]\n");
     assert_eq!(transfer.target.path, "/var/lib/extensions");
     assert_eq!(transfer.target.current_symlink.as_deref(), Some("/var/lib/extensions/k.raw"));
@@ -86,7 +86,7 @@ fn a_relative_symlink_lies_in_the_targets_directory() {
 }
 
 #[test]
-fn a_directory_can_be_the_source() {
+fn reads_a_directory_as_the_source() {
     let transfer = quiet("[Source]\nType=regular-file\nPath=/srv/k\n");
     assert_eq!(transfer.source.kind, SourceType::RegularFile);
     assert_eq!(transfer.source.path, "/srv/k");
@@ -105,15 +105,15 @@ fn drop_ins_override_extend_and_reset() {
     assert_eq!(parsed.transfer.target.instances_max, 2);
     assert_eq!(
         parsed.warnings[0].to_string(),
-        "20.conf:2: [Target] InstancesMax=: a target keeps at least 2 versions, raised from 1"
+        "20.conf:2:1: [Target] InstancesMax=: a target keeps at least 2 versions, raised from 1"
     );
     let broken = [("30.conf", "[Source]\n\nMatchPattern=x.raw\n")];
     let error = Transfer::parse("k.transfer", PLAIN, &broken, &identity()).unwrap_err();
-    assert!(error.to_string().starts_with("30.conf:3: [Source] MatchPattern=: "), "{error}");
+    assert!(error.to_string().starts_with("30.conf:3:1: [Source] MatchPattern=: "), "{error}");
 }
 
 #[test]
-fn a_targets_type_is_inferred_as_systemd_does() {
+fn infers_the_targets_type_as_systemd() {
     let inferred = |source: &str, path: &str| {
         let url = if source.starts_with("url") { "https://example.org/" } else { "/srv" };
         let text = format!("Path={path}\n[Source]\nType={source}\nPath={url}\n");
@@ -135,7 +135,7 @@ fn a_targets_type_is_inferred_as_systemd_does() {
 }
 
 #[test]
-fn everything_said_of_partitions_is_read() {
+fn reads_all_keys_of_partitions() {
     let transfer = quiet(
         "Type=partition\nPath=auto\nMatchPartitionType=usr-verity-sig\nPartitionFlags=0x10\n\
          PartitionUUID=8484680c-9521-48c6-9c11-b0720656f69e\nPartitionNoAuto=yes\n\
@@ -156,7 +156,7 @@ fn everything_said_of_partitions_is_read() {
     assert_eq!(quiet("").target.partition.kind.to_string(), "linux-generic");
     assert_eq!(
         message("Type=partition\nCurrentSymlink=k.raw\n"),
-        "k.transfer:10: [Target] CurrentSymlink=: \"k.raw\" is not an absolute, normalized path"
+        "k.transfer:10:1: [Target] CurrentSymlink=: \"k.raw\" is not an absolute, normalized path"
     );
     for (line, expected) in [
         ("PartitionUUID=x", "\"x\" is not a UUID"),
@@ -166,13 +166,13 @@ fn everything_said_of_partitions_is_read() {
         let (key, _) = line.split_once('=').unwrap();
         assert_eq!(
             warning(&format!("{line}\n")),
-            format!("k.transfer:9: [Target] {key}=: {expected}, ignored")
+            format!("k.transfer:9:1: [Target] {key}=: {expected}, ignored")
         );
     }
 }
 
 #[test]
-fn everything_in_our_section_is_read() {
+fn reads_all_keys_of_our_section() {
     let transfer = quiet(
         "[X-Sysupdate]\nMirror=https://a.example/\nMirror=file:///srv/k\nVersion=>=1.30, <1.33\nMaxVersion=v%A\n\
          Channel=beta\nRequires=containerd >=1.7\nRequires=cni\nActivate=soft-reboot\nBandwidth=10M\n\

@@ -4,7 +4,7 @@ use super::*;
 use crate::hint::Hint as _;
 
 #[test]
-fn what_is_missing_is_named() {
+fn names_a_missing_key() {
     let without = |key: &str| {
         let lines = PLAIN.lines().filter(|line| !line.starts_with(key));
         error(&lines.collect::<Vec<_>>().join("\n")).to_string()
@@ -13,28 +13,28 @@ fn what_is_missing_is_named() {
     assert_eq!(without("Path=https"), "k.transfer: [Source] Path= is missing");
     assert_eq!(without("MatchPattern="), "k.transfer: [Source] MatchPattern= is missing");
     assert_eq!(without("Path=/var"), "k.transfer: [Target] Path= is missing");
-    assert!(error("").hint().unwrap().starts_with("there are url-file, url-tar"));
+    assert!(error("").hint().unwrap().starts_with("expected one of url-file, url-tar"));
 }
 
 #[test]
-fn types_that_do_not_exist_are_refused_with_those_that_do() {
+fn rejects_unknown_types_and_lists_the_known_ones() {
     assert_eq!(
         message("[Source]\nType=url-tgz\n"),
-        "k.transfer:10: [Source] Type=: \"url-tgz\" is no type of sources; there are url-file, url-tar, tar, \
+        "k.transfer:10:1: [Source] Type=: \"url-tgz\" is an unknown source type; expected one of url-file, url-tar, tar, \
          regular-file, directory, subvolume"
     );
     assert_eq!(
         message("Type=disk\n"),
-        "k.transfer:9: [Target] Type=: \"disk\" is no type of targets; there are partition, regular-file, \
+        "k.transfer:9:1: [Target] Type=: \"disk\" is an unknown target type; expected one of partition, regular-file, \
          directory, subvolume"
     );
     assert_eq!(
         message("PathRelativeTo=home\n"),
-        "k.transfer:9: [Target] PathRelativeTo=: \"home\" is none of root, esp, xbootldr, boot, explicit"
+        "k.transfer:9:1: [Target] PathRelativeTo=: \"home\" is unknown; expected one of root, esp, xbootldr, boot, explicit"
     );
     assert_eq!(
         message("Type=directory\n"),
-        "k.transfer:9: [Target] Type=: a source of type url-file cannot fill a target of type directory"
+        "k.transfer:9:1: [Target] Type=: a source of type url-file cannot fill a target of type directory"
     );
     assert_eq!(
         error(&format!("{PLAIN}Type=directory")).hint().unwrap(),
@@ -43,18 +43,18 @@ fn types_that_do_not_exist_are_refused_with_those_that_do() {
 }
 
 #[test]
-fn paths_start_only_from_where_they_can() {
+fn rejects_bases_that_a_type_does_not_allow() {
     assert_eq!(
         message("[Source]\nPathRelativeTo=esp\n"),
-        "k.transfer:10: [Source] PathRelativeTo=: a path of type url-file cannot be relative to esp"
+        "k.transfer:10:1: [Source] PathRelativeTo=: a path of type url-file cannot be relative to esp"
     );
     assert_eq!(
         message("PathRelativeTo=explicit\n"),
-        "k.transfer:9: [Target] PathRelativeTo=: a path of type regular-file cannot be relative to explicit"
+        "k.transfer:9:1: [Target] PathRelativeTo=: a path of type regular-file cannot be relative to explicit"
     );
     assert_eq!(
         message("Type=partition\nPath=auto\nPathRelativeTo=boot\n"),
-        "k.transfer:11: [Target] PathRelativeTo=: a path of type partition cannot be relative to boot"
+        "k.transfer:11:1: [Target] PathRelativeTo=: a path of type partition cannot be relative to boot"
     );
     assert_eq!(quiet("PathRelativeTo=boot\n").target.relative_to, RelativeTo::Boot);
     let explicit = quiet("[Source]\nType=regular-file\nPath=/srv\nPathRelativeTo=explicit\n");
@@ -62,11 +62,11 @@ fn paths_start_only_from_where_they_can() {
 }
 
 #[test]
-fn bad_paths_are_refused() {
+fn rejects_invalid_paths() {
     for path in ["relative", "/a/../b", "/a/./b", "/a//b", "auto", "//", "/dev/../b"] {
         assert_eq!(
             message(&format!("Path={path}\n")),
-            format!("k.transfer:9: [Target] Path=: {path:?} is not an absolute, normalized path")
+            format!("k.transfer:9:1: [Target] Path=: {path:?} is not an absolute, normalized path")
         );
     }
     for url in
@@ -74,29 +74,29 @@ fn bad_paths_are_refused() {
     {
         assert_eq!(
             message(&format!("[Source]\nPath={url}\n")),
-            format!("k.transfer:10: [Source] Path=: {url:?} is not a valid http, https or file URL")
+            format!("k.transfer:10:1: [Source] Path=: {url:?} is not a valid http, https or file URL")
         );
     }
     assert_eq!(
         message("Path=/srv/%Z\n"),
-        "k.transfer:9: [Target] Path=: unknown specifier %Z in \"/srv/%Z\""
+        "k.transfer:9:1: [Target] Path=: unknown specifier %Z in \"/srv/%Z\""
     );
     assert!(error(&format!("{PLAIN}Path=/%Z")).hint().unwrap().contains("%%"));
 }
 
 #[test]
-fn bad_patterns_are_refused() {
+fn rejects_invalid_patterns() {
     assert_eq!(
         message("MatchPattern=k-@v.raw k.raw\n"),
-        "k.transfer:9: [Target] MatchPattern=: pattern \"k.raw\" lacks @v, the version"
+        "k.transfer:9:1: [Target] MatchPattern=: pattern \"k.raw\" lacks @v, the version"
     );
     assert_eq!(
         message("MatchPattern=k-%m-@v\n"),
-        "k.transfer:9: [Target] MatchPattern=: %m in \"k-%m-@v\" needs the machine id, which this host does not have"
+        "k.transfer:9:1: [Target] MatchPattern=: %m in \"k-%m-@v\" needs the machine id, which this host does not have"
     );
     assert_eq!(
         message("MatchPattern=\"@v\\x00\"\n"),
-        "k.transfer:9: [Target] MatchPattern=: the escapes in \"\\\"@v\\0\\\"\" make no text"
+        "k.transfer:9:1: [Target] MatchPattern=: invalid escapes in \"\\\"@v\\0\\\"\""
     );
     assert!(error(&format!("{PLAIN}MatchPattern=k*@v")).hint().unwrap().contains("reserved"));
     let transfer = quiet("MatchPattern=k\\x20@v.raw\n");
@@ -105,49 +105,51 @@ fn bad_patterns_are_refused() {
 }
 
 #[test]
-fn mistakes_in_our_section_stop_the_transfer() {
+fn rejects_mistakes_in_our_section() {
     let ours = |line: &str| message(&format!("[X-Sysupdate]\n{line}\n"));
     assert_eq!(
         ours("Repository=../x"),
-        "k.transfer:10: [X-Sysupdate] Repository=: \"../x\" is not a repository's identifier"
+        "k.transfer:10:1: [X-Sysupdate] Repository=: \"../x\" is not a repository's identifier"
     );
     assert_eq!(
         ours("Activate=later"),
-        "k.transfer:10: [X-Sysupdate] Activate=: \"later\" is none of refresh, restart, soft-reboot, reboot, none"
+        "k.transfer:10:1: [X-Sysupdate] Activate=: \"later\" is unknown; expected one of refresh, restart, soft-reboot, reboot, none"
     );
     assert_eq!(
         ours("Channel=nightly"),
-        "k.transfer:10: [X-Sysupdate] Channel=: \"nightly\" is none of alpha, beta, stable"
+        "k.transfer:10:1: [X-Sysupdate] Channel=: \"nightly\" is unknown; expected one of alpha, beta, stable"
     );
     assert_eq!(
         ours("Mirror=ftp://x/"),
-        "k.transfer:10: [X-Sysupdate] Mirror=: \"ftp://x/\" is not a valid http, https or file URL"
+        "k.transfer:10:1: [X-Sysupdate] Mirror=: \"ftp://x/\" is not a valid http, https or file URL"
     );
     assert_eq!(
         ours("Version=^r5"),
-        "k.transfer:10: [X-Sysupdate] Version=: \"^r5\" in the requirement \"^r5\" needs numbers separated by dots"
+        "k.transfer:10:1: [X-Sysupdate] Version=: \"^r5\" in the requirement \"^r5\" needs numbers separated by dots"
     );
-    assert!(ours("MaxVersion=1 2").starts_with("k.transfer:10: [X-Sysupdate] MaxVersion=: character 2"));
+    assert!(ours("MaxVersion=1 2").starts_with("k.transfer:10:1: [X-Sysupdate] MaxVersion=: character 2"));
     assert_eq!(
         ours("Requires=>=1.7"),
-        "k.transfer:10: [X-Sysupdate] Requires=: \">=1.7\" is not the name of an extension"
+        "k.transfer:10:1: [X-Sysupdate] Requires=: \">=1.7\" is not the name of an extension"
     );
     assert!(ours("Requires=containerd >=").contains("has no valid version"));
     for value in ["fast", "0", "-1", "+1", "17179869184G", "1KM"] {
         assert_eq!(
             ours(&format!("Bandwidth={value}")),
-            format!("k.transfer:10: [X-Sysupdate] Bandwidth=: {value:?} is no number of bytes a second")
+            format!(
+                "k.transfer:10:1: [X-Sysupdate] Bandwidth=: {value:?} is not a number of bytes per second"
+            )
         );
     }
-    assert_eq!(ours("Hold=yse"), "k.transfer:10: [X-Sysupdate] Hold=: \"yse\" is neither yes nor no");
+    assert_eq!(ours("Hold=yse"), "k.transfer:10:1: [X-Sysupdate] Hold=: \"yse\" is not a boolean");
     assert_eq!(
         ours("HealthCheck=exec:true"),
-        "k.transfer:10: [X-Sysupdate] HealthCheck=: health check \"exec:true\" runs \"true\", which is not an \
+        "k.transfer:10:1: [X-Sysupdate] HealthCheck=: health check \"exec:true\" runs \"true\", which is not an \
          absolute path"
     );
 }
 
 #[test]
-fn a_broken_file_is_refused() {
-    assert_eq!(message("[Source\n"), "k.transfer:9: invalid section header \"[Source\"");
+fn rejects_an_invalid_ini_file() {
+    assert_eq!(message("[Source\n"), "k.transfer:9:1: invalid section header \"[Source\"");
 }

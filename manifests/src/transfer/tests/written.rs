@@ -46,7 +46,7 @@ const CHOICES: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn what_was_read_is_written_and_read_again() {
+fn a_transfer_can_be_written_and_read_back() {
     let mut seed: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut read = 0;
     for _ in 0..3000 {
@@ -88,7 +88,7 @@ fn full_text() -> TransferText {
 }
 
 #[test]
-fn a_written_file_reads_as_people_expect() {
+fn writes_a_readable_file() {
     let text = full_text().render().unwrap();
     let expected = "\
 # Kubernetes 1.32
@@ -148,7 +148,7 @@ fn a_written_file_reads_back() {
 }
 
 #[test]
-fn a_value_that_would_not_read_back_is_not_written() {
+fn does_not_write_a_value_that_would_not_read_back() {
     let error = |change: fn(&mut TransferText)| {
         let mut text = full_text();
         change(&mut text);
@@ -156,16 +156,19 @@ fn a_value_that_would_not_read_back_is_not_written() {
     };
     assert_eq!(
         error(|text| text.url = "https://x/\n[Target]".to_owned()),
-        "Path= cannot be written as \"https://x/\\n[Target]\": it has a control character"
+        "Path= cannot be written as \"https://x/\\n[Target]\": it contains a control character"
     );
-    assert!(error(|text| text.repository = Some(String::new())).contains("an empty value means none"));
+    assert!(
+        error(|text| text.repository = Some(String::new()))
+            .contains("an empty value would remove the setting")
+    );
     assert!(error(|text| text.url.push(' ')).contains("white space"));
     assert!(error(|text| text.target_path.push('\\')).contains("backslash"));
     assert_eq!(error(|text| text.source_patterns.clear()), "MatchPattern= is missing in [Source]");
 }
 
 #[test]
-fn a_comment_cannot_become_a_key() {
+fn comments_cannot_become_keys() {
     let text = TransferText { comment: "a\r[Target]\nPath=/evil\\\n".to_owned(), ..full_text() };
     let (transfer, _) = parse(&text.render().unwrap());
     assert_eq!(transfer.target.path, "/var/lib/k");

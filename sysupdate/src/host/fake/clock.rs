@@ -1,4 +1,4 @@
-//! A clock that goes only when someone waits.
+//! A clock that moves only when a program waits.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,12 +7,12 @@ use jiff::Timestamp;
 
 use crate::host::clock::Clock;
 
-/// A clock that goes only when someone waits.
+/// A clock that moves only when a program waits.
 #[derive(Clone, Debug)]
-pub struct FakeClock(Arc<Mutex<State>>);
+pub struct FakeClock(Arc<Mutex<ClockState>>);
 
 #[derive(Debug)]
-struct State {
+struct ClockState {
     now: Timestamp,
     elapsed: Duration,
     sleeps: Vec<Duration>,
@@ -21,10 +21,10 @@ struct State {
 impl FakeClock {
     /// A clock that shows this time.
     pub fn at(now: Timestamp) -> Self {
-        Self(Arc::new(Mutex::new(State { now, elapsed: Duration::ZERO, sleeps: Vec::new() })))
+        Self(Arc::new(Mutex::new(ClockState { now, elapsed: Duration::ZERO, sleeps: Vec::new() })))
     }
 
-    /// Sets what the clock shows; the time that only runs forward is not touched.
+    /// Sets the time; [`elapsed`](Clock::elapsed) does not change.
     pub fn set(&self, now: Timestamp) {
         self.state().now = now;
     }
@@ -33,7 +33,7 @@ impl FakeClock {
     pub fn advance(&self, duration: Duration) {
         let mut state = self.state();
         state.elapsed += duration;
-        // At the end of all time it stands still
+        // The clock stops at the last time there is
         state.now = state.now.checked_add(duration).unwrap_or(Timestamp::MAX);
     }
 
@@ -42,7 +42,7 @@ impl FakeClock {
         self.state().sleeps.clone()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ClockState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,10 +7,10 @@ use crate::host::manager::{ManagerError, ServiceManager, UnitState};
 
 /// A service manager that runs no unit.
 #[derive(Clone, Debug, Default)]
-pub struct FakeManager(Arc<Mutex<State>>);
+pub struct FakeManager(Arc<Mutex<ManagerState>>);
 
 #[derive(Debug, Default)]
-struct State {
+struct ManagerState {
     is_absent: bool,
     failure: Option<String>,
     units: BTreeMap<String, UnitState>,
@@ -38,7 +38,7 @@ impl FakeManager {
         self.state().requests.clone()
     }
 
-    fn request(&self, command: String) -> Result<MutexGuard<'_, State>, ManagerError> {
+    fn request(&self, command: String) -> Result<MutexGuard<'_, ManagerState>, ManagerError> {
         let mut state = self.state();
         state.requests.push(command.clone());
         match &state.failure {
@@ -47,7 +47,7 @@ impl FakeManager {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ManagerState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -14,23 +14,23 @@ use sysext_image::Format;
 use super::store::FakeStore;
 use super::tree::FakeTree;
 use crate::host::mounts::image::ImageError;
-use crate::host::mounts::table::{Copying, Mount, Table};
-use crate::host::mounts::{Mounts, Part, SYSEXT_MARKER, Shown, StageError, Staging};
+use crate::host::mounts::table::{Copying, Mount, MountTable};
+use crate::host::mounts::{MountedAt, Mounts, Part, SYSEXT_MARKER, StageError, Staging};
 use crate::host::view::Tree;
 
 /// Mounts in memory. Descriptors of mounts are those of empty files, by whose number the mount is found.
 #[derive(Clone, Default)]
 pub struct FakeMounts {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<MountsState>>,
     files: FakeStore,
     steps: Steps,
 }
 
 #[derive(Default)]
-struct State {
+struct MountsState {
     /// What an image holds, by its path.
     images: BTreeMap<PathBuf, FakeStore>,
-    attached: Vec<Attached>,
+    attached: Vec<FakeMount>,
     /// What descriptors hold.
     open: BTreeMap<u64, Open>,
     last_id: u64,
@@ -39,7 +39,7 @@ struct State {
 
 /// A mount that every program sees.
 #[derive(Clone, Debug)]
-struct Attached {
+struct FakeMount {
     id: u64,
     parent: u64,
     point: PathBuf,
@@ -153,7 +153,7 @@ impl FakeMounts {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, MountsState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -175,7 +175,7 @@ impl FakeMounts {
         &self,
         mount: BorrowedFd<'_>,
         path: &Path,
-        parent: impl FnOnce(&mut State) -> u64,
+        parent: impl FnOnce(&mut MountsState) -> u64,
     ) -> io::Result<u64> {
         let Open::Detached { filesystem, below } = self.held(mount)? else { return Err(Errno::INVAL.into()) };
         let mut state = self.state();
@@ -216,7 +216,7 @@ impl Filesystem {
     }
 }
 
-impl State {
+impl MountsState {
     fn next_device(&mut self) -> u32 {
         self.last_id += 1;
         u32::try_from(self.last_id).unwrap_or(u32::MAX)
@@ -225,11 +225,11 @@ impl State {
     fn attach(&mut self, parent: u64, point: &Path, filesystem: Filesystem) -> u64 {
         self.last_id += 1;
         let id = ROOT + self.last_id;
-        self.attached.push(Attached { id, parent, point: point.to_owned(), filesystem });
+        self.attached.push(FakeMount { id, parent, point: point.to_owned(), filesystem });
         id
     }
 
-    /// The mount in which a path lies, seen from the root.
+    /// The mount that a path shows, as programs see it.
     fn shown(&self, path: &Path) -> u64 {
         let mut shown = ROOT;
         while let Some(next) = self
@@ -244,7 +244,7 @@ impl State {
     }
 
     /// What is mounted at a path, if it is a mount point.
-    fn get(&self, path: &Path) -> Option<&Attached> {
+    fn get(&self, path: &Path) -> Option<&FakeMount> {
         let shown = self.shown(path);
         self.attached.iter().find(|mount| mount.id == shown && mount.point == path)
     }
@@ -258,7 +258,7 @@ impl State {
     }
 
     /// Everything mounted in a mount, by paths relative to its mount point.
-    fn below(&self, of: &Attached) -> Vec<(PathBuf, Filesystem)> {
+    fn below(&self, of: &FakeMount) -> Vec<(PathBuf, Filesystem)> {
         let mut below = Vec::new();
         for child in self.attached.iter().filter(|mount| mount.parent == of.id && mount.point != of.point) {
             let inside = child.point.strip_prefix(&of.point).unwrap_or(&child.point).to_owned();
@@ -278,7 +278,7 @@ impl fmt::Debug for FakeMounts {
 }
 
 impl Mounts for FakeMounts {
-    fn table(&self) -> io::Result<Table> {
+    fn table(&self) -> io::Result<MountTable> {
         self.steps.pass("read the mount table", Path::new(""))?;
         let mount = |id, parent, point: &Path, filesystem: &str, source: &str| Mount {
             id,
@@ -290,7 +290,7 @@ impl Mounts for FakeMounts {
         };
         let state = self.state();
         let attached = state.attached.iter().map(|attached| {
-            let Attached { id, parent, point, filesystem } = attached;
+            let FakeMount { id, parent, point, filesystem } = attached;
             mount(*id, *parent, point, filesystem.name(), filesystem.source())
         });
         Ok(std::iter::once(mount(ROOT, 0, Path::new("/"), "ext4", "/dev/vda")).chain(attached).collect())
@@ -301,24 +301,24 @@ impl Mounts for FakeMounts {
         Ok(path.to_owned())
     }
 
-    fn look(&self, path: &Path) -> io::Result<Shown> {
+    fn look(&self, path: &Path) -> io::Result<MountedAt> {
         self.steps.pass("look at the mount of", path)?;
         let state = self.state();
         Ok(match state.get(path) {
             Some(mount) => {
-                Shown { mount: mount.id, part: Part::Root, file: (0, mount.filesystem.device(), 0) }
+                MountedAt { mount: mount.id, part: Part::Root, file: (0, mount.filesystem.device(), 0) }
             }
-            None => Shown { mount: state.shown(path), part: Part::Inside, file: (0, 0, 1) },
+            None => MountedAt { mount: state.shown(path), part: Part::Inside, file: (0, 0, 1) },
         })
     }
 
-    fn look_at(&self, mount: BorrowedFd<'_>) -> io::Result<Shown> {
+    fn look_at(&self, mount: BorrowedFd<'_>) -> io::Result<MountedAt> {
         self.steps.pass("look at a mount", Path::new(""))?;
         match self.held(mount)? {
             Open::Detached { filesystem, .. } => {
-                Ok(Shown { mount: 0, part: Part::Root, file: (0, filesystem.device(), 0) })
+                Ok(MountedAt { mount: 0, part: Part::Root, file: (0, filesystem.device(), 0) })
             }
-            Open::Attached(mount) => Ok(Shown { mount, part: Part::Root, file: (0, 0, 0) }),
+            Open::Attached(mount) => Ok(MountedAt { mount, part: Part::Root, file: (0, 0, 0) }),
         }
     }
 

@@ -8,10 +8,10 @@ use crate::host::processes::{Ending, Processes, Program};
 
 /// Programs that do not run. Without an answer for it, a program cannot be started.
 #[derive(Clone, Debug, Default)]
-pub struct FakeProcesses(Arc<Mutex<State>>);
+pub struct FakeProcesses(Arc<Mutex<ProcessesState>>);
 
 #[derive(Debug, Default)]
-struct State {
+struct ProcessesState {
     /// By the path of the program; the last answer counts for every later run.
     answers: BTreeMap<String, VecDeque<Ending>>,
     runs: Vec<Program>,
@@ -28,7 +28,7 @@ impl FakeProcesses {
         self.state().runs.clone()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ProcessesState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -14,10 +14,10 @@ use crate::host::view::{self, Directory, Kind, Last, View};
 /// Every change is counted, and [`stop_before`](Self::stop_before) makes one of them and all later ones
 /// fail, as if the program had been killed there; [`go_on`](Self::go_on) is the next start of the program.
 #[derive(Clone, Debug, Default)]
-pub struct FakeStore(Arc<Mutex<State>>);
+pub struct FakeStore(Arc<Mutex<StoreState>>);
 
 #[derive(Debug)]
-struct State {
+struct StoreState {
     /// Where absolute links below it begin.
     root: PathBuf,
     nodes: BTreeMap<PathBuf, Node>,
@@ -33,7 +33,7 @@ enum Node {
     Link(PathBuf),
 }
 
-impl Default for State {
+impl Default for StoreState {
     fn default() -> Self {
         let nodes = BTreeMap::from([(PathBuf::from("/"), Node::Directory)]);
         Self { root: PathBuf::from("/"), nodes, changes: Vec::new(), stop_before: None, free: 1 << 40 }
@@ -103,7 +103,7 @@ impl FakeStore {
         self.state().changes.clone()
     }
 
-    /// Lets so many changes happen from the beginning of this world on, and none after them.
+    /// Lets this number of changes happen, counted from the first, and none after them.
     pub fn stop_before(&self, change: usize) {
         self.state().stop_before = Some(change);
     }
@@ -113,12 +113,12 @@ impl FakeStore {
         self.state().stop_before = None;
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, StoreState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl StoreState {
     fn put(&mut self, path: &Path, node: Node) {
         for above in path.ancestors().skip(1) {
             self.nodes.entry(above.to_owned()).or_insert(Node::Directory);
@@ -310,7 +310,7 @@ impl Store for FakeStore {
             state.nodes.retain(|other, _| !other.starts_with(&place));
             state.nodes.insert(place.clone(), Node::File { bytes: Vec::new(), mode: 0o644 });
         }
-        Ok(Box::new(Growing { store: self.clone(), path: place }))
+        Ok(Box::new(FakePartial { store: self.clone(), path: place }))
     }
 
     fn set_mode(&self, path: &Path, mode: u32) -> Result<()> {
@@ -392,12 +392,12 @@ impl Store for FakeStore {
     }
 }
 
-struct Growing {
+struct FakePartial {
     store: FakeStore,
     path: PathBuf,
 }
 
-impl Partial for Growing {
+impl Partial for FakePartial {
     fn length(&self) -> u64 {
         self.store.state().file(&self.path).map_or(0, |bytes| bytes.len() as u64)
     }

@@ -1,4 +1,4 @@
-//! A network that says what it is told to say.
+//! A network with prepared responses.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Cursor, Read};
@@ -7,25 +7,25 @@ use std::time::Duration;
 
 use sysext_manifests::digest::Sha256;
 
-use crate::host::transport::{Body, Failure, Request, Response, Transport, TransportError};
+use crate::host::transport::{Body, FailureKind, FetchRequest, Response, Transport, TransportError};
 
-/// A network that says what it is told to say: what is served is served as a good server would, with
+/// A network with prepared responses: a resource is served as a good server does, with
 /// ranges and entity tags, except for what was scripted to come first. Anything else is not there.
 #[derive(Clone, Debug, Default)]
-pub struct FakeTransport(Arc<Mutex<State>>);
+pub struct FakeTransport(Arc<Mutex<TransportState>>);
 
 #[derive(Debug, Default)]
-struct State {
+struct TransportState {
     served: BTreeMap<String, Vec<u8>>,
     scripts: BTreeMap<String, VecDeque<Reply>>,
-    requests: Vec<Request>,
+    requests: Vec<FetchRequest>,
 }
 
 /// One reply out of the ordinary.
 #[derive(Clone, Debug)]
 pub enum Reply {
     /// Nothing comes.
-    Fail(Failure),
+    Fail(FailureKind),
     /// The connection breaks after so many bytes of the body.
     CutAfter(usize),
     /// These bytes come, whatever was asked for.
@@ -55,17 +55,17 @@ impl FakeTransport {
     }
 
     /// Every request so far.
-    pub fn requests(&self) -> Vec<Request> {
+    pub fn requests(&self) -> Vec<FetchRequest> {
         self.state().requests.clone()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, TransportState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Transport for FakeTransport {
-    fn fetch(&self, request: &Request) -> Result<Response, TransportError> {
+    fn fetch(&self, request: &FetchRequest) -> Result<Response, TransportError> {
         let mut state = self.state();
         state.requests.push(request.clone());
         let fail = |kind| Err(TransportError::new(&request.url, "scripted to fail", kind));
@@ -79,7 +79,7 @@ impl Transport for FakeTransport {
             Some(Reply::Endless) => return Ok(Response::Body(endless())),
             _ => match state.served.get(&request.url) {
                 Some(bytes) => bytes.clone(),
-                None => return fail(Failure::NotFound),
+                None => return fail(FailureKind::NotFound),
             },
         };
         let tag = format!("\"{}\"", Sha256::of(&bytes).short());
@@ -121,11 +121,11 @@ impl Read for Broken {
 impl Reply {
     /// The server is busy for now.
     pub fn busy() -> Self {
-        Self::Fail(Failure::Transient { after: None })
+        Self::Fail(FailureKind::Transient { after: None })
     }
 
     /// The server is busy and says for how long.
     pub fn busy_for(after: Duration) -> Self {
-        Self::Fail(Failure::Transient { after: Some(after) })
+        Self::Fail(FailureKind::Transient { after: Some(after) })
     }
 }

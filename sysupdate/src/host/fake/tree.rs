@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::mounts::Steps;
 use super::store::FakeStore;
-use crate::host::view::{Kind, Metadata, Tree};
+use crate::host::view::{FileMetadata, Kind, Tree};
 
 /// The files below a directory in memory, each operation being a step that can fail.
 #[derive(Clone, Debug)]
@@ -42,13 +42,13 @@ impl Tree for FakeTree {
     }
 
     /// A file with other bytes is another file.
-    fn metadata(&self, path: &Path) -> io::Result<Metadata> {
+    fn metadata(&self, path: &Path) -> io::Result<FileMetadata> {
         self.steps.pass("look at", path)?;
         let (kind, bytes) = self.find(path)?;
         let changed = i128::from(number(&bytes) >> 1);
         let inode = number(self.real(path));
         let (size, mode) = (bytes.len() as u64, 0o644);
-        Ok(Metadata { kind, device: 1, inode, mode, size, created: None, modified: changed, changed })
+        Ok(FileMetadata { kind, device: 1, inode, mode, size, created: None, modified: changed, changed })
     }
 
     fn kind(&self, path: &Path) -> io::Result<Option<Kind>> {

@@ -1,4 +1,4 @@
-//! The few response headers that decide something, as pure functions.
+//! The response headers that the program uses, as pure functions.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use jiff::fmt::rfc2822::DateTimeParser;
 /// same second it may have changed again (RFC 9110, section 8.8.2.2). A minute also covers two clocks.
 const RESTED: Duration = Duration::from_secs(60);
 
-/// What asks later whether the resource changed: comparing weakly is enough for that.
+/// Identifies the resource for a later request: a weak comparison is enough for that.
 pub(super) fn tag(etag: Option<&str>, modified: Option<&str>) -> Option<String> {
     etag.or(modified.filter(|text| date(text).is_some())).map(str::to_owned)
 }
 
-/// What goes on in the middle of these very bytes. A weak entity tag never does, and where there is one
-/// the server knows better than its date.
+/// Identifies exactly these bytes, so that a download can resume. A weak entity tag does not, and a server that sends
+/// one does not vouch for the date either.
 pub(super) fn validator(etag: Option<&str>, modified: Option<&str>, now: Option<&str>) -> Option<String> {
     if let Some(etag) = etag {
         return is_strong(etag).then(|| etag.to_owned());

@@ -7,24 +7,26 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use reqwest::Url;
 use rustix::fs::OFlags;
 
-use crate::host::transport::{Body, Failure, Request, Response, TransportError};
+use crate::host::transport::{Body, FailureKind, FetchRequest, Response, TransportError};
 
-/// Opens what a `file` URL names. Its validator is made of inode, size and times, as web servers do.
-pub(super) fn fetch(url: &Url, request: &Request) -> Result<Response, TransportError> {
+/// Opens the file that a `file` URL names. Its validator consists of inode, size and times, as that of web servers.
+pub(super) fn fetch(url: &Url, request: &FetchRequest) -> Result<Response, TransportError> {
     let fail = |kind, message: String| TransportError::new(&request.url, message, kind);
     let broken = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => fail(Failure::NotFound, error.to_string()),
-        _ => fail(Failure::Permanent, error.to_string()),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            fail(FailureKind::NotFound, error.to_string())
+        }
+        _ => fail(FailureKind::Permanent, error.to_string()),
     };
     let Ok(path) = url.to_file_path() else {
-        return Err(fail(Failure::Permanent, "names no file on this machine".to_owned()));
+        return Err(fail(FailureKind::Permanent, "does not name a file of this machine".to_owned()));
     };
-    // A pipe must not hold the program
+    // Opening a pipe must not block
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
     let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(broken)?;
     let found = file.metadata().map_err(broken)?;
     if !found.is_file() {
-        return Err(fail(Failure::Permanent, "not a regular file".to_owned()));
+        return Err(fail(FailureKind::Permanent, "not a regular file".to_owned()));
     }
     let parts = [found.ino(), found.len(), found.mtime().cast_unsigned(), found.mtime_nsec().cast_unsigned()];
     let validator = parts.map(|part| format!("{part:x}")).join("-");

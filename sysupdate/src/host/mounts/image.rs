@@ -13,34 +13,26 @@ use sysext_image::probe::{ImageKind, probe};
 use crate::host::errno::is_of_the_machine;
 use crate::host::sys::mount as sys;
 
-/// The kernel takes no longer strings as an option of a mount.
+/// The longest string that the kernel accepts as an option of a mount, in bytes.
 const OPTION_MAX: usize = 255;
-/// How often a free loop device may be snatched by another process before we give up.
+/// How often another process may take the free loop device before this one gives up.
 const LOOP_ATTEMPTS: u32 = 64;
 
 /// Why an image was not mounted.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum ImageError {
-    /// It cannot be read.
     #[error("cannot be read: {0}")]
     Read(#[source] io::Error),
-    /// It has partitions.
     #[error("has a partition table")]
     Partitioned,
-    /// Its first bytes are of no file system that is merged.
-    #[error("is neither erofs nor squashfs")]
+    #[error("is not an erofs or squashfs image")]
     Unknown,
-    /// This machine could not mount anything now; nothing is said about the image.
+    /// This machine could not mount anything now, which says nothing about the image.
     #[error("cannot be mounted now: {0}")]
     Host(#[source] io::Error),
-    /// The kernel refused it.
-    #[error("the kernel does not mount it as {}: {message}", .format.name())]
-    Mount {
-        /// What it says it is.
-        format: Format,
-        /// What the kernel said.
-        message: String,
-    },
+    #[error("the kernel cannot mount it as {}: {message}", .format.name())]
+    Mount { format: Format, message: String },
 }
 
 impl ImageError {
@@ -69,17 +61,17 @@ pub(super) fn open(image: &Path) -> Result<OwnedFd, ImageError> {
     let failed = |(errno, message): (Errno, String)| ImageError::refused(format, errno.into(), message);
     if format == Format::Erofs {
         match mount_source(format, image) {
-            // Before 6.12, or where that is configured away, erofs wants a block device.
+            // Before 6.12, or without CONFIG_EROFS_FS_BACKED_BY_FILE, erofs needs a block device
             Err((Errno::NOTBLK, _)) => {}
             result => return result.map_err(failed),
         }
     }
     let name = image.file_name().unwrap_or_default().to_string_lossy();
     let (device, path) = attach_loop(&file, &name).map_err(|error| {
-        ImageError::Host(io::Error::new(error.kind(), format!("no loop device: {error}")))
+        ImageError::Host(io::Error::new(error.kind(), format!("cannot get a loop device: {error}")))
     })?;
     let mounted = mount_source(format, Path::new(&path)).map_err(failed);
-    // Until here it kept the device from being freed; from here on the mount does.
+    // Until here the descriptor kept the device from being freed; now the mount does
     drop(device);
     mounted
 }
@@ -105,14 +97,14 @@ fn finish(context: &OwnedFd) -> Result<OwnedFd, Errno> {
     mount::fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
 }
 
-/// What the kernel wrote into the context: far more than the number of the error.
+/// The messages of the kernel in the context, which explain more than the error number.
 fn explain(context: &OwnedFd, errno: Errno) -> String {
     let mut messages = Vec::new();
     let mut buffer = [0; 1024];
     while let Ok(length @ 1..) = rustix::io::read(context, &mut buffer) {
         let text = String::from_utf8_lossy(&buffer[..length]);
         let text = text.trim_end();
-        // "e ", "w " and "i " stand before errors, warnings and information.
+        // "e ", "w " and "i " precede errors, warnings and information
         if let Some(error) = text.strip_prefix("e ") {
             messages.push(error.to_owned());
         }

@@ -11,8 +11,8 @@ use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags, move_mount, ope
 
 use super::fd::{copy_flags, path_of};
 use super::image::{self, ImageError};
-use super::table::Table;
-use super::{Mounts, Shown, StageError, Staging, private, shown, stage};
+use super::table::MountTable;
+use super::{MountedAt, Mounts, StageError, Staging, private, shown, stage};
 use crate::host::view::{Directory, Tree};
 
 /// The running kernel.
@@ -20,21 +20,21 @@ use crate::host::view::{Directory, Tree};
 pub struct Kernel;
 
 impl Mounts for Kernel {
-    fn table(&self) -> io::Result<Table> {
-        // Of the thread: `/proc/self` would be the namespace of whichever thread began the process.
+    fn table(&self) -> io::Result<MountTable> {
+        // Of this thread: `/proc/self` shows the namespace of the main thread
         let text = std::fs::read("/proc/thread-self/mountinfo")?;
-        Table::parse(&text).map_err(|line| io::Error::other(format!("mount table: not understood: {line}")))
+        MountTable::parse(&text).map_err(|line| io::Error::other(format!("cannot parse the line {line:?}")))
     }
 
     fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
         path.canonicalize()
     }
 
-    fn look(&self, path: &Path) -> io::Result<Shown> {
+    fn look(&self, path: &Path) -> io::Result<MountedAt> {
         shown::at(path)
     }
 
-    fn look_at(&self, mount: BorrowedFd<'_>) -> io::Result<Shown> {
+    fn look_at(&self, mount: BorrowedFd<'_>) -> io::Result<MountedAt> {
         shown::of(mount)
     }
 
@@ -85,8 +85,8 @@ impl Mounts for Kernel {
     }
 
     fn open_copy(&self, path: &Path) -> io::Result<OwnedFd> {
-        // In private: a copy of a shared mount would be of the same group, and what is mounted in it
-        // would go when the original goes.
+        // In private: a copy of a shared mount would join its peer group, and mounts in the copy would vanish with
+        // the original
         private::run(|| Ok(open_tree(CWD, path, copy_flags())?), |error| error)
     }
 
@@ -111,7 +111,7 @@ impl Mounts for Kernel {
     }
 
     fn detach_hidden(&self, root: BorrowedFd<'_>) -> io::Result<()> {
-        // The link leads to exactly that mount, whatever covers its mount point.
+        // The link leads to exactly this mount, even if its mount point is covered
         Ok(unmount(path_of(root), UnmountFlags::DETACH)?)
     }
 }

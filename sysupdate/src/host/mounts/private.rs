@@ -1,7 +1,7 @@
-//! A thread with a mount namespace of its own, in which merged overlays can be taken away.
+//! A thread with a mount namespace of its own, in which merged overlays can be detached.
 //!
-//! Nothing done there reaches the host, and a kill at any instant leaves nothing behind: the kernel
-//! takes the namespace apart with the last thread in it.
+//! Nothing done in the namespace reaches the host, and killing the program leaves nothing behind: the kernel removes
+//! the namespace with the last thread in it.
 
 use std::io;
 use std::path::Path;
@@ -12,11 +12,10 @@ use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 use super::{CONFEXT_MARKER, SYSEXT_MARKER};
 use crate::host::sys::mount::unshare_mounts;
 
-/// More overlays than this on one mount point are not ours to explain.
+/// More overlays than this on one mount point are an error.
 const STACK_MAX: usize = 64;
 
-/// Runs a job on a thread that has left the host's namespace. `failed` makes the error of the job
-/// where there is no such thread.
+/// Runs a job on a thread in a mount namespace of its own. `failed` converts the error if that cannot be set up.
 pub(super) fn run<T: Send, E: Send>(
     job: impl FnOnce() -> Result<T, E> + Send,
     failed: impl Fn(io::Error) -> E + Send + Sync,
@@ -35,12 +34,12 @@ pub(super) fn run<T: Send, E: Send>(
 
 fn leave() -> io::Result<()> {
     unshare_mounts()?;
-    // Before anything else: as long as this is not done, what is unmounted here may vanish there.
+    // Before anything else: until then, unmounting here may also unmount in the host's namespace
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     Ok(())
 }
 
-/// Takes away every overlay that is merged at a path. To be called in private only.
+/// Detaches every overlay that is merged at a path. Call it in a private namespace only.
 pub(super) fn uncover(path: &Path) -> io::Result<()> {
     for _ in 0..STACK_MAX {
         if !is_merged(path)? {
@@ -48,7 +47,7 @@ pub(super) fn uncover(path: &Path) -> io::Result<()> {
         }
         unmount(path, UnmountFlags::DETACH)?;
     }
-    Err(io::Error::other(format!("more than {STACK_MAX} overlays are stacked there")))
+    Err(io::Error::other(format!("more than {STACK_MAX} overlays are mounted on each other")))
 }
 
 /// Whether what a path shows is a merged overlay: a mount that carries the marker of itself.

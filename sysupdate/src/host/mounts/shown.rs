@@ -8,7 +8,7 @@ use rustix::fs::{AtFlags, CWD, Statx, StatxAttributes, StatxFlags, statx};
 
 /// What a path shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shown {
+pub struct MountedAt {
     /// The number of the mount.
     pub mount: u64,
     /// What part of the mount it is.
@@ -27,12 +27,12 @@ pub enum Part {
 }
 
 /// Looks at a path without mounting anything that waits to be.
-pub(super) fn at(path: &Path) -> io::Result<Shown> {
+pub(super) fn at(path: &Path) -> io::Result<MountedAt> {
     Ok(statx(CWD, path, AtFlags::NO_AUTOMOUNT, wanted())?.into())
 }
 
 /// Looks at what a file descriptor holds.
-pub(super) fn of(fd: BorrowedFd<'_>) -> io::Result<Shown> {
+pub(super) fn of(fd: BorrowedFd<'_>) -> io::Result<MountedAt> {
     Ok(statx(fd.as_fd(), "", AtFlags::EMPTY_PATH, wanted())?.into())
 }
 
@@ -40,7 +40,7 @@ fn wanted() -> StatxFlags {
     StatxFlags::BASIC_STATS | StatxFlags::MNT_ID
 }
 
-impl From<Statx> for Shown {
+impl From<Statx> for MountedAt {
     fn from(found: Statx) -> Self {
         let is_root = found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT);
         Self {

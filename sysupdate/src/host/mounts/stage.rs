@@ -1,4 +1,4 @@
-//! Assembling overlays in private, where the bare host can be their lowest layer.
+//! Assembling overlays in private, where the host itself can be their lowest layer.
 
 use std::ffi::CString;
 use std::fs;
@@ -17,9 +17,9 @@ use super::{Overlay, SYSEXT_MARKER, StageError, Staging};
 
 /// The kernel reads one page of options, the final zero included.
 const OPTIONS_MAX: usize = 4095;
-/// What the kernel stacks in one overlay, at most.
+/// The most layers that the kernel accepts in one overlay.
 const LAYERS_MAX: usize = 500;
-/// What systemd calls its overlays; the mount table shows it.
+/// The source that systemd gives its overlays in the mount table.
 const SOURCE: &str = "sysext";
 
 /// Assembles in a private namespace, whose working directory is the calling thread's own.
@@ -28,7 +28,7 @@ pub(super) fn assemble(staging: Staging) -> Result<Vec<OwnedFd>, StageError> {
     for path in &covered {
         uncover(path).map_err(|source| StageError::Uncover { path: path.clone(), source })?;
     }
-    // Held before the workspace covers anything.
+    // Opened before the workspace covers anything
     let hosts = overlays.iter().map(|overlay| open_host(&overlay.path)).collect::<Result<Vec<_>, _>>()?;
 
     mount(SOURCE, &workspace, "tmpfs", MountFlags::empty(), c"mode=0700")
@@ -41,7 +41,7 @@ pub(super) fn assemble(staging: Staging) -> Result<Vec<OwnedFd>, StageError> {
         layers.iter().map(|layer| layer.name.len() + 2 * EXTENSIONS.len()).sum::<usize>() > OPTIONS_MAX / 2;
     for (number, layer) in layers.iter().enumerate() {
         let directory =
-            layer_directory(number, &layer.name, if short { Naming::Number } else { Naming::Name });
+            layer_directory(number, &layer.name, if short { LayerNaming::Number } else { LayerNaming::Name });
         let failed = |source| StageError::Workspace { path: workspace.join(&directory), source };
         make_directory(&directory, 0o700).map_err(failed)?;
         move_mount(&layer.mount, "", CWD, &directory, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
@@ -51,19 +51,19 @@ pub(super) fn assemble(staging: Staging) -> Result<Vec<OwnedFd>, StageError> {
     overlays.iter().zip(&hosts).map(|(overlay, host)| build(overlay, host, &directories)).collect()
 }
 
-/// Where layers are mounted, relative to the workspace: short, since all of them have to fit in one page.
+/// The directory of layers, relative to the workspace: short, since the list of all layers must fit in one page.
 const EXTENSIONS: &str = "extensions";
 
 #[derive(Clone, Copy)]
-enum Naming {
+enum LayerNaming {
     Name,
     Number,
 }
 
-/// A name without what separates or escapes in a list of layers.
-fn layer_directory(number: usize, name: &str, naming: Naming) -> PathBuf {
+/// The directory of a layer, without characters that separate or escape in a list of layers.
+fn layer_directory(number: usize, name: &str, naming: LayerNaming) -> PathBuf {
     match naming {
-        Naming::Name if name.chars().all(is_plain) && !matches!(name, "" | "." | "..") => {
+        LayerNaming::Name if name.chars().all(is_plain) && !matches!(name, "" | "." | "..") => {
             Path::new(EXTENSIONS).join(name)
         }
         // A letter before the number: an extension may be called "7".
@@ -71,13 +71,13 @@ fn layer_directory(number: usize, name: &str, naming: Naming) -> PathBuf {
     }
 }
 
-/// The path where the kernel's list can hold it, for the mount table to read well.
+/// The path of the host layer if it needs no escaping, so that the mount table is readable; else its descriptor.
 fn host_layer(path: &Path, host: &OwnedFd) -> PathBuf {
     let plain = path.to_str().is_some_and(|text| text.chars().all(|c| c == '/' || is_plain(c)));
     if plain { path.to_owned() } else { PathBuf::from(path_of(host)) }
 }
 
-/// What neither separates nor escapes in a list of layers.
+/// Whether a character neither separates nor escapes in a list of layers.
 fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || "._+~^-".contains(c)
 }
@@ -118,7 +118,7 @@ fn build(overlay: &Overlay, host: &OwnedFd, directories: &[PathBuf]) -> Result<O
     mount(SOURCE, &target, "overlay", MountFlags::RDONLY | MountFlags::NODEV, options.as_c_str())
         .map_err(|errno| failed(errno.into()))?;
 
-    // Known only now. Nobody has looked this name up in the overlay yet, so that it will be found.
+    // The number is known only now. The overlay has not cached that the file is missing, since no program looked for it
     let device = fs::symlink_metadata(&target).map_err(failed)?.dev();
     let marker = meta.join(SYSEXT_MARKER);
     write(&marker.join("dev"), device_number(device).as_bytes()).map_err(workspace(&marker))?;
@@ -138,7 +138,7 @@ fn build(overlay: &Overlay, host: &OwnedFd, directories: &[PathBuf]) -> Result<O
         let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
         move_mount(&submount.mount, "", &point, "", flags).map_err(failed)?;
     }
-    // A copy, because only what is detached may be attached in another namespace.
+    // A copy, because only a detached mount may be attached in another namespace
     open_tree(CWD, &target, copy_flags()).map_err(|errno| failed(errno.into()))
 }
 
@@ -154,7 +154,7 @@ fn write_meta(overlay: &Overlay, host: &OwnedFd, meta: &Path, directories: &[Pat
     copy_label(&host_path, meta)?;
     copy_label(&host_path, &marker)?;
 
-    // A copy of a merged tree carries a marker of its own; what is left in it must not shine through.
+    // A copy of a merged tree contains an old marker, whose files must not appear in the new one
     let shipped = overlay.layers.iter().map(|number| directories[*number].join(&overlay.inside));
     let mut below = shipped.chain([host_path]).map(|layer| layer.join(SYSEXT_MARKER));
     if below.any(|stale| stale.symlink_metadata().is_ok()) {
@@ -164,14 +164,14 @@ fn write_meta(overlay: &Overlay, host: &OwnedFd, meta: &Path, directories: &[Pat
     for (name, bytes) in &overlay.marker {
         write(&marker.join(name), bytes)?;
     }
-    // Only a real block device: gpt-auto looks for the disk behind /usr there.
+    // Only a real block device: gpt-auto finds the disk of /usr by it
     if rustix::fs::major(found.dev()) != 0 {
         write(&marker.join("backing"), device_number(found.dev()).as_bytes())?;
     }
     Ok(())
 }
 
-/// The security label, where labels are in use: without it services may not read the merged directory.
+/// Copies the security label, where labels are in use: services must be allowed to read the merged directory.
 fn copy_label(from: &Path, to: &Path) -> io::Result<()> {
     const LABEL: &str = "security.selinux";
     let mut label = [0; 4096];
@@ -186,7 +186,7 @@ fn device_number(device: u64) -> String {
     format!("{}:{}\n", rustix::fs::major(device), rustix::fs::minor(device))
 }
 
-/// Readable by everybody, whatever the umask.
+/// Writes a file that everyone can read, whatever the umask.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::write(path, bytes)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o644))
@@ -202,11 +202,11 @@ mod tests {
 
     #[test]
     fn a_layer_is_named_for_its_extension_unless_the_list_of_layers_would_misread_it() {
-        let name = |name| layer_directory(3, name, Naming::Name);
+        let name = |name| layer_directory(3, name, LayerNaming::Name);
         assert_eq!(name("kubernetes-v1.32"), Path::new("extensions/kubernetes-v1.32"));
         for odd in ["a:b", "a,b", "a\\b", "..", "a b"] {
             assert_eq!(name(odd), Path::new("x/3"), "{odd}");
         }
-        assert_eq!(layer_directory(3, "a", Naming::Number), Path::new("x/3"));
+        assert_eq!(layer_directory(3, "a", LayerNaming::Number), Path::new("x/3"));
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Every mount of a namespace.
 #[derive(Clone, Debug, Default)]
-pub struct Table {
+pub struct MountTable {
     mounts: Vec<Mount>,
 }
 
@@ -17,27 +17,27 @@ pub struct Mount {
     pub id: u64,
     /// The mount it is attached to.
     pub parent: u64,
-    /// Where.
+    /// The mount point.
     pub point: PathBuf,
     /// Whether the kernel refuses to copy it.
     pub copying: Copying,
     /// Its type of file system.
     pub filesystem: String,
-    /// What was mounted.
+    /// The mounted device or name.
     pub source: String,
 }
 
 /// Whether a mount can be copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Copying {
-    /// It can.
+    /// It can be copied.
     Possible,
-    /// It was made unbindable: a copy of what it is mounted on lacks it.
+    /// It is unbindable: a copy of the mount around it lacks it.
     Refused,
 }
 
-impl Table {
-    /// Reads a table. Lines that are not understood are an error: a mount that is overlooked is lost.
+impl MountTable {
+    /// Parses a table. An unknown line is an error: a mount that is ignored would be lost.
     pub fn parse(text: &[u8]) -> Result<Self, String> {
         let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         let parse =
@@ -50,12 +50,12 @@ impl Table {
         self.mounts.iter().find(|mount| mount.id == id)
     }
 
-    /// What is attached to a mount.
+    /// The mounts that are attached to a mount.
     pub fn children(&self, id: u64) -> impl Iterator<Item = &Mount> {
         self.mounts.iter().filter(move |mount| mount.parent == id && mount.id != id)
     }
 
-    /// The mounts stacked on one mount point, given the topmost, which is the first.
+    /// The mounts on one mount point, topmost first, given the topmost.
     pub fn stack(&self, top: u64) -> Vec<&Mount> {
         let mut stack: Vec<&Mount> = Vec::new();
         let mut next = self.get(top);
@@ -69,7 +69,7 @@ impl Table {
         stack
     }
 
-    /// A mount and everything attached to it, however deep.
+    /// A mount and everything attached to it, at any depth.
     pub fn tree(&self, id: u64) -> Vec<&Mount> {
         let mut tree: Vec<&Mount> = self.get(id).into_iter().collect();
         let mut done = 0;
@@ -84,13 +84,13 @@ impl Table {
         tree
     }
 
-    /// All of them.
+    /// Every mount.
     pub fn iter(&self) -> impl Iterator<Item = &Mount> {
         self.mounts.iter()
     }
 }
 
-impl FromIterator<Mount> for Table {
+impl FromIterator<Mount> for MountTable {
     fn from_iter<T: IntoIterator<Item = Mount>>(mounts: T) -> Self {
         Self { mounts: mounts.into_iter().collect() }
     }
@@ -98,7 +98,7 @@ impl FromIterator<Mount> for Table {
 
 impl Mount {
     /// `36 35 98:0 /root /point rw,noatime shared:1 - ext4 /dev/root rw`, with any number of tags
-    /// where `shared:1` stands.
+    /// in the place of `shared:1`.
     fn parse(line: &[u8]) -> Option<Self> {
         let mut fields = line.split(|byte| *byte == b' ');
         let id = number(fields.next()?)?;
@@ -119,7 +119,7 @@ impl Mount {
         Some(Self { id, parent, point, copying, filesystem, source })
     }
 
-    /// Where it is mounted below a path, if it is: the path itself is not below it.
+    /// Its mount point relative to a path, if it is below that path.
     pub fn below(&self, path: &Path) -> Option<PathBuf> {
         let rest = self.point.strip_prefix(path).ok()?;
         (!rest.as_os_str().is_empty()).then(|| rest.to_owned())
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_table_tells_what_is_stacked_and_what_lies_below() {
-        let table = Table::parse(TABLE.as_bytes()).unwrap();
+        let table = MountTable::parse(TABLE.as_bytes()).unwrap();
         let ids = |mounts: Vec<&Mount>| mounts.iter().map(|mount| mount.id).collect::<Vec<_>>();
         assert_eq!(ids(table.stack(51)), [51, 50]);
         assert_eq!(ids(table.stack(27)), [27]);
@@ -179,13 +179,13 @@ mod tests {
 
     #[test]
     fn a_line_that_is_not_understood_is_named() {
-        assert_eq!(Table::parse(b"1 2 3").unwrap_err(), "1 2 3");
-        assert_eq!(Table::parse(b"1 x 0:1 / / rw - a b c\n").unwrap_err(), "1 x 0:1 / / rw - a b c");
+        assert_eq!(MountTable::parse(b"1 2 3").unwrap_err(), "1 2 3");
+        assert_eq!(MountTable::parse(b"1 x 0:1 / / rw - a b c\n").unwrap_err(), "1 x 0:1 / / rw - a b c");
     }
 
     #[test]
     fn a_loop_in_the_numbers_ends() {
-        let table = Table::parse(b"1 2 0:1 / / rw - a b c\n2 1 0:1 / / rw - a b c\n").unwrap();
+        let table = MountTable::parse(b"1 2 0:1 / / rw - a b c\n2 1 0:1 / / rw - a b c\n").unwrap();
         assert_eq!(table.stack(1).len(), 2);
         assert_eq!(table.tree(1).len(), 2);
     }

@@ -12,7 +12,7 @@ use crate::host::view::{Directory, Last, View};
 
 use super::{Attributes, Entry, EntryKind, Operation, Partial, Result, Store, StoreError};
 
-/// Bytes per read where a file is read through: large enough that system calls do not count.
+/// Bytes per read of a whole file: large enough that the cost of system calls does not matter.
 const CHUNK: usize = 256 << 10;
 
 /// The files of the running system.
@@ -95,7 +95,7 @@ impl Files {
 impl Store for Files {
     fn read(&self, path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
         let failed = StoreError::at(path, Operation::Read);
-        // A pipe must not hold the program; a definition may well be a link to /dev/null
+        // Opening a pipe must not block; a definition may be a link to /dev/null
         let file = open(&self.locate(path, Last::Follow)?, OpenOptions::new().read(true), OFlags::NONBLOCK);
         let Some(file) = present(file).map_err(&failed)? else { return Ok(None) };
         let mut bytes = Vec::new();
@@ -126,9 +126,9 @@ impl Store for Files {
         let mut entries = Vec::new();
         for entry in found {
             let entry = entry.map_err(&failed)?;
-            // No pattern and no definition can name what is not UTF-8
+            // Patterns and definitions cannot match a name that is not UTF-8
             let Ok(name) = entry.file_name().into_string() else { continue };
-            // It may vanish between the two looks
+            // It may have been removed since the directory was read
             let Some(kind) = present(kind_of(&entry.path())).map_err(&failed)? else { continue };
             entries.push(Entry { name, kind });
         }
@@ -182,7 +182,7 @@ impl Store for Files {
     }
 
     fn make_directory(&self, path: &Path) -> Result<()> {
-        // Below another system's root, a link on the way may lead to what is to be made
+        // Below the root of another system, a link on the way may lead to a directory that does not exist yet
         let path = self.follow(path, Last::Follow)?;
         let located = self.through(&path);
         if fs::metadata(&located).is_ok_and(|found| found.is_dir()) {
@@ -192,7 +192,7 @@ impl Store for Files {
             self.make_directory(parent)?;
         }
         match DirBuilder::new().mode(0o755).create(&located) {
-            // Someone else was quicker
+            // Another process created it first
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && located.is_dir() => Ok(()),
             Err(error) => Err(StoreError::new(&path, Operation::CreateDirectory, error)),
             Ok(()) => self.sync_parent(&path),
@@ -214,7 +214,7 @@ impl Store for Files {
             Ok((file, length))
         };
         let (file, length) = open().map_err(StoreError::at(path, Operation::Open))?;
-        // The name must last as long as the bytes: a run after a power cut looks for it
+        // The name must be as durable as the bytes: a run after a power failure looks for it
         self.sync_parent(path)?;
         Ok(Box::new(Growing { file, path: path.to_owned(), length }))
     }
@@ -297,7 +297,7 @@ impl Partial for Growing {
 
     fn reread(&mut self, take: &mut dyn FnMut(&[u8])) -> Result<()> {
         let failed = StoreError::at(&self.path, Operation::Read);
-        // Writing appends wherever reading left off
+        // The file is open for appending, so the position matters only for reading
         self.file.seek(SeekFrom::Start(0)).map_err(&failed)?;
         let mut buffer = vec![0; CHUNK];
         loop {
@@ -327,7 +327,7 @@ fn open(path: &Path, options: &mut OpenOptions, flags: OFlags) -> io::Result<Fil
     options.custom_flags(i32::try_from(flags.bits()).unwrap_or(0)).open(path)
 }
 
-/// What a name stands for; links are not followed.
+/// The kind of an entry; links are not followed.
 fn kind_of(path: &Path) -> io::Result<EntryKind> {
     let found = fs::symlink_metadata(path)?;
     let kind = found.file_type();
@@ -342,7 +342,7 @@ fn kind_of(path: &Path) -> io::Result<EntryKind> {
     })
 }
 
-/// `None` where nothing has the name, or something on the way to it is no directory.
+/// `None` if the path does not exist, or if a part of it is not a directory.
 fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),

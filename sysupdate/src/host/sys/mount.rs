@@ -36,8 +36,8 @@ pub(in crate::host) fn free_loop_device(control: BorrowedFd<'_>) -> io::Result<u
 
 /// Attaches a file to a loop device, read-only, to be freed when its last user goes away.
 ///
-/// Reads go through the page cache (no direct I/O): the cache is shared with whoever hashed or
-/// downloaded the file just before.
+/// Reads go through the page cache (no direct I/O): the download or the hash has just filled
+/// the cache.
 pub(in crate::host) fn configure_loop_device(
     device: BorrowedFd<'_>,
     file: BorrowedFd<'_>,

@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 use rustix::io::Errno;
 
-use super::{Kind, Metadata, Tree, View};
+use super::{FileMetadata, Kind, Tree, View};
 
 /// A directory of the running system, by its path or open.
 #[derive(Debug)]
@@ -70,8 +70,8 @@ impl Tree for Directory {
         self.real(inside)
     }
 
-    fn metadata(&self, path: &Path) -> io::Result<Metadata> {
-        Ok(Metadata::from(&fs::symlink_metadata(self.real(path))?))
+    fn metadata(&self, path: &Path) -> io::Result<FileMetadata> {
+        Ok(FileMetadata::from(&fs::symlink_metadata(self.real(path))?))
     }
 
     fn kind(&self, path: &Path) -> io::Result<Option<Kind>> {
@@ -145,7 +145,7 @@ impl From<fs::FileType> for Kind {
     }
 }
 
-impl From<&fs::Metadata> for Metadata {
+impl From<&fs::Metadata> for FileMetadata {
     fn from(found: &fs::Metadata) -> Self {
         let nanoseconds = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
         let since_1970 = |time: SystemTime| match time.duration_since(UNIX_EPOCH) {

@@ -12,7 +12,7 @@ pub trait Tree: Debug {
     fn path(&self, inside: &Path) -> PathBuf;
 
     /// What a name stands for. Links are not followed.
-    fn metadata(&self, path: &Path) -> io::Result<Metadata>;
+    fn metadata(&self, path: &Path) -> io::Result<FileMetadata>;
 
     /// What a path stands for; nothing where it does not exist, or leads through a symbolic link.
     fn kind(&self, path: &Path) -> io::Result<Option<Kind>>;
@@ -43,7 +43,7 @@ pub enum Kind {
 
 /// What tells a file from every other, and from itself before a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Metadata {
+pub struct FileMetadata {
     /// What it is.
     pub kind: Kind,
     /// The file system.
@@ -67,7 +67,7 @@ impl<T: Tree + ?Sized> Tree for Box<T> {
         (**self).path(inside)
     }
 
-    fn metadata(&self, path: &Path) -> io::Result<Metadata> {
+    fn metadata(&self, path: &Path) -> io::Result<FileMetadata> {
         (**self).metadata(path)
     }
 
@@ -97,7 +97,7 @@ impl<T: Tree + ?Sized> Tree for &T {
         (**self).path(inside)
     }
 
-    fn metadata(&self, path: &Path) -> io::Result<Metadata> {
+    fn metadata(&self, path: &Path) -> io::Result<FileMetadata> {
         (**self).metadata(path)
     }
 

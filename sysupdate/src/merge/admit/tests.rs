@@ -1,29 +1,30 @@
 use super::*;
-use crate::merge::examine::{Entry, ReleaseFile};
-use crate::merge::quarantine::Unread;
+use crate::merge::examine::{ImageEntry, ReleaseFile};
+use crate::merge::quarantine::Unsupported;
 
 const FOR_ALL: &str = "ID=_any\n";
 
 /// Paths with a final slash are directories; all directories above are added.
-fn content(paths: &[&str]) -> Content {
-    let mut entries: Vec<Entry> = Vec::new();
+fn content(paths: &[&str]) -> ImageContent {
+    let mut entries: Vec<ImageEntry> = Vec::new();
     for text in paths {
         let above: Vec<&Path> = Path::new(text).ancestors().skip(1).collect();
         for directory in above.into_iter().rev().filter(|path| !path.as_os_str().is_empty()) {
-            let entry = Entry { path: directory.to_owned(), kind: EntryKind::Directory };
+            let entry = ImageEntry { path: directory.to_owned(), kind: ImageEntryKind::Directory };
             if !entries.contains(&entry) {
                 entries.push(entry);
             }
         }
-        let kind = if text.ends_with('/') { EntryKind::Directory } else { EntryKind::File };
-        entries.push(Entry { path: PathBuf::from(text.trim_end_matches('/')), kind });
+        let kind = if text.ends_with('/') { ImageEntryKind::Directory } else { ImageEntryKind::File };
+        entries.push(ImageEntry { path: PathBuf::from(text.trim_end_matches('/')), kind });
     }
-    Content { releases: Vec::new(), entries }
+    ImageContent { releases: Vec::new(), entries }
 }
 
 fn image(name: &str, paths: &[&str]) -> Examined {
     let mut content = content(paths);
-    content.releases = vec![ReleaseFile { name: name.into(), naming: Naming::Strict, text: FOR_ALL.into() }];
+    content.releases =
+        vec![ReleaseFile { name: name.into(), naming: ReleaseNaming::Strict, text: FOR_ALL.into() }];
     Examined {
         name: name.into(),
         path: format!("/var/lib/extensions/{name}.raw").into(),
@@ -31,10 +32,10 @@ fn image(name: &str, paths: &[&str]) -> Examined {
     }
 }
 
-fn with_releases(name: &str, releases: &[(&str, Naming, &str)]) -> Examined {
+fn with_releases(name: &str, releases: &[(&str, ReleaseNaming, &str)]) -> Examined {
     let mut examined = image(name, &["usr/bin/x"]);
     if let Ok(content) = &mut examined.outcome {
-        let file = |(name, naming, text): &(&str, Naming, &str)| ReleaseFile {
+        let file = |(name, naming, text): &(&str, ReleaseNaming, &str)| ReleaseFile {
             name: (*name).into(),
             naming: *naming,
             text: (*text).into(),
@@ -58,7 +59,7 @@ fn decide(examined: &[Examined], host: &HostFacts) -> (Vec<String>, Vec<(String,
 
 #[test]
 fn each_defect_leaves_out_one_image_and_no_other() {
-    let not_read_yet = QuarantineReason::NotReadYet { what: Unread::BlockDevice };
+    let not_read_yet = QuarantineReason::NotSupported { what: Unsupported::BlockDevice };
     let collides = |path: &str| QuarantineReason::Collides { path: path.into(), with: "good".into() };
     let hides = |path: &str, host| QuarantineReason::HidesHost { path: path.into(), host };
     let table: Vec<(&str, Examined, QuarantineReason)> = vec![
@@ -70,19 +71,22 @@ fn each_defect_leaves_out_one_image_and_no_other() {
         ("no extension-release", with_releases("bad", &[]), QuarantineReason::ReleaseMissing),
         (
             "an extension-release of another name",
-            with_releases("bad", &[("other", Naming::Strict, FOR_ALL)]),
+            with_releases("bad", &[("other", ReleaseNaming::Strict, FOR_ALL)]),
             QuarantineReason::ReleaseName { found: vec!["other".into()] },
         ),
         (
             "two that could be meant",
-            with_releases("bad", &[("one", Naming::Free, FOR_ALL), ("two", Naming::Free, FOR_ALL)]),
+            with_releases(
+                "bad",
+                &[("one", ReleaseNaming::Free, FOR_ALL), ("two", ReleaseNaming::Free, FOR_ALL)],
+            ),
             QuarantineReason::ReleaseName { found: vec!["one".into(), "two".into()] },
         ),
         (
             "an extension-release for another system",
-            with_releases("bad", &[("bad", Naming::Strict, "ID=fedora\n")]),
+            with_releases("bad", &[("bad", ReleaseNaming::Strict, "ID=fedora\n")]),
             QuarantineReason::Incompatible {
-                because: "it is for the distribution \"fedora\", this host is flatcar".into(),
+                reason: "it is for the distribution \"fedora\", this host is flatcar".into(),
             },
         ),
         ("an os-release", image("bad", &["usr/lib/os-release"]), QuarantineReason::CarriesOsRelease),
@@ -143,9 +147,9 @@ fn what_is_left_out_claims_no_file() {
 fn a_name_may_differ_where_the_image_says_so_or_it_is_a_version() {
     let host = host(&[]);
     for (name, releases) in [
-        ("a", vec![("renamed", Naming::Free, FOR_ALL)]),
-        ("a", vec![("a", Naming::Strict, FOR_ALL), ("b", Naming::Free, FOR_ALL)]),
-        ("a_1.2", vec![("a", Naming::Strict, FOR_ALL)]),
+        ("a", vec![("renamed", ReleaseNaming::Free, FOR_ALL)]),
+        ("a", vec![("a", ReleaseNaming::Strict, FOR_ALL), ("b", ReleaseNaming::Free, FOR_ALL)]),
+        ("a_1.2", vec![("a", ReleaseNaming::Strict, FOR_ALL)]),
     ] {
         let (layers, left_out) = decide(&[with_releases(name, &releases)], &host);
         assert_eq!((layers.as_slice(), left_out.as_slice()), (&[name.to_owned()][..], &[][..]));

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::host::fake::{FakeStore, World};
+use crate::host::fake::{FakeHost, FakeStore};
 use crate::repository::{Forgotten, forget};
 
 const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
@@ -16,7 +16,7 @@ fn paths() -> Paths {
 
 /// A node that trusts `example` and has seen serial 42 under root 3.
 fn node() -> FakeStore {
-    let store = World::new().store;
+    let store = FakeHost::new().store;
     let file = format!("url = 'https://example.org'\nkeys = ['{KEY}']");
     store.put("/etc/sysupdate/repositories/example.toml", file.as_bytes());
     store.put(STATE, state(KEY).as_bytes());

@@ -189,5 +189,5 @@ fn features_are_read_with_the_transfers_that_name_them() {
     let definitions = all[0].1.as_ref().unwrap();
     assert_eq!(definitions.features["f"].description.as_deref(), Some("F"));
     assert_eq!(definitions.transfers.len(), 1);
-    assert_eq!(definitions.warnings, ["f.feature:3: [Feature] Colour=: unknown key, ignored"]);
+    assert_eq!(definitions.warnings, ["f.feature:3:1: [Feature] Colour=: unknown key, ignored"]);
 }

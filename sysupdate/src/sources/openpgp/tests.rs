@@ -5,8 +5,8 @@ use std::path::Path;
 use sysext_manifests::openpgp::Signer;
 
 use super::*;
-use crate::host::fake::{Reply, World};
-use crate::host::transport::Failure;
+use crate::host::fake::{FakeHost, Reply};
+use crate::host::transport::FailureKind;
 
 macro_rules! fixture {
     ($name:literal) => {
@@ -22,7 +22,7 @@ const GOOD: &[u8] = fixture!("good.asc");
 
 const URL: &str = "https://example.org/k/SHA256SUMS";
 
-fn host(world: &World) -> Host {
+fn host(world: &FakeHost) -> Host {
     world.host()
 }
 
@@ -31,20 +31,20 @@ fn paths() -> Paths {
 }
 
 /// A world with a manifest.
-fn world() -> World {
-    let world = World::new();
+fn world() -> FakeHost {
+    let world = FakeHost::new();
     world.transport.serve(URL, MANIFEST);
     world
 }
 
-fn verify(world: &World) -> Result<Signer, SignatureFailure> {
+fn verify(world: &FakeHost) -> Result<Signer, SignatureFailure> {
     let host = host(world);
     let (keyring, warnings) = keyring(&host, &paths())?;
     assert_eq!(warnings, [""; 0]);
     fetch(&host, &keyring, URL, 1 << 20).map(|(list, _)| list.signer().clone())
 }
 
-fn asked(world: &World) -> Vec<String> {
+fn asked(world: &FakeHost) -> Vec<String> {
     let requests = world.transport.requests();
     requests.iter().map(|request| request.url.strip_prefix(URL).unwrap().to_owned()).collect()
 }
@@ -72,7 +72,7 @@ fn a_server_that_fails_is_not_one_without_a_signature() {
     let world = world();
     world.store.put("/r/etc/systemd/import-pubring.pgp", PUBLISHER);
     world.transport.serve(&format!("{URL}.gpg"), GOOD);
-    world.transport.reply(&format!("{URL}.sha256.asc"), Reply::Fail(Failure::Permanent));
+    world.transport.reply(&format!("{URL}.sha256.asc"), Reply::Fail(FailureKind::Permanent));
     assert!(matches!(verify(&world), Err(SignatureFailure::Fetch(AcquireError::Fetch { .. }))));
     assert_eq!(asked(&world), ["", ".sha256.asc"]);
 }
@@ -125,7 +125,7 @@ fn without_keys_nothing_is_asked() {
     assert!(error.hint().unwrap().contains("/r/etc/systemd/import-pubring.pgp (`gpg --export KEY`)"));
     world.store.put("/r/etc/systemd/import-pubring.pgp", b"text");
     let message = verify(&world).unwrap_err().to_string();
-    assert!(message.starts_with("/r/etc/systemd/import-pubring.pgp: not an OpenPGP keyring: "), "{message}");
+    assert!(message.starts_with("/r/etc/systemd/import-pubring.pgp: invalid OpenPGP keyring: "), "{message}");
     assert_eq!(asked(&world), [""; 0]);
 }
 
