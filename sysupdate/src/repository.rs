@@ -1,4 +1,4 @@
-//! A repository's catalog, fetched, believed, and remembered.
+//! The catalog of a repository: fetched, verified, and recorded.
 
 use std::path::{Path, PathBuf};
 
@@ -37,7 +37,7 @@ pub enum Memory {
     Leave,
 }
 
-/// A catalog that is believed.
+/// A trusted catalog.
 #[derive(Debug)]
 pub struct Opened {
     /// The repository.
@@ -53,10 +53,10 @@ pub struct Opened {
 /// Why a repository cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Its description is not usable.
+    /// Its description is invalid.
     #[error(transparent)]
     Settings(SettingsError),
-    /// Its catalog is not.
+    /// Its catalog is not available or not trusted.
     #[error(transparent)]
     Failed(RepositoryFailure),
 }
@@ -64,19 +64,19 @@ pub enum OpenError {
 /// Why a repository's catalog cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RepositoryFailure {
-    /// It cannot be had.
+    /// It could not be fetched.
     #[error(transparent)]
     Fetch(AcquireError),
-    /// The server says that nothing changed, although nothing is known here.
+    /// The server answered that nothing changed, although this node has no catalog.
     #[error("the server of {id} sent no catalog although this node has none")]
     NotSent {
         /// The repository.
         id: String,
     },
-    /// It is not believed.
+    /// It is not trusted.
     #[error(transparent)]
     Trust(TrustError),
-    /// It is older than what another place has, although that has ended.
+    /// It is older than the catalog of another mirror, even if that one has expired.
     #[error(
         "the catalog of {id} has serial {found} there, and another place has serial {newer}, which is newer"
     )]
@@ -85,19 +85,18 @@ pub enum RepositoryFailure {
         id: String,
         /// Its serial.
         found: u64,
-        /// The other place's.
+        /// The serial of the other mirror.
         newer: u64,
     },
-    /// No place has one that is believed.
+    /// No mirror has a trusted one.
     #[error("none of the {} places of {id} has a catalog that is believed: {}", .failures.len(), list(.failures))]
     Places {
         /// The repository.
         id: String,
-        /// What is wrong with each.
+        /// The failure of each.
         failures: Vec<Rejected<RepositoryFailure>>,
     },
-    /// What the node remembers cannot be read. Nothing is believed without it: it could be older than
-    /// what was seen.
+    /// The trust state cannot be read. Without it no catalog is trusted: it could be older than an earlier one.
     #[error("{} is not readable: {reason}", path.display())]
     Memory {
         /// The repository.
@@ -117,7 +116,7 @@ fn list(failures: &[Rejected<RepositoryFailure>]) -> String {
 }
 
 impl RepositoryFailure {
-    /// What is wrong with all places: with the only one, or that none has it, or a list.
+    /// The failures of all mirrors as one: that of the only mirror, or that none has it, or a list.
     fn of_places(id: &str, mut failures: Vec<Rejected<Self>>) -> Self {
         if failures.len() == 1
             && let Some(failure) = failures.pop()
@@ -149,7 +148,7 @@ impl Hint for RepositoryFailure {
             Self::Memory { id, .. } => Some(format!(
                 "if you accept that an older catalog may be believed once: `sysupdate trust reset {id}`"
             )),
-            // What is wrong with what came says more than that nothing came
+            // A rejected catalog says more than one that could not be fetched.
             Self::Places { failures, .. } => failures
                 .iter()
                 .find_map(|failure| match failure {
@@ -168,7 +167,7 @@ impl Hint for RepositoryFailure {
     }
 }
 
-/// Fetches a repository's catalog and decides whether it is believed.
+/// Fetches and verifies the catalog of a repository.
 pub fn open(host: &Host, paths: &Paths, id: &str, memory: Memory) -> Result<Opened, OpenError> {
     let repository = settings::repository(&*host.store, paths, id).map_err(OpenError::Settings)?;
     open_described(host, &paths.repository_state.join(id), repository, memory).map_err(OpenError::Failed)
@@ -185,12 +184,12 @@ fn open_described(
     let marks = state.as_ref().map(|state| &state.marks);
     let clock = Clock { shows: host.clock.now(), released: clock::released() };
     let admit = |document: &[u8]| trust::admit(document, &repository, marks, clock);
-    // A copy that is not believed any more is not asked about: the answer that it is unchanged would not help.
+    // A copy that is no longer trusted is fetched again: that it did not change would not help.
     let mut copy = marks::copy(&*host.store, directory, &repository.id)?
         .zip(seen)
         .and_then(|(document, seen)| admit(&document).ok().map(|admitted| (document, Some(seen), admitted)));
     let unless = copy.as_ref().and_then(|(_, seen, _)| seen.clone());
-    // What is newest by signature among what came, ended or not: older ones do not win over it.
+    // The newest signed root and serial so far, expired or not: an older catalog must not replace it.
     let mut newest = (0, 0);
     let id = || repository.id.clone();
     let mut judge = |fetched| {

@@ -1,4 +1,4 @@
-//! What is remembered of a repository between runs: the marks, and the last catalog as it came.
+//! The trust state of a repository between runs: the marks, and a copy of the last catalog.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::acquire::CacheTag;
 use crate::host::store::{EntryKind, Operation, Store, StoreError};
 use crate::paths::Paths;
 
-/// The format of the memory this program writes.
+/// The format of the file.
 pub(super) const FORMAT: u32 = 1;
 
 /// The marks.
@@ -19,12 +19,12 @@ const STATE: &str = "state.json";
 /// The last catalog.
 const COPY: &str = "catalog.json";
 
-/// The marks, and what belongs to the copy beside them.
+/// The marks, and the version of the copy beside them.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct State {
     pub(super) version: u32,
     pub(super) marks: Marks,
-    /// Which version of the catalog the copy beside is.
+    /// The version of the copy; a server is asked for the catalog only if it changed.
     pub(super) seen: Option<CacheTag>,
 }
 
@@ -45,7 +45,7 @@ pub enum Forgotten {
     Nothing,
 }
 
-/// What is remembered, if anything is.
+/// Reads the state, if there is one.
 pub(super) fn recall(
     store: &dyn Store,
     directory: &Path,
@@ -64,7 +64,7 @@ pub(super) fn recall(
     Ok(Some(state))
 }
 
-/// The last catalog, if it was kept.
+/// The copy of the last catalog, if there is one.
 pub(super) fn copy(
     store: &dyn Store,
     directory: &Path,
@@ -78,7 +78,7 @@ pub(super) fn copy(
     })
 }
 
-/// The marks go first: a copy without them would be a catalog that nothing holds to.
+/// Writes the state and the copy. The marks are written first: a copy without them could be rolled back.
 pub(super) fn remember(
     store: &dyn Store,
     directory: &Path,
@@ -112,7 +112,7 @@ pub fn forget(store: &dyn Store, paths: &Paths, id: &str) -> Result<Forgotten, R
     Ok(forgotten)
 }
 
-/// The repositories of which marks are remembered.
+/// The repositories with recorded marks.
 pub(super) fn remembered(store: &dyn Store, paths: &Paths) -> Result<Vec<String>, StoreError> {
     let mut found = Vec::new();
     for entry in store.list(&paths.repository_state)? {
