@@ -1,14 +1,12 @@
 //! The command line: one file per verb. Data goes to stdout, everything else to stderr.
 
 use std::error::Error;
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use jiff::Timestamp;
 
 use crate::failure::{Failure, Hint, in_full};
-use crate::keys::{PASSWORD_VARIABLE, Password};
 
 mod bake;
 mod checksums;
@@ -20,6 +18,7 @@ mod inspect;
 mod key;
 mod keygen;
 mod output;
+mod password;
 mod progress;
 mod publish;
 mod root;
@@ -35,6 +34,9 @@ type Result<T, E = Failure> = std::result::Result<T, E>;
 pub struct Cli {
     #[command(subcommand)]
     verb: Verb,
+    /// Print only results, warnings and errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
 }
 
 // The help of each verb is the doc comment of its arguments: one here would replace it.
@@ -59,6 +61,9 @@ enum Verb {
 impl Cli {
     /// Runs the verb; an error goes to stderr, with a hint if there is one.
     pub fn run(self) -> ExitCode {
+        if self.quiet {
+            output::be_quiet();
+        }
         let result = match self.verb {
             Verb::Keygen(args) => args.run(),
             Verb::Key(args) => args.run(),
@@ -114,27 +119,6 @@ fn option_value<T, E: Error + Hint>(read: Result<T, E>) -> Result<T, String> {
 fn now() -> Result<Timestamp> {
     Timestamp::from_second(Timestamp::now().as_second())
         .map_err(|_| Failure::new("the system clock is out of range"))
-}
-
-/// The keys' password: from the file if one is given, otherwise from the environment.
-fn password(file: Option<&Path>) -> Result<Option<Password>> {
-    Ok(match file {
-        Some(file) => Some(Password::from_file(file)?),
-        None => Password::from_environment()?,
-    })
-}
-
-/// The password for new secret keys; none only on request.
-fn protection(unencrypted: bool, file: Option<&Path>) -> Result<Option<Password>> {
-    if unencrypted {
-        return Ok(None);
-    }
-    match password(file)? {
-        Some(password) => Ok(Some(password)),
-        None => Err(Failure::new(format_args!(
-            "no password given: use --password-file, set {PASSWORD_VARIABLE}, or pass --unencrypted"
-        ))),
-    }
 }
 
 #[cfg(test)]

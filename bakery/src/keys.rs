@@ -117,6 +117,11 @@ impl Password {
         }
     }
 
+    /// The text that was typed on a terminal.
+    pub(crate) fn typed(text: &str) -> Result<Self, KeyError> {
+        Self::checked(text, "the password".to_owned())
+    }
+
     /// The password itself, to unlock a key.
     #[cfg(feature = "openpgp")]
     pub(crate) fn text(&self) -> &str {

@@ -22,6 +22,7 @@ pub struct StockChoice {
 
 /// A version as `list VERSION --json` shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ListedVersion {
     /// The version.
     pub version: Version,

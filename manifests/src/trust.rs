@@ -25,6 +25,7 @@ pub use error::TrustError;
 
 /// Why something is trusted. It is recorded for each installed file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Evidence {
     /// A catalog lists it, signed by a key that the repository's root names.
@@ -55,6 +56,7 @@ pub enum Evidence {
 
 /// Which files without a signature or digest are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Policy {
     /// Every image in an extension directory, as systemd-sysext does.

@@ -11,6 +11,7 @@ use crate::version::Version;
 
 /// How much of a version a target has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// Some bytes, under the partial name.

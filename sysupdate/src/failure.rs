@@ -7,6 +7,7 @@ use sysext_manifests::hint::Hint;
 
 /// Something that went wrong, and what can be done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Failure {
     /// The error with all its causes.
     pub error: String,

@@ -46,6 +46,7 @@ pub fn plan(survey: &Survey) -> Plan {
 
 /// What will be done.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Plan {
     /// For each component.
     pub components: Vec<ComponentPlan>,
@@ -53,6 +54,7 @@ pub struct Plan {
 
 /// What will be done with a component.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ComponentPlan {
     /// Its name.
     pub component: ComponentName,
@@ -82,6 +84,7 @@ pub struct ComponentPlan {
 
 /// What will be done.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "decision", rename_all = "kebab-case")]
 pub enum Decision {
     /// Finish what an interrupted run began.
@@ -130,6 +133,7 @@ pub enum Decision {
 
 /// How a version is activated, and how it is rolled back.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Activation {
     /// The version.
     pub version: Version,
@@ -157,6 +161,7 @@ pub struct Activation {
 
 /// A link and where it will point.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Link {
     /// The link.
     pub path: PathBuf,
@@ -166,6 +171,7 @@ pub struct Link {
 
 /// A file to install.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NewFile {
     /// The transfer's name.
     pub transfer: String,
@@ -179,6 +185,7 @@ pub struct NewFile {
 
 /// Why a component is not changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 pub enum Keep {
     /// No newer version is eligible.
@@ -194,6 +201,7 @@ pub enum Keep {
 
 /// A newer version that will not be used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Skipped {
     /// The version.
     pub version: Version,

@@ -11,9 +11,10 @@ use crate::acquire::{Accepted, AcquireError, Fetcher, Rejected, Small};
 use crate::host::Host;
 use crate::host::store::StoreError;
 use crate::paths::Paths;
-use crate::settings::{self, SettingsError};
+use crate::settings::SettingsError;
 
 mod clock;
+mod describe;
 mod marks;
 pub mod status;
 
@@ -169,7 +170,7 @@ impl Hint for RepositoryFailure {
 
 /// Fetches and verifies the catalog of a repository.
 pub fn open(host: &Host, paths: &Paths, id: &str, memory: Memory) -> Result<Opened, OpenError> {
-    let repository = settings::repository(&*host.store, paths, id).map_err(OpenError::Settings)?;
+    let repository = describe::describe(&*host.store, paths, id).map_err(OpenError::Settings)?;
     open_described(host, &paths.repository_state.join(id), repository, memory).map_err(OpenError::Failed)
 }
 

@@ -68,6 +68,7 @@ pub struct InstalledVersion {
 
 /// A file that was installed.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InstalledFile {
     /// The transfer.
     pub transfer: String,
@@ -113,6 +114,7 @@ pub struct Trial {
 
 /// How far a trial is.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// The version is activated, or about to be; its checks have not passed.

@@ -41,8 +41,8 @@ fn fault_trust_show_prints_marks_and_older_catalog_needs_reset() -> Result<()> {
     ensure!(error.contains("has serial 1, but this node has already accepted serial 2"), "{error}");
     ensure!(error.contains("`sysupdate trust reset example`"), "{error}");
     let run = site.sysupdate(&["trust", "reset", "example"])?;
-    ensure!(run.stderr.contains("is believed, even if it is older"), "{run:?}");
-    assert_eq!(run.succeeds()?, "example: forgot root 1 and serial 2\n");
+    ensure!(run.stderr.contains("is accepted, even if it is older"), "{run:?}");
+    assert_eq!(run.succeeds()?, "example: cleared root 1, serial 2\n");
     site.update()?.succeeds()?;
     assert_eq!(site.marks()?, (1, 1));
     Ok(())
@@ -62,7 +62,7 @@ fn fault_damaged_trust_marks_stop_updates_until_reset() -> Result<()> {
     ensure!(run.stdout.contains("unreadable, nothing is believed"), "{run:?}");
     run.fails()?;
     let stdout = site.sysupdate(&["trust", "reset", "example"])?.succeeds()?;
-    assert_eq!(stdout, "example: forgot what could not be read\n");
+    assert_eq!(stdout, "example: cleared unreadable state\n");
     site.update()?.succeeds()?;
     ensure!(site.has("1.1")?);
     Ok(())
@@ -74,7 +74,7 @@ fn fault_trust_reset_takes_the_lock_and_rejects_paths() -> Result<()> {
     site.update()?.succeeds()?;
     for name in ["../example", "", ".", "other", "example/"] {
         let error = site.sysupdate(&["trust", "reset", name])?.fails()?;
-        ensure!(error.contains("there is no repository") && error.contains("there are: example"), "{error}");
+        ensure!(error.contains("unknown repository") && error.contains("known: example"), "{error}");
     }
     let lock = fs::File::options().write(true).open(site.node.below("run/sysupdate/lock"))?;
     lock.lock()?;

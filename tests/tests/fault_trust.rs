@@ -31,6 +31,9 @@ const SYSUPDATE: &str = env!("CARGO_BIN_EXE_interrupted");
 /// Nothing is merged: most decisions about trust are made before that.
 const UNMERGED: &str = "Activate=none\n";
 
+/// What a failed update prints of its component.
+const FAILED: &str = "demo: failed, nothing was changed\n";
+
 type Trial = (&'static str, fn() -> Result<()>);
 
 fn main() -> ExitCode {
@@ -115,10 +118,12 @@ impl Site {
         Ok(())
     }
 
-    /// Runs an update that must fail, print exactly this for the component, and change nothing.
+    /// Runs an update that must fail with exactly this error and change nothing.
     fn refuses(&self, expected: &str) -> Result<()> {
         let before = Snapshot::take(&self.node.root)?;
-        self.update()?.ended(1)?.prints(expected)?;
+        let seen = self.update()?.ended(1)?.prints(FAILED)?;
+        let error = seen.stderr.find("error: ").map_or("", |start| &seen.stderr[start..]);
+        ensure!(error == expected, "expected {expected}\nbut {seen}");
         let after = Snapshot::take(&self.node.root)?;
         ensure!(after == before, "the node changed:\n{}", before.difference(&after));
         Ok(())

@@ -9,13 +9,13 @@ use anyhow::{Context as _, Result, bail, ensure};
 use tests::workspace::{self, Package};
 use tests::{licences, third_party};
 
-/// The members that each member depends on. Nothing depends on `bakery`, and only `tests` on `sysupdate`.
+/// The members that each member depends on. Only `tests` depends on the programs.
 const MEMBER_DEPENDENCIES: [(&str, &[&str]); 5] = [
     ("bakery", &["sysext-image", "sysext-manifests"]),
     ("sysext-image", &[]),
     ("sysext-manifests", &[]),
     ("sysupdate", &["sysext-image", "sysext-manifests"]),
-    ("tests", &["sysext-image", "sysext-manifests", "sysupdate"]),
+    ("tests", &["bakery", "sysext-image", "sysext-manifests", "sysupdate"]),
 ];
 
 /// The only module, with its submodules, that may make system calls itself.

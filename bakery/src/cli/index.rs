@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::Result;
 use super::output::{print_fields, print_json, say, warn};
+use super::{Result, password};
 use crate::failure::Failure;
 use crate::keys::openpgp::OpenPgpKey;
 use crate::keys::{Password, SigningKey};
@@ -153,8 +153,7 @@ impl Args {
         }
         let read = |(index, path): (usize, &PathBuf)| {
             let file = files.get(index).or(files.first());
-            let password = super::password(file.map(PathBuf::as_path))?;
-            Ok(SigningKey::read(path, password.as_ref())?)
+            password::unlock(path, file.map(PathBuf::as_path))
         };
         paths.iter().enumerate().map(read).collect()
     }

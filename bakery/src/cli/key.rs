@@ -35,7 +35,7 @@ struct Generated {
 
 impl Args {
     pub(super) fn run(self) -> Result<()> {
-        let password = super::protection(self.unencrypted, self.password_file.as_deref())?;
+        let password = super::password::for_new_keys(self.unencrypted, self.password_file.as_deref())?;
         let (key, files) = generate_single(&self.name, password.as_ref())?;
         if self.json {
             return print_json(&Generated { key, files });

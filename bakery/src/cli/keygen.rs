@@ -40,7 +40,7 @@ pub(super) struct Args {
 impl Args {
     pub(super) fn run(self) -> Result<()> {
         naming::check_repository(&self.repository)?;
-        let password = super::protection(self.unencrypted, self.password_file.as_deref())?;
+        let password = super::password::for_new_keys(self.unencrypted, self.password_file.as_deref())?;
         let generated = generate(&Request {
             directory: &self.directory,
             repository: &self.repository,

@@ -2,10 +2,16 @@
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use crate::failure::Failure;
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const HINT: Style = AnsiColor::Cyan.on_default().bold();
 
 /// Prints a result as one JSON document.
 pub(super) fn print_json<T: Serialize>(result: &T) -> Result<(), Failure> {
@@ -30,21 +36,41 @@ pub(super) fn print(lines: impl IntoIterator<Item = String>) -> Result<(), Failu
         .map_err(|error| Failure::new(format_args!("cannot write to the standard output: {error}")))
 }
 
-/// Prints a line on stderr. A closed stderr must not abort the program.
+/// Whether only results, warnings and errors are printed.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Prints only results, warnings and errors from now on.
+pub(super) fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Whether progress and messages about it are printed.
+pub(super) fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
+/// Prints a line about what happens on stderr. A closed stderr must not abort the program.
 pub(super) fn say(text: impl Display) {
+    if is_quiet() {
+        return;
+    }
     let _closed = writeln!(io::stderr(), "{}", sanitize(&text.to_string()));
 }
 
 pub(super) fn warn(text: impl Display) {
-    say(format_args!("warning: {text}"));
+    label("warning", WARNING, text);
 }
 
 /// Prints why a command failed.
 pub(super) fn report(failure: &Failure) {
-    say(format_args!("error: {}", failure.message()));
+    label("error", ERROR, failure.message());
     if let Some(hint) = failure.hint() {
-        say(format_args!("hint: {hint}"));
+        label("hint", HINT, hint);
     }
+}
+
+fn label(label: &str, style: Style, text: impl Display) {
+    let _closed = writeln!(anstream::stderr(), "{style}{label}:{style:#} {}", sanitize(&text.to_string()));
 }
 
 /// Escapes control characters: names in images come from anywhere and must not command the terminal.

@@ -1,69 +1,98 @@
 //! A progress bar on stderr, if that is a terminal. It looks like the one of `sysupdate`; the two programs share no
 //! code about terminals.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sysext_image::progress::{Position, Stage};
+
+use super::output;
 
 /// The delay before a bar appears, and between two updates.
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// The length of a bar in characters.
-const WIDTH: u64 = 30;
+/// How often a bar is drawn, in times per second.
+const RATE: u8 = 10;
+
+/// The narrowest terminal with room for a bar, in columns.
+const BAR_MIN: u16 = 100;
+
+/// The narrowest terminal with room for sizes, in columns.
+const SIZES_MIN: u16 = 60;
 
 /// A bar. Dropping it clears its line for the next message.
 #[derive(Debug)]
 pub(super) struct Progress {
     label: &'static str,
-    is_terminal: bool,
-    last: Instant,
-    is_drawn: bool,
+    started: Instant,
+    bar: Option<ProgressBar>,
 }
 
 impl Progress {
     pub(super) fn new(label: &'static str) -> Self {
-        Self { label, is_terminal: io::stderr().is_terminal(), last: Instant::now(), is_drawn: false }
+        Self { label, started: Instant::now(), bar: None }
     }
 
-    /// Shows `done` of `total` bytes.
+    /// Shows `done` of `total` bytes. What is finished at once shows no bar.
     pub(super) fn show(&mut self, done: u64, total: u64) {
-        if !self.is_terminal || self.last.elapsed() < PERIOD {
+        if self.started.elapsed() < PERIOD || output::is_quiet() || !io::stderr().is_terminal() {
             return;
         }
-        self.draw(done, total);
-    }
-
-    fn draw(&mut self, done: u64, total: u64) {
-        self.last = Instant::now();
-        self.is_drawn = true;
-        put(&line(self.label, done, total));
+        let bar = self.bar.get_or_insert_with(|| bar(self.label));
+        bar.set_length(total);
+        bar.set_position(done);
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if self.is_drawn {
-            put("");
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
         }
+    }
+}
+
+fn bar(label: &'static str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(RATE));
+    let width = rustix::termios::tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col);
+    let style = ProgressStyle::with_template(template(width));
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+    bar.set_message(label);
+    bar
+}
+
+/// What is shown on a terminal of that width.
+const fn template(width: u16) -> &'static str {
+    match width {
+        BAR_MIN.. => {
+            "  {msg} {decimal_bytes} of {decimal_total_bytes} [{wide_bar}] {percent}% {decimal_bytes_per_sec} {eta}"
+        }
+        SIZES_MIN.. => "  {msg} {decimal_bytes} of {decimal_total_bytes} {percent}% {eta}",
+        _ => "  {msg} {percent}%",
     }
 }
 
 /// Shows the progress of `work` until it returns.
 pub(super) fn watch<T>(progress: &sysext_image::Progress, work: impl FnOnce() -> T) -> T {
-    if !io::stderr().is_terminal() {
+    if output::is_quiet() || !io::stderr().is_terminal() {
         return work();
     }
     thread::scope(|scope| {
         let (working, ended) = channel::<()>();
         scope.spawn(move || {
-            let mut bar = Progress::new("");
+            let mut shown = Progress::new("");
             while ended.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
                 let Some(position) = progress.position() else { continue };
-                bar.label = label(position);
-                bar.draw(position.done, position.total);
+                let label = label(position);
+                if label != shown.label {
+                    // The rate and the time left are those of one stage.
+                    let started = shown.started;
+                    shown = Progress { label, started, bar: None };
+                }
+                shown.show(position.done, position.total);
             }
         });
         let result = work();
@@ -86,32 +115,21 @@ fn label(position: Position) -> &'static str {
     }
 }
 
-/// Replaces the line of the bar. A closed stderr must not abort the program.
-fn put(text: &str) {
-    let mut stderr = io::stderr().lock();
-    let _closed = write!(stderr, "\r\x1b[K{text}").and_then(|()| stderr.flush());
-}
-
-fn line(label: &str, done: u64, total: u64) -> String {
-    let share = |of: u64| u128::from(done.min(total)) * u128::from(of) / u128::from(total.max(1));
-    let filled = usize::try_from(share(WIDTH)).expect("no more than the width");
-    let width = usize::try_from(WIDTH).expect("a short bar");
-    let (bar, percent) = ("=".repeat(filled), share(100));
-    let megabytes = |bytes: u64| format!("{}.{}", bytes / 1_000_000, bytes / 100_000 % 10);
-    format!("  {label} {} of {} MB [{bar:width$}] {percent}%", megabytes(done.min(total)), megabytes(total))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn bar_shows_the_share_that_is_done() {
-        let none = "  extracting 0.0 of 0.0 MB [                              ] 0%";
-        assert_eq!(line("extracting", 0, 0), none);
-        let half = "  writing 512.0 of 1024.0 MB [===============               ] 50%";
-        assert_eq!(line("writing", 512_000_000, 1_024_000_000), half);
-        assert!(line("x", u64::MAX, u64::MAX).contains(&"=".repeat(30)));
-        assert!(line("x", 7, 5).ends_with("100%"));
+    fn templates_are_valid() {
+        for width in [0, 40, 59, 60, 99, 100, 200] {
+            ProgressStyle::with_template(template(width)).unwrap();
+        }
+    }
+
+    #[test]
+    fn narrow_terminals_show_less() {
+        assert!(template(120).contains("wide_bar"));
+        assert!(template(80).contains("decimal_bytes") && !template(80).contains("bar"));
+        assert!(!template(40).contains("bytes"));
     }
 }

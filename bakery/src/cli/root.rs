@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use sysext_manifests::catalog::Root;
 use sysext_manifests::envelope::{Role, is_same_key};
 
-use super::Result;
 use super::output::{print, print_fields, print_json, say, warn};
+use super::{Result, password};
 use crate::failure::Failure;
 use crate::keys::roots::{Chain, Change, Need, RootError, Signed};
-use crate::keys::{SigningKey, expiry, node_configuration, read_public};
+use crate::keys::{expiry, node_configuration, read_public};
 use crate::naming;
 use crate::store;
 
@@ -190,8 +190,7 @@ impl Sign {
         if let Some(proposed) = chain.roots()?.last() {
             show(proposed)?;
         }
-        let password = super::password(self.password_file.as_deref())?;
-        let key = SigningKey::read(&self.key, password.as_ref())?;
+        let key = password::unlock(&self.key, self.password_file.as_deref())?;
         let Signed { root, needs } = chain.sign(&key)?;
         chain.write_back()?;
         print_fields(&[("signed now", key.public())])?;

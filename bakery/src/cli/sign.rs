@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::Result;
 use super::output::{print_fields, print_json, say};
+use super::{Result, password};
 use crate::keys::openpgp::OpenPgpKey;
 use crate::keys::{Password, SigningKey};
 use crate::release::sign::{Release, Summary};
@@ -92,8 +92,7 @@ impl Args {
 
     fn signing_key(&self) -> Result<Option<SigningKey>> {
         let Some(path) = &self.key else { return Ok(None) };
-        let password = super::password(self.password_file.as_deref())?;
-        Ok(Some(SigningKey::read(path, password.as_ref())?))
+        password::unlock(path, self.password_file.as_deref()).map(Some)
     }
 
     fn openpgp(&self) -> Result<Option<OpenPgpKey>> {

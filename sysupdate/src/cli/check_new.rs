@@ -1,9 +1,9 @@
-//! `check-new`: is there something newer?
+//! `check-new`: prints the version that an update would install.
 
 use serde::Serialize;
 use sysext_manifests::version::Version;
 
-use super::{Context, Ended};
+use super::{Context, Status};
 use crate::failure::Failure;
 use crate::plan::{self, Decision, Wanted};
 
@@ -11,27 +11,28 @@ use crate::plan::{self, Decision, Wanted};
 pub(super) struct Args {}
 
 #[derive(Serialize)]
-struct Answer {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct NewVersion {
     available: Option<Version>,
 }
 
 impl Args {
-    pub(super) fn run(self, context: &Context) -> Result<Ended, Failure> {
-        let looked = context.look(&Wanted::Newest)?;
-        if looked.survey.components.is_empty() {
+    pub(super) fn run(self, context: &Context) -> Result<Status, Failure> {
+        let surveyed = context.survey(&Wanted::Newest)?;
+        if surveyed.survey.components.is_empty() {
             // Why was said; an answer would be taken for one.
-            return Ok(Ended::No);
+            return Ok(Status::Failure);
         }
         let available =
-            plan::plan(&looked.survey).components.into_iter().find_map(|plan| match plan.decision {
+            plan::plan(&surveyed.survey).components.into_iter().find_map(|plan| match plan.decision {
                 Decision::Install { activation, .. } | Decision::Activate { activation } => {
                     Some(activation.version)
                 }
                 _ => None,
             });
         let found = available.is_some();
-        let answer = Answer { available };
+        let answer = NewVersion { available };
         context.print(&answer, || answer.available.iter().map(|version| format!("{version}\n")).collect())?;
-        Ok(if found && looked.all_well { Ended::Well } else { Ended::No })
+        Ok(if found && surveyed.all_well { Status::Success } else { Status::Failure })
     }
 }

@@ -1,75 +1,95 @@
-//! `compare-versions`: which of two versions is newer? Output and exit statuses are systemd-analyze's.
+//! `compare-versions`: which of two versions is newer. Output and exit statuses are those of systemd-analyze.
 
 use std::cmp::Ordering;
-use std::io::{self, Write as _};
-use std::process::ExitCode;
 
+use serde::Serialize;
 use sysext_manifests::version::compare;
 
-use super::Ended;
+use super::{Context, Status};
 use crate::failure::Failure;
 
-/// The exit status if the first version is newer, as `rpmdev-vercmp` has it.
-const NEWER: u8 = 11;
+/// The exit status if the first version is newer, as in `rpmdev-vercmp`.
+const FIRST_NEWER: u8 = 11;
 
 /// The exit status if the second version is newer.
-const OLDER: u8 = 12;
+const SECOND_NEWER: u8 = 12;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// A version
     #[arg(allow_hyphen_values = true)]
     first: String,
-    /// Another version; or what to ask: lt le eq ne ge gt, or < <= == != >= > =
+    /// Another version, or an operator: lt le eq ne ge gt, < <= == != >= > =
     #[arg(allow_hyphen_values = true)]
     second: String,
-    /// The other version, where something was asked
+    /// The other version, after an operator
     #[arg(allow_hyphen_values = true)]
     third: Option<String>,
 }
 
+/// The order of two versions.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Comparison<'a> {
+    first: &'a str,
+    second: &'a str,
+    /// `<`, `==` or `>`.
+    order: &'static str,
+}
+
+/// Whether a comparison is true.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct ComparisonResult {
+    holds: bool,
+}
+
 impl Args {
-    pub(super) fn run(self) -> Result<Ended, Failure> {
+    pub(super) fn run(self, context: &Context) -> Result<Status, Failure> {
         let Some(third) = self.third else {
-            let (order, text) = told(&self.first, &self.second);
-            writeln!(io::stdout(), "{text}").map_err(|error| Failure {
-                error: format!("cannot write to the standard output: {error}"),
-                hint: None,
-            })?;
+            let order = compare(&self.first, &self.second);
+            let comparison = Comparison::new(order, &self.first, &self.second);
+            context.print(&comparison, || comparison.text())?;
             return Ok(match order {
-                Ordering::Equal => Ended::Well,
-                Ordering::Greater => Ended::With(ExitCode::from(NEWER)),
-                Ordering::Less => Ended::With(ExitCode::from(OLDER)),
+                Ordering::Equal => Status::Success,
+                Ordering::Greater => Status::Code(FIRST_NEWER),
+                Ordering::Less => Status::Code(SECOND_NEWER),
             });
         };
-        let Some(holds) = asked(&self.second) else {
+        let Some(operator) = operator(&self.second) else {
             return Err(Failure {
                 error: format!("Unknown operator \"{}\".", self.second),
-                hint: Some("operators are lt le eq ne ge gt, or < <= == != >= > =".to_owned()),
+                hint: Some("operators are lt le eq ne ge gt, and < <= == != >= > =".to_owned()),
             });
         };
-        Ok(if holds(compare(&self.first, &third)) { Ended::Well } else { Ended::No })
+        let holds = operator(compare(&self.first, &third));
+        context.print(&ComparisonResult { holds }, String::new)?;
+        Ok(if holds { Status::Success } else { Status::Failure })
     }
 }
 
-/// The order, and the line that says it.
-fn told(first: &str, second: &str) -> (Ordering, String) {
-    let order = compare(first, second);
-    let sign = match order {
-        Ordering::Less => "<",
-        Ordering::Equal => "==",
-        Ordering::Greater => ">",
-    };
-    (order, format!("{} {sign} {}", shown(first), shown(second)))
+impl<'a> Comparison<'a> {
+    fn new(order: Ordering, first: &'a str, second: &'a str) -> Self {
+        let order = match order {
+            Ordering::Less => "<",
+            Ordering::Equal => "==",
+            Ordering::Greater => ">",
+        };
+        Self { first, second, order }
+    }
+
+    fn text(&self) -> String {
+        format!("{} {} {}\n", quoted(self.first), self.order, quoted(self.second))
+    }
 }
 
-/// The empty version would not be seen.
-fn shown(version: &str) -> &str {
+/// An empty version would be invisible.
+fn quoted(version: &str) -> &str {
     if version.is_empty() { "''" } else { version }
 }
 
-/// What an operator asks of the order.
-fn asked(operator: &str) -> Option<fn(Ordering) -> bool> {
+/// The condition of an operator.
+fn operator(operator: &str) -> Option<fn(Ordering) -> bool> {
     Some(match operator {
         "lt" | "<" => Ordering::is_lt,
         "le" | "<=" => Ordering::is_le,
@@ -86,15 +106,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_is_systemds() {
-        assert_eq!(told("1", "2"), (Ordering::Less, "1 < 2".to_owned()));
-        assert_eq!(told("1_", "1"), (Ordering::Equal, "1_ == 1".to_owned()));
-        assert_eq!(told("1.32.10", "1.32.9").1, "1.32.10 > 1.32.9");
-        assert_eq!(told("", "~").1, "'' > ~");
+    fn prints_the_line_of_systemd_analyze() {
+        let line = |first: &str, second: &str| Comparison::new(compare(first, second), first, second).text();
+        assert_eq!(line("1", "2"), "1 < 2\n");
+        assert_eq!(line("1_", "1"), "1_ == 1\n");
+        assert_eq!(line("1.32.10", "1.32.9"), "1.32.10 > 1.32.9\n");
+        assert_eq!(line("", "~"), "'' > ~\n");
     }
 
     #[test]
-    fn operators_ask_what_they_say() {
+    fn operators_compare() {
         let table = [
             ("lt", [true, false, false]),
             ("<", [true, false, false]),
@@ -110,11 +131,11 @@ mod tests {
             ("gt", [false, false, true]),
             (">", [false, false, true]),
         ];
-        for (operator, answers) in table {
-            let holds = asked(operator).unwrap();
+        for (name, answers) in table {
+            let holds = operator(name).unwrap();
             let found = [Ordering::Less, Ordering::Equal, Ordering::Greater].map(holds);
-            assert_eq!(found, answers, "{operator}");
+            assert_eq!(found, answers, "{name}");
         }
-        assert!(asked("LT").is_none() && asked("").is_none());
+        assert!(operator("LT").is_none() && operator("").is_none());
     }
 }

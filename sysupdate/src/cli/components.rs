@@ -1,54 +1,55 @@
-//! `components`: which components there are, whether they take part, and what they are.
+//! `components`: lists the components and whether they are enabled.
 
 use serde::Serialize;
 use sysext_manifests::feature::Feature;
 
 use super::table::{Table, tick};
-use super::{Context, Ended, complain, say, warn};
+use super::{Context, Status, fail_component, warn};
 use crate::failure::Failure;
-use crate::settings::{self, ComponentName, Having};
+use crate::settings::{self, ComponentName, ComponentsWith};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 
 /// The components as systemd-sysupdate shows them.
 #[derive(Serialize)]
-struct Listing {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct ComponentList {
     default: bool,
     components: Vec<String>,
 }
 
 impl Args {
-    pub(super) fn run(self, context: &Context) -> Result<Ended, Failure> {
-        let scope = &context.global.scope;
+    pub(super) fn run(self, context: &Context) -> Result<Status, Failure> {
+        let scope = &context.options.scope;
         scope.refuse_definitions("components")?;
-        let names = settings::names(&*context.host.store, &context.paths, Having::Directory)?;
-        let mut listing = Listing { default: false, components: Vec::new() };
+        let names = settings::names(&*context.host.store, &context.paths, ComponentsWith::Directory)?;
+        let mut listing = ComponentList { default: false, components: Vec::new() };
         for name in names {
             match name {
-                // As stock has it: where one is named, the default component is not talked about.
+                // As systemd-sysupdate does: the default component is not shown if another one is named.
                 ComponentName::Default => listing.default = scope.component().is_none(),
                 ComponentName::Named(name) => listing.components.push(name),
             }
         }
         if !context.is_text() {
             context.print(&listing, String::new)?;
-            return Ok(Ended::Well);
+            return Ok(Status::Success);
         }
         if !listing.default && listing.components.is_empty() {
-            say(format_args!("No components defined."));
-            return Ok(Ended::Well);
+            context.inform("No components defined.");
+            return Ok(Status::Success);
         }
         let (table, ended) = table(context, &listing)?;
-        context.print(&listing, || table.text(context.global.no_legend))?;
+        context.print(&listing, || table.text(context.options.no_legend))?;
         Ok(ended)
     }
 }
 
-fn table(context: &Context, listing: &Listing) -> Result<(Table, Ended), Failure> {
+fn table(context: &Context, listing: &ComponentList) -> Result<(Table, Status), Failure> {
     let metadata = Metadata::new(context)?;
     let mut table = Table::of(["ENABLED", "SUGGESTED", "COMPONENT", "DESCRIPTION", "DOCUMENTATION"]);
-    let mut ended = Ended::Well;
+    let mut ended = Status::Success;
     if listing.default {
         let [name, what] = ["<default>", "Default Component"].map(|text| Some(text.to_owned()));
         table.row([None, None, name, what, None]);
@@ -63,15 +64,15 @@ fn table(context: &Context, listing: &Listing) -> Result<(Table, Ended), Failure
                 (!component.documentation.is_empty()).then(|| component.documentation.join(" ")),
             ]),
             Err(failure) => {
-                complain(&ComponentName::Named(name.clone()), &failure);
-                ended = Ended::No;
+                fail_component(&ComponentName::Named(name.clone()), &failure);
+                ended = Status::Failure;
             }
         }
     }
     Ok((table, ended))
 }
 
-/// Reads what is said of components.
+/// Reads the metadata of components.
 pub(super) struct Metadata {
     identity: sysext_manifests::specifier::Identity,
     facts: sysext_manifests::condition::Facts,
@@ -84,10 +85,11 @@ impl Metadata {
         Ok(Self { identity, facts })
     }
 
-    /// What is said of a component, and whether it suits this host, where that is known. What is odd is told.
+    /// The metadata of a component, and whether it is suggested for this host if that can be decided. Warnings
+    /// are reported.
     pub(super) fn of(&self, context: &Context, name: &str) -> Result<(Feature, Option<bool>), Failure> {
         let (component, warnings) =
-            settings::metadata(&*context.host.store, &context.paths, &self.identity, name)?;
+            settings::component_metadata(&*context.host.store, &context.paths, &self.identity, name)?;
         warnings.iter().for_each(warn);
         let suggested = component.is_suggested(&self.facts);
         if let Err(error) = &suggested {

@@ -6,52 +6,57 @@ use std::path::PathBuf;
 use sysext_manifests::feature::Kind;
 
 use super::components::Metadata;
-use super::scope::Select;
-use super::switch::Turn;
-use super::{Context, Ended, complain, say};
+use super::scope::ChosenBy;
+use super::switch::{Changes, Switch, Switched};
+use super::{Context, Status, fail_component};
 use crate::failure::Failure;
-use crate::settings::{self, ComponentName, Having, valid_name};
+use crate::settings::{self, ComponentName, ComponentsWith, valid_name};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The components
+    /// Components to enable or disable
     components: Vec<String>,
 }
 
 impl Args {
-    pub(super) fn run(self, mut context: Context, turn: Turn) -> Result<Ended, Failure> {
-        let verb = turn.verb(Kind::Component);
-        context.global.scope.refuse_definitions(verb)?;
+    pub(super) fn run(self, mut context: Context, switch: Switch) -> Result<Status, Failure> {
+        let verb = switch.verb(Kind::Component);
+        context.options.scope.refuse_definitions(verb)?;
         let named = self.named(&context)?;
         let _lock = context.lock(verb)?;
-        let there: BTreeSet<String> =
-            settings::names(&*context.host.store, &context.paths, Having::Directory)?
+        let existing: BTreeSet<String> =
+            settings::names(&*context.host.store, &context.paths, ComponentsWith::Directory)?
                 .into_iter()
                 .filter_map(|name| match name {
                     ComponentName::Default => None,
                     ComponentName::Named(name) => Some(name),
                 })
                 .collect();
-        let mut ended = Ended::Well;
-        let chosen: Vec<String> = match context.global.scope.components() {
-            Select::Named => match named.iter().find(|name| !there.contains(*name)) {
+        let mut ended = Status::Success;
+        let chosen: Vec<String> = match context.options.scope.components() {
+            ChosenBy::Name => match named.iter().find(|name| !existing.contains(*name)) {
                 None => named,
                 Some(name) => {
                     let error = format!("Component not found: {name}");
-                    return Err(Failure { error, hint: Some("see `sysupdate components`".to_owned()) });
+                    return Err(Failure {
+                        error,
+                        hint: Some("`sysupdate components` lists them".to_owned()),
+                    });
                 }
             },
-            Select::All => there.into_iter().collect(),
-            Select::Suggested => {
-                let (suggested, all_well) = suggested(&context, turn, there)?;
+            ChosenBy::All => existing.into_iter().collect(),
+            ChosenBy::Suggestion => {
+                let (suggested, all_well) = suggested(&context, switch, existing)?;
                 if !all_well {
-                    ended = Ended::No;
+                    ended = Status::Failure;
                 }
                 suggested
             }
         };
+        let mut changes = Changes::default();
         if chosen.is_empty() {
-            say(format_args!("No components selected."));
+            context.inform("No components selected.");
+            changes.print(&context)?;
             return Ok(ended);
         }
         let directory = |name: &str| -> PathBuf {
@@ -60,22 +65,24 @@ impl Args {
         let directories: Vec<PathBuf> = chosen.iter().map(|name| directory(name)).collect();
         context.host.reach_beneath(&context.paths, &directories.iter().cloned().collect())?;
         for (name, directory) in chosen.iter().zip(&directories) {
-            if !turn.write(&context, Kind::Component, name, directory) {
-                ended = Ended::No;
+            match switch.write(&context, Switched::Component { component: name.clone() }, directory) {
+                Some(change) => changes.changes.push(change),
+                None => ended = Status::Failure,
             }
         }
+        changes.print(&context)?;
         Ok(ended)
     }
 
-    /// The components that are named, in either way.
+    /// The components that are named, as arguments or with `--component=`.
     fn named(&self, context: &Context) -> Result<Vec<String>, Failure> {
         let failure = |error: String| Err(Failure { error, hint: None });
-        let scope = &context.global.scope;
+        let scope = &context.options.scope;
         let named = match (self.components.is_empty(), scope.component(), scope.components()) {
             (true, Some(name), _) => vec![name.to_owned()],
-            (true, None, Select::Named) => return failure("No component specified.".to_owned()),
-            (true, None, Select::All | Select::Suggested) => Vec::new(),
-            (false, None, Select::Named) => self.components.clone(),
+            (true, None, ChosenBy::Name) => return failure("No component specified.".to_owned()),
+            (true, None, ChosenBy::All | ChosenBy::Suggestion) => Vec::new(),
+            (false, None, ChosenBy::Name) => self.components.clone(),
             (false, ..) => {
                 return failure(
                     "Either specify component names as positional parameter or via \
@@ -91,21 +98,25 @@ impl Args {
     }
 }
 
-/// The components that suit this host, and whether that could be told of all.
-fn suggested(context: &Context, turn: Turn, there: BTreeSet<String>) -> Result<(Vec<String>, bool), Failure> {
+/// The components that are suggested for this host, and whether all suggestions could be decided.
+fn suggested(
+    context: &Context,
+    switch: Switch,
+    existing: BTreeSet<String>,
+) -> Result<(Vec<String>, bool), Failure> {
     let metadata = Metadata::new(context)?;
     let mut suggested = Vec::new();
     let mut all_well = true;
-    for name in there {
+    for name in existing {
         match metadata.of(context, &name) {
             Ok((_, Some(true))) => {
-                say(format_args!("{} '{name}'.", turn.doing()));
+                context.inform(format_args!("{} '{name}'.", switch.doing()));
                 suggested.push(name);
             }
-            // Where nobody knows, that was told.
+            // If it could not be decided, that was reported.
             Ok((_, Some(false) | None)) => {}
             Err(failure) => {
-                complain(&ComponentName::Named(name), &failure);
+                fail_component(&ComponentName::Named(name), &failure);
                 all_well = false;
             }
         }

@@ -5,25 +5,25 @@ use std::path::PathBuf;
 use sysext_manifests::condition::Facts;
 use sysext_manifests::feature::Kind;
 
-use super::scope::Select;
-use super::switch::Turn;
-use super::{Context, Ended, complain, features, say};
+use super::scope::ChosenBy;
+use super::switch::{Changes, Switch, Switched};
+use super::{Context, Status, fail, fail_component, features};
 use crate::failure::Failure;
 use crate::node::facts;
 use crate::settings::{ComponentName, Definitions, valid_name};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The features
+    /// Features to enable or disable
     features: Vec<String>,
 }
 
 impl Args {
-    pub(super) fn run(self, mut context: Context, turn: Turn) -> Result<Ended, Failure> {
-        let verb = turn.verb(Kind::Feature);
+    pub(super) fn run(self, mut context: Context, switch: Switch) -> Result<Status, Failure> {
+        let verb = switch.verb(Kind::Feature);
         let failure = |error: String| Failure { error, hint: None };
-        context.global.scope.refuse_definitions(verb)?;
-        if self.features.is_empty() == (context.global.scope.features() == Select::Named) {
+        context.options.scope.refuse_definitions(verb)?;
+        if self.features.is_empty() == (context.options.scope.features() == ChosenBy::Name) {
             let error = "Either specify features as positional parameter or via \
                          --feature-all/--feature-suggested, not both.";
             return Err(failure(error.to_owned()));
@@ -37,61 +37,68 @@ impl Args {
         let directories = components.iter().map(|(name, _)| configuration(&context, name)).collect();
         context.host.reach_beneath(&context.paths, &directories)?;
         let facts = facts::gather(&*context.host.store, &context.paths, &identity);
-        let mut ended = Ended::Well;
+        let (mut ended, mut changes) = (Status::Success, Changes::default());
         for (component, definitions) in &components {
             let definitions = match definitions {
                 Ok(definitions) => definitions,
                 Err(error) => {
-                    complain(component, &Failure::from(error));
-                    ended = Ended::No;
+                    fail_component(component, &Failure::from(error));
+                    ended = Status::Failure;
                     continue;
                 }
             };
-            let (chosen, all_well) = self.chosen(&context, turn, component, definitions, &facts);
+            let (chosen, all_well) = self.chosen(&context, switch, component, definitions, &facts);
             if !all_well {
-                ended = Ended::No;
+                ended = Status::Failure;
             }
             for name in chosen {
                 let directory = configuration(&context, component).join(format!("{name}.feature.d"));
                 let shown = shown(component);
-                let there = definitions.features.contains_key(name);
-                if !there {
-                    say(format_args!("error: Optional feature not found in component '{shown}': {name}"));
+                if !definitions.features.contains_key(name) {
+                    let error = format!("Optional feature not found in component '{shown}': {name}");
+                    fail(&failure(error));
+                    ended = Status::Failure;
+                    continue;
                 }
-                if !there || !turn.write(&context, Kind::Feature, name, &directory) {
-                    ended = Ended::No;
+                let feature = Switched::Feature { component: component.clone(), feature: name.to_owned() };
+                match switch.write(&context, feature, &directory) {
+                    Some(change) => changes.changes.push(change),
+                    None => ended = Status::Failure,
                 }
             }
         }
+        changes.print(&context)?;
         Ok(ended)
     }
 
-    /// The features of a component that are meant, and whether that could be told of all.
+    /// The chosen features of a component, and whether all suggestions could be decided.
     fn chosen<'a>(
         &'a self,
         context: &Context,
-        turn: Turn,
+        switch: Switch,
         component: &ComponentName,
         definitions: &'a Definitions,
         facts: &Facts,
     ) -> (Vec<&'a str>, bool) {
-        match context.global.scope.features() {
-            Select::Named => return (self.features.iter().map(String::as_str).collect(), true),
-            Select::All => return (definitions.features.keys().map(String::as_str).collect(), true),
-            Select::Suggested => {}
+        match context.options.scope.features() {
+            ChosenBy::Name => return (self.features.iter().map(String::as_str).collect(), true),
+            ChosenBy::All => return (definitions.features.keys().map(String::as_str).collect(), true),
+            ChosenBy::Suggestion => {}
         }
         let (mut chosen, mut all_well) = (Vec::new(), true);
         for (name, feature) in &definitions.features {
             let shown = shown(component);
             match feature.is_suggested(facts) {
                 Ok(true) => {
-                    say(format_args!("{} feature '{name}' of component '{shown}'.", turn.doing()));
+                    context
+                        .inform(format_args!("{} feature '{name}' of component '{shown}'.", switch.doing()));
                     chosen.push(name.as_str());
                 }
                 Ok(false) => {}
                 Err(error) => {
                     let what = format!("feature '{name}' of component '{shown}'");
-                    say(format_args!("error: Failed to determine if {what} is suggested: {error}"));
+                    let error = format!("Failed to determine if {what} is suggested: {error}");
+                    fail(&Failure { error, hint: None });
                     all_well = false;
                 }
             }
@@ -100,7 +107,7 @@ impl Args {
     }
 }
 
-/// A component's name as systemd-sysupdate says it.
+/// A component's name as systemd-sysupdate prints it.
 fn shown(component: &ComponentName) -> &str {
     match component {
         ComponentName::Default => "<default>",
@@ -108,7 +115,7 @@ fn shown(component: &ComponentName) -> &str {
     }
 }
 
-/// Where the operator configures a component: `/etc` is the strongest of the directories.
+/// The directory in `/etc` for a component's configuration; it has the highest priority.
 fn configuration(context: &Context, component: &ComponentName) -> PathBuf {
     context.paths.definitions[0].join(component.directory())
 }

@@ -1,28 +1,30 @@
-//! `features`: what may be switched on and off within a component.
+//! `features`: lists the optional features of a component.
 
 use serde::Serialize;
 use sysext_manifests::feature::Feature;
 
 use super::table::{Side, Table, tick};
-use super::{Context, Ended, say, warn};
+use super::{Context, Status, warn};
 use crate::failure::Failure;
 use crate::node::facts;
-use crate::settings::{self, Defined, Definitions};
+use crate::settings::{self, AllDefinitions, Definitions};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The feature to show; all of them otherwise
+    /// Feature to show in full
     feature: Option<String>,
 }
 
 #[derive(Serialize)]
-struct Listing {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct FeatureList {
     features: Vec<String>,
 }
 
-/// A feature as systemd-sysupdate 262 shows it: what is not known is left out.
+/// A feature as systemd-sysupdate 262 shows it, without unset fields.
 #[derive(Serialize)]
-struct Shown {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct FeatureDetails {
     id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
@@ -38,7 +40,7 @@ struct Shown {
 }
 
 impl Args {
-    pub(super) fn run(self, context: &Context) -> Result<Ended, Failure> {
+    pub(super) fn run(self, context: &Context) -> Result<Status, Failure> {
         let definitions = one(context)?;
         let identity = context.identity()?;
         let facts = facts::gather(&*context.host.store, &context.paths, &identity);
@@ -47,22 +49,22 @@ impl Args {
             if let Err(error) = &suggested {
                 warn(format_args!("{id}: {error}"));
             }
-            Shown::of(id, feature, suggested.ok(), &definitions)
+            FeatureDetails::of(id, feature, suggested.ok(), &definitions)
         };
         if let Some(id) = &self.feature {
             let Some(feature) = definitions.features.get(id) else {
                 return Err(Failure { error: format!("Optional feature not found: {id}"), hint: None });
             };
-            let shown = show(id, feature);
-            context.print(&shown, || shown.text(context.global.no_legend))?;
-            return Ok(Ended::Well);
+            let details = show(id, feature);
+            context.print(&details, || details.text(context.options.no_legend))?;
+            return Ok(Status::Success);
         }
-        let listing = Listing { features: definitions.features.keys().cloned().collect() };
+        let listing = FeatureList { features: definitions.features.keys().cloned().collect() };
         if !context.is_text() {
             context.print(&listing, String::new)?;
-            return Ok(Ended::Well);
+            return Ok(Status::Success);
         }
-        let no_legend = context.global.no_legend;
+        let no_legend = context.options.no_legend;
         let mut table = Table::of(["ENABLED", "SUGGESTED", "FEATURE", "DESCRIPTION", "DOCUMENTATION"]);
         for (id, feature) in &definitions.features {
             table.row(show(id, feature).cells());
@@ -73,31 +75,31 @@ impl Args {
             false => format!("{}\n{} features listed.\n", table.text(false), listing.features.len()),
         })?;
         if table.is_empty() && !no_legend {
-            say(format_args!("No features."));
+            context.inform("No features.");
         }
-        Ok(Ended::Well)
+        Ok(Status::Success)
     }
 }
 
-/// The definitions of the one component that is meant.
+/// The definitions of the chosen component.
 fn one(context: &Context) -> Result<Definitions, Failure> {
     let Some((name, definitions)) = all(context)?.pop() else {
         return Err(Failure { error: "Component not found".to_owned(), hint: None });
     };
-    Ok(definitions?.with_transfers(&name)?)
+    Ok(definitions?.require_transfers(&name)?)
 }
 
-/// The definitions of all components that are meant, each by itself, with what was odd about them told.
-pub(super) fn all(context: &Context) -> Result<Defined, Failure> {
+/// The definitions of the chosen components. Warnings about them are reported.
+pub(super) fn all(context: &Context) -> Result<AllDefinitions, Failure> {
     let identity = context.identity()?;
-    let choice = context.global.scope.choice();
-    let all = settings::definitions(&*context.host.store, &context.paths, &identity, &choice)?;
+    let chosen = context.options.scope.chosen();
+    let all = settings::definitions(&*context.host.store, &context.paths, &identity, &chosen)?;
     let definitions = all.iter().filter_map(|(_, definitions)| definitions.as_ref().ok());
     definitions.flat_map(|definitions| &definitions.warnings).for_each(warn);
     Ok(all)
 }
 
-impl Shown {
+impl FeatureDetails {
     fn of(id: &str, feature: &Feature, suggested: Option<bool>, definitions: &Definitions) -> Self {
         let of_it = definitions
             .transfers
@@ -120,7 +122,7 @@ impl Shown {
         [tick(Some(self.enabled)), tick(self.suggested), Some(self.id), self.description, documentation]
     }
 
-    /// A line for each thing that is known, under a heading of its own.
+    /// A line for each field that is set.
     fn text(&self, no_legend: bool) -> String {
         let yes_no = |value: bool| if value { "yes" } else { "no" };
         let rows = [

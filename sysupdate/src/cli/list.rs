@@ -1,12 +1,12 @@
-//! `list`: the versions that are here and that are offered, or one of them in full.
+//! `list`: the installed and available versions, or one of them in full.
 
 use serde::Serialize;
 use sysext_manifests::stock::StockChoice;
 use sysext_manifests::update_set::UpdateSet;
 use sysext_manifests::version::Version;
 
-use super::scope::Select;
-use super::{Context, Ended};
+use super::scope::ChosenBy;
+use super::{Context, Status};
 use crate::failure::Failure;
 use crate::plan::{self, ComponentPlan, Decision, Objection, Situation, Skipped, State, Wanted};
 use crate::settings::{Component, ComponentName};
@@ -14,17 +14,18 @@ use crate::settings::{Component, ComponentName};
 mod contents;
 mod version;
 
-use version::Shown;
+pub(super) use version::VersionDetails;
 
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Args {
-    /// The version to show in full
+    /// Version to show in full
     version: Option<String>,
 }
 
 /// A component as `systemd-sysupdate list --json` shows it, and more behind that.
 #[derive(Serialize)]
-struct Listing {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct VersionList {
     current: Option<Version>,
     all: Vec<Version>,
     #[serde(rename = "appstreamUrls")]
@@ -34,6 +35,7 @@ struct Listing {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Row {
     version: Version,
     installed: bool,
@@ -44,6 +46,7 @@ struct Row {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 enum Assessment {
     Candidate,
@@ -61,40 +64,40 @@ enum Assessment {
 }
 
 impl Args {
-    pub(super) fn run(self, context: &Context) -> Result<Ended, Failure> {
-        let one = context.global.scope.components() == Select::Named;
+    pub(super) fn run(self, context: &Context) -> Result<Status, Failure> {
+        let one = context.options.scope.components() == ChosenBy::Name;
         if self.version.is_some() && !one {
             return Err(Failure {
-                error: "a version belongs to one component".to_owned(),
-                hint: Some("name the component with --component=".to_owned()),
+                error: "a version needs one component".to_owned(),
+                hint: Some("select it with --component=".to_owned()),
             });
         }
-        let no_legend = context.global.no_legend;
-        let looked = context.look(&Wanted::Newest)?;
-        let plan = plan::plan(&looked.survey);
-        let planned = looked.survey.components.iter().zip(plan.components);
+        let no_legend = context.options.no_legend;
+        let surveyed = context.survey(&Wanted::Newest)?;
+        let plan = plan::plan(&surveyed.survey);
+        let planned = surveyed.survey.components.iter().zip(plan.components);
         let planned = planned.filter_map(|(situation, plan)| {
-            Some((looked.components.get(&situation.component)?, Judged::of(situation, plan)))
+            Some((surveyed.components.get(&situation.component)?, Judged::of(situation, plan)))
         });
         let planned: Vec<_> = planned.collect();
         if let Some(version) = &self.version {
             for (component, judged) in planned {
-                let shown = Shown::of(context, component, &judged, version)?;
+                let shown = VersionDetails::of(context, component, &judged, version)?;
                 context.print(&shown, || shown.text(no_legend))?;
             }
         } else {
             let listings: Vec<_> =
-                planned.into_iter().map(|(component, judged)| Listing::of(component, judged)).collect();
+                planned.into_iter().map(|(component, judged)| VersionList::of(component, judged)).collect();
             let text = || listings.iter().map(|listing| listing.text(no_legend)).collect();
             match &listings[..] {
                 // One component prints as systemd-sysupdate prints it.
                 [listing] if one => context.print(listing, text)?,
-                // Why there is none was said.
+                // The error was reported.
                 [] if one => {}
                 _ => context.print(&listings, text)?,
             }
         }
-        Ok(if looked.all_well { Ended::Well } else { Ended::No })
+        Ok(if surveyed.all_well { Status::Success } else { Status::Failure })
     }
 }
 
@@ -128,7 +131,7 @@ impl<'a> Judged<'a> {
     }
 }
 
-impl Listing {
+impl VersionList {
     fn of(component: &Component, judged: Judged<'_>) -> Self {
         let mut appstream_urls: Vec<String> = Vec::new();
         for url in component.transfers.iter().flat_map(|transfer| &transfer.appstream) {

@@ -1,26 +1,26 @@
-//! `plan`: what would an update do, and why?
+//! `plan`: shows what an update would do, and why.
 
 use sysext_manifests::version::Version;
 
-use super::{Context, Ended};
+use super::{Context, Status};
 use crate::failure::Failure;
 use crate::plan::{self, Decision, Wanted};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The version to plan for, older or newer; the newest one otherwise
+    /// Version to install, also an older one [default: the newest]
     version: Option<Version>,
 }
 
 impl Args {
-    pub(super) fn run(self, context: &Context) -> Result<Ended, Failure> {
+    pub(super) fn run(self, context: &Context) -> Result<Status, Failure> {
         context.check_instances_max(2, "updating")?;
         let wanted = self.version.map_or(Wanted::Newest, Wanted::Exactly);
-        let looked = context.look(&wanted)?;
-        let plan = plan::plan(&looked.survey);
+        let surveyed = context.survey(&wanted)?;
+        let plan = plan::plan(&surveyed.survey);
         context.print(&plan, || plan.to_string())?;
         let refused = |plan: &plan::ComponentPlan| matches!(plan.decision, Decision::Refuse { .. });
         let refused = plan.components.iter().any(refused);
-        Ok(if looked.all_well && !refused { Ended::Well } else { Ended::No })
+        Ok(if surveyed.all_well && !refused { Status::Success } else { Status::Failure })
     }
 }

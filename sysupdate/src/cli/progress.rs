@@ -1,45 +1,60 @@
-//! What happens, as it happens, on standard error: a line that moves on a terminal, plain lines in a log.
+//! What an update does, on standard error while it happens: a progress bar on a terminal, and lines.
 
-use std::io::{self, IsTerminal as _, Write as _};
-use std::time::{Duration, Instant};
+use std::io;
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::Verbosity;
+use super::output::{self, say};
 use crate::acquire::Progress;
 use crate::health::Verdict;
 use crate::update::Step;
 
-/// How often a line that moves is drawn.
-const PERIOD: Duration = Duration::from_millis(100);
+/// How often the bar is drawn, in times per second.
+const RATE: u8 = 10;
 
-/// How wide the bar is, in characters.
-const WIDTH: u64 = 30;
+/// The narrowest terminal with room for a bar beside the file name, in columns.
+const BAR_MIN: u16 = 100;
 
-/// Shows steps.
+/// The narrowest terminal with room for the file name and the rate, in columns.
+const RATE_MIN: u16 = 60;
+
+/// Shows the steps of an update.
 pub(super) struct Display {
-    terminal: bool,
-    drawn: Option<Instant>,
+    verbosity: Verbosity,
+    bar: Option<ProgressBar>,
 }
 
 impl Display {
-    pub(super) fn on_stderr() -> Self {
-        Self { terminal: io::stderr().is_terminal(), drawn: None }
+    pub(super) const fn new(verbosity: Verbosity) -> Self {
+        Self { verbosity, bar: None }
     }
 
     pub(super) fn show(&mut self, step: &Step<'_>) {
+        if self.verbosity == Verbosity::Quiet {
+            return;
+        }
         match step {
             Step::Fetching { component, file, progress } => match progress {
-                Progress::Started { url, offset: 0, total } => {
+                Progress::Started { url, offset, total } => {
                     let size = total.map(|total| format!(" ({})", megabytes(total))).unwrap_or_default();
-                    self.line(&format!("{component}: fetching {url}{size}"));
+                    self.line(&match offset {
+                        0 => format!("{component}: downloading {url}{size}"),
+                        offset => format!("{component}: resuming {url} at {}{size}", megabytes(*offset)),
+                    });
+                    self.start(file, *offset, *total);
                 }
-                Progress::Started { url, offset, .. } => {
-                    self.line(&format!("{component}: going on with {url} after {}", megabytes(*offset)));
+                Progress::Received { done, .. } => {
+                    if let Some(bar) = &self.bar {
+                        bar.set_position(*done);
+                    }
                 }
-                Progress::Received { done, total } => self.bar(file, *done, *total),
                 Progress::Retrying { reason, wait } => {
-                    self.line(&format!("{component}: {reason}; trying again in {:.1} s", wait.as_secs_f64()));
+                    self.line(&format!("{component}: {reason}; retrying in {:.1} s", wait.as_secs_f64()));
                 }
             },
             Step::Downloaded { component, version, files } => {
+                self.end();
                 // Files of one version usually come from one catalog.
                 let mut evidence: Vec<String> = files.iter().map(|file| file.evidence.to_string()).collect();
                 evidence.dedup();
@@ -51,37 +66,63 @@ impl Display {
                 self.line(&format!("{component}: checking {}", activation.version));
             }
             Step::Checked { component, activation, verdict } => {
-                let verdict = match verdict {
-                    Verdict::Healthy => "works".to_owned(),
-                    Verdict::Unhealthy { output } => format!("does not work: {output}"),
-                    Verdict::Masked { by } => format!("is not merged: {by}"),
-                };
-                self.line(&format!("{component}: {} {verdict}", activation.version));
+                let begin = format!("{component}: {} is ", activation.version);
+                match verdict {
+                    Verdict::Healthy => self.write(|| output::say_good(&begin, "healthy", "")),
+                    Verdict::Unhealthy { output } => {
+                        self.write(|| output::say_bad(&begin, "unhealthy", &format!(": {output}")));
+                    }
+                    Verdict::Masked { by } => self.line(&format!("{begin}not merged: {by}")),
+                }
             }
         }
     }
 
-    fn line(&mut self, text: &str) {
-        let clear = if self.drawn.take().is_some() { "\r\x1b[K" } else { "" };
-        // Nobody to read it is no reason to stop an update.
-        let _unread = writeln!(io::stderr(), "{clear}{text}");
+    /// Shows a bar, if standard error is a terminal.
+    fn start(&mut self, file: &str, offset: u64, total: Option<u64>) {
+        self.end();
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(RATE));
+        let width = rustix::termios::tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col);
+        let style = ProgressStyle::with_template(template(width, total.is_some()));
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+        bar.set_message(file.to_owned());
+        bar.set_position(offset);
+        // The rate and the time left are those of this run.
+        bar.reset_eta();
+        self.bar = Some(bar);
     }
 
-    fn bar(&mut self, file: &str, done: u64, total: Option<u64>) {
-        let fresh = self.drawn.is_some_and(|drawn| drawn.elapsed() < PERIOD);
-        if !self.terminal || (fresh && Some(done) != total) {
-            return;
+    fn end(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
         }
-        self.drawn = Some(Instant::now());
-        let bar = match total {
-            Some(total @ 1..) => {
-                let filled = usize::try_from(done.min(total) * WIDTH / total).unwrap_or(0);
-                let width = usize::try_from(WIDTH).unwrap_or(0);
-                format!("[{:<width$}] {}%", "=".repeat(filled), done.min(total) * 100 / total)
-            }
-            _ => String::new(),
-        };
-        let _unread = write!(io::stderr(), "\r\x1b[K  {file} {} {bar}", megabytes(done));
+    }
+
+    fn line(&self, text: &str) {
+        self.write(|| say(text));
+    }
+
+    /// Writes lines above the bar.
+    fn write(&self, write: impl FnOnce()) {
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+}
+
+/// What is shown on a terminal of that width.
+const fn template(width: u16, total_is_known: bool) -> &'static str {
+    match (width, total_is_known) {
+        (BAR_MIN.., true) => {
+            "  {msg} {decimal_bytes} of {decimal_total_bytes} [{wide_bar}] {percent}% {decimal_bytes_per_sec} {eta}"
+        }
+        (RATE_MIN.., true) => {
+            "  {wide_msg} {decimal_bytes} of {decimal_total_bytes} {percent}% {decimal_bytes_per_sec} {eta}"
+        }
+        (_, true) => "  {percent}% {decimal_bytes_per_sec} {eta}",
+        (RATE_MIN.., false) => "  {wide_msg} {decimal_bytes} {decimal_bytes_per_sec}",
+        (_, false) => "  {decimal_bytes}",
     }
 }
 
@@ -89,4 +130,25 @@ impl Display {
 fn megabytes(bytes: u64) -> String {
     let tenths = bytes / 100_000;
     format!("{}.{} MB", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_are_valid() {
+        for width in [0, 20, 60, 79, 100, 200] {
+            for total_is_known in [false, true] {
+                ProgressStyle::with_template(template(width, total_is_known)).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn narrow_terminals_show_less() {
+        assert!(template(120, true).contains("wide_bar"));
+        assert!(template(80, true).contains("wide_msg"));
+        assert!(!template(40, true).contains("msg") && !template(0, false).contains("msg"));
+    }
 }

@@ -1,8 +1,8 @@
-//! `sysext`: what is merged into `/usr` and `/opt`.
+//! `sysext`: merges system extensions into `/usr` and `/opt`.
 
 use clap::Subcommand;
 
-use super::{Context, Ended, warn};
+use super::{Context, Status, warn};
 use crate::failure::Failure;
 use crate::merge::report::MergeReport;
 use crate::merge::{self, When};
@@ -11,36 +11,36 @@ use crate::merge::{self, When};
 pub(super) struct Args {
     #[command(subcommand)]
     verb: Option<Verb>,
-    /// Do not let systemd read its units anew, even if an extension asks for it
+    /// Do not reload the service manager
     #[arg(long, global = true)]
     no_reload: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Show what is merged (what happens without a verb)
+    /// Show which extensions are merged (default)
     Status,
-    /// Merge what lies in the extension directories; nothing may be merged yet
+    /// Merge all extensions; fails if some are already merged
     Merge,
-    /// Merge anew, without an instant in which a file is missing
+    /// Replace the merged set without a gap
     Refresh {
-        /// Even if nothing changed
+        /// Refresh even if nothing changed
         #[arg(long)]
         always_refresh: bool,
     },
-    /// Take away what is merged
+    /// Unmerge all extensions
     Unmerge,
 }
 
 impl Args {
-    pub(super) fn run(self, context: &Context) -> Result<Ended, Failure> {
+    pub(super) fn run(self, context: &Context) -> Result<Status, Failure> {
         let options = merge::Options::default();
         let (mounts, paths) = (&*context.host.mounts, &context.paths);
         let report = match self.verb.unwrap_or(Verb::Status) {
             Verb::Status => {
                 let status = merge::status(mounts, paths)?;
                 context.print(&status, || status.to_string())?;
-                return Ok(Ended::Well);
+                return Ok(Status::Success);
             }
             Verb::Merge => {
                 let _lock = context.lock("sysext merge")?;
@@ -62,6 +62,6 @@ impl Args {
             warning.iter().for_each(warn);
         }
         context.print(&report, || report.to_string())?;
-        Ok(Ended::Well)
+        Ok(Status::Success)
     }
 }

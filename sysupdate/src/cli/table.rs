@@ -1,7 +1,7 @@
-//! Tables as systemd's tools print them: columns as wide as their widest cell, one blank between them, and a
-//! dash where there is nothing.
+//! Tables as systemd's tools print them: columns as wide as their widest cell, one space between them, and a
+//! dash for an empty cell.
 
-/// On which side of a column its cells stand.
+/// The alignment of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     Left,
@@ -16,17 +16,17 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Without rows.
+    /// A table without rows.
     pub(super) fn new(columns: impl IntoIterator<Item = (&'static str, Side)>) -> Self {
         Self { columns: columns.into_iter().collect(), rows: Vec::new() }
     }
 
-    /// With all columns on the left, and without rows.
+    /// A table without rows whose columns are left-aligned.
     pub(super) fn of(headings: impl IntoIterator<Item = &'static str>) -> Self {
         Self::new(headings.into_iter().map(|heading| (heading, Side::Left)))
     }
 
-    /// Adds a row, which has as many cells as there are columns.
+    /// Adds a row with one cell per column.
     pub(super) fn row(&mut self, cells: impl IntoIterator<Item = Option<String>>) {
         self.rows.push(cells.into_iter().collect());
     }
@@ -35,7 +35,7 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// Leaves out columns without a cell in any row.
+    /// Removes columns that are empty in every row.
     pub(super) fn without_empty_columns(mut self) -> Self {
         let kept: Vec<bool> = (0..self.columns.len())
             .map(|column| self.rows.iter().any(|row| row.get(column).is_some_and(Option::is_some)))
@@ -46,7 +46,7 @@ impl Table {
         self
     }
 
-    /// The table as text, with or without its headings, which then take no room either.
+    /// The table as text. Without headings, these do not count for the width of columns either.
     pub(super) fn text(&self, no_legend: bool) -> String {
         let headings = self.columns.iter().map(|(heading, _)| (*heading).to_owned()).collect();
         let cells = self.rows.iter().map(|row| {
@@ -75,7 +75,7 @@ fn retain<T>(items: Vec<T>, keep: impl Fn(usize) -> bool) -> Vec<T> {
     items.into_iter().enumerate().filter(|(index, _)| keep(*index)).map(|(_, item)| item).collect()
 }
 
-/// A tick, or a cross, or nothing where nobody knows.
+/// A tick, a cross, or an empty cell if it is not known.
 pub(super) fn tick(value: Option<bool>) -> Option<String> {
     value.map(|value| if value { "✓" } else { "✗" }.to_owned())
 }
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_as_wide_as_what_is_shown() {
+    fn columns_are_as_wide_as_their_widest_cell() {
         let mut table = Table::new([("NAME", Side::Left), ("GONE", Side::Left), ("SIZE", Side::Right)]);
         table.row([Some("à".to_owned()), None, Some("12".to_owned())]);
         table.row([None, None, Some("3".to_owned())]);

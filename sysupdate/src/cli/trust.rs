@@ -1,9 +1,9 @@
-//! `trust`: what this node believes of its repositories, and how to make it start afresh.
+//! `trust`: shows and resets the trust state of repositories.
 
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::{Context, Ended};
+use super::{Context, Status, warn};
 use crate::failure::Failure;
 use crate::repository::status::{self, Standing};
 use crate::repository::{self, Forgotten};
@@ -16,38 +16,38 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Show the keys in /etc, the last root and catalog that were believed, and whether they fit together
-    /// (what happens without a verb)
+    /// Show the configured keys and the last accepted root and catalog (default)
     ///
-    /// The exit status is 1 if a repository's file or what is remembered of it cannot be used.
+    /// Exits with 1 if a repository's file or its recorded state cannot be used.
     Show {
-        /// The repository; all of them otherwise
+        /// Repository to show [default: all]
         repository: Option<String>,
     },
-    /// Forget what was seen of a repository, so that the keys in /etc alone decide again
+    /// Forget a repository's remembered root and serial
     ///
-    /// A node remembers the last root, the highest serial and the latest signed time of a repository, and
-    /// believes nothing older: neither a mirror nor a thief can take it back to a version with holes. After
-    /// this the next catalog that the keys in /etc/sysupdate/repositories/REPO.toml lead to is believed,
-    /// even if it is older and even if a root key in it was revoked since. Use it when what is remembered
-    /// cannot be read, or when the publisher says that the repository started again; compare the keys with
-    /// the publisher's first. Nothing that is installed changes.
+    /// A node records the last root, the highest serial and the latest signed time of a repository, and
+    /// rejects anything older: a mirror or attacker cannot roll it back to a vulnerable version. After a reset
+    /// it accepts the next catalog that is valid for the keys in /etc/sysupdate/repositories/REPO.toml, even if
+    /// it is older or one of its root keys was revoked since. Reset a repository if its recorded state cannot
+    /// be read, or if the publisher announces that the repository was created again; first compare the keys
+    /// with the publisher's. Installed files do not change.
     Reset {
-        /// The repository
+        /// Repository to reset
         repository: String,
     },
 }
 
-/// What was forgotten of which repository.
+/// The state that was reset.
 #[derive(Debug, Serialize)]
-struct Reset<'a> {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Reset<'a> {
     repository: &'a str,
     #[serde(flatten)]
     forgotten: Forgotten,
 }
 
 impl Args {
-    pub(super) fn run(self, context: &Context) -> Result<Ended, Failure> {
+    pub(super) fn run(self, context: &Context) -> Result<Status, Failure> {
         match self.verb.unwrap_or(Verb::Show { repository: None }) {
             Verb::Show { repository } => show(context, repository),
             Verb::Reset { repository } => reset(context, &repository),
@@ -55,7 +55,7 @@ impl Args {
     }
 }
 
-fn show(context: &Context, repository: Option<String>) -> Result<Ended, Failure> {
+fn show(context: &Context, repository: Option<String>) -> Result<Status, Failure> {
     let (store, paths) = (&*context.host.store, &context.paths);
     let ids = match repository {
         Some(id) => vec![known(context, id)?],
@@ -66,29 +66,29 @@ fn show(context: &Context, repository: Option<String>) -> Result<Ended, Failure>
         let texts: Vec<String> = standings.iter().map(ToString::to_string).collect();
         texts.join("\n")
     })?;
-    Ok(if standings.iter().all(Standing::is_usable) { Ended::Well } else { Ended::No })
+    Ok(if standings.iter().all(Standing::is_usable) { Status::Success } else { Status::Failure })
 }
 
-fn reset(context: &Context, id: &str) -> Result<Ended, Failure> {
+fn reset(context: &Context, id: &str) -> Result<Status, Failure> {
     let _lock = context.lock("trust reset")?;
     let id = known(context, id.to_owned())?;
     let forgotten = repository::forget(&*context.host.store, &context.paths, &id)?;
     context.print(&Reset { repository: &id, forgotten }, || match forgotten {
-        Forgotten::Nothing => format!("nothing was remembered of {id}\n"),
-        Forgotten::Unreadable => format!("{id}: forgot what could not be read\n"),
-        Forgotten::Marks { root, serial } => format!("{id}: forgot root {root} and serial {serial}\n"),
+        Forgotten::Nothing => format!("no recorded state for {id}\n"),
+        Forgotten::Unreadable => format!("{id}: cleared unreadable state\n"),
+        Forgotten::Marks { root, serial } => format!("{id}: cleared root {root}, serial {serial}\n"),
     })?;
     if forgotten != Forgotten::Nothing {
         let path = context.paths.repositories.join(format!("{id}.toml"));
-        eprintln!(
-            "warning: the next catalog of {id} that the keys in {} lead to is believed, even if it is older",
+        warn(format_args!(
+            "the next catalog of {id} that is valid for the keys in {} is accepted, even if it is older",
             path.display()
-        );
+        ));
     }
-    Ok(Ended::Well)
+    Ok(Status::Success)
 }
 
-/// The repository, if there is one: whatever else is said must not become a path.
+/// The repository, if it exists: any other name must not become a path.
 fn known(context: &Context, id: String) -> Result<String, Failure> {
     let known = status::known(&*context.host.store, &context.paths)?;
     if known.contains(&id) {
@@ -96,10 +96,10 @@ fn known(context: &Context, id: String) -> Result<String, Failure> {
     }
     let known: Vec<String> = known.into_iter().collect();
     Err(Failure {
-        error: format!("there is no repository {id:?}"),
+        error: format!("unknown repository {id:?}"),
         hint: Some(match known.is_empty() {
-            true => format!("{} has none", context.paths.repositories.display()),
-            false => format!("there are: {}", known.join(", ")),
+            true => format!("{} is empty", context.paths.repositories.display()),
+            false => format!("known: {}", known.join(", ")),
         }),
     })
 }

@@ -1,55 +1,57 @@
-//! `vacuum`: make room without bringing anything.
+//! `vacuum`: removes old versions and files of disabled features.
 
 use serde::Serialize;
 
-use super::{Context, Ended, say, warn};
+use super::{Context, Status, warn};
 use crate::failure::Failure;
 use crate::plan::{Offers, State, Wanted};
-use crate::settings::Disabled;
+use crate::settings::OnDisabled;
 use crate::targets::vacuum::{self, Because, Going, Vacuumed};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 
-/// What went, as `systemd-sysupdate vacuum --json` prints it.
+/// What was removed, as `systemd-sysupdate vacuum --json` prints it.
 #[derive(Serialize)]
-struct Answer {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct RemovedFiles {
     removed: usize,
     #[serde(rename = "disabledTransfers")]
     disabled_transfers: usize,
 }
 
 impl Args {
-    pub(super) fn run(self, mut context: Context) -> Result<Ended, Failure> {
+    pub(super) fn run(self, mut context: Context) -> Result<Status, Failure> {
         context.check_instances_max(1, "vacuuming")?;
         let _lock = context.lock("vacuum")?;
         let identity = context.identity()?;
-        let components = context.components(&identity, Disabled::Tidy)?;
-        // One component is chosen, or none is there.
-        let Some((_, component)) = components.into_iter().next() else { return Ok(Ended::Well) };
+        let components = context.components(&identity, OnDisabled::Allow)?;
+        // One component was chosen.
+        let Some((_, component)) = components.into_iter().next() else { return Ok(Status::Success) };
         let component = component?;
         component.warnings.iter().for_each(warn);
         let directories = component.directories(&context.paths);
         context.host.reach_beneath(&context.paths, &directories)?;
-        // Whoever only makes room asks no source.
+        // Removing files needs no source.
         let offers = Offers::Known(Default::default());
         let (host, paths) = (&context.host, &context.paths);
         let situation = crate::update::situation(host, paths, &component, offers, Wanted::Newest)?;
         situation.unreadable.iter().for_each(warn);
-        let vacuumed =
-            vacuum::vacuum(&context.host, &context.paths, &situation, &mut |going| say(line(&going)))?;
+        let vacuumed = vacuum::vacuum(&context.host, &context.paths, &situation, &mut |going| {
+            context.inform(line(&going))
+        })?;
         vacuumed.warnings.iter().for_each(warn);
         let Vacuumed { removed, disabled_transfers, .. } = vacuumed;
         if context.is_text() {
-            say(summary(removed, disabled_transfers));
+            context.inform(summary(removed, disabled_transfers));
         } else {
-            context.print(&Answer { removed, disabled_transfers }, String::new)?;
+            context.print(&RemovedFiles { removed, disabled_transfers }, String::new)?;
         }
-        Ok(Ended::Well)
+        Ok(Status::Success)
     }
 }
 
-/// What stock says of a file that goes, without its picture.
+/// What systemd-sysupdate prints about a file that is removed.
 fn line(going: &Going<'_>) -> String {
     let what = match going.because {
         Because::Old(State::Partial) | Because::Disabled(State::Partial) => "old partial",
@@ -60,7 +62,7 @@ fn line(going: &Going<'_>) -> String {
     format!("Removing {what} '{}' (regular-file).", going.location)
 }
 
-/// What stock says in the end.
+/// What systemd-sysupdate prints in the end.
 fn summary(removed: usize, disabled_transfers: usize) -> String {
     match (removed, disabled_transfers) {
         (0, 0) => "Found nothing to remove.".to_owned(),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// An image that is skipped, while the others are merged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Quarantined {
     /// The extension.
     pub name: String,
@@ -24,6 +25,7 @@ impl fmt::Display for Quarantined {
 
 /// Why an image is skipped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum QuarantineReason {
     /// A kind of extension that stock systemd supports and this program does not.
@@ -99,6 +101,7 @@ pub enum QuarantineReason {
 
 /// What stock systemd supports and this program does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Unsupported {
     /// `NAME.v/` and `NAME.raw.v/`.
@@ -113,6 +116,7 @@ pub enum Unsupported {
 
 /// What the host has at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum HostKind {
     /// A directory.

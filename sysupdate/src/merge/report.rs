@@ -12,6 +12,7 @@ use super::quarantine::Quarantined;
 
 /// The result of a merge.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MergeReport {
     /// The result in one word.
     pub outcome: MergeOutcome,
@@ -29,11 +30,13 @@ pub struct MergeReport {
     pub warnings: Vec<Warning>,
     /// How long it took, in seconds in JSON.
     #[serde(serialize_with = "as_seconds")]
+    #[cfg_attr(feature = "schema", schemars(with = "f64"))]
     pub took: Duration,
 }
 
 /// The result of a merge in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum MergeOutcome {
     /// Nothing was merged before.
@@ -48,6 +51,7 @@ pub enum MergeOutcome {
 
 /// An extension that is merged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Merged {
     /// Its name.
     pub name: String,
@@ -59,6 +63,7 @@ pub struct Merged {
 
 /// An extension that is not merged because a stronger directory has an entry with its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Masked {
     /// The extension.
     pub name: String,
@@ -73,6 +78,7 @@ pub struct Masked {
 
 /// What masks an extension.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 pub enum MaskedBy {
     /// A link to `/dev/null`, or an empty directory: the operator masks the name.
@@ -91,6 +97,7 @@ pub enum MaskedBy {
 
 /// A warning for the operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Warning {
     /// The new overlay could not be moved beneath the old one.
@@ -116,6 +123,7 @@ pub enum Warning {
 
 /// What is merged.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Status {
     /// `/usr` and `/opt`, as the target system sees them.
     pub hierarchies: Vec<HierarchyStatus>,
@@ -125,6 +133,7 @@ pub struct Status {
 
 /// What is merged at one hierarchy, in the JSON format of `systemd-sysext status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HierarchyStatus {
     /// The hierarchy, as the target system sees it.
     pub hierarchy: PathBuf,
@@ -132,6 +141,7 @@ pub struct HierarchyStatus {
     pub extensions: Vec<String>,
     /// When, in microseconds since 1970 in JSON.
     #[serde(serialize_with = "as_microseconds")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<i64>"))]
     pub since: Option<Timestamp>,
 }
 

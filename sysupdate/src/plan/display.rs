@@ -1,9 +1,11 @@
 //! A plan for people and programs.
 
 use std::fmt;
+use std::path::Path;
 
-use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
+use sysext_manifests::digest::Sha256;
+use sysext_manifests::trust::Evidence;
 use sysext_manifests::version::Version;
 
 use super::{
@@ -133,20 +135,55 @@ impl fmt::Display for Keep {
     }
 }
 
+/// An offered file as it is printed.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+struct PrintedFile<'a> {
+    #[serde(flatten)]
+    origin: PrintedOrigin<'a>,
+    /// Where it will be installed.
+    target: &'a Location,
+}
+
+/// Where a file comes from.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(untagged)]
+enum PrintedOrigin<'a> {
+    /// A download, or a local file with a known digest.
+    Claimed { urls: Vec<String>, sha256: Sha256, size: Option<u64>, evidence: &'a Evidence },
+    /// A local file without a known digest.
+    File { file: &'a Path },
+}
+
+impl<'a> From<&'a OfferedFile> for PrintedFile<'a> {
+    fn from(OfferedFile { origin, target, .. }: &'a OfferedFile) -> Self {
+        let origin = match origin {
+            Origin::Claimed(claim) => PrintedOrigin::Claimed {
+                urls: claim.get().urls.iter().map(|url| without_password(url)).collect(),
+                sha256: claim.get().sha256,
+                size: claim.get().size,
+                evidence: claim.evidence(),
+            },
+            Origin::File(path) => PrintedOrigin::File { file: path },
+        };
+        Self { origin, target }
+    }
+}
+
 impl Serialize for OfferedFile {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut source = serializer.serialize_struct("OfferedFile", 5)?;
-        match &self.origin {
-            Origin::Claimed(claim) => {
-                let urls: Vec<String> = claim.get().urls.iter().map(|url| without_password(url)).collect();
-                source.serialize_field("urls", &urls)?;
-                source.serialize_field("sha256", &claim.get().sha256)?;
-                source.serialize_field("size", &claim.get().size)?;
-                source.serialize_field("evidence", claim.evidence())?;
-            }
-            Origin::File(path) => source.serialize_field("file", path)?,
-        }
-        source.serialize_field("target", &self.target)?;
-        source.end()
+        PrintedFile::from(self).serialize(serializer)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for OfferedFile {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "OfferedFile".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        PrintedFile::json_schema(generator)
     }
 }

@@ -11,6 +11,7 @@ use crate::merge::quarantine::Unsupported;
 
 /// A reason not to use a version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 pub enum Objection {
     /// It is not installed, and no source has it.
@@ -90,6 +91,7 @@ pub enum Objection {
 
 /// Why a requirement is not met.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "obstacle", rename_all = "kebab-case")]
 pub enum Obstacle {
     /// The extension is not installed.

@@ -15,6 +15,7 @@ use crate::targets::Location;
 
 /// How an interrupted run is finished.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "step", rename_all = "kebab-case")]
 pub enum Resume {
     /// Activate the version and run its checks.
@@ -29,6 +30,7 @@ pub enum Resume {
 
 /// Why a version is rolled back, although it did not fail its checks now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 pub enum RollbackReason {
     /// It failed its health checks, as the interrupted run recorded.

@@ -12,12 +12,14 @@ const RELATIONS_LIMIT: usize = 16 << 10;
 
 /// What a version requires of other extensions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Relations {
     /// Its upstream version, where a catalog names it: requirements are compared with that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream: Option<String>,
     /// Extensions that must be installed.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "texts")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub requires: Vec<Requirement>,
     /// Extensions that it must not be merged with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -7,17 +7,18 @@ use sysext_manifests::version::Version;
 
 use super::survey::{Active, Leftover, LocalInstance, Situation, TransferState};
 use super::{Hold, State};
-use crate::settings::FeaturesOff;
+use crate::settings::DisabledBy;
 use crate::targets::Location;
 
 /// What is removed of a disabled transfer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Removal {
     /// The transfer's name.
     pub transfer: String,
     /// Why it is disabled.
     #[serde(flatten)]
-    pub reason: FeaturesOff,
+    pub reason: DisabledBy,
     /// Its link, which is removed first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<PathBuf>,
@@ -29,6 +30,7 @@ pub struct Removal {
 
 /// A file that is removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RemovedFile {
     /// Where it is.
     #[serde(rename = "path")]

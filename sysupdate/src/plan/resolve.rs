@@ -47,6 +47,7 @@ pub(super) struct Resolution {
 
 /// A requirement, and what meets it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MetRequirement {
     /// The requirement.
     pub requirement: String,

@@ -13,7 +13,7 @@ use sysext_manifests::version::Version;
 use super::State;
 use super::relations::{OtherExtension, Related, Relations};
 use crate::merge::quarantine::Unsupported;
-use crate::settings::{ComponentName, FeaturesOff};
+use crate::settings::{ComponentName, DisabledBy};
 use crate::state::{Record, Unreadable};
 use crate::targets::Location;
 
@@ -93,7 +93,7 @@ pub struct Leftover {
     /// The transfer.
     pub state: TransferState,
     /// Why it is disabled.
-    pub reason: FeaturesOff,
+    pub reason: DisabledBy,
     /// Whether its files are merged into the running system.
     pub merged: bool,
 }

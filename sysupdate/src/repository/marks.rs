@@ -30,6 +30,7 @@ pub(super) struct State {
 
 /// What there was to forget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "forgotten", rename_all = "kebab-case")]
 pub enum Forgotten {
     /// Marks.

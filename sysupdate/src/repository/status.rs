@@ -11,6 +11,7 @@ use sysext_manifests::envelope::Role;
 use sysext_manifests::repository::{Marks, Repository};
 
 use super::RepositoryFailure;
+use super::describe::{self, describe};
 use super::marks::{self, copy, recall};
 use crate::host::store::{Store, StoreError};
 use crate::host::transport::without_secrets;
@@ -22,6 +23,7 @@ const KEY_SHOWN: (usize, usize) = (8, 10);
 
 /// How this node stands towards a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Standing {
     /// The repository.
     pub repository: String,
@@ -33,6 +35,7 @@ pub struct Standing {
 
 /// What the operator says of a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Configured {
     /// Where it is, and which keys sign its roots.
@@ -60,6 +63,7 @@ pub enum Configured {
 
 /// What is remembered of a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Remembered {
     /// Nothing: the first catalog that the keys in `/etc` lead to is believed.
@@ -73,6 +77,7 @@ pub enum Remembered {
         /// The highest serial believed under it.
         serial: u64,
         /// The largest signed time believed.
+        #[cfg_attr(feature = "schema", schemars(with = "String"))]
         issued: Timestamp,
         /// The last catalog.
         catalog: Kept,
@@ -86,6 +91,7 @@ pub enum Remembered {
 
 /// Under which keys marks were made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "keys", rename_all = "kebab-case")]
 pub enum Under {
     /// Those that are in `/etc`.
@@ -99,6 +105,7 @@ pub enum Under {
 
 /// The copy of the last catalog.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Kept {
     /// It is there, and signed as the remembered root wants it.
@@ -106,8 +113,10 @@ pub enum Kept {
         /// Its serial.
         serial: u64,
         /// When it was signed.
+        #[cfg_attr(feature = "schema", schemars(with = "String"))]
         issued: Timestamp,
         /// When it ends.
+        #[cfg_attr(feature = "schema", schemars(with = "String"))]
         expires: Timestamp,
         /// How many extensions it offers.
         extensions: usize,
@@ -139,7 +148,7 @@ pub fn known(store: &dyn Store, paths: &Paths) -> Result<BTreeSet<String>, Store
 
 /// Looks at a repository, writing and fetching nothing.
 pub fn look(store: &dyn Store, paths: &Paths, id: &str) -> Standing {
-    let repository = settings::repository(store, paths, id);
+    let repository = describe(store, paths, id);
     let keys = repository.as_ref().ok().map(|repository| repository.root.clone());
     Standing {
         repository: id.to_owned(),
@@ -154,7 +163,7 @@ pub fn look(store: &dyn Store, paths: &Paths, id: &str) -> Standing {
 fn configured(repository: Result<Repository, SettingsError>, paths: &Paths, id: &str) -> Configured {
     match repository {
         Ok(Repository { url, mirrors, root, .. }) => {
-            let path = paths.repositories.join(format!("{id}.toml"));
+            let path = describe::path(paths, id);
             let mirrors = mirrors.iter().map(|mirror| without_secrets(mirror)).collect();
             Configured::Described { path, url: without_secrets(&url), mirrors, keys: root }
         }

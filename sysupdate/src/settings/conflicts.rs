@@ -1,4 +1,4 @@
-//! Transfers that get in each other's way.
+//! Transfers that write the same files, or that match each other's files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,17 +10,16 @@ use sysext_manifests::version::Version;
 
 use super::{ComponentName, Loaded, SettingsError};
 
-/// Leaves out components that undo what another one does, and warns of transfers that take each other's files
-/// for their own.
-pub(super) fn settle(mut loaded: Loaded) -> Loaded {
-    leave_out(&mut loaded);
-    warn(&mut loaded);
+/// Makes components fail that write the same files, and adds warnings to components that match files of others.
+pub(super) fn check(mut loaded: Loaded) -> Loaded {
+    reject_common_targets(&mut loaded);
+    warn_of_common_files(&mut loaded);
     loaded
 }
 
-/// Leaves out components with a transfer that writes what another one writes as well: each would undo what
-/// the other did, in every run.
-fn leave_out(loaded: &mut Loaded) {
+/// Makes components fail that have a target or a link in common: in every run, each would undo the changes of
+/// the other.
+fn reject_common_targets(loaded: &mut Loaded) {
     let mut writers: BTreeMap<PathBuf, Vec<(ComponentName, String)>> = BTreeMap::new();
     for (name, component) in loaded.iter() {
         for transfer in component.iter().flat_map(|component| &component.transfers) {
@@ -28,28 +27,28 @@ fn leave_out(loaded: &mut Loaded) {
             let link = target.current_symlink.as_ref().map(PathBuf::from);
             let files = Path::new(&target.path).join(target.patterns.first().as_str());
             for written in link.into_iter().chain([files]) {
-                // Collected, `//` and `/./` are gone.
+                // Collecting the components removes `//` and `/./`.
                 let written = written.components().collect();
                 writers.entry(written).or_default().push((name.clone(), transfer.id.clone()));
             }
         }
     }
     for (name, component) in loaded.iter_mut() {
-        let rivals = writers
+        let conflict = writers
             .iter()
             .find(|(_, writers)| writers.len() > 1 && writers.iter().any(|(component, _)| component == name));
-        if let (Some((path, writers)), Ok(_)) = (rivals, &component) {
+        if let (Some((path, writers)), Ok(_)) = (conflict, &component) {
             let transfers = writers.iter().map(|(component, transfer)| format!("{component}/{transfer}"));
             let transfers = transfers.collect();
-            *component = Err(SettingsError::Rivals { path: path.clone(), transfers });
+            *component = Err(SettingsError::Conflict { path: path.clone(), transfers });
         }
     }
 }
 
-/// Warns of transfers that match what another one brings to the same directory: they count those files and
-/// remove them to make room, as stock's do. What is tried is one name; of any other version it would differ in
-/// that alone.
-fn warn(loaded: &mut Loaded) {
+/// Warns of transfers that match the files that another one installs into the same directory: they count these
+/// files and remove them as old versions, as systemd-sysupdate does. One example name is enough, since the names
+/// of other versions only differ in the version.
+fn warn_of_common_files(loaded: &mut Loaded) {
     let transfers: Vec<(ComponentName, Transfer)> = loaded
         .iter()
         .filter_map(|(name, component)| Some((name, component.as_ref().ok()?)))
@@ -57,29 +56,29 @@ fn warn(loaded: &mut Loaded) {
         .collect();
     for (name, component) in loaded.iter_mut() {
         let Ok(component) = component else { continue };
-        for taker in &component.transfers {
-            let others = transfers.iter().filter(|(other, each)| (other, &each.id) != (&*name, &taker.id));
-            let taken = others.filter_map(|(other, each)| Some((other, each, taken(taker, each)?)));
-            component.warnings.extend(taken.map(|(other, each, file)| {
+        for transfer in &component.transfers {
+            let others = transfers.iter().filter(|(other, each)| (other, &each.id) != (&*name, &transfer.id));
+            let matched = others.filter_map(|(other, each)| Some((other, each, matched(transfer, each)?)));
+            component.warnings.extend(matched.map(|(other, each, file)| {
                 format!(
-                    "{name}/{} takes what {other}/{} brings to {} for its own, as {file}, and may remove it to \
-                     make room; give each its own Path= or a MatchPattern= that does not match the other's",
-                    taker.id, each.id, each.target.path
+                    "{name}/{} also matches files that {other}/{} installs into {}, such as {file}, and may remove \
+                     them as old versions; set another Path= or a MatchPattern= that only matches its own files",
+                    transfer.id, each.id, each.target.path
                 )
             }));
         }
     }
 }
 
-/// A file that one transfer brings and the other takes for its own.
-fn taken(taker: &Transfer, other: &Transfer) -> Option<String> {
+/// A file of another transfer that a transfer matches.
+fn matched(transfer: &Transfer, other: &Transfer) -> Option<String> {
     let directory = |transfer: &Transfer| Path::new(&transfer.target.path).components().collect::<PathBuf>();
-    let same = taker.target.kind == other.target.kind && directory(taker) == directory(other);
+    let same = transfer.target.kind == other.target.kind && directory(transfer) == directory(other);
     let file = other.target.patterns.format(&sample()?).ok().filter(|_| same)?;
-    taker.target.patterns.matches(&file).map(|_| file)
+    transfer.target.patterns.matches(&file).map(|_| file)
 }
 
-/// An instance, every property of which is known.
+/// An instance with a value for every wildcard.
 fn sample() -> Option<Captures> {
     let version: Version = "1".parse().ok()?;
     Some(Captures {

@@ -1,44 +1,58 @@
-//! Transfers that take no part, since features are off: what they installed goes.
+//! Transfers whose features are disabled. The next update removes their files.
 
 use std::fmt;
 
 use serde::Serialize;
 use sysext_manifests::transfer::Transfer;
 
-/// A transfer that takes no part.
-#[derive(Clone, Debug)]
-pub struct Idle {
-    /// The transfer.
-    pub transfer: Transfer,
-    /// Why.
-    pub because: FeaturesOff,
+/// What a command does with a disabled component that is named, and with a component whose transfers are all
+/// disabled. Where all components are chosen, disabled ones are skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDisabled {
+    /// It fails.
+    Fail,
+    /// It works on a disabled component as on any other, with a warning.
+    Warn,
+    /// It works on it as on any other: its files may be removed.
+    Allow,
 }
 
-/// Why a transfer takes no part.
+/// A disabled transfer.
+#[derive(Clone, Debug)]
+pub struct DisabledTransfer {
+    /// The transfer.
+    pub transfer: Transfer,
+    /// Why it is disabled.
+    pub reason: DisabledBy,
+}
+
+/// Why a transfer is disabled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "reason", rename_all = "kebab-case")]
-pub enum FeaturesOff {
-    /// It belongs to these features, and none of them is on.
-    NoneOn {
+pub enum DisabledBy {
+    /// None of the features in `Features=` is enabled.
+    Features {
         /// `Features=`.
         features: Vec<String>,
     },
-    /// It requires these features, which are off.
-    RequiredOff {
-        /// Those of `RequisiteFeatures=` that are off.
+    /// Some features in `RequisiteFeatures=` are disabled.
+    RequisiteFeatures {
+        /// Those of `RequisiteFeatures=` that are disabled.
         features: Vec<String>,
     },
 }
 
-impl fmt::Display for FeaturesOff {
+impl fmt::Display for DisabledBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (what, features) = match self {
-            Self::NoneOn { features } => ("its", features),
-            Self::RequiredOff { features } => ("its required", features),
+        let (which, features) = match self {
+            Self::Features { features } => ("its", features),
+            Self::RequisiteFeatures { features } => ("its required", features),
         };
-        match &features[..] {
-            [feature] => write!(f, "{what} feature {feature} is off"),
-            features => write!(f, "{what} features {} are off", features.join(" and ")),
+        let quoted: Vec<String> = features.iter().map(|feature| format!("{feature:?}")).collect();
+        match &quoted[..] {
+            [feature] => write!(f, "{which} feature {feature} is disabled"),
+            features => write!(f, "{which} features {} are disabled", features.join(" and ")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The names of components, and where what belongs to them lies.
+//! The names of components, and the paths that follow from them.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,9 +10,9 @@ use crate::paths::Paths;
 /// The name of a component.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ComponentName {
-    /// The one in `sysupdate.d`, which usually is the operating system.
+    /// The component in `sysupdate.d`, which usually is the operating system.
     Default,
-    /// The one in `sysupdate.NAME.d`.
+    /// The component in `sysupdate.NAME.d`.
     Named(String),
 }
 
@@ -22,6 +22,17 @@ impl fmt::Display for ComponentName {
             Self::Default => f.write_str("the default component"),
             Self::Named(name) => f.write_str(name),
         }
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for ComponentName {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ComponentName".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"description": "The name of a component.", "type": "string"})
     }
 }
 
@@ -50,12 +61,12 @@ impl ComponentName {
         }
     }
 
-    /// Where its definitions are looked for, strongest first.
+    /// The directories of its definitions, highest priority first.
     pub(super) fn directories(&self, paths: &Paths) -> Vec<PathBuf> {
         paths.definitions.iter().map(|path| path.join(self.directory())).collect()
     }
 
-    /// Where its record lies.
+    /// The path of its record.
     pub fn record(&self, paths: &Paths) -> PathBuf {
         match self {
             Self::Default => paths.state.join("default.json"),
@@ -64,7 +75,7 @@ impl ComponentName {
     }
 }
 
-/// A safe part of a file name, and no metadata file's.
+/// Whether a name is safe as a part of a file name, and not that of a metadata file.
 pub(crate) fn valid_name(name: &str) -> bool {
     let safe = |c: char| c.is_ascii_graphic() && c != '/';
     !name.is_empty() && name.chars().all(safe) && !name.starts_with('.') && !name.ends_with(".component")

@@ -1,39 +1,39 @@
-//! What this version executes of all that a transfer file can say. Files are read whole; here stands what
-//! is refused, because leaving it out would do something else than was asked for, and what is only told.
+//! Which settings of a transfer file this version supports. It reads all of them: it refuses those without
+//! which the result would be a different one, and warns of the others.
 
 use sysext_manifests::transfer::{Activate, RelativeTo, SourceType, TargetType, Transfer};
 
-/// What a transfer asks for and this version does not execute; empty if it executes all of it.
-pub(super) fn refused(transfer: &Transfer) -> Vec<String> {
-    let mut refused = Vec::new();
+/// The settings of a transfer that this version does not support and cannot ignore.
+pub(super) fn unsupported(transfer: &Transfer) -> Vec<String> {
+    let mut unsupported = Vec::new();
     let (source, target) = (&transfer.source, &transfer.target);
     match source.kind {
         SourceType::UrlFile | SourceType::RegularFile => {}
-        kind => refused.push(format!("[Source] Type={kind}")),
+        kind => unsupported.push(format!("[Source] Type={kind}")),
     }
     match target.kind {
         TargetType::RegularFile => {}
-        kind => refused.push(format!("[Target] Type={kind}")),
+        kind => unsupported.push(format!("[Target] Type={kind}")),
     }
     for (section, relative_to) in [("Source", source.relative_to), ("Target", target.relative_to)] {
         if relative_to != RelativeTo::Root {
-            refused.push(format!("[{section}] PathRelativeTo={relative_to}"));
+            unsupported.push(format!("[{section}] PathRelativeTo={relative_to}"));
         }
     }
     match transfer.activate {
         Activate::Refresh | Activate::None => {}
-        activate => refused.push(format!("[X-Sysupdate] Activate={activate}")),
+        activate => unsupported.push(format!("[X-Sysupdate] Activate={activate}")),
     }
     for check in &transfer.health_checks {
         if check.runnable().is_err() {
-            refused.push(format!("[X-Sysupdate] HealthCheck={check}"));
+            unsupported.push(format!("[X-Sysupdate] HealthCheck={check}"));
         }
     }
-    refused
+    unsupported
 }
 
-/// The keys of a transfer that this version reads and does not act on.
-pub(super) fn not_acted_on(transfer: &Transfer) -> Vec<&'static str> {
+/// The keys of a transfer that this version does not support yet and ignores.
+pub(super) fn ignored(transfer: &Transfer) -> Vec<&'static str> {
     let keys = [
         ("Mirror", !transfer.mirrors.is_empty()),
         ("Channel", transfer.channel.is_some()),
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_executed_is_named_and_nothing_else() {
+    fn names_only_unsupported_settings() {
         let table = [
             ("", ""),
             ("Path=/dev/sda\n", "[Target] Type=partition"),
@@ -65,14 +65,14 @@ mod tests {
             ("[X-Sysupdate]\nHealthCheck=exec:/bin/true\nMirror=https://m/\nBandwidth=1K\n", ""),
         ];
         for (more, expected) in table {
-            assert_eq!(refused(&transfer(more)).join("; "), expected, "{more}");
+            assert_eq!(unsupported(&transfer(more)).join("; "), expected, "{more}");
         }
     }
 
     #[test]
-    fn what_is_not_acted_on_is_told() {
-        assert_eq!(not_acted_on(&transfer("")), [""; 0]);
+    fn names_ignored_keys() {
+        assert_eq!(ignored(&transfer("")), [""; 0]);
         let all = "[X-Sysupdate]\nMirror=https://m/\nVersion=1\nMaxVersion=2\nChannel=beta\nRequires=a\nBandwidth=1K\n";
-        assert_eq!(not_acted_on(&transfer(all)), ["Mirror", "Channel", "Bandwidth"]);
+        assert_eq!(ignored(&transfer(all)), ["Mirror", "Channel", "Bandwidth"]);
     }
 }

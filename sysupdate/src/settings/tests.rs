@@ -1,6 +1,8 @@
-//! Definitions that do not fit together.
+//! Definitions that conflict with each other.
 
 mod features;
+
+use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::host::fake::FakeStore;
@@ -11,7 +13,7 @@ fn load_all(components: &[(&str, &str, &str)]) -> Loaded {
     load_with(components, &pattern)
 }
 
-/// The same with other patterns, by the name of the transfer.
+/// The same with patterns that depend on the name of the transfer.
 fn load_with(components: &[(&str, &str, &str)], pattern: &dyn Fn(&str) -> String) -> Loaded {
     let (store, paths) = (FakeStore::default(), Paths::new(Path::new("/")));
     for (name, directory, link) in components {
@@ -26,10 +28,10 @@ fn load_with(components: &[(&str, &str, &str)], pattern: &dyn Fn(&str) -> String
         store.save(&definitions.join(format!("{file}.transfer")), text.as_bytes()).unwrap();
     }
     let identity = crate::node::identity::identify(&store, &paths).unwrap();
-    load(&store, &paths, &identity, &Choice::All, Disabled::Refuse).unwrap()
+    load(&store, &paths, &identity, &Chosen::All, OnDisabled::Fail).unwrap()
 }
 
-fn faults(components: &[(&str, &str, &str)]) -> Vec<String> {
+fn errors(components: &[(&str, &str, &str)]) -> Vec<String> {
     let loaded = load_all(components);
     let errors = loaded.iter().filter_map(|(name, component)| {
         let error = component.as_ref().err()?;
@@ -39,32 +41,32 @@ fn faults(components: &[(&str, &str, &str)]) -> Vec<String> {
 }
 
 #[test]
-fn two_components_with_one_link_are_both_left_out_and_a_third_is_not() {
-    let found = faults(&[
+fn components_that_write_the_same_link_fail_and_others_do_not() {
+    let found = errors(&[
         ("a/a", "/images/a", "/extensions/x.raw"),
         ("b/b", "/images/b", "/extensions//x.raw"),
         ("c/c", "/images/c", "/extensions/c.raw"),
     ]);
-    let message = "/extensions/x.raw is what a/a and b/b write";
+    let message = "a/a and b/b both write /extensions/x.raw";
     assert_eq!(found, [format!("a: {message}"), format!("b: {message}")]);
 }
 
 #[test]
-fn two_transfers_with_one_target_are_left_out() {
+fn transfers_with_the_same_target_fail() {
     let found =
-        faults(&[("a/a", "/images/a", "/extensions/a.raw"), ("a/z", "/images/a/", "/extensions/z.raw")]);
-    assert_eq!(found, ["a: /images/a/x-@v.raw is what a/a and a/z write"]);
+        errors(&[("a/a", "/images/a", "/extensions/a.raw"), ("a/z", "/images/a/", "/extensions/z.raw")]);
+    assert_eq!(found, ["a: a/a and a/z both write /images/a/x-@v.raw"]);
 }
 
 #[test]
-fn what_differs_in_link_and_target_gets_along() {
+fn transfers_with_different_links_and_targets_do_not_conflict() {
     let found =
-        faults(&[("a/a", "/images/a", "/extensions/a.raw"), ("a/z", "/images/z", "/extensions/z.raw")]);
+        errors(&[("a/a", "/images/a", "/extensions/a.raw"), ("a/z", "/images/z", "/extensions/z.raw")]);
     assert_eq!(found, [""; 0]);
 }
 
 #[test]
-fn transfers_that_take_each_others_files_are_told() {
+fn warns_of_transfers_that_match_files_of_others() {
     let warnings = |components: &[(&str, &str, &str)]| -> Vec<String> {
         let pattern = |name: &str| match name {
             "a/any" => "@v.raw".to_owned(),
@@ -78,14 +80,15 @@ fn transfers_that_take_each_others_files_are_told() {
     };
     let any = ("a/any", "/images", "/extensions/any.raw");
     let two = ("a/two", "/images", "/extensions/two.raw");
-    let takes = "a/any takes what a/two brings to /images for its own, as two-1.raw";
-    assert_eq!(warnings(&[any, two]), [takes]);
+    let matches = "a/any also matches files that a/two installs into /images, such as two-1.raw";
+    assert_eq!(warnings(&[any, two]), [matches]);
     assert_eq!(warnings(&[any, ("a/two", "/elsewhere", "/extensions/two.raw")]), [""; 0]);
     let full = ("a/full", "/images/", "/extensions/full.raw");
-    assert_eq!(warnings(&[any, full]).len(), 1, "whatever a name shows");
+    assert_eq!(warnings(&[any, full]).len(), 1, "a pattern with every wildcard");
     assert_eq!(warnings(&[two, full]), [""; 0]);
     for older in ["a/older", "b/older"] {
-        let takes = format!("{older} takes what a/two brings to /images for its own, as two-1.raw");
-        assert_eq!(warnings(&[(older, "/images", "/extensions/older.raw"), two]), [takes]);
+        let matches =
+            format!("{older} also matches files that a/two installs into /images, such as two-1.raw");
+        assert_eq!(warnings(&[(older, "/images", "/extensions/older.raw"), two]), [matches]);
     }
 }

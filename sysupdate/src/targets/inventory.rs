@@ -48,9 +48,9 @@ pub(crate) fn take(
 pub(crate) fn take_leftover(
     store: &dyn Store,
     paths: &Paths,
-    idle: &settings::Idle,
+    idle: &settings::DisabledTransfer,
 ) -> Result<Leftover, InventoryError> {
-    let settings::Idle { transfer, because } = idle;
+    let settings::DisabledTransfer { transfer, reason } = idle;
     let link = transfer.target.current_symlink.as_ref().map(|link| paths.below_root(Path::new(link)));
     let active = match &link {
         Some(link) if store.read_link(link)?.is_some() => linked(store, paths, transfer, link.clone())?,
@@ -58,7 +58,7 @@ pub(crate) fn take_leftover(
         None => Active::Newest,
     };
     let merged = transfer.activate == Activate::Refresh;
-    Ok(Leftover { state: state(store, paths, transfer, active)?, reason: because.clone(), merged })
+    Ok(Leftover { state: state(store, paths, transfer, active)?, reason: reason.clone(), merged })
 }
 
 fn state(

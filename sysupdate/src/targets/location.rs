@@ -15,6 +15,7 @@ use crate::targets::names;
 
 /// Where an instance is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Location {
     /// A regular file.

@@ -8,11 +8,12 @@ use sysext_manifests::version::Version;
 use crate::failure::Failure;
 use crate::merge;
 use crate::plan::{Keep, Removal, Skipped};
-use crate::settings::{ComponentName, FeaturesOff};
+use crate::settings::{ComponentName, DisabledBy};
 use crate::state::InstalledFile;
 
 /// What an update did.
 #[derive(Debug, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UpdateReport {
     /// What it did to each component, sorted by name.
     pub components: Vec<ComponentReport>,
@@ -24,6 +25,7 @@ pub struct UpdateReport {
 
 /// What an update did to a component.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ComponentReport {
     /// Its name.
     pub component: ComponentName,
@@ -44,12 +46,13 @@ pub struct ComponentReport {
 
 /// A disabled transfer whose files were removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RemovedTransfer {
     /// The transfer's name.
     pub transfer: String,
     /// Why it is disabled.
     #[serde(flatten)]
-    pub reason: FeaturesOff,
+    pub reason: DisabledBy,
 }
 
 impl From<Removal> for RemovedTransfer {
@@ -60,6 +63,7 @@ impl From<Removal> for RemovedTransfer {
 
 /// The result for a component.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub enum Outcome {
     /// Something failed, and the component was not changed.
@@ -267,15 +271,6 @@ impl fmt::Display for ComponentReport {
         }
         for skipped in &self.skipped {
             write!(f, "\n  {skipped}")?;
-        }
-        for warning in &self.warnings {
-            write!(f, "\n  warning: {warning}")?;
-        }
-        for Failure { error, hint } in &self.failures {
-            write!(f, "\n  error: {error}")?;
-            if let Some(hint) = hint {
-                write!(f, "\n  hint: {hint}")?;
-            }
         }
         Ok(())
     }

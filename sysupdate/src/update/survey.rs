@@ -12,7 +12,7 @@ use crate::host::store::EntryKind;
 use crate::merge;
 use crate::paths::Paths;
 use crate::plan::{Goal, Hold, Offers, OtherExtension, Related, Relations, Situation, Survey, Wanted};
-use crate::settings::{self, Choice, Component, ComponentName, Disabled};
+use crate::settings::{self, Chosen, Component, ComponentName, OnDisabled};
 use crate::sources::Discovery;
 use crate::state::{Recalled, Record};
 use crate::targets::inventory;
@@ -70,7 +70,7 @@ pub fn survey<'a>(
 ///
 /// What cannot be read of them fails when they are updated; here only their requirements stay unknown.
 fn others(host: &Host, paths: &Paths, identity: &Identity, surveyed: &[Situation]) -> Vec<OtherExtension> {
-    let loaded = settings::load(&*host.store, paths, identity, &Choice::All, Disabled::Tidy);
+    let loaded = settings::load(&*host.store, paths, identity, &Chosen::All, OnDisabled::Allow);
     let components = loaded.into_iter().flatten().filter_map(|(_, component)| component.ok());
     let components =
         components.filter(|component| surveyed.iter().all(|situation| situation.component != component.name));
@@ -119,7 +119,8 @@ pub fn situation(
     };
     let transfers = component.transfers.iter().map(|transfer| inventory::take(store, paths, transfer));
     let transfers = transfers.collect::<Result<_, _>>()?;
-    let leftovers = component.idle.iter().map(|idle| inventory::take_leftover(store, paths, idle));
+    let leftovers =
+        component.disabled.iter().map(|disabled| inventory::take_leftover(store, paths, disabled));
     let leftovers = leftovers.collect::<Result<_, _>>()?;
     let held = component.transfers.iter().any(|transfer| transfer.hold);
     Ok(Situation {

@@ -12,53 +12,62 @@ use crate::Site;
 pub(crate) fn help() -> Result<()> {
     let node = Node::new(program("sysupdate")?)?;
     node.run(&["--help"])?.well()?.says("")?.prints(
-        r#"Downloads, verifies and merges system extensions, checks that they work, and takes them back when
-they do not
+        r#"Download, verify and merge system extensions, run health checks, and roll back on failure
 
 Usage: sysupdate [OPTIONS] [COMMAND]
 
 Commands:
-  list               Show the versions that are here and that are offered (what happens without a
-                     verb)
-  check-new          Print the version an update would bring; the exit status is 1 if there is none
+  list               List installed and available versions (default)
+  check-new          Check for a newer version; exits with 1 if there is none
   plan               Show what an update would do, and why
-  update             Bring the newest version, or the one named, and put it in use if it passes its
-                     checks
-  acquire            Bring the newest version, or the one named; `update` then puts it in use
-  vacuum             Make room: remove old versions, and what features brought that are off now
+  update             Install and activate the newest (or given) version
+  acquire            Download the newest (or given) version without activating it
+  vacuum             Remove old versions and files of disabled features
+  retry              Allow a version again that failed its health checks
+  remove             Unmerge and delete an extension whose definitions were removed
   sysext             Merge system extensions into /usr and /opt
-  trust              Show what this node believes of its repositories, or make it start afresh
-  features           Show what may be switched on and off within a component
-  enable-feature     Switch features on; their transfers take part from the next update on
-  disable-feature    Switch features off; what they brought goes with the next update
-  components         Show which components there are, and which take part
-  enable-component   Switch components on; they take part from the next update on
-  disable-component  Switch components off; what they have installed stays
-  compare-versions   Tell which of two versions is newer, as systemd-analyze does: 0 equal, 11 the
-                     first, 12 the second
+  trust              Show or reset the trust state of repositories
+  features           List the optional features of a component
+  enable-feature     Enable features, effective with the next update
+  disable-feature    Disable features; their files are removed by the next update
+  components         List components and whether they are enabled
+  enable-component   Enable components, effective with the next update
+  disable-component  Disable components; installed files are kept
+  compare-versions   Compare two versions; exits with 0 (equal), 11 (first newer) or 12 (second
+                     newer)
   help               Print this message or the help of the given subcommand(s)
 
 Options:
-  -C, --component <NAME>        Work on this component: /etc/sysupdate.NAME.d and its likes
-  -A, --component-all           Work on every component there is
-  -S, --component-suggested     Switch every component that suits this host, as its metadata says
-  -a, --feature-all             Switch every feature
-  -s, --feature-suggested       Switch every feature that suits this host, as its file says
-      --definitions <DIR>       Read definitions from this directory instead
       --root <DIR>              Work on the system below this directory [default: /]
-      --verify <BOOL>           Whether a manifest without a repository must be signed with OpenPGP;
-                                overrides Verify=
-  -m, --instances-max <NUMBER>  How many versions of each file may be there, whatever InstancesMax=
-                                says
-      --json[=<MODE>]           Print JSON [default: off] [possible values: off, short, pretty]
-      --no-legend               Print no headings and footings
-      --offline                 Ask no source: only what is here counts
-      --no-pager                Accepted for compatibility: output is never sent through a pager
-      --sync <BOOL>             Accepted for compatibility: what is written is always made durable
-      --cleanup <BOOL>          Accepted for compatibility: files that no definition claims any more
-                                stay
+      --verify <BOOL>           Require an OpenPGP-signed SHA256SUMS where Repository= is not set
+                                (overrides Verify=)
+  -m, --instances-max <NUMBER>  Keep at most NUMBER versions (overrides InstancesMax=)
+      --offline                 Do not contact sources; consider installed versions only
   -h, --help                    Print help
   -V, --version                 Print version
+
+Selection:
+  -C, --component <NAME>     Select a component (/etc/sysupdate.NAME.d etc.)
+  -A, --component-all        Select all components
+  -S, --component-suggested  Enable/disable all components suggested for this host
+  -a, --feature-all          Enable/disable all features
+  -s, --feature-suggested    Enable/disable all features suggested for this host
+      --definitions <DIR>    Read definitions from this directory instead
+
+Output:
+      --json[=<MODE>]  Print the result as JSON [default: off] [possible values: off, short, pretty]
+      --no-legend      Omit headers and footers
+  -q, --quiet          Print only results, warnings and errors
+  -v, --verbose        Report in more detail what is done
+
+Compatibility with systemd-sysupdate:
+      --no-pager        Ignored: output is never sent through a pager
+      --sync <BOOL>     Ignored: files are always synced to disk
+      --cleanup <BOOL>  Ignored: files that no definition claims any more are kept
+
+Exit status:
+  0  success
+  1  failure: at least one error was reported
 "#,
     )?;
     let version = format!("sysupdate {}\n", env!("CARGO_PKG_VERSION"));
@@ -78,7 +87,7 @@ pub(crate) fn mistakes() -> Result<()> {
         (&["list", "--json=yaml"], "error: invalid value 'yaml' for '--json[=<MODE>]'\n"),
         (
             &["list", "--verify=perhaps"],
-            "error: invalid value 'perhaps' for '--verify <BOOL>': say yes or no\n",
+            "error: invalid value 'perhaps' for '--verify <BOOL>': expected yes or no\n",
         ),
         (
             &["update", "-C", "a", "-A"],

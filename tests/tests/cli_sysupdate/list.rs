@@ -76,7 +76,10 @@ pub(crate) fn list_of_all() -> Result<()> {
     let site = Site::new()?;
     site.node.define("broken", "[Source]\n")?;
     let seen = site.run(&["list", "-A", "--no-legend"])?.ended(1)?;
-    ensure!(seen.stderr.starts_with("error: broken: ROOT/etc/sysupdate.broken.d: broken.transfer"), "{seen}");
+    ensure!(
+        seen.stderr.starts_with("error: broken: ROOT/etc/sysupdate.broken.d/broken.transfer: "),
+        "{seen}"
+    );
     seen.prints("↻ 1.10              ✓         candidate\n  1.9               ✓         available\n")?;
     Ok(())
 }
@@ -100,7 +103,7 @@ pub(crate) fn list_version() -> Result<()> {
     );
     let missing = "error: Update '7' not found.\n";
     site.run(&["list", "-C", "demo", "7"])?.ended(1)?.prints("")?.says(missing)?;
-    let many = "error: a version belongs to one component\nhint: name the component with --component=\n";
+    let many = "error: a version needs one component\nhint: select it with --component=\n";
     site.run(&["list", "-A", "1.10"])?.ended(1)?.prints("")?.says(many)?;
     Ok(())
 }
@@ -128,7 +131,7 @@ pub(crate) fn check_new() -> Result<()> {
     site.run(&["check-new", "-C", "demo", "--json"])?.ended(1)?.says("")?.prints(json)?;
     site.run(&["check-new", "-A"])?.ended(1)?.prints("")?.says(
         "error: --component-all/--component-suggested currently not supported for 'check-new'.\n\
-               hint: name one component with --component=, or none\n",
+               hint: select one component with --component=\n",
     )?;
     Ok(())
 }

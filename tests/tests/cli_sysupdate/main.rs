@@ -10,6 +10,8 @@ use tests::node::{Node, Publisher, Seen, image};
 
 mod line;
 mod list;
+mod remove;
+mod retry;
 mod update;
 
 const SYSUPDATE: &str = env!("CARGO_BIN_EXE_interrupted");
@@ -40,6 +42,11 @@ const TRIALS: &[Trial] = &[
     ("cli_acquire_downloads_without_activating", update::acquire),
     ("cli_offline_contacts_no_source", update::offline),
     ("cli_vacuum_removes_surplus_versions", update::vacuum),
+    ("cli_retry_allows_a_failed_version_again", retry::retry),
+    ("cli_retry_refuses_a_version_that_did_not_fail", retry::not_failed),
+    ("cli_remove_deletes_what_no_definition_claims", remove::remove),
+    ("cli_remove_refuses_a_defined_component", remove::defined),
+    ("cli_all_of_no_components_is_reported", remove::no_components),
     ("cli_help_matches_the_stored_text", line::help),
     ("cli_wrong_arguments_exit_with_1_and_a_hint", line::mistakes),
     ("cli_queries_write_nothing", line::readers_write_nothing),

@@ -96,11 +96,11 @@ pub(crate) fn plan_json() -> Result<()> {
 pub(crate) fn update() -> Result<()> {
     let site = Site::new()?;
     let progress = site.expect(
-        "demo: fetching SERVER/demo/FILE (0.0 MB)\ndemo: downloaded 1.10 (catalog serial 1 of example, key KEY)\n",
+        "demo: downloading SERVER/demo/FILE (0.0 MB)\ndemo: downloaded 1.10 (catalog serial 1 of example, key KEY)\n",
     )?;
     site.run(&["update", "-C", "demo"])?.well()?.says(&progress)?.prints("demo: installed 1.10\n")?;
     site.run(&["update", "-C", "demo"])?.well()?.says("")?.prints("demo: up to date\n")?;
-    let back = "demo: fetching SERVER/demo/OLD (0.0 MB)\ndemo: downloaded 1.9 (catalog serial 1 of example, key KEY)\n";
+    let back = "demo: downloading SERVER/demo/OLD (0.0 MB)\ndemo: downloaded 1.9 (catalog serial 1 of example, key KEY)\n";
     let back = site.expect(back)?.replace("OLD", &Publisher::file("demo", "1.9")?);
     let seen = site.run(&["update", "-C", "demo", "1.9"])?.well()?;
     seen.says(&back)?.prints("demo: updated from 1.10 to 1.9\n")?;
@@ -110,7 +110,7 @@ pub(crate) fn update() -> Result<()> {
     site.run(&["update", "-A", "1.9"])?
         .ended(1)?
         .prints("")?
-        .says("error: a version belongs to one component\nhint: name the component with --component=\n")?;
+        .says("error: a version needs one component\nhint: select it with --component=\n")?;
     Ok(())
 }
 
@@ -129,7 +129,7 @@ pub(crate) fn update_json() -> Result<()> {
     site.run(&["update", "-C", "demo", "--json"])?.well()?.prints(&report(installed, &file))?;
     site.run(&["update", "-C", "demo", "--json"])?.well()?.says("")?.prints(&report("\"up-to-date\"", ""))?;
     let seen = site.run(&["update", "-C", "demo", "--json", "7"])?.ended(1)?;
-    seen.says("")?.prints(
+    seen.says("error: demo: cannot use 7: neither installed nor available\n")?.prints(
         "{\"components\":[{\"component\":\"demo\",\"outcome\":\"failed\",\"files\":[],\"removed\":[],\"skipped\":[],\
          \"failures\":[{\"error\":\"cannot use 7: neither installed nor available\"}],\"warnings\":[]}],\"merged\":null,\"warnings\":[]}\n",
     )?;

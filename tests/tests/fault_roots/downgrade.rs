@@ -170,7 +170,7 @@ fn fault_rejects_update_without_repository_file() -> Result<()> {
     let described = site.node.below("etc/sysupdate/repositories/example.toml");
     let text = fs::read_to_string(&described)?;
     for (defect, reason) in [
-        (String::new(), "no such file, but a transfer says Repository=example"),
+        (String::new(), "example.toml not found, but a transfer sets Repository=example"),
         (text.replace("threshold = 1", "threshold = 0"), "the threshold is 0"),
         (
             format!("url = '{}'\nkeys = []\n", site.url()),

@@ -208,7 +208,7 @@ impl Run {
         Ok(self.stdout)
     }
 
-    /// The message: `update` prints it on standard output, where each part of it failed.
+    /// What it reported on failure.
     pub(crate) fn fails(self) -> Result<String> {
         ensure!(self.status.code() == Some(1), "{}\n{}{}", self.status, self.stdout, self.stderr);
         Ok(self.stderr + &self.stdout)

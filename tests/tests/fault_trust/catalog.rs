@@ -26,8 +26,7 @@ fn wrong_root_key() -> Result<()> {
     let stranger = KeyPair::generate_unencrypted_keypair()?.pk.to_base64();
     site.node.write("etc/sysupdate/repositories/example.toml", site.publisher.description(&[stranger]))?;
     site.refuses(
-        "demo: failed, nothing was changed\n  \
-         error: no root of example is signed by the keys in this node's configuration\n  \
+        "error: demo: no root of example is signed by the keys in this node's configuration\n\
          hint: compare keys= in /etc/sysupdate/repositories/example.toml with the publisher's\n",
     )?;
     site.node.trust(&site.publisher)?;
@@ -39,9 +38,8 @@ fn wrong_catalog_key() -> Result<()> {
     let mut site = Site::new()?;
     site.publisher.keys.catalog = KeyPair::generate_unencrypted_keypair()?;
     site.publisher.issue()?;
-    let expected = "demo: failed, nothing was changed\n  \
-         error: the catalog of example is not trusted by its root 1: signed by KEY, none of which is a \
-         trusted key\n  \
+    let expected = "error: demo: the catalog of example is not trusted by its root 1: signed by KEY, none of which is a \
+         trusted key\n\
          hint: the publisher's files do not match each other, or somebody altered them\n";
     site.refuses(&with_key(expected, &site.publisher.keys.catalog.pk.to_base64()))
 }
@@ -54,8 +52,7 @@ fn older_serial() -> Result<()> {
     site.update()?.well()?;
     std::fs::write(site.publisher.path("catalog/catalog.json"), &old)?;
     site.refuses(
-        "demo: failed, nothing was changed\n  \
-         error: the catalog of example has serial 1, but this node has already accepted serial 2\n  \
+        "error: demo: the catalog of example has serial 1, but this node has already accepted serial 2\n\
          hint: the server or a mirror offers an old copy, and nothing older than the accepted serial is installed; only if \
          the publisher says that the repository started again: `sysupdate trust reset example`\n",
     )?;
@@ -69,8 +66,7 @@ fn expired() -> Result<()> {
     let mut site = Site::new()?;
     site.node.clock = Some("2026-12-09T10:00:00Z".to_owned());
     site.refuses(
-        "demo: failed, nothing was changed\n  \
-         error: the catalog of example expired at 2026-12-09T10:00:00Z (it is 2026-12-09T10:00:00Z now)\n  \
+        "error: demo: the catalog of example expired at 2026-12-09T10:00:00Z (it is 2026-12-09T10:00:00Z now)\n\
          hint: check this node's clock; if it is right, the publisher must sign again\n",
     )?;
     site.node.clock = Some("2026-12-09T09:59:59Z".to_owned());
@@ -90,7 +86,7 @@ fn expired_by_what_was_seen() -> Result<()> {
     site.publisher.catalog.expires = "2026-12-15T00:00:00Z".parse()?;
     site.offer("2")?;
     site.update()?.ended(1)?.mentions(
-        "error: the catalog of example expired at 2026-12-15T00:00:00Z (it is 2027-06-01T00:00:00Z now)\n",
+        "error: demo: the catalog of example expired at 2026-12-15T00:00:00Z (it is 2027-06-01T00:00:00Z now)\n",
     )?;
     site.uses("1")
 }
@@ -100,13 +96,12 @@ fn not_there() -> Result<()> {
     std::fs::remove_file(site.publisher.path("catalog/catalog.json"))?;
     ensure!(site.publisher.path("demo/SHA256SUMS").is_file());
     site.refuses(
-        "demo: failed, nothing was changed\n  \
-         error: not found: SERVER/catalog/catalog.json\n  \
+        "error: demo: not found: SERVER/catalog/catalog.json\n\
          hint: a repository without a catalog is not believed; check url= in its file\n",
     )?;
     // The option that disables OpenPGP verification does not change this.
     let seen = site.node.run(&["update", "-C", "demo", "--verify=no"])?.ended(1)?;
-    seen.mentions("error: not found: SERVER/catalog/catalog.json\n")?;
+    seen.mentions("error: demo: not found: SERVER/catalog/catalog.json\n")?;
     site.has(&[])?;
     let asked: Vec<_> = site.publisher.server.requests().into_iter().map(|request| request.path).collect();
     ensure!(asked.iter().all(|path| path == "/catalog/catalog.json"), "{asked:?}");
@@ -116,9 +111,8 @@ fn not_there() -> Result<()> {
 fn clock_in_1970() -> Result<()> {
     let mut site = Site::new()?;
     site.node.clock = Some("1970-01-01T00:00:05Z".to_owned());
-    site.update()?.well()?.prints(
-        "demo: installed 1\n  \
-         warning: example: the system clock (1970-01-01T00:00:05Z) is behind the catalog's signing time \
+    site.update()?.well()?.prints("demo: installed 1\n")?.mentions(
+        "\nwarning: example: the system clock (1970-01-01T00:00:05Z) is behind the catalog's signing time \
          (2026-11-25T10:00:00Z)\n",
     )?;
     site.uses("1")
@@ -130,8 +124,7 @@ fn clock_in_2038() -> Result<()> {
     site.offer("2")?;
     let right = site.node.clock.replace("2038-01-19T03:14:07Z".to_owned());
     site.refuses(
-        "demo: failed, nothing was changed\n  \
-         error: the catalog of example expired at 2026-12-09T10:00:00Z (it is 2038-01-19T03:14:07Z now)\n  \
+        "error: demo: the catalog of example expired at 2026-12-09T10:00:00Z (it is 2038-01-19T03:14:07Z now)\n\
          hint: check this node's clock; if it is right, the publisher must sign again\n",
     )?;
     site.node.clock = right;
@@ -144,15 +137,14 @@ fn other_repository() -> Result<()> {
     site.publisher.catalog.repository = "elsewhere".to_owned();
     site.publisher.issue()?;
     site.refuses(
-        "demo: failed, nothing was changed\n  \
-         error: the catalog is signed for repository \"elsewhere\", not for \"example\"\n  \
+        "error: demo: the catalog is signed for repository \"elsewhere\", not for \"example\"\n\
          hint: the file in /etc/sysupdate/repositories must be named elsewhere.toml\n",
     )?;
     // A catalog of another repository with other keys is not even parsed.
     let mut other = Publisher::new("example")?;
     other.issue()?;
     std::fs::copy(other.path("catalog/catalog.json"), site.publisher.path("catalog/catalog.json"))?;
-    site.update()?.ended(1)?.mentions("error: no root of example is signed by the keys")?;
+    site.update()?.ended(1)?.mentions("error: demo: no root of example is signed by the keys")?;
     Ok(())
 }
 
@@ -160,9 +152,8 @@ fn not_described() -> Result<()> {
     let site = Site::new()?;
     std::fs::remove_file(site.node.path("etc/sysupdate/repositories/example.toml"))?;
     site.refuses(
-        "demo: failed, nothing was changed\n  \
-         error: ROOT/etc/sysupdate/repositories/example.toml: no such file, but a transfer says Repository=example\n  \
-         hint: put the publisher's example.toml there: it holds the URL and the keys\n",
+        "error: demo: ROOT/etc/sysupdate/repositories/example.toml not found, but a transfer sets Repository=example\n\
+         hint: put the publisher's example.toml there: it contains the URL and the keys\n",
     )?;
     ensure!(site.publisher.server.requests().is_empty());
     Ok(())
@@ -172,9 +163,8 @@ fn about_to_expire() -> Result<()> {
     let mut site = Site::new()?;
     // Two thirds of fourteen days are over on the fourth of December.
     site.node.clock = Some("2026-12-04T23:00:00Z".to_owned());
-    site.update()?.well()?.prints(
-        "demo: installed 1\n  \
-         warning: example: the catalog expires at 2026-12-09T10:00:00Z and has not been renewed\n",
+    site.update()?.well()?.prints("demo: installed 1\n")?.mentions(
+        "\nwarning: example: the catalog expires at 2026-12-09T10:00:00Z and has not been renewed\n",
     )?;
     // A mirror is tried if the first address has none.
     site.publisher.server.fault("/catalog/catalog.json", Fault::Status(404), Times::Always);

@@ -46,7 +46,7 @@ fn directories() -> Result<()> {
     // The file with lower priority would be invalid.
     site.node.write("usr/lib/sysupdate.demo.d/demo.transfer", "[Source]\nType=tape\n")?;
     site.node.write("usr/lib/sysupdate.demo.d/masked.transfer", "[Source]\nType=tape\n")?;
-    site.update()?.ended(1)?.mentions("error: ROOT/usr/lib/sysupdate.demo.d: masked.transfer:")?;
+    site.update()?.ended(1)?.mentions("error: demo: ROOT/usr/lib/sysupdate.demo.d/masked.transfer:")?;
     symlink("/dev/null", site.node.path("etc/sysupdate.demo.d/masked.transfer"))?;
     site.update()?.well()?.prints("demo: installed 1\n")?;
     site.uses("1")
@@ -56,10 +56,10 @@ fn conf() -> Result<()> {
     let mut site = Site::new()?;
     let transfer = site.node.path("etc/sysupdate.demo.d/demo.transfer");
     std::fs::rename(&transfer, transfer.with_extension("conf"))?;
-    site.update()?.well()?.prints(
-        "demo: installed 1\n  \
-         warning: demo has only .conf files; rename them to .transfer (systemd 257 or later)\n",
-    )?;
+    site.update()?
+        .well()?
+        .prints("demo: installed 1\n")?
+        .mentions("warning: demo has only .conf files; rename them to .transfer (systemd 257 or later)\n")?;
     site.uses("1")?;
     // Next to a .transfer file they are ignored.
     site.node.define("demo", &site.publisher.transfer("demo", &format!("{UNMERGED}Hold=yes\n")))?;
@@ -71,18 +71,17 @@ fn conf() -> Result<()> {
 fn nothing() -> Result<()> {
     let site = Site::new()?;
     let seen = site.node.run(&["update", "-C", "absent"])?.ended(1)?;
-    seen.prints(
-        "absent: failed, nothing was changed\n  \
-         error: no transfer definitions for absent in ROOT/etc/sysupdate.absent.d, ROOT/run/sysupdate.absent.d, \
-         ROOT/usr/local/lib/sysupdate.absent.d, ROOT/usr/lib/sysupdate.absent.d\n  \
-         hint: put the publisher's .transfer file into one of them\n",
+    seen.prints(&crate::FAILED.replace("demo", "absent"))?.says(
+        "error: absent: no transfer definitions found (searched ROOT/etc/sysupdate.absent.d, ROOT/run/sysupdate.absent.d, \
+         ROOT/usr/local/lib/sysupdate.absent.d, ROOT/usr/lib/sysupdate.absent.d)\n\
+         hint: put the publisher's .transfer file into one of these directories\n",
     )?;
     site.node
         .run(&["update", "-C", "../demo"])?
         .ended(1)?
         .says("error: Component name invalid: ../demo\n")?;
     let seen = site.node.run(&["update"])?.ended(1)?;
-    seen.mentions("hint: name a component with --component=, or take all of them with --component-all\n")?;
+    seen.mentions("hint: select a component with --component=, or all of them with --component-all\n")?;
     Ok(())
 }
 
@@ -91,9 +90,10 @@ fn mistake() -> Result<()> {
     site.redefine(|text| format!("{text}Colour=blue\n"))?;
     // An unknown key causes a warning, as in systemd.
     let seen = site.update()?.well()?;
-    ensure!(seen.stdout.starts_with("demo: installed 1\n  warning: demo.transfer:"), "{seen}");
+    let warning = "warning: ROOT/etc/sysupdate.demo.d/demo.transfer:";
+    ensure!(seen.stdout == "demo: installed 1\n" && seen.stderr.contains(warning), "{seen}");
     site.redefine(|text| text.replace("MatchPattern=demo-@v-%a.raw", "MatchPattern=demo.raw"))?;
-    site.update()?.ended(1)?.mentions("\n  error: ROOT/etc/sysupdate.demo.d: demo.transfer:")?;
+    site.update()?.ended(1)?.mentions("error: demo: ROOT/etc/sysupdate.demo.d/demo.transfer:")?;
     site.uses("1")
 }
 

@@ -266,7 +266,7 @@ fn without_privilege() -> Result<()> {
         "{}",
         seen.stdout
     );
-    ensure!(seen.stdout.contains("hint: merging requires root with CAP_SYS_ADMIN\n"), "{}", seen.stdout);
+    ensure!(seen.stderr.ends_with("\nhint: merging requires root with CAP_SYS_ADMIN\n"), "{seen}");
     ensure!(site.node.record("demo")?["bad"] == serde_json::json!([]));
     is_merged(&site, None)?;
     site.update()?.well()?.prints("demo: installed 1\n")?;

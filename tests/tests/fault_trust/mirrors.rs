@@ -128,9 +128,9 @@ fn honest_first() -> Result<()> {
     mirror.offers(older)?;
     site.publisher.server.fault("/catalog/catalog.json", Fault::Status(503), Times::Always);
     site.refuses(
-        "demo: failed, nothing was changed\n  error: none of the 2 places of example has a catalog that is believed: \
+        "error: demo: none of the 2 places of example has a catalog that is believed: \
          SERVER/mirror/catalog/catalog.json: the catalog of example has serial 1, but this node has already accepted serial 2; \
-         gave up after 6 attempts: SERVER/catalog/catalog.json: the server answered 503 Service Unavailable\n  \
+         gave up after 6 attempts: SERVER/catalog/catalog.json: the server answered 503 Service Unavailable\n\
          hint: the server or a mirror offers an old copy, and nothing older than the accepted serial is installed; only if \
          the publisher says that the repository started again: `sysupdate trust reset example`\n",
     )
@@ -156,10 +156,10 @@ fn all_lie() -> Result<()> {
     mirrors[0].offers(forged()?)?;
     mirrors[1].offers("{}")?;
     site.refuses(
-        "demo: failed, nothing was changed\n  error: none of the 2 places of example has a catalog that is believed: \
+        "error: demo: none of the 2 places of example has a catalog that is believed: \
          SERVER/mirror/catalog/catalog.json: no root of example is signed by the keys in this node's \
          configuration; SERVER/mirror/catalog/catalog.json: the catalog of example is invalid: \
-         catalog.json:1:2: missing field `version`\n  \
+         catalog.json:1:2: missing field `version`\n\
          hint: compare keys= in /etc/sysupdate/repositories/example.toml with the publisher's\n",
     )
 }
@@ -179,7 +179,7 @@ fn one_lies_one_is_down() -> Result<()> {
     site.publisher.keys.catalog = KeyPair::generate_unencrypted_keypair()?;
     site.publisher.sign()?;
     let seen = site.update()?.ended(1)?;
-    seen.mentions("error: none of the 2 places of example has a catalog that is believed: ")?;
+    seen.mentions("error: demo: none of the 2 places of example has a catalog that is believed: ")?;
     site.uses("1")
 }
 

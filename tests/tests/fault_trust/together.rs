@@ -44,9 +44,8 @@ fn requirement() -> Result<()> {
     let site = site(image::with_check("other", "2", 0)?)?;
     let alone = "demo: up to date\n  skipped 2: requires other >=2, but other 1 is installed\n";
     site.update()?.well()?.prints(alone)?;
-    let refused = "demo: failed, nothing was changed\n  \
-                   error: cannot use 2: requires other >=2, but other 1 is installed\n";
-    site.update_to("2")?.ended(1)?.prints(refused)?;
+    let refused = "error: demo: cannot use 2: requires other >=2, but other 1 is installed\n";
+    site.update_to("2")?.ended(1)?.says(refused)?;
     uses(&site, "1")?;
     let plan = site.node.run(&["plan", "-A"])?.well()?;
     plan.mentions("demo: install 2 (now 1)\n")?
@@ -55,9 +54,8 @@ fn requirement() -> Result<()> {
     site.node.run(&["update", "-A"])?.well()?.prints(both)?;
     uses(&site, "2")?;
     // The catalog is not asked: what demo requires was recorded when it was installed.
-    let held = "other: failed, nothing was changed\n  \
-                error: cannot use 1: held by demo 2, which requires other >=2\n";
-    site.node.run(&["update", "-C", "other", "1"])?.ended(1)?.prints(held)?;
+    let held = "error: other: cannot use 1: held by demo 2, which requires other >=2\n";
+    site.node.run(&["update", "-C", "other", "1"])?.ended(1)?.says(held)?;
     uses(&site, "2")
 }
 
@@ -77,7 +75,7 @@ fn not_downloaded() -> Result<()> {
     let site = site(image::with_check("other", "2", 0)?)?;
     std::fs::remove_file(site.publisher.path("other").join(Publisher::file("other", "2")?))?;
     let seen = site.node.run(&["update", "-A"])?.ended(1)?;
-    seen.mentions("  error: 2 was not activated: it relies on other 2, which failed\n")?;
+    seen.mentions("error: demo: 2 was not activated: it relies on other 2, which failed\n")?;
     uses(&site, "1")
 }
 

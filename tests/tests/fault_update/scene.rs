@@ -142,7 +142,7 @@ impl<'a> Scene<'a> {
         let again = again.ended(status).context("the run afterwards")?;
         let news = if status == 0 { "" } else { "rolled back " };
         ensure!(
-            again.stdout.contains(news) && !again.stdout.contains("error: "),
+            again.stdout.contains(news) && !again.stderr.contains("error: "),
             "the run afterwards: {again}"
         );
         let found = Snapshot::take(&self.node.root)?;

@@ -20,7 +20,7 @@ use sysupdate::host::Host;
 use sysupdate::paths::Paths;
 use sysupdate::plan::{self, Offers, Wanted};
 use sysupdate::repository::Memory;
-use sysupdate::settings::{self, Choice, Disabled, SettingsError};
+use sysupdate::settings::{self, Chosen, OnDisabled, SettingsError};
 use sysupdate::sources::Discovery;
 use tests::needs::{Need, Suite};
 use tests::peer::Peer;
@@ -130,9 +130,9 @@ impl Node {
 
     /// The versions; `None` if no transfer is enabled.
     fn look(&self, definitions: &Path) -> Result<Option<plan::Situation>> {
-        let choice = Choice::Definitions(definitions.to_owned());
+        let chosen = Chosen::Definitions(definitions.to_owned());
         let loaded =
-            settings::load(&*self.host.store, &self.paths, &self.identity, &choice, Disabled::Refuse)?;
+            settings::load(&*self.host.store, &self.paths, &self.identity, &chosen, OnDisabled::Fail)?;
         let (_, component) = loaded.into_iter().next().context("no component")?;
         let component = match component {
             Err(SettingsError::NoneEnabled { .. }) => return Ok(None),

@@ -9,7 +9,7 @@ use sysext_manifests::pattern::{Captures, Patterns};
 use sysext_manifests::transfer::{SourceType, Transfer};
 use sysext_manifests::update_set::UpdateSet;
 
-use crate::cli::Context;
+use crate::cli::context::Context;
 use crate::cli::table::{Side, Table};
 use crate::failure::Failure;
 use crate::plan::{OfferedFile, Origin, Situation};
@@ -18,6 +18,7 @@ use crate::targets::names;
 
 /// One file, as systemd-sysupdate shows it: what is not known is left out.
 #[derive(Debug, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Content {
     #[serde(rename = "type")]

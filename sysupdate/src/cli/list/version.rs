@@ -6,14 +6,15 @@ use sysext_manifests::update_set::UpdateSet;
 
 use super::contents::{self, Content};
 use super::{Assessment, Judged, Row};
-use crate::cli::Context;
+use crate::cli::context::Context;
 use crate::failure::Failure;
 use crate::plan::State;
 use crate::settings::{Component, ComponentName};
 use crate::state::InstalledFile;
 
 #[derive(Serialize)]
-pub(super) struct Shown {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(in crate::cli) struct VersionDetails {
     #[serde(flatten)]
     listed: ListedVersion,
     #[serde(rename = "changelogUrls")]
@@ -30,7 +31,7 @@ pub(super) struct Shown {
     state: String,
 }
 
-impl Shown {
+impl VersionDetails {
     /// The version of that spelling. What no source has whole and of which nothing is here does not exist.
     pub(super) fn of(
         context: &Context,

@@ -1,10 +1,10 @@
 //! What an update removes of disabled transfers, and what a vacuum removes.
 
 use super::*;
-use crate::settings::FeaturesOff;
+use crate::settings::DisabledBy;
 
 fn leftover(name: &str, case: &Case, merged: bool) -> Leftover {
-    let reason = FeaturesOff::NoneOn { features: vec!["extra".to_owned()] };
+    let reason = DisabledBy::Features { features: vec!["extra".to_owned()] };
     Leftover { state: transfer_state(name, case), reason, merged }
 }
 
