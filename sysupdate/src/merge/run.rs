@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::admit::{Examined, Layer, Reload, admit};
+use super::admit::{Examined, Layer, Reload, admit, differences};
 use super::discover::{self, Discovered, ExtensionSource, ExtensionSourceKind, discover};
 use super::error::MergeError;
 use super::examine::{self, Unexamined};
@@ -75,6 +75,8 @@ impl<'a> Run<'a> {
         let (examined, mut opened) = self.examine(&found)?;
         let host = host.with_entries(system::look(&original, &examined)?);
         let (layers, quarantined) = admit(&examined, &host);
+        let is_merged = |image: &&Examined| layers.iter().any(|layer| layer.name == image.name);
+        self.warnings.extend(examined.iter().filter(is_merged).filter_map(|image| differences(image, &host)));
         if layers.is_empty() {
             let outcome = self.remove_all(&original)?;
             return Ok(self.report(outcome, &[], Vec::new(), quarantined));
