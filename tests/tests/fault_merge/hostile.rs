@@ -1,16 +1,16 @@
-//! Images that hide files of the host.
+//! Images that hide files of the host, and a root with links that lead out of it.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
 use anyhow::{Context as _, Result, ensure};
 use sysext_image::entry::{Device, Special};
 use sysext_image::tree::Metadata;
 use sysupdate::merge::quarantine::QuarantineReason;
-use sysupdate::merge::report::Warning;
+use sysupdate::merge::report::{MergeOutcome, Warning};
 use tests::node::image;
 
-use crate::site::Site;
+use crate::site::{Site, expect};
 
 /// An opaque directory, a whiteout and a directory that only root may read: each hides files of the host.
 pub(crate) fn quarantines_what_hides_the_host() -> Result<()> {
@@ -57,5 +57,28 @@ pub(crate) fn quarantines_what_hides_the_host() -> Result<()> {
     ensure!(site.read("usr/bin/base")? == "base" && site.read("usr/bin/good")? == "good");
     let mode = fs::metadata(site.path("usr/bin"))?.permissions().mode() & 0o7777;
     ensure!(mode == 0o755 && fs::metadata(site.path("usr/share"))?.uid() == 1000, "{mode:o}");
+    Ok(())
+}
+
+/// `/run` and `/opt` are absolute links, whose targets exist outside of the root too.
+pub(crate) fn stays_below_its_root() -> Result<()> {
+    let outside = tempfile::tempdir()?;
+    let outside = outside.path().canonicalize()?;
+    let inside = outside.strip_prefix("/")?.to_str().context("a temporary directory is UTF-8")?.to_owned();
+    let site = Site::new()?;
+    for name in ["run", "opt"] {
+        fs::remove_dir_all(site.path(name))?;
+        fs::create_dir(outside.join(name))?;
+        symlink(outside.join(name), site.path(name))?;
+    }
+    site.offer("alpha", "1", &[("usr/share/alpha/set", "1"), ("opt/alpha/set", "1")])?;
+    expect(&site.refresh()?, MergeOutcome::Merged)?;
+    ensure!(site.path(&format!("{inside}/run/sysupdate/staging")).is_dir(), "the links are not followed");
+    ensure!(site.read(&format!("{inside}/opt/alpha/set"))? == "1");
+    expect(&site.unmerge()?, MergeOutcome::Unmerged)?;
+    for name in ["run", "opt"] {
+        let found = fs::read_dir(outside.join(name))?.count();
+        ensure!(found == 0, "{found} files were created in {name} outside of the root");
+    }
     Ok(())
 }
