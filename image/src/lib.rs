@@ -16,6 +16,7 @@ pub mod filesystem;
 pub mod format;
 pub mod gpt;
 pub mod kernel;
+pub mod overlay;
 mod parallel;
 #[cfg(feature = "pkcs7")]
 pub mod pkcs7;

@@ -22,6 +22,7 @@ pub mod repository;
 pub mod requirement;
 #[cfg(feature = "schema")]
 pub mod schema;
+pub mod similar;
 pub mod specifier;
 pub mod stock;
 pub mod transfer;

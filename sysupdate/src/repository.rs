@@ -1,24 +1,24 @@
-//! A repository's catalog, fetched, believed, and remembered.
+//! The catalog of a repository: fetched, verified, and recorded.
 
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
 use sysext_manifests::catalog::Catalog;
+use sysext_manifests::hint::Hint;
 use sysext_manifests::repository::Repository;
 use sysext_manifests::trust::{self, Admitted, Clock, Note, TrustError, Verified};
 
-use crate::acquire::{self, AcquireError, Small, Useless};
+use crate::acquire::{Accepted, AcquireError, Fetcher, Rejected, Small};
 use crate::host::Host;
 use crate::host::store::StoreError;
 use crate::paths::Paths;
 use crate::settings::SettingsError;
-use crate::sources::Memory;
-use sysext_manifests::hint::Hint;
 
+mod clock;
 mod describe;
 mod marks;
 pub mod status;
 
+pub use clock::{RELEASED, now};
 pub use marks::{Forgotten, forget};
 
 use marks::{FORMAT, State, recall, remember};
@@ -29,10 +29,16 @@ const CATALOG: &str = "catalog/catalog.json";
 /// How long a catalog file may be, in bytes: 35 extensions with 20 versions each are under 100 kB.
 const CATALOG_LIMIT: u64 = 16 << 20;
 
-/// No clock on a node that runs this program can rightly show an earlier time.
-pub const RELEASED: &str = "2026-11-20T00:00:00Z";
+/// Whether the trust state of repositories is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// It is, so that no older catalog is trusted afterwards. Needs the lock.
+    Keep,
+    /// Nothing is written.
+    Leave,
+}
 
-/// A catalog that is believed.
+/// A trusted catalog.
 #[derive(Debug)]
 pub struct Opened {
     /// The repository.
@@ -41,17 +47,17 @@ pub struct Opened {
     pub catalog: Verified<Catalog>,
     /// What the operator should know.
     pub notes: Vec<Note>,
-    /// The places that were asked before and had nothing that is believed.
-    pub passed_over: Vec<Useless<RepositoryFailure>>,
+    /// The URLs that were tried before and had no trusted catalog.
+    pub rejected: Vec<Rejected<RepositoryFailure>>,
 }
 
 /// Why a repository cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Its description is not usable.
+    /// Its description is invalid.
     #[error(transparent)]
     Settings(SettingsError),
-    /// Its catalog is not.
+    /// Its catalog is not available or not trusted.
     #[error(transparent)]
     Failed(RepositoryFailure),
 }
@@ -59,19 +65,19 @@ pub enum OpenError {
 /// Why a repository's catalog cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RepositoryFailure {
-    /// It cannot be had.
+    /// It could not be fetched.
     #[error(transparent)]
     Fetch(AcquireError),
-    /// The server says that nothing changed, although nothing is known here.
+    /// The server answered that nothing changed, although this node has no catalog.
     #[error("the server of {id} sent no catalog although this node has none")]
     NotSent {
         /// The repository.
         id: String,
     },
-    /// It is not believed.
+    /// It is not trusted.
     #[error(transparent)]
     Trust(TrustError),
-    /// It is older than what another place has, although that has ended.
+    /// It is older than the catalog of another mirror, even if that one has expired.
     #[error(
         "the catalog of {id} has serial {found} there, and another place has serial {newer}, which is newer"
     )]
@@ -80,19 +86,18 @@ pub enum RepositoryFailure {
         id: String,
         /// Its serial.
         found: u64,
-        /// The other place's.
+        /// The serial of the other mirror.
         newer: u64,
     },
-    /// No place has one that is believed.
+    /// No mirror has a trusted one.
     #[error("none of the {} places of {id} has a catalog that is believed: {}", .failures.len(), list(.failures))]
     Places {
         /// The repository.
         id: String,
-        /// What is wrong with each.
-        failures: Vec<Useless<RepositoryFailure>>,
+        /// The failure of each.
+        failures: Vec<Rejected<RepositoryFailure>>,
     },
-    /// What the node remembers cannot be read. Nothing is believed without it: it could be older than
-    /// what was seen.
+    /// The trust state cannot be read. Without it no catalog is trusted: it could be older than an earlier one.
     #[error("{} is not readable: {reason}", path.display())]
     Memory {
         /// The repository.
@@ -107,23 +112,23 @@ pub enum RepositoryFailure {
     Store(#[from] StoreError),
 }
 
-fn list(failures: &[Useless<RepositoryFailure>]) -> String {
+fn list(failures: &[Rejected<RepositoryFailure>]) -> String {
     failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 impl RepositoryFailure {
-    /// What is wrong with all places: with the only one, or that none has it, or a list.
-    fn of_places(id: &str, mut failures: Vec<Useless<Self>>) -> Self {
+    /// The failures of all mirrors as one: that of the only mirror, or that none has it, or a list.
+    fn of_places(id: &str, mut failures: Vec<Rejected<Self>>) -> Self {
         if failures.len() == 1
             && let Some(failure) = failures.pop()
         {
             return match failure {
-                Useless::Acquire(error) => Self::Fetch(error),
-                Useless::Refused { reason, .. } => reason,
+                Rejected::Fetch(error) => Self::Fetch(error),
+                Rejected::Refused { reason, .. } => reason,
             };
         }
         let missing = failures.iter().map(|failure| match failure {
-            Useless::Acquire(AcquireError::NotFound { urls }) => Some(urls.clone()),
+            Rejected::Fetch(AcquireError::NotFound { urls }) => Some(urls.clone()),
             _ => None,
         });
         match missing.collect::<Option<Vec<_>>>() {
@@ -144,17 +149,17 @@ impl Hint for RepositoryFailure {
             Self::Memory { id, .. } => Some(format!(
                 "if you accept that an older catalog may be believed once: `sysupdate trust reset {id}`"
             )),
-            // What is wrong with what came says more than that nothing came
+            // A rejected catalog says more than one that could not be fetched.
             Self::Places { failures, .. } => failures
                 .iter()
                 .find_map(|failure| match failure {
-                    Useless::Refused { reason, .. } => reason.hint(),
-                    Useless::Acquire(_) => None,
+                    Rejected::Refused { reason, .. } => reason.hint(),
+                    Rejected::Fetch(_) => None,
                 })
                 .or_else(|| {
                     failures.iter().find_map(|failure| match failure {
-                        Useless::Acquire(error) => error.hint(),
-                        Useless::Refused { .. } => None,
+                        Rejected::Fetch(error) => error.hint(),
+                        Rejected::Refused { .. } => None,
                     })
                 }),
             Self::Older { .. } => Some("the publisher has to sign again".to_owned()),
@@ -163,7 +168,7 @@ impl Hint for RepositoryFailure {
     }
 }
 
-/// Fetches a repository's catalog and decides whether it is believed.
+/// Fetches and verifies the catalog of a repository.
 pub fn open(host: &Host, paths: &Paths, id: &str, memory: Memory) -> Result<Opened, OpenError> {
     let repository = describe::describe(&*host.store, paths, id).map_err(OpenError::Settings)?;
     open_described(host, &paths.repository_state.join(id), repository, memory).map_err(OpenError::Failed)
@@ -178,14 +183,14 @@ fn open_described(
     let state = recall(&*host.store, directory, &repository.id)?;
     let seen = state.as_ref().and_then(|state| state.seen.clone());
     let marks = state.as_ref().map(|state| &state.marks);
-    let clock = Clock { shows: host.clock.now(), released: released() };
+    let clock = Clock { shows: host.clock.now(), released: clock::released() };
     let admit = |document: &[u8]| trust::admit(document, &repository, marks, clock);
-    // A copy that is not believed any more is not asked about: the answer that it is unchanged would not help.
+    // A copy that is no longer trusted is fetched again: that it did not change would not help.
     let mut copy = marks::copy(&*host.store, directory, &repository.id)?
         .zip(seen)
         .and_then(|(document, seen)| admit(&document).ok().map(|admitted| (document, Some(seen), admitted)));
     let unless = copy.as_ref().and_then(|(_, seen, _)| seen.clone());
-    // What is newest by signature among what came, ended or not: older ones do not win over it.
+    // The newest signed root and serial so far, expired or not: an older catalog must not replace it.
     let mut newest = (0, 0);
     let id = || repository.id.clone();
     let mut judge = |fetched| {
@@ -209,36 +214,12 @@ fn open_described(
         Ok((document, seen, admitted))
     };
     let urls = repository.urls(CATALOG);
-    let (transport, clock, patience) = (&*host.transport, &*host.clock, &host.retry_policy);
-    let fetched = acquire::fetch_accepted(
-        transport,
-        clock,
-        &urls,
-        CATALOG_LIMIT,
-        unless.as_ref(),
-        patience,
-        &mut judge,
-    );
-    let ((document, seen, admitted), passed_over) =
+    let fetched = Fetcher::of(host).accepted(&urls, CATALOG_LIMIT, unless.as_ref(), &mut judge);
+    let Accepted { value: (document, seen, admitted), rejected } =
         fetched.map_err(|failures| RepositoryFailure::of_places(&repository.id, failures))?;
     if memory == Memory::Keep {
         let state = State { version: FORMAT, marks: admitted.marks, seen };
         remember(&*host.store, directory, &state, &document)?;
     }
-    Ok(Opened { repository, catalog: admitted.catalog, notes: admitted.notes, passed_over })
-}
-
-/// The release of this program as a time.
-fn released() -> Timestamp {
-    RELEASED.parse().unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_release_is_a_time_and_not_before_the_changelogs_last() {
-        assert_ne!(released(), Timestamp::UNIX_EPOCH);
-    }
+    Ok(Opened { repository, catalog: admitted.catalog, notes: admitted.notes, rejected })
 }

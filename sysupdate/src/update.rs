@@ -8,8 +8,9 @@ use sysext_manifests::specifier::Identity;
 use crate::host::Host;
 use crate::paths::Paths;
 use crate::plan::{self, Goal, Wanted};
+use crate::repository::Memory;
 use crate::settings::{Component, ComponentName, Loaded};
-use crate::sources::{Discovery, Memory};
+use crate::sources::Discovery;
 
 mod execute;
 pub mod install;

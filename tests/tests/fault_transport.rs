@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::trust::Claim;
-use sysupdate::acquire::{self, AcquireError, Progress, Small};
+use sysupdate::acquire::{AcquireError, CacheTag, Fetcher, Progress, Small};
 use sysupdate::host::clock::SystemClock;
 use sysupdate::host::http::{Http, HttpOptions, Proxies};
 use sysupdate::host::store::Files;
@@ -255,9 +255,9 @@ const TRIALS: &[Trial] = &[
         let day = Day::new()?;
         fs::write(day.root.path().join("SHA256SUMS"), "a list\n")?;
         let urls = [format!("{}/SHA256SUMS", day.server.url())];
-        let fetch = |limit, unless: Option<&acquire::Seen>| {
-            acquire::fetch_small(&day.http, &SystemClock::new(), &urls, limit, unless, &policy())
-        };
+        let (clock, policy) = (SystemClock::new(), policy());
+        let fetcher = Fetcher { transport: &day.http, clock: &clock, policy: &policy };
+        let fetch = |limit, unless: Option<&CacheTag>| fetcher.small(&urls, limit, unless);
         day.server.fault("/SHA256SUMS", Fault::Status(502), Times::Next(1));
         let Small::Fetched { bytes, seen, .. } = fetch(7, None)? else { anyhow::bail!("not modified") };
         ensure!(bytes == b"a list\n");
@@ -340,8 +340,8 @@ impl Day {
     fn download(&self, claim: &Claim) -> Result<(), AcquireError> {
         let mut ignore = |_: Progress<'_>| {};
         let (clock, store) = (SystemClock::new(), Files::new());
-        acquire::download(&self.http, &clock, &store, claim, &self.partial(), &policy(), &mut ignore)
-            .map(drop)
+        let fetcher = Fetcher { transport: &self.http, clock: &clock, policy: &policy() };
+        fetcher.download(&store, claim, &self.partial(), &mut ignore).map(drop)
     }
 
     fn succeeds(&self) -> Result<()> {

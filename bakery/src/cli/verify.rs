@@ -8,6 +8,7 @@ use sysext_image::dump::escape;
 use sysext_image::entry::{Entry, EntryKind};
 use sysext_image::filesystem::Checksum;
 use sysext_image::filesystem::{FilesystemError, Limits};
+use sysext_image::overlay;
 use sysext_image::pkcs7::Certificate;
 
 use super::Result;
@@ -30,7 +31,7 @@ const SECTOR: u64 = 512;
 /// Verify that an image is intact and is a valid extension.
 ///
 /// Reads every name and every file, and checks the superblock, the structure, dm-verity and the extension-release
-/// file. Exits with 0 if the image is valid, 1 otherwise. An image whose files claim more than 64 times its size, and
+/// file, and that nothing in the image hides files of the host. Exits with 0 if the image is valid, 1 otherwise. An image whose files claim more than 64 times its size, and
 /// more than 1 GiB, is refused unless --max-content allows it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -106,6 +107,7 @@ impl Args {
         let limits = self.max_content.map_or(Limits::of_image(opened.length), |content| Limits { content });
         let total = limits.check(&entries).at(&shown)?;
         let (files, content) = read_all(&opened, &entries, total, &mut problems).at(&shown)?;
+        problems.extend(overlay::defects(&entries).iter().map(ToString::to_string));
         let extension = extension(&opened, &entries, self.name.as_deref(), &mut problems);
         let verified = Verified {
             valid: problems.is_empty(),

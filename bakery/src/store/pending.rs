@@ -5,9 +5,11 @@
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::OFlags;
 
 use super::FileError;
 
@@ -79,13 +81,7 @@ impl Pending {
 
         // Held until the file is listed, so that an interrupt removes it.
         let mut others = unfinished();
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&partial)
-            .map_err(write)?;
+        let file = open_partial(&partial).map_err(write)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(FileError::Busy { path: path.to_owned() }),
@@ -132,6 +128,32 @@ impl Drop for Pending {
         let mut others = unfinished();
         others.retain(|other| *other != self.unfinished);
         self.unfinished.remove();
+    }
+}
+
+/// Creates a partial file, or opens the one that a killed writer of the same user left. In a directory that others can
+/// write to, the name may be a link to a file elsewhere, or a file that another user holds open: such a file is never
+/// opened for writing, but replaced.
+fn open_partial(partial: &Path) -> io::Result<File> {
+    let create = || OpenOptions::new().read(true).write(true).create_new(true).open(partial);
+    match create() {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        result => return result,
+    }
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
+    let left = OpenOptions::new().read(true).write(true).custom_flags(flags).open(partial);
+    if let Ok(left) = left {
+        let metadata = left.metadata()?;
+        let is_ours = metadata.uid() == rustix::process::geteuid().as_raw();
+        // Another name of the file would show what is written here
+        if metadata.is_file() && is_ours && metadata.nlink() == 1 {
+            return Ok(left);
+        }
+    }
+    match fs::remove_file(partial) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => create(),
     }
 }
 
@@ -206,5 +228,28 @@ mod tests {
         assert_eq!(crate::store::write(&path, b"short").unwrap(), crate::store::Change::Same);
         assert_eq!(fs::read(&path).unwrap(), b"short");
         assert_eq!(names(directory.path()), ["a"]);
+    }
+
+    #[test]
+    fn foreign_partial_file_is_replaced_and_never_written_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let outside = tempfile::tempdir().unwrap();
+        let (path, partial) = (directory.path().join("a"), directory.path().join(".a.partial"));
+        let (victim, absent) = (outside.path().join("victim"), outside.path().join("absent"));
+        fs::write(&victim, "precious").unwrap();
+        let links: [&dyn Fn() -> io::Result<()>; 3] = [
+            &|| std::os::unix::fs::symlink(&victim, &partial),
+            &|| std::os::unix::fs::symlink(&absent, &partial),
+            &|| fs::hard_link(&victim, &partial),
+        ];
+        for (number, link) in links.into_iter().enumerate() {
+            link().unwrap();
+            let text = format!("text {number}");
+            assert_eq!(crate::store::write(&path, text.as_bytes()).unwrap(), crate::store::Change::Written);
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+            assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+            assert!(!absent.exists() && !path.is_symlink());
+            assert_eq!(names(directory.path()), ["a"]);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The sections and keys of transfer files, and suggestions for misspelt ones.
 
 use super::problem::Meant;
+use crate::similar::nearest;
 
 /// Our own section.
 pub(super) const OURS: &str = "X-Sysupdate";
@@ -87,36 +88,6 @@ fn keys(section: &str) -> &'static [&'static str] {
     SECTIONS.iter().find(|(name, _)| *name == section).map_or(&[], |(_, keys)| *keys)
 }
 
-/// The most similar word, if a third of it or less was mistyped.
-fn nearest(word: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
-    let lower = word.to_ascii_lowercase();
-    // A long word is similar to no key, and would make the computation slow.
-    if lower.len() > 64 {
-        return None;
-    }
-    known
-        .map(|candidate| (distance(&lower, &candidate.to_ascii_lowercase()), candidate))
-        .min()
-        .filter(|(distance, candidate)| *distance <= candidate.len() / 3)
-        .map(|(_, candidate)| candidate)
-}
-
-/// How many characters must be inserted, removed or replaced to make one word of the other.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,12 +112,5 @@ mod tests {
         assert_eq!(meant_section("Transfers"), Some("Transfer"));
         assert_eq!(meant_section("X-SysUpdate"), Some("X-Sysupdate"));
         assert_eq!(meant_section("X-Vendor"), None);
-    }
-
-    #[test]
-    fn distances_are_levenshteins() {
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("abc", "abc"), 0);
     }
 }

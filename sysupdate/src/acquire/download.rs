@@ -1,4 +1,4 @@
-//! One file on its way to the disk.
+//! The download of one file.
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -7,32 +7,30 @@ use std::time::Duration;
 use sysext_manifests::digest::{Hasher, Sha256};
 use sysext_manifests::trust::{Claim, Unverified};
 
-use super::origin::{Origin, beside};
-use super::retry::Sources;
-use super::{AcquireError, Kept, Progress, RetryPolicy};
-use crate::host::clock::Clock;
+use super::origin::{PartialOrigin, beside};
+use super::retry::Mirrors;
+use super::{AcquireError, Fetcher, Progress, Resumable};
 use crate::host::store::{Partial, Store, StoreError};
 use crate::host::transport::{
-    Body, FailureKind, FetchRequest, Response, Resume, Transport, TransportError, without_password,
+    Body, FailureKind, FetchRequest, Response, Resume, TransportError, without_password,
 };
 
-/// Where no size was claimed: larger than any image of an operating system, smaller than an endless body.
+/// The limit if no size is claimed: larger than any image of an operating system, smaller than an endless body.
 const LIMIT: u64 = 64 << 30;
 
 /// Bytes per read and write. Larger ones no longer save anything.
 const CHUNK: usize = 256 << 10;
 
-/// How much further counts as further. Less could be a server that never gets anywhere.
+/// How many bytes count as progress. With fewer, a server could delay a download for ever.
 const FURTHER: u64 = 1 << 20;
 
-/// Slower than 30 bytes a second for a minute is as good as cut; systemd has the same numbers.
+/// A connection with less than 30 bytes a second for a minute is stalled; systemd has the same numbers.
 const PATIENCE: Duration = Duration::from_secs(60);
 const BYTES_IN_PATIENCE: u64 = 30 * 60;
 
 /// A download under way.
 pub(super) struct Download<'a> {
-    transport: &'a dyn Transport,
-    clock: &'a dyn Clock,
+    fetcher: Fetcher<'a>,
     store: &'a dyn Store,
     claim: &'a Claim,
     path: &'a Path,
@@ -41,13 +39,13 @@ pub(super) struct Download<'a> {
     /// Of all bytes in the file, as `length` counts them.
     hasher: Hasher,
     length: u64,
-    /// With what the server may be asked to go on.
+    /// What a Range request is sent with.
     validator: Option<String>,
     pieces: Pieces,
     attempts: u32,
 }
 
-/// How the bytes in the file came there.
+/// How the bytes of the file were downloaded.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pieces {
     /// In one response, or there are none.
@@ -56,23 +54,22 @@ enum Pieces {
     Several,
 }
 
-/// How one attempt ended without the whole file.
-enum Ended {
-    /// The network or the server.
+/// Why an attempt did not deliver the file.
+enum AttemptError {
+    /// The network or the server failed.
     Failed(TransportError),
-    /// With bytes that are not what was claimed.
+    /// The bytes are wrong.
     Wrong(AcquireError),
-    /// With the promise of other bytes than were claimed; what is there is as good as before.
-    Useless(AcquireError),
-    /// On this side, where no other server helps.
+    /// The server announces another file; the partial file is still good.
+    Unusable(AcquireError),
+    /// This node failed, so that no other server helps.
     Stopped(AcquireError),
 }
 
 impl<'a> Download<'a> {
-    /// Looks at what an earlier run left.
+    /// Opens the partial file of an earlier run, or a new one.
     pub(super) fn open(
-        transport: &'a dyn Transport,
-        clock: &'a dyn Clock,
+        fetcher: Fetcher<'a>,
         store: &'a dyn Store,
         claim: &'a Claim,
         path: &'a Path,
@@ -82,8 +79,7 @@ impl<'a> Download<'a> {
         store.make_directory(path.parent().unwrap_or(path))?;
         let file = store.partial(path)?;
         let mut download = Self {
-            transport,
-            clock,
+            fetcher,
             store,
             claim,
             path,
@@ -104,8 +100,9 @@ impl<'a> Download<'a> {
         if found == 0 {
             return Ok(());
         }
-        let origin = Origin::read(self.store, self.path)?.filter(|origin| origin.sha256 == self.claim.sha256);
-        // Without an origin it can only be of use if it is all there
+        let origin =
+            PartialOrigin::read(self.store, self.path)?.filter(|origin| origin.sha256 == self.claim.sha256);
+        // Without an origin it is only useful if it is complete
         let useful = match (&origin, self.claim.size) {
             (None, Some(size)) => found == size,
             _ => found <= self.limit,
@@ -129,24 +126,23 @@ impl<'a> Download<'a> {
         }
     }
 
-    /// Asks until all is there or nobody is left to ask.
+    /// Tries URLs until the file is complete or none is left.
     pub(super) fn run(
         mut self,
-        policy: &RetryPolicy,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Unverified<PathBuf>, AcquireError> {
         if self.length > 0 && self.digest() == self.claim.sha256 {
             return self.finish();
         }
         let claim = self.claim;
-        let mut sources = Sources::new(&claim.urls, policy, self.clock);
+        let mut mirrors = Mirrors::new(&claim.urls, self.fetcher.policy, self.fetcher.clock);
         let mut furthest = self.length;
         let mut second_chance = true;
-        while let Some(url) = sources.current() {
+        while let Some(url) = mirrors.current() {
             let before = self.length;
             let ended = match self.attempt(url, progress) {
                 Ok(()) if self.digest() == claim.sha256 => return self.finish(),
-                Ok(()) => Ended::Wrong(AcquireError::Digest {
+                Ok(()) => AttemptError::Wrong(AcquireError::Digest {
                     url: without_password(url),
                     expected: claim.sha256,
                     found: self.digest(),
@@ -154,33 +150,33 @@ impl<'a> Download<'a> {
                 Err(ended) => ended,
             };
             let (reason, asked) = match ended {
-                Ended::Stopped(error) => return Err(self.give_up(error)),
-                Ended::Wrong(error) => {
+                AttemptError::Stopped(error) => return Err(self.give_up(error)),
+                AttemptError::Wrong(error) => {
                     let again = self.pieces == Pieces::Several && std::mem::take(&mut second_chance);
                     self.start_over()?;
                     if again {
                         progress(Progress::Retrying { reason: &error, wait: Duration::ZERO });
                     } else {
-                        turn_away(&mut sources, error, progress);
+                        turn_away(&mut mirrors, error, progress);
                     }
                     continue;
                 }
-                Ended::Useless(error) => {
-                    turn_away(&mut sources, error, progress);
+                AttemptError::Unusable(error) => {
+                    turn_away(&mut mirrors, error, progress);
                     continue;
                 }
-                Ended::Failed(reason) => match reason.kind {
+                AttemptError::Failed(reason) => match reason.kind {
                     FailureKind::NotFound => {
-                        sources.is_missing();
+                        mirrors.is_missing();
                         continue;
                     }
-                    // It may be the going on that is refused
+                    // The server may reject the Range request
                     FailureKind::Permanent if before > 0 && self.validator.is_some() => {
                         self.start_over()?;
                         continue;
                     }
                     FailureKind::Permanent => {
-                        turn_away(&mut sources, self.failed(reason), progress);
+                        turn_away(&mut mirrors, self.failed(reason), progress);
                         continue;
                     }
                     FailureKind::Transient { after } => (reason, after),
@@ -188,40 +184,41 @@ impl<'a> Download<'a> {
             };
             let wait = if self.length >= furthest.saturating_add(FURTHER) {
                 furthest = self.length;
-                sources.got_further();
+                mirrors.made_progress();
                 Some(Duration::ZERO)
             } else {
-                sources.failed(asked)
+                mirrors.failed(asked)
             };
             let Some(wait) = wait else {
                 let error = self.failed(reason);
                 return Err(self.give_up(error));
             };
             progress(Progress::Retrying { reason: &reason, wait });
-            self.clock.sleep(wait);
+            self.fetcher.clock.sleep(wait);
         }
-        let error = sources.verdict(&claim.name);
+        let error = mirrors.failure(&claim.name);
         Err(self.give_up(error))
     }
 
-    /// One request, and all the bytes it brings.
-    fn attempt(&mut self, url: &str, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), Ended> {
+    /// One request.
+    fn attempt(&mut self, url: &str, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), AttemptError> {
         self.attempts += 1;
         let validator = self.validator.clone().filter(|_| self.length > 0);
         let resume = validator.map(|validator| Resume { offset: self.length, validator });
         let request = FetchRequest { url: url.to_owned(), unless: None, resume };
-        let broken = |message: &str| Ended::Failed(TransportError::new(url, message, FailureKind::Permanent));
-        let body = match self.transport.fetch(&request).map_err(Ended::Failed)? {
+        let broken =
+            |message: &str| AttemptError::Failed(TransportError::new(url, message, FailureKind::Permanent));
+        let body = match self.fetcher.transport.fetch(&request).map_err(AttemptError::Failed)? {
             Response::Body(body) if body.start == 0 || body.start == self.length => body,
-            Response::Body(_) => return Err(broken("other bytes came than were asked for")),
+            Response::Body(_) => return Err(broken("the server sent the wrong range")),
             Response::NotModified => {
-                return Err(broken("no condition was set, and the server speaks of one"));
+                return Err(broken("unexpected 304 Not Modified"));
             }
         };
-        // Before anything that is there is thrown away
+        // Before the partial file is discarded
         self.check_total(url, body.total)?;
         if body.start == 0 {
-            self.begin(body.validator.as_deref()).map_err(|error| Ended::Stopped(error.into()))?;
+            self.begin(body.validator.as_deref()).map_err(|error| AttemptError::Stopped(error.into()))?;
         } else {
             self.pieces = Pieces::Several;
         }
@@ -231,9 +228,9 @@ impl<'a> Download<'a> {
         self.take(url, body, total, progress)
     }
 
-    fn check_total(&self, url: &str, total: Option<u64>) -> Result<(), Ended> {
+    fn check_total(&self, url: &str, total: Option<u64>) -> Result<(), AttemptError> {
         let url = || without_password(url);
-        Err(Ended::Useless(match (total, self.claim.size) {
+        Err(AttemptError::Unusable(match (total, self.claim.size) {
             (Some(found), Some(expected)) if found != expected => {
                 AcquireError::Size { url: url(), expected, found }
             }
@@ -244,15 +241,15 @@ impl<'a> Download<'a> {
         }))
     }
 
-    fn check_space(&self, total: Option<u64>) -> Result<(), Ended> {
+    fn check_space(&self, total: Option<u64>) -> Result<(), AttemptError> {
         let Some(total) = total else { return Ok(()) };
         let directory = self.path.parent().unwrap_or(self.path);
         let free = self.store.free_space(directory);
-        let free = free.map_err(|error| Ended::Stopped(error.into()))?;
+        let free = free.map_err(|error| AttemptError::Stopped(error.into()))?;
         let needed = total.saturating_sub(self.length);
         if needed > free {
             let path = self.path.to_owned();
-            return Err(Ended::Stopped(AcquireError::Space { path, needed, free }));
+            return Err(AttemptError::Stopped(AcquireError::Space { path, needed, free }));
         }
         Ok(())
     }
@@ -264,37 +261,41 @@ impl<'a> Download<'a> {
         mut body: Body,
         total: Option<u64>,
         progress: &mut dyn FnMut(Progress<'_>),
-    ) -> Result<(), Ended> {
+    ) -> Result<(), AttemptError> {
         let cut = |message: String| {
-            Ended::Failed(TransportError::new(url, message, FailureKind::Transient { after: None }))
+            AttemptError::Failed(TransportError::new(url, message, FailureKind::Transient { after: None }))
         };
         let mut buffer = vec![0; CHUNK];
-        let mut mark = (self.clock.elapsed(), self.length);
+        let mut mark = (self.fetcher.clock.elapsed(), self.length);
         loop {
             let count = match body.reader.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                // All is there: how the connection ends does not matter any more
+                // The file is complete: how the connection ends no longer matters
                 Err(_) if Some(self.length) == self.claim.size => break,
                 Err(error) => return Err(cut(format!("cut at byte {}: {error}", self.length))),
             };
             let found = self.length + count as u64;
             if found > self.limit {
                 let url = without_password(url);
-                return Err(Ended::Wrong(match self.claim.size {
+                return Err(AttemptError::Wrong(match self.claim.size {
                     Some(expected) => AcquireError::Size { url, expected, found },
                     None => AcquireError::TooLarge { url, limit: self.limit },
                 }));
             }
-            self.file.append(&buffer[..count]).map_err(|error| Ended::Stopped(error.into()))?;
+            self.file.append(&buffer[..count]).map_err(|error| AttemptError::Stopped(error.into()))?;
             self.hasher.update(&buffer[..count]);
             self.length = found;
             progress(Progress::Received { done: found, total });
-            let now = self.clock.elapsed();
+            let now = self.fetcher.clock.elapsed();
             if now.saturating_sub(mark.0) >= PATIENCE {
                 if found - mark.1 < BYTES_IN_PATIENCE {
-                    return Err(cut(format!("only {} bytes came in a minute", found - mark.1)));
+                    return Err(cut(format!(
+                        "stalled: {} bytes in {} s",
+                        found - mark.1,
+                        PATIENCE.as_secs()
+                    )));
                 }
                 mark = (now, found);
             }
@@ -305,17 +306,17 @@ impl<'a> Download<'a> {
         }
     }
 
-    /// Begins at the first byte, and notes what the bytes will be a part of before any of them comes.
+    /// Starts at the first byte, and stores the origin before the first byte arrives.
     fn begin(&mut self, validator: Option<&str>) -> Result<(), StoreError> {
         self.start_over()?;
         if let Some(validator) = validator {
-            Origin::new(self.claim.sha256, validator.to_owned()).write(self.store, self.path)?;
+            PartialOrigin::new(self.claim.sha256, validator.to_owned()).write(self.store, self.path)?;
             self.validator = Some(validator.to_owned());
         }
         Ok(())
     }
 
-    /// Throws away what is there.
+    /// Discards the partial file.
     fn start_over(&mut self) -> Result<(), StoreError> {
         self.file.restart()?;
         self.hasher = Hasher::default();
@@ -336,7 +337,7 @@ impl<'a> Download<'a> {
         Ok(Unverified::new(path, self.digest(), self.length))
     }
 
-    /// Leaves behind only what the next run can use. A full disk gets its space back: the host needs it more.
+    /// Keeps the file only if the next run can resume it. A full disk gets its space back: the host needs it more.
     fn give_up(mut self, error: AcquireError) -> AcquireError {
         let full = matches!(&error, AcquireError::Store(error) if error.kind() == io::ErrorKind::StorageFull);
         if self.validator.is_some() && self.length > 0 && !full {
@@ -345,22 +346,22 @@ impl<'a> Download<'a> {
         let removed = self.start_over().and_then(|()| self.store.remove(self.path));
         match removed {
             Ok(()) => error,
-            // What is in the way of tidying up was most likely in the way before, and is the clearer reason
+            // What prevents the removal most likely caused the failure, and is the clearer reason
             Err(error) => error.into(),
         }
     }
 
     fn failed(&self, source: TransportError) -> AcquireError {
         let kept = self.validator.is_some() && self.length > 0;
-        let kept = kept.then(|| Kept { path: self.path.to_owned(), offset: self.length });
+        let kept = kept.then(|| Resumable { path: self.path.to_owned(), offset: self.length });
         AcquireError::Fetch { attempts: self.attempts, kept, source }
     }
 }
 
-/// Does not ask a server again, and says so if there is another.
-fn turn_away(sources: &mut Sources<'_>, error: AcquireError, progress: &mut dyn FnMut(Progress<'_>)) {
-    if sources.has_others() {
+/// Does not try a server again, and reports that if there is another.
+fn turn_away(mirrors: &mut Mirrors<'_>, error: AcquireError, progress: &mut dyn FnMut(Progress<'_>)) {
+    if mirrors.has_others() {
         progress(Progress::Retrying { reason: &error, wait: Duration::ZERO });
     }
-    sources.is_useless(error);
+    mirrors.give_up_on(error);
 }

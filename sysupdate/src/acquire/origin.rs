@@ -1,4 +1,4 @@
-//! What a partial download is a part of, kept beside it: without that it cannot be gone on from.
+//! The origin of a partial file, stored beside it: without it, the download cannot be resumed.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,23 +11,23 @@ use crate::host::store::{Operation, Result, Store, StoreError};
 /// A digest and a validator have some 150 bytes; servers with long entity tags are still read.
 const LIMIT: u64 = 16 << 10;
 
-/// What the bytes of a partial download belong to.
+/// The file that a partial file is a part of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Origin {
+pub(super) struct PartialOrigin {
     version: u32,
-    /// The digest that the whole is to have.
+    /// The digest of the whole file.
     pub(super) sha256: Sha256,
-    /// What the server called these bytes. A mirror that calls its bytes the same goes on too.
+    /// The entity tag or time of the server. A mirror with the same one is resumed, too.
     pub(super) validator: String,
 }
 
-impl Origin {
+impl PartialOrigin {
     pub(super) fn new(sha256: Sha256, validator: String) -> Self {
         Self { version: 1, sha256, validator }
     }
 
-    /// What is written beside a partial download. What cannot be understood is as good as nothing: the
-    /// download then starts from the beginning.
+    /// Reads the origin of a partial file. An unreadable one is ignored: the download then starts from the
+    /// beginning.
     pub(super) fn read(store: &dyn Store, partial: &Path) -> Result<Option<Self>> {
         let bytes = match store.read(&beside(partial), LIMIT) {
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Ok(None),
@@ -45,7 +45,7 @@ impl Origin {
     }
 }
 
-/// The file beside a partial download that says what it is a part of. Its name begins as systemd's
+/// The path of the origin of a partial file. Its name begins as systemd's
 /// temporary files do, so that no pattern matches it and every vacuum may remove it.
 pub fn beside(partial: &Path) -> PathBuf {
     let name = partial.file_name().unwrap_or_default().to_string_lossy();

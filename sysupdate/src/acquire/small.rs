@@ -1,4 +1,4 @@
-//! What fits into memory.
+//! Small documents, which fit into memory.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -8,144 +8,147 @@ use std::io::Read as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::retry::Sources;
-use super::{AcquireError, RetryPolicy};
+use super::retry::Mirrors;
+use super::{AcquireError, Fetcher};
 use crate::failure::in_full;
-use crate::host::clock::Clock;
 use crate::host::transport::{
-    Body, FailureKind, FetchRequest, Response, Transport, TransportError, without_password, without_secrets,
+    Body, FailureKind, FetchRequest, Response, TransportError, without_password, without_secrets,
 };
 
-/// Which version of a resource was seen where: only the same URL is asked whether it changed.
+/// The version of a document: the same URL is asked for it only if it changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen {
-    /// Where, without secrets: this is stored.
+pub struct CacheTag {
+    /// The URL, without secrets: this is stored.
     pub url: String,
-    /// What the server called it.
+    /// The entity tag of the server.
     pub tag: String,
 }
 
-/// Something small.
+/// A small document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Small {
-    /// It came.
+    /// It was fetched.
     Fetched {
         /// Its bytes.
         bytes: Vec<u8>,
-        /// Where it came from.
+        /// Its URL.
         url: String,
-        /// What to ask with the next time.
-        seen: Option<Seen>,
+        /// Its version, for the next request.
+        seen: Option<CacheTag>,
     },
-    /// It still is what was seen.
+    /// It did not change.
     NotModified,
 }
 
-/// Why one of several places was of no use.
+/// Why one of several URLs was not used.
 #[derive(Debug)]
-pub enum Useless<E> {
-    /// Nothing came from there.
-    Acquire(AcquireError),
-    /// What came from there was refused.
+pub enum Rejected<E> {
+    /// The document could not be fetched.
+    Fetch(AcquireError),
+    /// The document was not accepted.
     Refused {
-        /// Where, without secrets.
+        /// The URL, without secrets.
         url: String,
-        /// Why.
+        /// Why not.
         reason: E,
     },
 }
 
-impl<E: Error + 'static> fmt::Display for Useless<E> {
+impl<E: Error + 'static> fmt::Display for Rejected<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Acquire(error) => f.write_str(&in_full(error)),
+            Self::Fetch(error) => f.write_str(&in_full(error)),
             Self::Refused { url, reason } => write!(f, "{url}: {}", in_full(reason)),
         }
     }
 }
 
-/// Fetches what fits into `limit` bytes from the first URL that has it.
-pub fn fetch_small(
-    transport: &dyn Transport,
-    clock: &dyn Clock,
-    urls: &[String],
-    limit: u64,
-    unless: Option<&Seen>,
-    policy: &RetryPolicy,
-) -> Result<Small, AcquireError> {
-    let any = &mut |small| Ok::<_, Infallible>(small);
-    match fetch_accepted(transport, clock, urls, limit, unless, policy, any) {
-        Ok((small, _)) => Ok(small),
-        Err(failures) => Err(verdict(failures)),
-    }
+/// A document that was accepted.
+#[derive(Debug)]
+pub struct Accepted<T, E> {
+    /// What was made of it.
+    pub value: T,
+    /// The URLs that were tried before.
+    pub rejected: Vec<Rejected<E>>,
 }
 
-/// Fetches what fits into `limit` bytes and is accepted by `judge` from the first URL that has such; also
-/// returns which URLs were left before, and why. A server whose answer is refused is not asked again: it would
-/// give the same one. Without an acceptable answer, each URL's failure is returned.
-#[expect(clippy::type_complexity, reason = "what was accepted, and what was passed over")]
-pub fn fetch_accepted<T, E>(
-    transport: &dyn Transport,
-    clock: &dyn Clock,
-    urls: &[String],
-    limit: u64,
-    unless: Option<&Seen>,
-    policy: &RetryPolicy,
-    judge: &mut dyn FnMut(Small) -> Result<T, E>,
-) -> Result<(T, Vec<Useless<E>>), Vec<Useless<E>>> {
-    let mut sources = Sources::new(urls, policy, clock);
-    let mut failures = Vec::new();
-    // Those that may do better later: how often each was asked, and its last failure
-    let mut busy: BTreeMap<&str, (u32, TransportError)> = BTreeMap::new();
-    while let Some(url) = sources.current() {
-        let unless = unless.filter(|seen| seen.url == without_secrets(url)).map(|seen| seen.tag.clone());
-        let result = transport.fetch(&FetchRequest { url: url.to_owned(), unless, resume: None });
-        let attempts = 1 + busy.get(url).map_or(0, |(attempts, _)| *attempts);
-        let failure = match result.and_then(|response| read(url, response, limit)) {
-            Ok(Whole::Read(small)) => match judge(small) {
-                Ok(accepted) => return Ok((accepted, failures)),
-                Err(reason) => Useless::Refused { url: without_secrets(url), reason },
-            },
-            Ok(Whole::TooLarge) => {
-                Useless::Acquire(AcquireError::TooLarge { url: without_password(url), limit })
-            }
-            Err(source) => match source.kind {
-                FailureKind::NotFound => {
-                    Useless::Acquire(AcquireError::NotFound { urls: vec![without_password(url)] })
+impl Fetcher<'_> {
+    /// Fetches a document of at most `limit` bytes from the first URL that has it.
+    pub fn small(
+        &self,
+        urls: &[String],
+        limit: u64,
+        unless: Option<&CacheTag>,
+    ) -> Result<Small, AcquireError> {
+        let accepted = self.accepted(urls, limit, unless, &mut Ok::<_, Infallible>);
+        accepted.map(|accepted| accepted.value).map_err(as_one)
+    }
+
+    /// Fetches a document of at most `limit` bytes that `judge` accepts from the first URL that has one. A server
+    /// whose document is rejected is not asked again: it would send the same one. If no document is accepted,
+    /// the failure of each URL is returned.
+    pub fn accepted<T, E>(
+        &self,
+        urls: &[String],
+        limit: u64,
+        unless: Option<&CacheTag>,
+        judge: &mut dyn FnMut(Small) -> Result<T, E>,
+    ) -> Result<Accepted<T, E>, Vec<Rejected<E>>> {
+        let Self { transport, clock, policy } = *self;
+        let mut mirrors = Mirrors::new(urls, policy, clock);
+        let mut failures = Vec::new();
+        // URLs with transient failures: how often each was tried, and its last failure
+        let mut busy: BTreeMap<&str, (u32, TransportError)> = BTreeMap::new();
+        while let Some(url) = mirrors.current() {
+            let unless = unless.filter(|seen| seen.url == without_secrets(url)).map(|seen| seen.tag.clone());
+            let result = transport.fetch(&FetchRequest { url: url.to_owned(), unless, resume: None });
+            let attempts = 1 + busy.get(url).map_or(0, |(attempts, _)| *attempts);
+            let failure = match result.and_then(|response| read(url, response, limit)) {
+                Ok(Whole::Read(small)) => match judge(small) {
+                    Ok(value) => return Ok(Accepted { value, rejected: failures }),
+                    Err(reason) => Rejected::Refused { url: without_secrets(url), reason },
+                },
+                Ok(Whole::TooLarge) => {
+                    Rejected::Fetch(AcquireError::TooLarge { url: without_password(url), limit })
                 }
-                FailureKind::Permanent => {
-                    Useless::Acquire(AcquireError::Fetch { attempts, kept: None, source })
-                }
-                FailureKind::Transient { after } => {
-                    busy.insert(url, (attempts, source));
-                    match sources.failed(after) {
-                        Some(wait) => clock.sleep(wait),
-                        None => break,
+                Err(source) => match source.kind {
+                    FailureKind::NotFound => {
+                        Rejected::Fetch(AcquireError::NotFound { urls: vec![without_password(url)] })
                     }
-                    continue;
-                }
-            },
-        };
-        busy.remove(url);
-        sources.leave();
-        failures.push(failure);
+                    FailureKind::Permanent => {
+                        Rejected::Fetch(AcquireError::Fetch { attempts, kept: None, source })
+                    }
+                    FailureKind::Transient { after } => {
+                        busy.insert(url, (attempts, source));
+                        match mirrors.failed(after) {
+                            Some(wait) => clock.sleep(wait),
+                            None => break,
+                        }
+                        continue;
+                    }
+                },
+            };
+            busy.remove(url);
+            mirrors.leave();
+            failures.push(failure);
+        }
+        failures.extend(urls.iter().filter_map(|url| {
+            let (attempts, source) = busy.remove(url.as_str())?;
+            Some(Rejected::Fetch(AcquireError::Fetch { attempts, kept: None, source }))
+        }));
+        Err(failures)
     }
-    failures.extend(urls.iter().filter_map(|url| {
-        let (attempts, source) = busy.remove(url.as_str())?;
-        Some(Useless::Acquire(AcquireError::Fetch { attempts, kept: None, source }))
-    }));
-    Err(failures)
 }
 
-/// The failures of all URLs as one: that nobody has it only if all say so.
-fn verdict(failures: Vec<Useless<Infallible>>) -> AcquireError {
+/// The failures of all URLs as one: not found only if all of them say so.
+fn as_one(failures: Vec<Rejected<Infallible>>) -> AcquireError {
     let mut missing = Vec::new();
     let mut requests = 0;
     let mut last = None;
     for failure in failures {
         let error = match failure {
-            Useless::Acquire(error) => error,
-            Useless::Refused { reason, .. } => match reason {},
+            Rejected::Fetch(error) => error,
+            Rejected::Refused { reason, .. } => match reason {},
         };
         match error {
             AcquireError::NotFound { urls } => missing.extend(urls),
@@ -158,7 +161,7 @@ fn verdict(failures: Vec<Useless<Infallible>>) -> AcquireError {
     }
     match last {
         Some(error) => error,
-        None if missing.is_empty() => AcquireError::NoUrl { name: "what was asked for".to_owned() },
+        None if missing.is_empty() => AcquireError::NoUrl { name: "the document".to_owned() },
         None => AcquireError::NotFound { urls: missing },
     }
 }
@@ -185,6 +188,6 @@ fn read(url: &str, response: Response, limit: u64) -> Result<Whole, TransportErr
     if let Some(total) = total.filter(|total| *total != length) {
         return Err(cut(format!("ended after {length} of {total} bytes")));
     }
-    let seen = tag.map(|tag| Seen { url: without_secrets(url), tag });
+    let seen = tag.map(|tag| CacheTag { url: without_secrets(url), tag });
     Ok(Whole::Read(Small::Fetched { bytes, url: url.to_owned(), seen }))
 }

@@ -1,7 +1,12 @@
 use std::io;
 
+use std::path::PathBuf;
+
+use sysext_manifests::trust::{Claim, Unverified};
+
 use super::*;
 use crate::host::fake::{FakeHost, Reply};
+use crate::host::transport::RetryPolicy;
 
 const FIRST: &str = "https://first/image.raw";
 const SECOND: &str = "https://second/image.raw";
@@ -20,9 +25,12 @@ fn sized(bytes: &[u8]) -> Claim {
     claim(bytes, Some(bytes.len() as u64))
 }
 
+fn fetcher<'a>(world: &'a FakeHost, policy: &'a RetryPolicy) -> Fetcher<'a> {
+    Fetcher { transport: &world.transport, clock: &world.clock, policy }
+}
+
 fn run(world: &FakeHost, claim: &Claim) -> Result<Unverified<PathBuf>, AcquireError> {
-    let policy = RetryPolicy::default();
-    download(&world.transport, &world.clock, &world.store, claim, PARTIAL.as_ref(), &policy, &mut |_| {})
+    fetcher(world, &RetryPolicy::default()).download(&world.store, claim, PARTIAL.as_ref(), &mut |_| {})
 }
 
 /// Only the image lies there, and it is whole.
@@ -51,13 +59,10 @@ fn what_is_claimed_comes_whole_and_durable() {
     let (world, bytes) = (FakeHost::new(), image());
     world.transport.serve(FIRST, &bytes);
     let mut seen = Vec::new();
-    let came = download(
-        &world.transport,
-        &world.clock,
+    let came = fetcher(&world, &RetryPolicy::default()).download(
         &world.store,
         &claim(&bytes, None),
         PARTIAL.as_ref(),
-        &RetryPolicy::default(),
         &mut |progress| match progress {
             Progress::Started { offset, total, .. } => seen.push((offset, total)),
             Progress::Received { done, total } => seen.push((done, total)),
@@ -234,7 +239,7 @@ fn a_server_may_ask_for_a_wait_within_reason() {
 fn where_nobody_has_it_that_is_said() {
     let world = FakeHost::new();
     let error = run(&world, &sized(b"x")).unwrap_err();
-    assert_eq!(error.to_string(), format!("not there: {FIRST}, {SECOND}"));
+    assert_eq!(error.to_string(), format!("not found: {FIRST}, {SECOND}"));
     assert!(matches!(error, AcquireError::NotFound { .. }));
     assert_nothing_left(&world);
     let error = run(&world, &Claim { urls: Vec::new(), ..sized(b"x") }).unwrap_err();
@@ -274,7 +279,7 @@ fn what_is_kept_is_said_and_a_mirror_with_the_same_bytes_goes_on() {
     let error = run(&world, &only_first).unwrap_err();
     let kept = format!("gave up after 6 attempts, 1500000 bytes are kept in {PARTIAL}");
     assert_eq!(error.to_string(), kept);
-    assert_eq!(error.hint().unwrap(), "the next run goes on where this one stopped");
+    assert_eq!(error.hint().unwrap(), "the next run resumes the download");
 
     world.transport.withdraw(FIRST);
     world.transport.serve(SECOND, &bytes);
@@ -302,7 +307,7 @@ fn small_steps_get_there_and_tiny_ones_are_given_up() {
         world.transport.reply(FIRST, Reply::CutAfter(10));
     }
     let error = run(&world, &Claim { urls: vec![FIRST.to_owned()], ..sized(&bytes) }).unwrap_err();
-    let kept = Some(Kept { path: PARTIAL.into(), offset: 50 });
+    let kept = Some(Resumable { path: PARTIAL.into(), offset: 50 });
     let AcquireError::Fetch { attempts: 5, kept: found, .. } = error else { panic!("{error}") };
     assert_eq!(found, kept);
 }
@@ -331,9 +336,9 @@ fn a_disk_that_fills_up_gets_its_room_back() {
     assert_nothing_left(&world);
 }
 
-fn small(world: &FakeHost, limit: u64, unless: Option<&Seen>) -> Result<Small, AcquireError> {
+fn small(world: &FakeHost, limit: u64, unless: Option<&CacheTag>) -> Result<Small, AcquireError> {
     let urls = [FIRST.to_owned(), SECOND.to_owned()];
-    fetch_small(&world.transport, &world.clock, &urls, limit, unless, &RetryPolicy::default())
+    fetcher(world, &RetryPolicy::default()).small(&urls, limit, unless)
 }
 
 #[test]
@@ -348,7 +353,7 @@ fn something_small_comes_and_is_not_sent_twice() {
     assert_eq!(small(&world, 4, seen.as_ref()).unwrap(), Small::NotModified);
 
     // Another server's tags mean something else
-    let elsewhere = Seen { url: SECOND.to_owned(), ..seen.unwrap() };
+    let elsewhere = CacheTag { url: SECOND.to_owned(), ..seen.unwrap() };
     assert!(matches!(small(&world, 4, Some(&elsewhere)).unwrap(), Small::Fetched { .. }));
 }
 

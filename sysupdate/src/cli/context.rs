@@ -15,10 +15,11 @@ use crate::host::transport::without_secrets;
 use crate::node::identity::{self, IdentityError};
 use crate::paths::Paths;
 use crate::plan::{Goal, Survey, Wanted};
+use crate::repository::Memory;
 use crate::settings::{
     self, Chosen, Component, ComponentName, ComponentsWith, DisabledTransfer, Loaded, OnDisabled,
 };
-use crate::sources::{Discovery, Memory};
+use crate::sources::Discovery;
 use crate::targets::unclaimed;
 
 /// What a verb works with.

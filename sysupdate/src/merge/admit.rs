@@ -8,11 +8,15 @@ use sysext_manifests::architecture::Architecture;
 use sysext_manifests::extension_release::{ExtensionRelease, Scope};
 use sysext_manifests::os_release::OsRelease;
 
-use super::examine::{HIERARCHIES, ImageContent, ImageEntryKind, RELEASES, ReleaseNaming};
+use super::examine::{Access, HIERARCHIES, ImageContent, ImageEntryKind, RELEASES, ReleaseNaming};
 use super::quarantine::{HostKind, QuarantineReason, Quarantined};
+use super::report::Warning;
 
 #[cfg(test)]
 mod tests;
+
+/// The rights to read and enter a directory.
+const READABLE: u32 = 0o555;
 
 /// An extension with this file would replace the identity of the host.
 const OS_RELEASE: &str = "usr/lib/os-release";
@@ -38,7 +42,16 @@ pub(super) struct HostFacts {
     /// Whether it has booted.
     pub scope: Scope,
     /// Its files at the paths that extensions contain. A path that is not listed does not exist.
-    pub entries: HashMap<PathBuf, HostKind>,
+    pub entries: HashMap<PathBuf, HostEntry>,
+}
+
+/// What the host has at a path.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HostEntry {
+    /// What it is.
+    pub kind: HostKind,
+    /// Who may use it.
+    pub access: Access,
 }
 
 /// An image that is merged.
@@ -130,7 +143,16 @@ fn incompatible(error: impl std::error::Error) -> QuarantineReason {
 /// link or file over a directory hides everything in it.
 fn check_host(content: &ImageContent, host: &HostFacts) -> Result<(), QuarantineReason> {
     for entry in &content.entries {
-        let hidden = match (entry.kind, host.entries.get(&entry.path)) {
+        let found = host.entries.get(&entry.path);
+        if let (Some(ours), Some(HostEntry { kind: HostKind::Directory, access })) = (entry.access, found) {
+            let (mode, host) = (ours.mode, access.mode);
+            // What is merged is read-only, whatever the mode says
+            if host & !mode & READABLE != 0 {
+                let path = Path::new("/").join(&entry.path);
+                return Err(QuarantineReason::TakesRight { path, mode, host });
+            }
+        }
+        let hidden = match (entry.kind, found.map(|found| &found.kind)) {
             (ImageEntryKind::Directory, Some(kind @ (HostKind::Link | HostKind::File))) => kind,
             (ImageEntryKind::File, Some(kind @ HostKind::Directory)) => kind,
             _ => continue,
@@ -139,6 +161,26 @@ fn check_host(content: &ImageContent, host: &HostFacts) -> Result<(), Quarantine
         return Err(QuarantineReason::HidesHost { path, host: *hidden });
     }
     Ok(())
+}
+
+/// The directories of an image whose mode or owner differs from the host's, which the merge replaces.
+pub(super) fn differences(image: &Examined, host: &HostFacts) -> Option<Warning> {
+    let content = image.outcome.as_ref().ok()?;
+    let mut differing = content.entries.iter().filter(|entry| match host.entries.get(&entry.path) {
+        Some(HostEntry { kind: HostKind::Directory, access }) => {
+            entry.access.is_some_and(|ours| ours != *access)
+        }
+        Some(_) | None => false,
+    });
+    let first = differing.next()?;
+    let (image_has, host_has) = (first.access?, host.entries.get(&first.path)?.access);
+    Some(Warning::Directory {
+        extension: image.name.clone(),
+        path: Path::new("/").join(&first.path),
+        image: image_has.to_string(),
+        host: host_has.to_string(),
+        others: differing.count(),
+    })
 }
 
 /// The extension that contains each path. Directories may be shared, files may not.

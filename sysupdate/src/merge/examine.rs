@@ -1,11 +1,14 @@
 //! Reading the contents of a mounted image.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use sysext_image::overlay::ATTRIBUTE_PREFIXES;
+
 use super::quarantine::QuarantineReason;
 use crate::host::errno::is_of_the_machine;
-use crate::host::view::{Kind, Tree};
+use crate::host::view::{FileMetadata, Kind, Tree};
 
 /// The most files that an extension may contain: the largest known ones have 20,000.
 pub(super) const FILES_MAX: usize = 1_000_000;
@@ -18,6 +21,11 @@ const DEPTH_MAX: usize = 128;
 pub(super) const HIERARCHIES: [&str; 2] = ["usr", "opt"];
 /// Where extension-release files are.
 pub(super) const RELEASES: &str = sysext_manifests::extension_release::DIRECTORY;
+/// The bits of a mode that say what a file is, and the value of a character device.
+const KIND: u32 = 0o170_000;
+const CHARACTER_DEVICE: u32 = 0o020_000;
+/// The bits of a mode that say who may use a file.
+const PERMISSIONS: u32 = 0o7777;
 const STRICT: &str = "user.extension-release.strict";
 
 /// The contents of an image that the decision depends on.
@@ -56,6 +64,8 @@ pub(super) struct ImageEntry {
     pub path: PathBuf,
     /// Its kind.
     pub kind: ImageEntryKind,
+    /// Who may use it; only known of directories.
+    pub access: Option<Access>,
 }
 
 /// What an entry is.
@@ -67,12 +77,34 @@ pub(super) enum ImageEntryKind {
     File,
 }
 
+/// Who may use a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Access {
+    /// Permission bits.
+    pub mode: u32,
+    /// User and group.
+    pub owner: (u32, u32),
+}
+
+impl Access {
+    pub(super) fn of(metadata: &FileMetadata) -> Self {
+        Self { mode: metadata.mode & PERMISSIONS, owner: metadata.owner }
+    }
+}
+
 impl ImageContent {
     /// Whether it has files in a hierarchy.
     pub(super) fn ships(&self, hierarchy: &str) -> bool {
         self.entries
             .iter()
             .any(|entry| entry.path.starts_with(hierarchy) && entry.path != Path::new(hierarchy))
+    }
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { mode, owner: (user, group) } = self;
+        write!(f, "mode {mode:04o}, owner {user}:{group}")
     }
 }
 
@@ -91,7 +123,7 @@ pub(super) fn examine(mount: &dyn Tree) -> Result<ImageContent, Unexamined> {
     for hierarchy in HIERARCHIES {
         let path = Path::new(hierarchy);
         if mount.kind(path).map_err(|error| unreadable(path, error))? == Some(Kind::Directory) {
-            walk.entries.push(ImageEntry { path: path.to_owned(), kind: ImageEntryKind::Directory });
+            walk.enter(path, Kind::Directory)?;
             walk.descend(path, 0)?;
         }
     }
@@ -114,13 +146,36 @@ impl Walk<'_> {
                 return Err(Unexamined::Image(QuarantineReason::TooLarge { limit: FILES_MAX }));
             }
             let path = directory.join(name);
-            let is_directory = kind == Kind::Directory;
-            let kind = if is_directory { ImageEntryKind::Directory } else { ImageEntryKind::File };
-            self.entries.push(ImageEntry { path: path.clone(), kind });
-            if is_directory {
+            self.enter(&path, kind)?;
+            if kind == Kind::Directory {
                 self.descend(&path, depth + 1)?;
             }
         }
+        Ok(())
+    }
+
+    /// Notes a file or directory, unless overlayfs would hide files of the host because of it.
+    fn enter(&mut self, path: &Path, kind: Kind) -> Result<(), Unexamined> {
+        let failed = |error| unreadable(path, error);
+        let shown = || Path::new("/").join(path);
+        let names = self.mount.attribute_names(path).map_err(failed)?;
+        let is_of_overlay = |name: &String| ATTRIBUTE_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        if let Some(name) = names.into_iter().find(is_of_overlay) {
+            return Err(Unexamined::Image(QuarantineReason::OverlayAttribute { path: shown(), name }));
+        }
+        let metadata = match kind {
+            Kind::Directory | Kind::Other => Some(self.mount.metadata(path).map_err(failed)?),
+            Kind::File | Kind::Link | Kind::BlockDevice => None,
+        };
+        let is_whiteout =
+            |found: &FileMetadata| found.mode & KIND == CHARACTER_DEVICE && found.stands_for == 0;
+        if metadata.as_ref().is_some_and(is_whiteout) {
+            return Err(Unexamined::Image(QuarantineReason::Whiteout { path: shown() }));
+        }
+        let is_directory = kind == Kind::Directory;
+        let kind = if is_directory { ImageEntryKind::Directory } else { ImageEntryKind::File };
+        let access = metadata.filter(|_| is_directory).as_ref().map(Access::of);
+        self.entries.push(ImageEntry { path: path.to_owned(), kind, access });
         Ok(())
     }
 }

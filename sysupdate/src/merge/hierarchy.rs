@@ -10,7 +10,7 @@ use super::marker;
 use super::report::Warning;
 use crate::host::mounts::table::{Mount, MountTable};
 use crate::host::mounts::{Mounts, Part};
-use crate::host::view::View;
+use crate::host::view::{Last, View};
 
 /// A directory that extensions are merged over.
 #[derive(Clone, Debug)]
@@ -73,8 +73,10 @@ fn inspect_one(
     let inside = match seen.resolve(&shown) {
         Ok(inside) => inside,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let path = seen.path(&shown);
-            return Ok(Hierarchy { name, inside: shown, path, state: HierarchyState::Missing });
+            // A link that leads to nothing in the root may lead to something of the running system
+            let inside = seen.resolve_missing(&shown, Last::Follow).map_err(look)?;
+            let path = seen.path(&inside);
+            return Ok(Hierarchy { name, inside, path, state: HierarchyState::Missing });
         }
         Err(error) => return Err(look(error)),
     };

@@ -90,6 +90,27 @@ pub enum QuarantineReason {
         /// What the host has there.
         host: HostKind,
     },
+    /// It has a character device 0:0, which hides whatever has its path.
+    Whiteout {
+        /// Where.
+        path: PathBuf,
+    },
+    /// It has an attribute with which overlayfs hides files: that of an opaque directory, for example.
+    OverlayAttribute {
+        /// Where.
+        path: PathBuf,
+        /// The name of the attribute.
+        name: String,
+    },
+    /// A directory of the host could be used by fewer users than now.
+    TakesRight {
+        /// Where.
+        path: PathBuf,
+        /// The permission bits of the image's directory.
+        mode: u32,
+        /// The permission bits of the host's directory.
+        host: u32,
+    },
     /// Another extension contains the same file.
     Collides {
         /// The file.
@@ -169,6 +190,17 @@ impl fmt::Display for QuarantineReason {
             Self::Collides { path, with } => {
                 write!(f, "conflicts with {with}: both contain {}", path.display())
             }
+            Self::Whiteout { path } => {
+                write!(f, "{} is a device 0:0, which would hide a file of the host", path.display())
+            }
+            Self::OverlayAttribute { path, name } => {
+                write!(f, "{} has the attribute {name}, with which overlayfs hides files", path.display())
+            }
+            Self::TakesRight { path, mode, host } => write!(
+                f,
+                "its directory {} has the mode {mode:04o}, which takes rights away that {host:04o} on the host gives",
+                path.display()
+            ),
         }
     }
 }

@@ -119,6 +119,19 @@ pub enum Warning {
         /// What the kernel reported.
         reason: String,
     },
+    /// A merged directory has another mode or owner than the host's.
+    Directory {
+        /// The extension.
+        extension: String,
+        /// The first such directory.
+        path: PathBuf,
+        /// The mode and owner in the image.
+        image: String,
+        /// The mode and owner on the host.
+        host: String,
+        /// How many more directories of the extension differ.
+        others: usize,
+    },
 }
 
 /// What is merged.
@@ -230,6 +243,17 @@ impl fmt::Display for Warning {
             }
             Self::MountedTwice { path, reason } => {
                 write!(f, "{} stays mounted twice until the next boot: {reason}", path.display())
+            }
+            Self::Directory { extension, path, image, host, others } => {
+                write!(
+                    f,
+                    "{extension} changes the directory {}: {image}, on the host {host}",
+                    path.display()
+                )?;
+                match others {
+                    0 => Ok(()),
+                    others => write!(f, " (and {others} more)"),
+                }
             }
         }
     }

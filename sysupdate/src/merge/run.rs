@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::admit::{Examined, Layer, Reload, admit};
+use super::admit::{Examined, Layer, Reload, admit, differences};
 use super::discover::{self, Discovered, ExtensionSource, ExtensionSourceKind, discover};
 use super::error::MergeError;
 use super::examine::{self, Unexamined};
@@ -21,6 +21,7 @@ use super::{HostFiles, Options, Policy, When, canonical_root, original};
 use crate::host::errno::is_of_the_machine;
 use crate::host::mounts::image::ImageError;
 use crate::host::mounts::{LayerMount, Mounts, Overlay, Staging};
+use crate::host::view::{Last, View};
 use crate::paths::Paths;
 
 /// The state of a run.
@@ -75,6 +76,8 @@ impl<'a> Run<'a> {
         let (examined, mut opened) = self.examine(&found)?;
         let host = host.with_entries(system::look(&original, &examined)?);
         let (layers, quarantined) = admit(&examined, &host);
+        let is_merged = |image: &&Examined| layers.iter().any(|layer| layer.name == image.name);
+        self.warnings.extend(examined.iter().filter(is_merged).filter_map(|image| differences(image, &host)));
         if layers.is_empty() {
             let outcome = self.remove_all(&original)?;
             return Ok(self.report(outcome, &[], Vec::new(), quarantined));
@@ -172,10 +175,7 @@ impl<'a> Run<'a> {
     ) -> Result<MergeOutcome, MergeError> {
         let mounts = self.mounts;
         let before = self.hierarchies.iter().any(Hierarchy::is_merged);
-        let workspace = self.paths.run.join("staging");
-        self.make_directory(&workspace)?;
-        let workspace =
-            mounts.canonical(&workspace).map_err(|source| MergeError::Look { path: workspace, source })?;
+        let workspace = self.workspace()?;
         let marker = marker::files(record, sources).map_err(|error| MergeError::Look {
             path: self.paths.run.clone(),
             source: io::Error::other(error),
@@ -235,6 +235,17 @@ impl<'a> Run<'a> {
             }
         }
         Ok(if before { MergeOutcome::Refreshed } else { MergeOutcome::Merged })
+    }
+
+    /// A directory to assemble overlays in. A link of the target system (`/run` to `/var/run`) leads where it leads when
+    /// that system runs, and never out of the root.
+    fn workspace(&self) -> Result<PathBuf, MergeError> {
+        let inside = self.paths.as_seen_inside(&self.paths.run).join("staging");
+        let look = |source| MergeError::Look { path: inside.clone(), source };
+        let seen = View::new(self.mounts.files(&self.root));
+        let workspace = seen.path(&seen.resolve_missing(&inside, Last::Follow).map_err(look)?);
+        self.make_directory(&workspace)?;
+        Ok(workspace)
     }
 
     fn make_directory(&self, path: &Path) -> Result<(), MergeError> {

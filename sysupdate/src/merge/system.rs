@@ -9,11 +9,12 @@ use sysext_manifests::extension_release::Scope;
 use sysext_manifests::os_release::OsRelease;
 
 use super::HostFiles;
-use super::admit::{Examined, HostFacts};
+use super::admit::{Examined, HostEntry, HostFacts};
 use super::discover::FileIdentity;
 use super::error::MergeError;
+use super::examine::Access;
 use super::quarantine::HostKind;
-use crate::host::view::{Kind, Tree as _, is_missing};
+use crate::host::view::{FileMetadata, Kind, Tree as _, is_missing};
 use crate::node::release::{self, Machine};
 
 /// The target system, as far as the decision needs it.
@@ -52,7 +53,7 @@ impl System {
         Ok(Self { os_release, architecture, scope, identity })
     }
 
-    pub(super) fn with_entries(self, entries: HashMap<PathBuf, HostKind>) -> HostFacts {
+    pub(super) fn with_entries(self, entries: HashMap<PathBuf, HostEntry>) -> HostFacts {
         let Self { os_release, architecture, scope, identity: _ } = self;
         HostFacts { os_release, architecture, scope, entries }
     }
@@ -62,7 +63,7 @@ impl System {
 pub(super) fn look(
     files: &HostFiles,
     examined: &[Examined],
-) -> Result<HashMap<PathBuf, HostKind>, MergeError> {
+) -> Result<HashMap<PathBuf, HostEntry>, MergeError> {
     let mut entries = HashMap::new();
     let mut absent: BTreeSet<&Path> = BTreeSet::new();
     let contents = examined.iter().filter_map(|image| image.outcome.as_ref().ok());
@@ -73,7 +74,8 @@ pub(super) fn look(
         }
         // Where there is no directory, or a link to one, there is nothing below.
         let below_nothing = path.parent().is_some_and(|parent| {
-            absent.contains(parent) || entries.get(parent).is_some_and(|kind| *kind != HostKind::Directory)
+            absent.contains(parent)
+                || entries.get(parent).is_some_and(|entry: &HostEntry| entry.kind != HostKind::Directory)
         });
         let found = match below_nothing {
             true => None,
@@ -81,23 +83,23 @@ pub(super) fn look(
                 look_at(files, path).map_err(|source| MergeError::Look { path: path.to_owned(), source })?
             }
         };
-        let kind = match found {
-            None => {
-                absent.insert(path);
-                continue;
-            }
-            Some(Kind::Link) => HostKind::Link,
-            Some(Kind::Directory) => HostKind::Directory,
-            Some(Kind::File | Kind::BlockDevice | Kind::Other) => HostKind::File,
+        let Some(found) = found else {
+            absent.insert(path);
+            continue;
         };
-        entries.insert(path.to_owned(), kind);
+        let kind = match found.kind {
+            Kind::Link => HostKind::Link,
+            Kind::Directory => HostKind::Directory,
+            Kind::File | Kind::BlockDevice | Kind::Other => HostKind::File,
+        };
+        entries.insert(path.to_owned(), HostEntry { kind, access: Access::of(&found) });
     }
     Ok(entries)
 }
 
 /// What the host has at a path of a layer. The hierarchy itself may be a link (`/opt` to `/var/opt`):
 /// what counts is where it leads.
-fn look_at(files: &HostFiles, path: &Path) -> io::Result<Option<Kind>> {
+fn look_at(files: &HostFiles, path: &Path) -> io::Result<Option<FileMetadata>> {
     let mut parts = path.components();
     let Some(hierarchy) = parts.next() else { return Ok(None) };
     let found = files.resolve(&Path::new("/").join(hierarchy)).and_then(|hierarchy| {
@@ -106,7 +108,7 @@ fn look_at(files: &HostFiles, path: &Path) -> io::Result<Option<Kind>> {
         tree.metadata(inside)
     });
     match found {
-        Ok(metadata) => Ok(Some(metadata.kind)),
+        Ok(metadata) => Ok(Some(metadata)),
         Err(error) if is_missing(&error) => Ok(None),
         Err(error) => Err(error),
     }

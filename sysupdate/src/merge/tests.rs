@@ -134,7 +134,7 @@ impl Scenario {
                     let expected = |warning: &Warning| match warning {
                         Warning::Interrupted { .. } => true,
                         Warning::Gap { .. } => matches!(kernel, KernelAge::BeforeMoveBeneath),
-                        Warning::MountedTwice { .. } => false,
+                        Warning::MountedTwice { .. } | Warning::Directory { .. } => false,
                     };
                     assert!(again.warnings.iter().all(expected), "{what}\nthe next run: {again}");
                     assert_eq!(system.merged(), new, "{what}\nthe next run: {again}");

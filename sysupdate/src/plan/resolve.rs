@@ -143,10 +143,10 @@ impl<'a> State<'a> {
             let requires = related.relations.requires.iter();
             let unmet = requires.filter(|requirement| self.met_by(requirement).is_none());
             let conflicts = related.relations.conflicts.iter();
-            let unmet = unmet.filter_map(|requirement| self.unmet(who, related, requirement));
+            let mut unmet = unmet.filter_map(|requirement| self.unmet(who, related, requirement));
             let excluded = conflicts.flat_map(|name| self.providers(name.as_str()));
-            let excluded = excluded.filter_map(|other| self.excluded(who, related, other));
-            unmet.chain(excluded).next()
+            let mut excluded = excluded.filter_map(|other| self.excluded(who, related, other));
+            unmet.next().or_else(|| excluded.next())
         })
     }
 

@@ -315,7 +315,7 @@ fn decision(situation: Situation) -> String {
 }
 
 #[test]
-fn a_version_that_one_transfer_misses_is_never_used() {
+fn a_version_that_one_transfer_lacks_is_skipped() {
     let first = Case { here: "1", link: "1", offered: "1 2 3", ..EMPTY };
     let second = Case { here: "1", link: "1", offered: "1 2", ..EMPTY };
     let found = decision(two_transfers(first, second));
@@ -324,7 +324,7 @@ fn a_version_that_one_transfer_misses_is_never_used() {
 }
 
 #[test]
-fn only_what_is_missing_of_a_version_is_fetched() {
+fn only_missing_files_are_downloaded() {
     let first = Case { here: "1 2", link: "1", offered: "2", ..EMPTY };
     let second = Case { here: "1", link: "1", offered: "2", ..EMPTY };
     let found = decision(two_transfers(first, second));
@@ -332,14 +332,14 @@ fn only_what_is_missing_of_a_version_is_fetched() {
 }
 
 #[test]
-fn links_that_disagree_are_brought_together_again() {
+fn links_that_disagree_are_repaired() {
     let first = Case { here: "1 2", link: "2", offered: "1 2", ..EMPTY };
     let second = Case { here: "1 2", link: "1", offered: "1 2", ..EMPTY };
     assert_eq!(decision(two_transfers(first, second)), "x: activate 2 (already downloaded)");
 }
 
 #[test]
-fn what_is_left_of_the_coming_version_is_reused() {
+fn the_partial_file_of_the_new_version_is_resumed() {
     let case = Case { here: "1", link: "1", partial: "2", offered: "2", ..EMPTY };
     let plan = plan([situation(&case)]);
     let Decision::Install { files, remove, .. } = &plan.components[0].decision else { panic!("{plan}") };
@@ -353,7 +353,7 @@ fn link_to(name: Option<&str>) -> Link {
 }
 
 #[test]
-fn an_installation_knows_its_way_back() {
+fn an_installation_has_rollback_links() {
     let case = Case { here: "1", link: "1", offered: "2", ..EMPTY };
     let plan = plan([situation(&case)]);
     let Decision::Install { activation, .. } = &plan.components[0].decision else { panic!("{plan}") };
@@ -363,7 +363,7 @@ fn an_installation_knows_its_way_back() {
 }
 
 #[test]
-fn the_way_back_from_a_first_version_is_no_link() {
+fn a_rollback_of_the_first_version_removes_the_link() {
     let case = Case { link: "-", offered: "1", ..EMPTY };
     let plan = plan([situation(&case)]);
     let Decision::Install { activation, .. } = &plan.components[0].decision else { panic!("{plan}") };
@@ -371,7 +371,7 @@ fn the_way_back_from_a_first_version_is_no_link() {
 }
 
 #[test]
-fn without_a_version_in_use_the_way_back_is_the_last_good_one() {
+fn without_an_active_version_a_rollback_activates_the_last_good_one() {
     let case = Case { here: "1 2", link: "-", last_good: "1", offered: "3", ..EMPTY };
     let plan = plan([situation(&case)]);
     let Decision::Install { activation, .. } = &plan.components[0].decision else { panic!("{plan}") };
@@ -379,7 +379,7 @@ fn without_a_version_in_use_the_way_back_is_the_last_good_one() {
 }
 
 #[test]
-fn one_component_does_not_change_what_is_decided_for_another() {
+fn components_without_requirements_are_planned_independently() {
     let cases = [
         Case { here: "1", link: "1", offered: "2", ..EMPTY },
         Case { here: "1", link: "1", unreachable: true, ..EMPTY },
@@ -393,7 +393,7 @@ fn one_component_does_not_change_what_is_decided_for_another() {
 }
 
 #[test]
-fn the_same_situation_gives_the_same_json() {
+fn the_same_survey_gives_the_same_json() {
     let case = Case { here: "1", link: "1", offered: "2", ..EMPTY };
     let json = || serde_json::to_value(plan([situation(&case)])).unwrap();
     assert_eq!(json(), json());
@@ -403,7 +403,7 @@ fn the_same_situation_gives_the_same_json() {
 
 /// A catalog of 100 kB can list that many: a node must not spend hours on them.
 #[test]
-fn a_plan_over_very_many_versions_is_made_in_seconds() {
+fn a_plan_over_30_000_versions_takes_seconds() {
     let mut many = situation(&Case { link: "1", here: "1", ..Case::default() });
     let source = source("x", "2");
     let offer = Offer {
@@ -430,7 +430,7 @@ fn processor_time() -> std::time::Duration {
 }
 
 #[test]
-fn what_one_link_shows_stays_even_if_the_links_disagree() {
+fn the_target_of_each_link_stays_if_links_disagree() {
     let first = Case { here: "1 2", link: "1", offered: "3", instances_max: 2, ..Case::default() };
     let second = Case { here: "1 2", link: "2", offered: "3", instances_max: 2, ..Case::default() };
     let plan = plan([two_transfers(first, second)]);

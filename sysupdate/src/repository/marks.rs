@@ -1,4 +1,4 @@
-//! What is remembered of a repository between runs: the marks, and the last catalog as it came.
+//! The trust state of a repository between runs: the marks, and a copy of the last catalog.
 
 use std::path::Path;
 
@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use sysext_manifests::repository::Marks;
 
 use super::{CATALOG_LIMIT, RepositoryFailure};
-use crate::acquire::Seen;
+use crate::acquire::CacheTag;
 use crate::host::store::{EntryKind, Operation, Store, StoreError};
 use crate::paths::Paths;
 
-/// The format of the memory this program writes.
+/// The format of the file.
 pub(super) const FORMAT: u32 = 1;
 
 /// The marks.
@@ -19,13 +19,13 @@ const STATE: &str = "state.json";
 /// The last catalog.
 const COPY: &str = "catalog.json";
 
-/// The marks, and what belongs to the copy beside them.
+/// The marks, and the version of the copy beside them.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct State {
     pub(super) version: u32,
     pub(super) marks: Marks,
-    /// Which version of the catalog the copy beside is.
-    pub(super) seen: Option<Seen>,
+    /// The version of the copy; a server is asked for the catalog only if it changed.
+    pub(super) seen: Option<CacheTag>,
 }
 
 /// What there was to forget.
@@ -46,7 +46,7 @@ pub enum Forgotten {
     Nothing,
 }
 
-/// What is remembered, if anything is.
+/// Reads the state, if there is one.
 pub(super) fn recall(
     store: &dyn Store,
     directory: &Path,
@@ -65,7 +65,7 @@ pub(super) fn recall(
     Ok(Some(state))
 }
 
-/// The last catalog, if it was kept.
+/// The copy of the last catalog, if there is one.
 pub(super) fn copy(
     store: &dyn Store,
     directory: &Path,
@@ -79,7 +79,7 @@ pub(super) fn copy(
     })
 }
 
-/// The marks go first: a copy without them would be a catalog that nothing holds to.
+/// Writes the state and the copy. The marks are written first: a copy without them could be rolled back.
 pub(super) fn remember(
     store: &dyn Store,
     directory: &Path,
@@ -113,7 +113,7 @@ pub fn forget(store: &dyn Store, paths: &Paths, id: &str) -> Result<Forgotten, R
     Ok(forgotten)
 }
 
-/// The repositories of which marks are remembered.
+/// The repositories with recorded marks.
 pub(super) fn remembered(store: &dyn Store, paths: &Paths) -> Result<Vec<String>, StoreError> {
     let mut found = Vec::new();
     for entry in store.list(&paths.repository_state)? {

@@ -1,72 +1,45 @@
-//! The OpenPGP signature beside a manifest, and the keys of this node that it may be made with.
+//! The OpenPGP signatures of manifests, and the keys of this node.
 
 use std::path::PathBuf;
 
-use jiff::Timestamp;
-use sysext_manifests::checksums::ChecksumsWarning;
+use sysext_manifests::checksums::{Checksums, ChecksumsWarning};
+use sysext_manifests::hint::Hint;
 use sysext_manifests::openpgp::{
     KEYRING_LIMIT, Keyring, OpenPgpError, SIGNATURE_LIMIT, SignedChecksums, SignedChecksumsError,
 };
+use sysext_manifests::trust::{Claim, Verified};
 
-use crate::acquire::{self, AcquireError, Small};
+use crate::acquire::{AcquireError, Fetcher, Small};
 use crate::host::Host;
 use crate::host::store::StoreError;
 use crate::host::transport::without_password;
 use crate::paths::Paths;
-use crate::repository::RELEASED;
-use sysext_manifests::hint::Hint;
+use crate::repository;
 
-/// What follows the manifest's name, in the order in which systemd-sysupdate asks.
+/// The endings of signatures, in the order in which systemd-sysupdate tries them.
 const ENDINGS: [&str; 4] = [".sha256.asc", ".sha256.gpg", ".gpg", ".asc"];
 
-/// How often a manifest and its signature are fetched while they do not fit: a publisher cannot replace both at once.
+/// How often a manifest and its signature are fetched while they do not match: a publisher cannot replace both at once.
 const ATTEMPTS: u32 = 2;
 
-/// Why a manifest's signature tells nothing, or that it must not be believed.
+/// Why a manifest has no valid signature.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it")]
 pub enum SignatureFailure {
-    /// A keyring cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A keyring is none.
     #[error("{}: {source}", path.display())]
-    Keyring {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: OpenPgpError,
-    },
-    /// There are no keys on this node.
-    #[error("there is no OpenPGP keyring on this node: {}", list(paths))]
-    NoKeyring {
-        /// Where one was looked for.
-        paths: Vec<PathBuf>,
-    },
-    /// The manifest or its signature cannot be had.
+    Keyring { path: PathBuf, source: OpenPgpError },
+    #[error("this node has no OpenPGP keyring: {}", list(paths))]
+    NoKeyring { paths: Vec<PathBuf> },
     #[error(transparent)]
     Fetch(AcquireError),
-    /// The server says that nothing changed, although it was not asked whether.
     #[error("{url}: the server sent nothing")]
-    NotSent {
-        /// What was asked for.
-        url: String,
-    },
-    /// There is no signature.
-    #[error("{url} has no OpenPGP signature; not there: {}", tried.join(", "))]
-    Missing {
-        /// The manifest.
-        url: String,
-        /// Where it was looked for.
-        tried: Vec<String>,
-    },
-    /// The signature does not make the manifest believed.
+    NotSent { url: String },
+    #[error("{url} has no OpenPGP signature; not found: {}", tried.join(", "))]
+    Missing { url: String, tried: Vec<String> },
     #[error("{url}: {source}")]
-    Refused {
-        /// The manifest, or its signature.
-        url: String,
-        /// Why.
-        source: SignedChecksumsError,
-    },
+    Refused { url: String, source: SignedChecksumsError },
 }
 
 fn list(paths: &[PathBuf]) -> String {
@@ -78,13 +51,13 @@ impl Hint for SignatureFailure {
         match self {
             Self::Keyring { source, .. } => source.hint(),
             Self::NoKeyring { paths } => Some(format!(
-                "put the publisher's public key into {} (`gpg --export KEY`), or say Repository= to trust a signed \
+                "put the publisher's public key into {} (`gpg --export KEY`), or set Repository= to use a signed \
                  catalog instead",
                 paths.first().map_or_else(String::new, |path| path.display().to_string())
             )),
             Self::Fetch(error) => error.hint(),
             Self::Missing { .. } => Some(
-                "say Repository= to trust a signed catalog, or Verify=no to take the manifest as it comes"
+                "set Repository= to use a signed catalog, or Verify=no to accept the manifest unsigned"
                     .to_owned(),
             ),
             Self::Refused { source, .. } => source.hint(),
@@ -93,8 +66,55 @@ impl Hint for SignatureFailure {
     }
 }
 
-/// The keys that may sign manifests on this node, and what is odd about them.
-pub fn keyring(host: &Host, paths: &Paths) -> Result<(Keyring, Vec<String>), SignatureFailure> {
+/// The keys that may sign manifests on this node. They are read once, when the first manifest needs them.
+#[derive(Debug, Default)]
+pub struct Keys {
+    keyring: Option<Keyring>,
+}
+
+/// A manifest with a valid signature.
+#[derive(Debug)]
+pub struct SignedList(SignedChecksums);
+
+impl SignedList {
+    /// The list.
+    pub fn checksums(&self) -> &Checksums {
+        self.0.checksums()
+    }
+
+    /// A claim about a file of the list; nothing if it is not listed.
+    pub fn claim(&self, claim: Claim) -> Option<Verified<Claim>> {
+        Verified::signed_list(&self.0, claim)
+    }
+}
+
+impl Keys {
+    /// Fetches a manifest and its signature, and verifies it. Returns warnings besides.
+    pub fn fetch(
+        &mut self,
+        host: &Host,
+        paths: &Paths,
+        url: &str,
+        limit: u64,
+    ) -> Result<(SignedList, Vec<String>), SignatureFailure> {
+        let mut warnings = Vec::new();
+        let keyring = match &self.keyring {
+            Some(keyring) => keyring,
+            None => {
+                let (keyring, found) = keyring(host, paths)?;
+                warnings.extend(found);
+                self.keyring.insert(keyring)
+            }
+        };
+        let (list, found) = fetch(host, keyring, url, limit)?;
+        let url = without_password(url);
+        warnings.extend(found.iter().map(|warning| format!("{url}: {warning}")));
+        Ok((SignedList(list), warnings))
+    }
+}
+
+/// Reads the keyrings of this node. Returns warnings besides.
+fn keyring(host: &Host, paths: &Paths) -> Result<(Keyring, Vec<String>), SignatureFailure> {
     let mut keyring = Keyring::default();
     let mut warnings = Vec::new();
     for names in &paths.keyrings {
@@ -115,8 +135,7 @@ pub fn keyring(host: &Host, paths: &Paths) -> Result<(Keyring, Vec<String>), Sig
     Ok((keyring, warnings))
 }
 
-/// Fetches a manifest and its signature, and verifies it.
-pub fn fetch(
+fn fetch(
     host: &Host,
     keyring: &Keyring,
     url: &str,
@@ -127,7 +146,7 @@ pub fn fetch(
     loop {
         let manifest = fetch_one(host, url, limit)?;
         let (signature_url, signature) = fetch_signature(host, url)?;
-        let result = SignedChecksums::verify(&shown, &manifest, &signature, keyring, now(host));
+        let result = SignedChecksums::verify(&shown, &manifest, &signature, keyring, repository::now(host));
         let mismatch = matches!(&result, Err(SignedChecksumsError::Signature(OpenPgpError::Mismatch { .. })));
         if mismatch && attempt < ATTEMPTS {
             attempt += 1;
@@ -143,7 +162,7 @@ pub fn fetch(
     }
 }
 
-/// The signature, and where it was found. Only a server that says it is not there is asked for the next.
+/// The signature and its URL. The next name is only tried if the server does not have this one.
 fn fetch_signature(host: &Host, manifest: &str) -> Result<(String, Vec<u8>), SignatureFailure> {
     let mut tried = Vec::new();
     for ending in ENDINGS {
@@ -159,17 +178,10 @@ fn fetch_signature(host: &Host, manifest: &str) -> Result<(String, Vec<u8>), Sig
 
 fn fetch_one(host: &Host, url: &str, limit: u64) -> Result<Vec<u8>, SignatureFailure> {
     let urls = [url.to_owned()];
-    let small = acquire::fetch_small(&*host.transport, &*host.clock, &urls, limit, None, &host.retry_policy);
-    match small.map_err(SignatureFailure::Fetch)? {
+    match Fetcher::of(host).small(&urls, limit, None).map_err(SignatureFailure::Fetch)? {
         Small::Fetched { bytes, .. } => Ok(bytes),
         Small::NotModified => Err(SignatureFailure::NotSent { url: without_password(url) }),
     }
-}
-
-/// It cannot be earlier than the program.
-fn now(host: &Host) -> Timestamp {
-    let shows = host.clock.now();
-    RELEASED.parse().map_or(shows, |released: Timestamp| released.max(shows))
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ fn state(
     })
 }
 
-/// Which version a link names: by the name of what it points to, if that lies in the target directory.
+/// The version that a link points to, by the file's name in the target directory.
 fn linked(
     store: &dyn Store,
     paths: &Paths,
@@ -115,13 +115,13 @@ fn linked(
     Ok(Active::Linked { link, version })
 }
 
-/// Where a link lies, its directory's own links followed: from there, its text is read.
+/// The path of a link with the links of its directory resolved: its target is relative to that.
 pub(crate) fn without_links(store: &dyn Store, link: &Path) -> Result<PathBuf, StoreError> {
     let directory = store.resolve(link.parent().unwrap_or(link))?;
     Ok(directory.join(link.file_name().unwrap_or_default()))
 }
 
-/// Whether a name stands for anything but a link.
+/// Whether a name exists and is not a link.
 fn is_something_else(store: &dyn Store, path: &Path) -> Result<bool, StoreError> {
     let name = path.file_name().and_then(|name| name.to_str());
     let entries = store.list(path.parent().unwrap_or(path))?;

@@ -7,19 +7,18 @@ use sysext_manifests::pattern::{Captures, Patterns};
 
 use crate::host::store::{EntryKind, Store, StoreError};
 
-/// What a file is called while it is begun. systemd's names, so that either tool understands what the
-/// other left.
+/// The prefix of partial files. As in systemd, so that either tool understands the files of the other.
 const PARTIAL: &str = ".sysupdate.partial.";
 
-/// What a file is called when it is whole and not yet installed.
+/// The prefix of complete files that are not installed yet.
 const PENDING: &str = ".sysupdate.pending.";
 
-/// What a file is called before it is whole.
+/// The path of a file while it is downloaded.
 pub(crate) fn partial(path: &Path) -> PathBuf {
     beside(PARTIAL, path)
 }
 
-/// What a file is called before it is installed.
+/// The path of a complete file before it is installed.
 pub(crate) fn pending(path: &Path) -> PathBuf {
     beside(PENDING, path)
 }
@@ -34,20 +33,20 @@ fn beside(prefix: &str, path: &Path) -> PathBuf {
 pub(crate) struct Scanned {
     /// Where it is.
     pub path: PathBuf,
-    /// Under which kind of name.
+    /// The kind of its name.
     pub name: Name,
-    /// What its name says.
+    /// What the pattern captures.
     pub captures: Captures,
 }
 
-/// Which kind of name a file has; the name without the prefix is what patterns see.
+/// The kind of a file's name; patterns match the name without the prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Name {
     /// The final one.
     Plain,
-    /// The one of a file that is whole and not installed.
+    /// The name of a complete file that is not installed.
     Pending,
-    /// The one of a file that is begun.
+    /// The name of a partial file.
     Partial,
 }
 
@@ -81,7 +80,7 @@ pub(crate) fn files(
                         found.push(Scanned { path, name, captures });
                     }
                 }
-                // What is begun or pending as a directory is another kind of target's
+                // Partial and pending directories belong to another kind of target.
                 EntryKind::Directory if name == Name::Plain && look().leads() => {
                     left.push((path, format!("{below}/")));
                 }
@@ -145,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_is_not_there_holds_nothing() {
+    fn a_missing_directory_is_empty() {
         assert_eq!(found(Path::new("/nowhere/at/all"), "@v"), [""; 0]);
     }
 }

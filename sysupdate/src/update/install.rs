@@ -6,7 +6,7 @@ use sysext_manifests::digest::{Hasher, Sha256};
 use sysext_manifests::hint::Hint;
 use sysext_manifests::trust::{Claim, Verified, VerifyError};
 
-use crate::acquire::{self, AcquireError, Progress};
+use crate::acquire::{AcquireError, Fetcher, Progress};
 use crate::host::store::{Operation, StoreError};
 use crate::host::{Host, transport};
 use crate::paths::Paths;
@@ -104,16 +104,13 @@ fn fetch(
         Origin::Claimed(claim) => claim.clone(),
         Origin::File(path) => claim_of(host, path)?,
     };
-    let unverified = acquire::download(
-        &*host.transport,
-        &*host.clock,
-        &*host.store,
-        claim.get(),
-        partial.path(),
-        &host.retry_policy,
-        &mut |step| progress(&claim.get().name, step),
-    )
-    .map_err(|source| InstallError::Acquire { transfer: file.transfer.clone(), source: Box::new(source) })?;
+    let downloaded = Fetcher::of(host).download(&*host.store, claim.get(), partial.path(), &mut |step| {
+        progress(&claim.get().name, step);
+    });
+    let unverified = downloaded.map_err(|source| InstallError::Acquire {
+        transfer: file.transfer.clone(),
+        source: Box::new(source),
+    })?;
     let verified = unverified
         .verify(&claim)
         .map_err(|source| InstallError::Verify { transfer: file.transfer.clone(), source })?;

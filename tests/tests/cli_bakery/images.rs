@@ -3,7 +3,10 @@
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::process::Command;
+use sysext_image::entry::{Device, Special};
+use sysext_image::tree::Metadata;
 use sysext_manifests::digest::Sha256;
+use tests::node::image;
 
 use crate::Publisher;
 
@@ -154,6 +157,27 @@ fn cli_bakery_verifies_an_image() -> Result<()> {
     assert_eq!(run.status.code(), Some(1));
     let json: serde_json::Value = serde_json::from_str(&run.stdout)?;
     assert_eq!((&json["valid"], json["problems"].as_array().map(Vec::len)), (&false.into(), Some(1)));
+    Ok(())
+}
+
+/// An opaque directory, a whiteout and a closed directory, each of which would hide files of the host.
+#[test]
+fn cli_bakery_verify_refuses_what_hides_the_host() -> Result<()> {
+    let publisher = Publisher::new()?;
+    let mut tree = image::tree("x", "1.0")?;
+    let opaque = Metadata::new(0o755).xattr("trusted.overlay.opaque", "y");
+    tree.insert_directory("usr/bin", opaque)?;
+    tree.insert_directory("usr/lib", Metadata::new(0o700))?;
+    let device = Special::Character(Device { major: 0, minor: 0 });
+    tree.insert_special("usr/share/victim", device, Metadata::new(0o644))?;
+    fs::write(publisher.path("x-1.0.raw"), image::bytes(&tree)?)?;
+    assert_eq!(
+        publisher.run(&["verify", "x-1.0.raw"])?.fails()?,
+        "error: x-1.0.raw is invalid:\n  \
+         /usr/bin has the attribute trusted.overlay.opaque, with which overlayfs hides files\n  \
+         /usr/lib has the mode 0700, and not everybody could read the host's files there\n  \
+         /usr/share/victim is a device 0:0, which hides a file of the host\n"
+    );
     Ok(())
 }
 

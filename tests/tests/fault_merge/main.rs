@@ -8,6 +8,7 @@ use tests::needs::{Need, Suite};
 use tests::peer::Peer;
 
 mod foreign;
+mod hostile;
 mod kills;
 mod sets;
 mod site;
@@ -17,6 +18,7 @@ mod swaps;
 mod watcher;
 
 use foreign::keeps_a_bind_mount;
+use hostile::{quarantines_what_hides_the_host, stays_below_its_root};
 use kills::{
     child, failed_step_changes_nothing, first_killed_at_each_step, killed_at_any_time, killed_at_each_step,
     old_kernel,
@@ -62,6 +64,8 @@ fn main() -> ExitCode {
     suite.isolated("fault_merge_warns_about_the_gap_on_an_old_kernel", &kernel, old_kernel);
     suite.isolated("kernel_merge_attaches_and_unmerge_detaches", &kernel, comes_and_goes);
     suite.isolated("kernel_merge_quarantines_one_and_merges_the_rest", &kernel, quarantines);
+    suite.isolated("kernel_merge_quarantines_what_hides_the_host", &kernel, quarantines_what_hides_the_host);
+    suite.isolated("kernel_merge_stays_below_its_root", &kernel, stays_below_its_root);
     suite.isolated("kernel_merge_keeps_mounts_below_the_hierarchy", &kernel, keeps_submounts);
     suite.isolated("kernel_merge_refuses_mounts_that_it_cannot_keep", &kernel, refuses);
     suite.isolated("kernel_merge_keeps_a_bind_mount_of_the_hierarchy", &kernel, keeps_a_bind_mount);

@@ -29,7 +29,7 @@ fn flipped_in_image() -> Result<()> {
     let seen = site.update()?.ended(1)?;
     seen.prints(crate::FAILED)?.mentions(&format!(
         "error: demo: SERVER{}: the SHA-256 digest is {}, expected {}\n\
-         hint: a proxy or mirror may hold old bytes, or the file was replaced without its digest\n",
+         hint: a proxy or mirror may be outdated, or the file was replaced without its digest\n",
         path("1")?,
         Sha256::of(&altered),
         Sha256::of(&genuine),
@@ -93,7 +93,7 @@ fn cut_for_good() -> Result<()> {
     site.publisher.server.fault(&path("1")?, Fault::Status(503), Times::Always);
     let seen = site.update()?.ended(1)?;
     seen.mentions("bytes are kept in ROOT/var/lib/sysupdate/images/demo/.sysupdate.partial.demo-1-")?
-        .mentions("\nhint: the next run goes on where this one stopped\n")?;
+        .mentions("\nhint: the next run resumes the download\n")?;
     ensure!(site.node.in_use("demo")?.is_none());
     site.publisher.server.heal();
     site.publisher.server.forget();
@@ -130,7 +130,7 @@ fn down() -> Result<()> {
         seen.stderr.contains("error: demo: gave up after 5 attempts: SERVER/catalog/catalog.json: "),
         "{seen}"
     );
-    ensure!(seen.stderr.ends_with("\nhint: check the network; the next run tries again\n"), "{seen}");
+    ensure!(seen.stderr.ends_with("\nhint: check the network; the next run retries\n"), "{seen}");
     let after = Snapshot::take(&node.root)?;
     ensure!(after == before, "the node changed:\n{}", before.difference(&after));
     Ok(())

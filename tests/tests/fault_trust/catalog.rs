@@ -96,12 +96,12 @@ fn not_there() -> Result<()> {
     std::fs::remove_file(site.publisher.path("catalog/catalog.json"))?;
     ensure!(site.publisher.path("demo/SHA256SUMS").is_file());
     site.refuses(
-        "error: demo: not there: SERVER/catalog/catalog.json\n\
+        "error: demo: not found: SERVER/catalog/catalog.json\n\
          hint: a repository without a catalog is not believed; check url= in its file\n",
     )?;
     // The option that disables OpenPGP verification does not change this.
     let seen = site.node.run(&["update", "-C", "demo", "--verify=no"])?.ended(1)?;
-    seen.mentions("error: demo: not there: SERVER/catalog/catalog.json\n")?;
+    seen.mentions("error: demo: not found: SERVER/catalog/catalog.json\n")?;
     site.has(&[])?;
     let asked: Vec<_> = site.publisher.server.requests().into_iter().map(|request| request.path).collect();
     ensure!(asked.iter().all(|path| path == "/catalog/catalog.json"), "{asked:?}");

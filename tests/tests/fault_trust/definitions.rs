@@ -3,6 +3,7 @@
 use std::os::unix::fs::symlink;
 
 use anyhow::{Result, ensure};
+use tests::node::{Publisher, image};
 
 use crate::{Site, Trial, UNMERGED};
 
@@ -12,6 +13,8 @@ pub(crate) const TRIALS: &[Trial] = &[
     ("fault_conf_files_are_read_without_transfer_files", conf),
     ("fault_reports_component_without_definitions", nothing),
     ("fault_reports_line_of_invalid_definition", mistake),
+    ("fault_reports_extension_that_catalog_lacks", lacking),
+    ("fault_reports_extension_for_another_architecture", architecture),
 ];
 
 fn drop_ins() -> Result<()> {
@@ -92,4 +95,40 @@ fn mistake() -> Result<()> {
     site.redefine(|text| text.replace("MatchPattern=demo-@v-%a.raw", "MatchPattern=demo.raw"))?;
     site.update()?.ended(1)?.mentions("error: demo: ROOT/etc/sysupdate.demo.d/demo.transfer:")?;
     site.uses("1")
+}
+
+fn lacking() -> Result<()> {
+    let site = Site::new()?;
+    site.redefine(|text| text.replace("=demo-@v", "=dmo-@v"))?;
+    let hint = "hint: did you mean demo? It is in MatchPattern= of [Source]\n";
+    let report = format!("demo: failed, nothing was changed\n  error: example does not offer dmo\n  {hint}");
+    site.update()?.ended(1)?.prints(&report)?;
+    let error = format!("error: demo: example does not offer dmo\n{hint}");
+    site.node.run(&["plan", "-C", "demo"])?.ended(1)?.says(&error)?;
+    site.node.run(&["list", "-C", "demo"])?.ended(1)?.says(&error)?;
+    site.redefine(|text| text.replace("=demo-@v", "=kubernetes-@v"))?;
+    let report = "demo: failed, nothing was changed\n  error: example does not offer kubernetes\n";
+    site.update()?.ended(1)?.prints(report)?;
+    Ok(())
+}
+
+fn architecture() -> Result<()> {
+    let mut site = Site::new()?;
+    let own = Publisher::file("demo", "1")?.trim_start_matches("demo-1-").trim_end_matches(".raw").to_owned();
+    let other = if own == "arm64" { "x86-64" } else { "arm64" };
+    let instance = site.publisher.offer("demo", "1", image::data("demo", "1")?)?;
+    instance.arch = other.parse()?;
+    instance.image.url = instance.image.url.replace(&own, other);
+    site.publisher.issue()?;
+    let report = format!(
+        "demo: failed, nothing was changed\n  error: example offers demo for {other} only, and this node is {own}\n  \
+         hint: ask the publisher for this architecture, or disable the component\n"
+    );
+    site.update()?.ended(1)?.prints(&report)?;
+    // An extension without versions is not mistyped.
+    let extensions = &mut site.publisher.catalog.extensions;
+    extensions.values_mut().for_each(|extension| extension.instances.clear());
+    site.publisher.issue()?;
+    site.update()?.well()?.prints("demo: nothing to install\n")?;
+    Ok(())
 }

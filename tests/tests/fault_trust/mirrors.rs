@@ -89,7 +89,7 @@ fn lying() -> Result<()> {
         mirror.offers(&lie)?;
         mirror.server.forget();
         let seen = site.update()?.well()?;
-        let warning = "example: passed over SERVER/mirror/catalog/catalog.json: ";
+        let warning = "example: skipped SERVER/mirror/catalog/catalog.json: ";
         seen.mentions(warning)?.mentions(told)?;
         // A forged catalog is requested only once
         ensure!(mirror.server.requests().iter().filter(|request| request.path == REQUEST).count() == 1);
@@ -106,7 +106,7 @@ fn lagging() -> Result<()> {
     asks(&site, &[&mirror.url(), &site.publisher.url()])?;
     site.offer("3")?;
     site.update()?.well()?.mentions(
-        "example: passed over SERVER/mirror/catalog/catalog.json: the catalog of example has serial 1, but this \
+        "example: skipped SERVER/mirror/catalog/catalog.json: the catalog of example has serial 1, but this \
          node has already accepted serial 2\n",
     )?;
     site.uses("3")
@@ -120,7 +120,7 @@ fn honest_first() -> Result<()> {
     for lie in [older.clone(), forged()?] {
         mirror.offers(lie)?;
         let seen = site.update()?.well()?;
-        ensure!(!seen.stderr.contains("passed over") && !seen.stdout.contains("passed over"), "{seen}");
+        ensure!(!seen.stderr.contains("skipped SERVER") && !seen.stdout.contains("skipped SERVER"), "{seen}");
         ensure!(mirror.server.requests().is_empty());
         site.uses("2")?;
     }
@@ -172,7 +172,7 @@ fn one_lies_one_is_down() -> Result<()> {
     site.publisher.server.fault("/catalog/catalog.json", Fault::Status(503), Times::Next(2));
     site.update()?
         .well()?
-        .mentions("example: passed over SERVER/mirror/catalog/catalog.json: no root of example ")?;
+        .mentions("example: skipped SERVER/mirror/catalog/catalog.json: no root of example ")?;
     site.uses("1")?;
     fs::remove_file(site.publisher.path("catalog/catalog.json"))?;
     site.offer("2")?;
@@ -196,7 +196,7 @@ fn copy_has_ended() -> Result<()> {
     site.node.clock = Some("2026-12-21T10:00:00Z".to_owned());
     site.update()?
         .well()?
-        .mentions("passed over SERVER/mirror/catalog/catalog.json: the catalog of example expired at ")?;
+        .mentions("skipped SERVER/mirror/catalog/catalog.json: the catalog of example expired at ")?;
     site.uses("2")
 }
 

@@ -70,11 +70,11 @@ fn must_be_signed() -> Result<()> {
     for verify in ["", "Verify=yes\n"] {
         let site = site(verify)?;
         site.refuses(
-            "error: demo: there is no OpenPGP keyring on this node: ROOT/etc/systemd/import-pubring.pgp, \
+            "error: demo: this node has no OpenPGP keyring: ROOT/etc/systemd/import-pubring.pgp, \
              ROOT/etc/systemd/import-pubring.gpg, ROOT/usr/lib/systemd/import-pubring.pgp, \
              ROOT/usr/lib/systemd/import-pubring.gpg\n\
              hint: put the publisher's public key into ROOT/etc/systemd/import-pubring.pgp (`gpg --export KEY`), \
-             or say Repository= to trust a signed catalog instead\n",
+             or set Repository= to use a signed catalog instead\n",
         )?;
         ensure!(site.publisher.server.requests().is_empty());
         site.node.run(&["update", "-C", "demo", "--verify=no"])?.well()?;
@@ -89,7 +89,7 @@ fn no_manifest() -> Result<()> {
     let site = site("Verify=no\n")?;
     fs::remove_file(site.publisher.path("demo/SHA256SUMS"))?;
     site.refuses(
-        "error: demo: not there: SERVER/demo/SHA256SUMS\n\
+        "error: demo: not found: SERVER/demo/SHA256SUMS\n\
          hint: the version may have been withdrawn, or a mirror has not caught up\n",
     )
 }

@@ -19,8 +19,9 @@ use sysext_manifests::version::Version;
 use sysupdate::host::Host;
 use sysupdate::paths::Paths;
 use sysupdate::plan::{self, Offers, Wanted};
+use sysupdate::repository::Memory;
 use sysupdate::settings::{self, Chosen, OnDisabled, SettingsError};
-use sysupdate::sources::{Discovery, Memory};
+use sysupdate::sources::Discovery;
 use tests::needs::{Need, Suite};
 use tests::peer::Peer;
 

@@ -48,7 +48,9 @@ impl Tree for FakeTree {
         let changed = i128::from(number(&bytes) >> 1);
         let inode = number(self.real(path));
         let (size, mode) = (bytes.len() as u64, 0o644);
-        Ok(FileMetadata { kind, device: 1, inode, mode, size, created: None, modified: changed, changed })
+        let (owner, stands_for) = ((0, 0), 0);
+        let (device, created, modified) = (1, None, changed);
+        Ok(FileMetadata { kind, device, inode, mode, owner, stands_for, size, created, modified, changed })
     }
 
     fn kind(&self, path: &Path) -> io::Result<Option<Kind>> {
@@ -88,5 +90,10 @@ impl Tree for FakeTree {
     fn attribute(&self, path: &Path, _: &str) -> io::Result<Option<Vec<u8>>> {
         self.steps.pass("read attribute of", path)?;
         self.find(path).map(|_| None)
+    }
+
+    fn attribute_names(&self, path: &Path) -> io::Result<Vec<String>> {
+        self.steps.pass("list attributes of", path)?;
+        self.find(path).map(|_| Vec::new())
     }
 }

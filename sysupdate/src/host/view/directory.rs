@@ -13,6 +13,9 @@ use rustix::io::Errno;
 
 use super::{FileMetadata, Kind, Tree, View};
 
+/// The kernel's limit for the names of all attributes of a file, in bytes.
+const ATTRIBUTES_MAX: usize = 64 * 1024;
+
 /// A directory of the running system, by its path or open.
 #[derive(Debug)]
 pub struct Directory {
@@ -115,6 +118,26 @@ impl Tree for Directory {
             Err(errno) => Err(errno.into()),
         }
     }
+
+    fn attribute_names(&self, path: &Path) -> io::Result<Vec<String>> {
+        let real = self.real(path);
+        // Most files have none, or few
+        let mut names = vec![0; 1024];
+        let length = match rustix::fs::llistxattr(&real, names.as_mut_slice()) {
+            Err(Errno::RANGE) => {
+                names.resize(ATTRIBUTES_MAX, 0);
+                rustix::fs::llistxattr(&real, names.as_mut_slice())
+            }
+            other => other,
+        };
+        let length = match length {
+            Ok(length) => length,
+            Err(Errno::OPNOTSUPP) => 0,
+            Err(errno) => return Err(errno.into()),
+        };
+        let names = names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty());
+        Ok(names.map(|name| String::from_utf8_lossy(name).into_owned()).collect())
+    }
 }
 
 impl Kind {
@@ -157,6 +180,8 @@ impl From<&fs::Metadata> for FileMetadata {
             device: found.dev(),
             inode: found.ino(),
             mode: found.mode(),
+            owner: (found.uid(), found.gid()),
+            stands_for: found.rdev(),
             size: found.size(),
             created: found.created().ok().map(since_1970),
             modified: nanoseconds(found.mtime(), found.mtime_nsec()),

@@ -28,6 +28,9 @@ pub trait Tree: Debug {
 
     /// An extended attribute of a file, if it has that.
     fn attribute(&self, path: &Path, name: &str) -> io::Result<Option<Vec<u8>>>;
+
+    /// The names of all extended attributes of a file, links not followed.
+    fn attribute_names(&self, path: &Path) -> io::Result<Vec<String>>;
 }
 
 /// What a name stands for.
@@ -52,6 +55,10 @@ pub struct FileMetadata {
     pub inode: u64,
     /// Kind and permission bits.
     pub mode: u32,
+    /// The owner's user and group.
+    pub owner: (u32, u32),
+    /// The device that a device file stands for.
+    pub stands_for: u64,
     /// In bytes.
     pub size: u64,
     /// When it was created, in nanoseconds since 1970, where the file system records that.
@@ -90,6 +97,10 @@ impl<T: Tree + ?Sized> Tree for Box<T> {
     fn attribute(&self, path: &Path, name: &str) -> io::Result<Option<Vec<u8>>> {
         (**self).attribute(path, name)
     }
+
+    fn attribute_names(&self, path: &Path) -> io::Result<Vec<String>> {
+        (**self).attribute_names(path)
+    }
 }
 
 impl<T: Tree + ?Sized> Tree for &T {
@@ -119,5 +130,9 @@ impl<T: Tree + ?Sized> Tree for &T {
 
     fn attribute(&self, path: &Path, name: &str) -> io::Result<Option<Vec<u8>>> {
         (**self).attribute(path, name)
+    }
+
+    fn attribute_names(&self, path: &Path) -> io::Result<Vec<String>> {
+        (**self).attribute_names(path)
     }
 }

@@ -2,6 +2,7 @@ use super::*;
 use crate::merge::examine::{ImageEntry, ReleaseFile};
 use crate::merge::quarantine::Unsupported;
 
+const USUAL: Access = Access { mode: 0o755, owner: (0, 0) };
 const FOR_ALL: &str = "ID=_any\n";
 
 /// Paths with a final slash are directories; all directories above are added.
@@ -10,13 +11,15 @@ fn content(paths: &[&str]) -> ImageContent {
     for text in paths {
         let above: Vec<&Path> = Path::new(text).ancestors().skip(1).collect();
         for directory in above.into_iter().rev().filter(|path| !path.as_os_str().is_empty()) {
-            let entry = ImageEntry { path: directory.to_owned(), kind: ImageEntryKind::Directory };
+            let kind = ImageEntryKind::Directory;
+            let entry = ImageEntry { path: directory.to_owned(), kind, access: Some(USUAL) };
             if !entries.contains(&entry) {
                 entries.push(entry);
             }
         }
         let kind = if text.ends_with('/') { ImageEntryKind::Directory } else { ImageEntryKind::File };
-        entries.push(ImageEntry { path: PathBuf::from(text.trim_end_matches('/')), kind });
+        let access = text.ends_with('/').then_some(USUAL);
+        entries.push(ImageEntry { path: PathBuf::from(text.trim_end_matches('/')), kind, access });
     }
     ImageContent { releases: Vec::new(), entries }
 }
@@ -46,7 +49,9 @@ fn with_releases(name: &str, releases: &[(&str, ReleaseNaming, &str)]) -> Examin
 }
 
 fn host(entries: &[(&str, HostKind)]) -> HostFacts {
-    let entries = entries.iter().map(|(path, kind)| (PathBuf::from(path), *kind)).collect();
+    let entries =
+        entries.iter().map(|(path, kind)| (PathBuf::from(path), HostEntry { kind: *kind, access: USUAL }));
+    let entries = entries.collect();
     let (os_release, _) = OsRelease::parse("ID=flatcar\nVERSION_ID=1\n").unwrap();
     HostFacts { os_release, architecture: Architecture::X86_64, scope: Scope::System, entries }
 }
@@ -166,4 +171,31 @@ fn a_layer_says_where_it_has_something() {
     let (layers, _) = admit(&examined, &host(&[]));
     let hierarchies: Vec<_> = layers.iter().map(|layer| layer.hierarchies.join(" ")).collect();
     assert_eq!(hierarchies, ["usr opt", "usr", "usr opt"]);
+}
+
+#[test]
+fn a_directory_may_not_take_a_right_away_and_other_differences_are_reported() {
+    let with = |mode, owner| {
+        let mut examined = image("x", &["usr/lib/x"]);
+        for entry in &mut examined.outcome.as_mut().unwrap().entries {
+            if entry.path == Path::new("usr/lib") {
+                entry.access = Some(Access { mode, owner });
+            }
+        }
+        examined
+    };
+    let host = host(&[("usr", HostKind::Directory), ("usr/lib", HostKind::Directory)]);
+    for mode in [0o700, 0o750, 0o711, 0o744] {
+        let reason = QuarantineReason::TakesRight { path: "/usr/lib".into(), mode, host: 0o755 };
+        assert_eq!(decide(&[with(mode, (0, 0))], &host), (vec![], vec![("x".into(), reason)]));
+    }
+    for (mode, owner) in [(0o555, (0, 0)), (0o2775, (0, 50)), (0o755, (1000, 1000))] {
+        let examined = with(mode, owner);
+        assert_eq!(decide(std::slice::from_ref(&examined), &host), (vec!["x".into()], vec![]));
+        let Some(Warning::Directory { path, others: 0, .. }) = differences(&examined, &host) else {
+            panic!("{mode:o} {owner:?} is not reported")
+        };
+        assert_eq!(path, Path::new("/usr/lib"));
+    }
+    assert_eq!(differences(&with(0o755, (0, 0)), &host), None);
 }

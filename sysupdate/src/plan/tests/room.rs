@@ -1,4 +1,4 @@
-//! What goes of transfers that take no part, and what a vacuum takes away.
+//! What an update removes of disabled transfers, and what a vacuum removes.
 
 use super::*;
 use crate::settings::DisabledBy;
@@ -26,7 +26,7 @@ const ALL: &str = "remove y: its feature \"extra\" is disabled; remove /extensio
 const FULL: Case = Case { here: "1 2", pending: "3", partial: "4", link: "2", ..EMPTY };
 
 #[test]
-fn all_of_a_transfer_that_takes_no_part_goes() {
+fn all_files_of_a_disabled_transfer_are_removed() {
     let gone = |case: &Case| removals(with_leftover(case, leftover("y", &FULL, true)));
     assert_eq!(gone(&ACTIVE), ALL, "with nothing else to do");
     assert_eq!(gone(&Case { offered: "2", ..ACTIVE }), ALL, "with something to install");
@@ -39,7 +39,7 @@ fn all_of_a_transfer_that_takes_no_part_goes() {
 }
 
 #[test]
-fn nothing_is_planned_where_nothing_is() {
+fn nothing_is_removed_without_files() {
     assert_eq!(removals(with_leftover(&ACTIVE, leftover("y", &Case { link: "-", ..EMPTY }, true))), "");
     // Stock removes the files and leaves the link.
     let dangling = removals(with_leftover(&ACTIVE, leftover("y", &Case { link: "2", ..EMPTY }, true)));
@@ -47,7 +47,7 @@ fn nothing_is_planned_where_nothing_is() {
 }
 
 #[test]
-fn what_is_protected_stays_with_the_link_to_it() {
+fn protected_files_stay_with_their_link() {
     let gone = |protected| removals(with_leftover(&ACTIVE, leftover("y", &Case { protected, ..FULL }, true)));
     assert!(!gone("1").contains("y-1.raw") && gone("1").contains("/extensions/y.raw"), "{}", gone("1"));
     assert!(!gone("2").contains("y-2.raw") && !gone("2").contains("/extensions"), "{}", gone("2"));
@@ -56,7 +56,7 @@ fn what_is_protected_stays_with_the_link_to_it() {
 }
 
 #[test]
-fn what_another_transfer_has_as_well_stays() {
+fn files_of_another_transfer_stay() {
     // The same pattern, directory and link: only features tell them apart.
     let same = with_leftover(&ACTIVE, leftover("x", &Case { here: "1", link: "1", ..EMPTY }, true));
     assert!(vacuum(&same).removals.is_empty());
@@ -75,7 +75,7 @@ fn a_file_that_the_merge_finds_by_its_name_is_set_aside_first() {
 }
 
 #[test]
-fn json_says_why() {
+fn json_has_the_reason() {
     let plan = plan([with_leftover(&ACTIVE, leftover("y", &FULL, true))]);
     let removal = &serde_json::to_value(plan).unwrap()["components"][0]["removals"][0];
     assert_eq!((&removal["reason"], &removal["features"][0]), (&"features-disabled".into(), &"extra".into()));
@@ -117,7 +117,7 @@ fn a_vacuum_keeps_what_an_update_keeps() {
 }
 
 #[test]
-fn a_vacuum_takes_idle_transfers_of_what_is_held_too() {
+fn a_vacuum_removes_disabled_transfers_of_held_components() {
     let held = with_leftover(&Case { held: true, ..ACTIVE }, leftover("y", &FULL, false));
     let plan = vacuum(&held);
     assert_eq!(plan.removals.len(), 1);

@@ -62,7 +62,7 @@ fn signatures_are_looked_for_in_systemds_order() {
     world.store.put("/r/etc/systemd/import-pubring.pgp", PUBLISHER);
     let error = verify(&world).unwrap_err();
     assert!(
-        error.to_string().starts_with(&format!("{URL} has no OpenPGP signature; not there: ")),
+        error.to_string().starts_with(&format!("{URL} has no OpenPGP signature; not found: ")),
         "{error}"
     );
 }
@@ -118,7 +118,7 @@ fn without_keys_nothing_is_asked() {
     let error = verify(&world).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "there is no OpenPGP keyring on this node: /r/etc/systemd/import-pubring.pgp, \
+        "this node has no OpenPGP keyring: /r/etc/systemd/import-pubring.pgp, \
          /r/etc/systemd/import-pubring.gpg, /r/usr/lib/systemd/import-pubring.pgp, \
          /r/usr/lib/systemd/import-pubring.gpg"
     );
