@@ -16,6 +16,7 @@ use crate::host::transport::{FailureKind, TransportError};
 mod download;
 mod fetcher;
 mod origin;
+mod pace;
 mod retry;
 mod small;
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use sysext_manifests::trust::{Claim, Unverified};
 
 use super::*;
+use crate::host::clock::Clock as _;
 use crate::host::fake::{FakeHost, Reply};
 use crate::host::transport::RetryPolicy;
 
@@ -375,4 +376,39 @@ fn something_small_that_is_cut_is_fetched_again() {
     assert_eq!(bytes, b"list");
     let world = FakeHost::new();
     assert!(matches!(small(&world, 4, None).unwrap_err(), AcquireError::NotFound { .. }));
+}
+
+fn drip(world: &FakeHost, bytes: usize, seconds: u64) -> Reply {
+    Reply::Drip { bytes, every: Duration::from_secs(seconds), clock: world.clock.clone() }
+}
+
+#[test]
+fn something_small_that_drips_is_fetched_from_the_next_place_in_time() {
+    // From one byte in 59 seconds, where no read times out, to just above the minimum
+    for (bytes, seconds) in [(1, 59), (1, 10), (29, 1), (31, 1), (60, 1), (1000, 20)] {
+        let world = FakeHost::new();
+        world.transport.serve(FIRST, &[b'x'; 16 << 10]);
+        world.transport.serve(SECOND, b"list");
+        for _ in 0..10 {
+            world.transport.reply(FIRST, drip(&world, bytes, seconds));
+        }
+        let Small::Fetched { bytes, url, .. } = small(&world, 16 << 10, None).unwrap() else { panic!() };
+        assert_eq!((bytes.as_slice(), url.as_str()), (b"list".as_slice(), SECOND));
+        assert!(world.clock.elapsed() <= Duration::from_secs(240), "{:?}", world.clock.elapsed());
+    }
+}
+
+#[test]
+fn something_small_that_only_drips_fails_in_time() {
+    let world = FakeHost::new();
+    for url in [FIRST, SECOND] {
+        world.transport.serve(url, &[b'x'; 16 << 10]);
+        for _ in 0..10 {
+            world.transport.reply(url, drip(&world, 60, 1));
+        }
+    }
+    let error = small(&world, 16 << 10, None).unwrap_err();
+    let AcquireError::Fetch { attempts: 2, kept: None, source } = error else { panic!("{error}") };
+    assert_eq!(source.message, "timed out after 120 seconds, with 7200 bytes received");
+    assert_eq!(world.clock.elapsed(), Duration::from_secs(240));
 }
