@@ -8,6 +8,7 @@ use sysext_manifests::digest::{Hasher, Sha256};
 use sysext_manifests::trust::{Claim, Unverified};
 
 use super::origin::{PartialOrigin, beside};
+use super::pace::{MINIMUM, Pace};
 use super::retry::Mirrors;
 use super::{AcquireError, Fetcher, Progress, Resumable};
 use crate::host::store::{Partial, Store, StoreError};
@@ -23,10 +24,6 @@ const CHUNK: usize = 256 << 10;
 
 /// How many bytes count as progress. With fewer, a server could delay a download for ever.
 const FURTHER: u64 = 1 << 20;
-
-/// A connection with less than 30 bytes a second for a minute is stalled; systemd has the same numbers.
-const PATIENCE: Duration = Duration::from_secs(60);
-const BYTES_IN_PATIENCE: u64 = 30 * 60;
 
 /// A download under way.
 pub(super) struct Download<'a> {
@@ -58,6 +55,8 @@ enum Pieces {
 enum AttemptError {
     /// The network or the server failed.
     Failed(TransportError),
+    /// The server sends only this many bytes per minute, and another one may be faster.
+    Slow(TransportError, u64),
     /// The bytes are wrong.
     Wrong(AcquireError),
     /// The server announces another file; the partial file is still good.
@@ -140,7 +139,7 @@ impl<'a> Download<'a> {
         let mut second_chance = true;
         while let Some(url) = mirrors.current() {
             let before = self.length;
-            let ended = match self.attempt(url, progress) {
+            let ended = match self.attempt(url, mirrors.floor(), progress) {
                 Ok(()) if self.digest() == claim.sha256 => return self.finish(),
                 Ok(()) => AttemptError::Wrong(AcquireError::Digest {
                     url: without_password(url),
@@ -163,6 +162,11 @@ impl<'a> Download<'a> {
                 }
                 AttemptError::Unusable(error) => {
                     turn_away(&mut mirrors, error, progress);
+                    continue;
+                }
+                AttemptError::Slow(reason, pace) => {
+                    mirrors.is_slow(pace);
+                    progress(Progress::Retrying { reason: &reason, wait: Duration::ZERO });
                     continue;
                 }
                 AttemptError::Failed(reason) => match reason.kind {
@@ -201,7 +205,12 @@ impl<'a> Download<'a> {
     }
 
     /// One request.
-    fn attempt(&mut self, url: &str, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), AttemptError> {
+    fn attempt(
+        &mut self,
+        url: &str,
+        floor: u64,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<(), AttemptError> {
         self.attempts += 1;
         let validator = self.validator.clone().filter(|_| self.length > 0);
         let resume = validator.map(|validator| Resume { offset: self.length, validator });
@@ -225,7 +234,7 @@ impl<'a> Download<'a> {
         let total = self.claim.size.or(body.total);
         self.check_space(total)?;
         progress(Progress::Started { url: &without_password(url), offset: self.length, total });
-        self.take(url, body, total, progress)
+        self.take(url, floor, body, total, progress)
     }
 
     fn check_total(&self, url: &str, total: Option<u64>) -> Result<(), AttemptError> {
@@ -258,6 +267,7 @@ impl<'a> Download<'a> {
     fn take(
         &mut self,
         url: &str,
+        floor: u64,
         mut body: Body,
         total: Option<u64>,
         progress: &mut dyn FnMut(Progress<'_>),
@@ -266,7 +276,7 @@ impl<'a> Download<'a> {
             AttemptError::Failed(TransportError::new(url, message, FailureKind::Transient { after: None }))
         };
         let mut buffer = vec![0; CHUNK];
-        let mut mark = (self.fetcher.clock.elapsed(), self.length);
+        let mut pace = Pace::new(self.fetcher.clock.elapsed());
         loop {
             let count = match body.reader.read(&mut buffer) {
                 Ok(0) => break,
@@ -288,16 +298,20 @@ impl<'a> Download<'a> {
             self.hasher.update(&buffer[..count]);
             self.length = found;
             progress(Progress::Received { done: found, total });
-            let now = self.fetcher.clock.elapsed();
-            if now.saturating_sub(mark.0) >= PATIENCE {
-                if found - mark.1 < BYTES_IN_PATIENCE {
-                    return Err(cut(format!(
-                        "stalled: {} bytes in {} s",
-                        found - mark.1,
-                        PATIENCE.as_secs()
-                    )));
+            if Some(found) == self.claim.size {
+                continue;
+            }
+            match pace.count(count as u64, self.fetcher.clock.elapsed()) {
+                Some(slow) if slow < floor => {
+                    let message = format!("stalled: {slow} bytes in a minute");
+                    let kind = FailureKind::Transient { after: None };
+                    let error = TransportError::new(url, message, kind);
+                    return Err(match floor {
+                        MINIMUM => AttemptError::Failed(error),
+                        _ => AttemptError::Slow(error, slow),
+                    });
                 }
-                mark = (now, found);
+                _ => {}
             }
         }
         match total.filter(|total| self.length < *total) {

@@ -8,6 +8,9 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// The minimum from any place, in bytes per minute: 30 bytes a second, as in systemd.
 pub(super) const MINIMUM: u64 = 30 * 60;
 
+/// The minimum for an image while another place may be faster, in bytes per minute: 10 KiB a second.
+pub(super) const FLOOR: u64 = 10 * 1024 * 60;
+
 /// Measures a body, minute by minute.
 pub(super) struct Pace {
     start: Duration,

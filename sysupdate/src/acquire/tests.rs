@@ -412,3 +412,53 @@ fn something_small_that_only_drips_fails_in_time() {
     assert_eq!(source.message, "timed out after 120 seconds, with 7200 bytes received");
     assert_eq!(world.clock.elapsed(), Duration::from_secs(240));
 }
+
+#[test]
+fn a_slow_place_is_left_for_another_and_its_bytes_are_kept() {
+    for (bytes, seconds) in [(1, 59), (40, 1), (1000, 1), (10_000, 1)] {
+        let (world, image) = (FakeHost::new(), image());
+        world.transport.serve(FIRST, &image);
+        world.transport.serve(SECOND, &image);
+        world.transport.reply(FIRST, drip(&world, bytes, seconds));
+        run(&world, &sized(&image)).unwrap();
+        assert_whole(&world, &image);
+        let kept = asked(&world)[1].1;
+        assert!(kept > 0 && kept <= 60 * 10_000, "{kept}");
+        assert_eq!(asked(&world), [asks(FIRST, 0), asks(SECOND, kept)]);
+        assert!(world.clock.elapsed() < Duration::from_secs(120), "{:?}", world.clock.elapsed());
+    }
+}
+
+#[test]
+fn where_all_places_are_slow_the_fastest_is_used() {
+    let (world, image) = (FakeHost::new(), image());
+    for (url, bytes) in [(FIRST, 8_000), (SECOND, 40)] {
+        world.transport.serve(url, &image);
+        for _ in 0..10 {
+            world.transport.reply(url, drip(&world, bytes, 1));
+        }
+    }
+    run(&world, &sized(&image)).unwrap();
+    assert_whole(&world, &image);
+    let kept = 60 * 8_000;
+    assert_eq!(asked(&world), [asks(FIRST, 0), asks(SECOND, kept), asks(FIRST, kept + 60 * 40)]);
+}
+
+#[test]
+fn the_only_place_may_be_as_slow_as_systemd_accepts() {
+    let (world, image) = (FakeHost::new(), image()[..100_000].to_vec());
+    let only_first = Claim { urls: vec![FIRST.to_owned()], ..sized(&image) };
+    world.transport.serve(FIRST, &image);
+    world.transport.reply(FIRST, drip(&world, 31, 1));
+    run(&world, &only_first).unwrap();
+    assert_eq!(asked(&world), [asks(FIRST, 0)]);
+
+    let world = FakeHost::new();
+    world.transport.serve(FIRST, &image);
+    for _ in 0..10 {
+        world.transport.reply(FIRST, drip(&world, 29, 1));
+    }
+    let error = run(&world, &only_first).unwrap_err();
+    let AcquireError::Fetch { attempts: 5, source, .. } = error else { panic!("{error}") };
+    assert_eq!(source.message, "stalled: 1740 bytes in a minute");
+}
