@@ -243,20 +243,28 @@ mod tests {
         }
     }
 
+    /// The program that the next test runs. It joins the group of its child, so that its own group is empty.
+    #[test]
+    fn leaves_its_group() {
+        if std::env::var("SYSUPDATE_NAME").is_ok_and(|name| name == "leaves-its-group") {
+            let child = Command::new("/bin/sleep").arg("3014").process_group(0).spawn().unwrap();
+            let group = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+            nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), group).unwrap();
+            std::thread::sleep(Duration::from_secs(3014));
+        }
+    }
+
     #[test]
     fn the_program_itself_is_killed_in_another_group() {
-        // It joins the group of its child, as an attacker would: its own group is empty then
-        let script = "import os,time\n\
-                      p=os.fork()\n\
-                      if p==0:\n  os.setpgid(0,0); time.sleep(3014)\n\
-                      time.sleep(0.2); os.setpgid(0,p); time.sleep(3014)";
-        let argv = ["/usr/bin/python3", "-c", script].map(str::to_owned).to_vec();
-        let program = Program { root: "/".into(), argv, environment: BTreeMap::new() };
+        let this = std::env::current_exe().unwrap().display().to_string();
+        let name = "host::processes::tests::leaves_its_group";
+        let argv = vec![this, "--exact".to_owned(), name.to_owned()];
+        let environment = BTreeMap::from([("SYSUPDATE_NAME".to_owned(), "leaves-its-group".to_owned())]);
         let start = Instant::now();
-        let ending = Spawner.run(&program, Duration::from_secs(2));
-        assert_eq!(ending, Ending::TimedOut { output: String::new() });
+        let ending = Spawner.run(&Program { root: "/".into(), argv, environment }, Duration::from_secs(2));
+        assert!(matches!(ending, Ending::TimedOut { .. }), "{ending:?}");
         assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
-        assert!(!is_running("time.sleep(3014)"));
+        assert!(!is_running(&format!("--exact\u{0}{name}")) && !is_running("sleep\u{0}3014"));
     }
 
     #[test]
