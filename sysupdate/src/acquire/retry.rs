@@ -107,7 +107,7 @@ impl<'a> Mirrors<'a> {
     /// The current URL has a transient failure. How long to wait before the next attempt, or `None` if all were
     /// tried often enough.
     pub(super) fn failed(&mut self, asked: Option<Duration>) -> Option<Duration> {
-        let asked = asked.unwrap_or_default().min(self.policy.longest_asked);
+        let asked = asked.unwrap_or_default();
         self.asked = Some(self.asked.map_or(asked, |other| other.min(asked)));
         self.next += 1;
         if self.next < self.places.len() {
@@ -116,7 +116,7 @@ impl<'a> Mirrors<'a> {
         self.next = 0;
         self.round += 1;
         let asked = self.asked.take().unwrap_or_default();
-        (self.round < self.policy.attempts).then(|| self.backoff().max(asked))
+        (self.round < self.policy.attempts).then(|| self.backoff().max(self.policy.asked.grant(asked)))
     }
 
     /// Why no URL is left.

@@ -233,7 +233,21 @@ fn a_server_may_ask_for_a_wait_within_reason() {
         world.transport.reply(FIRST, Reply::busy_for(Duration::from_secs(seconds)));
     }
     run(&world, &Claim { urls: vec![FIRST.to_owned()], ..sized(&bytes) }).unwrap();
-    assert_eq!(world.clock.sleeps(), [20, 120].map(Duration::from_secs));
+    assert_eq!(world.clock.sleeps(), [20, 100].map(Duration::from_secs));
+}
+
+#[test]
+fn all_files_of_a_run_wait_for_servers_for_two_minutes_together() {
+    let (world, policy) = (FakeHost::new(), RetryPolicy::default());
+    for number in 0..20 {
+        let url = format!("https://first/{number}");
+        for _ in 0..5 {
+            world.transport.reply(&url, Reply::busy_for(Duration::from_secs(99_999_999)));
+        }
+        fetcher(&world, &policy).small(&[url], 9, None).unwrap_err();
+    }
+    // Each file waits for less than eight seconds by itself
+    assert!(world.clock.elapsed() < Duration::from_secs(120 + 20 * 8), "{:?}", world.clock.elapsed());
 }
 
 #[test]
