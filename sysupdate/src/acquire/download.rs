@@ -9,6 +9,7 @@ use sysext_manifests::trust::{Claim, Unverified};
 
 use super::origin::{PartialOrigin, beside};
 use super::pace::{MINIMUM, Pace};
+use super::reserve;
 use super::retry::Mirrors;
 use super::{AcquireError, Fetcher, Progress, Resumable};
 use crate::host::store::{Partial, Store, StoreError};
@@ -250,15 +251,21 @@ impl<'a> Download<'a> {
         }))
     }
 
+    /// Checks that the rest fits. If no size is claimed, what the server says about it may be wrong: a reserve stays free.
     fn check_space(&self, total: Option<u64>) -> Result<(), AttemptError> {
-        let Some(total) = total else { return Ok(()) };
+        let stopped = |error: StoreError| AttemptError::Stopped(error.into());
         let directory = self.path.parent().unwrap_or(self.path);
-        let free = self.store.free_space(directory);
-        let free = free.map_err(|error| AttemptError::Stopped(error.into()))?;
-        let needed = total.saturating_sub(self.length);
+        let path = || self.path.to_owned();
+        let free = self.store.free_space(directory).map_err(stopped)?;
+        let needed = total.map_or(0, |total| total.saturating_sub(self.length));
         if needed > free {
-            let path = self.path.to_owned();
-            return Err(AttemptError::Stopped(AcquireError::Space { path, needed, free }));
+            return Err(AttemptError::Stopped(AcquireError::Space { path: path(), needed, free }));
+        }
+        if self.claim.size.is_none() {
+            let reserve = reserve::of_disk(self.store.disk_size(directory).map_err(stopped)?);
+            if needed.saturating_add(reserve) > free {
+                return Err(AttemptError::Stopped(AcquireError::Reserve { path: path(), reserve, free }));
+            }
         }
         Ok(())
     }
@@ -277,6 +284,7 @@ impl<'a> Download<'a> {
         };
         let mut buffer = vec![0; CHUNK];
         let mut pace = Pace::new(self.fetcher.clock.elapsed());
+        let mut unchecked = 0;
         loop {
             let count = match body.reader.read(&mut buffer) {
                 Ok(0) => break,
@@ -300,6 +308,11 @@ impl<'a> Download<'a> {
             progress(Progress::Received { done: found, total });
             if Some(found) == self.claim.size {
                 continue;
+            }
+            unchecked += count as u64;
+            if self.claim.size.is_none() && unchecked >= reserve::INTERVAL {
+                unchecked = 0;
+                self.check_space(None)?;
             }
             match pace.count(count as u64, self.fetcher.clock.elapsed()) {
                 Some(slow) if slow < floor => {
@@ -353,7 +366,11 @@ impl<'a> Download<'a> {
 
     /// Keeps the file only if the next run can resume it. A full disk gets its space back: the host needs it more.
     fn give_up(mut self, error: AcquireError) -> AcquireError {
-        let full = matches!(&error, AcquireError::Store(error) if error.kind() == io::ErrorKind::StorageFull);
+        let full = match &error {
+            AcquireError::Store(error) => error.kind() == io::ErrorKind::StorageFull,
+            AcquireError::Reserve { .. } => true,
+            _ => false,
+        };
         if self.validator.is_some() && self.length > 0 && !full {
             return error;
         }

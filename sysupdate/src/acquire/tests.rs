@@ -345,10 +345,36 @@ fn a_disk_that_fills_up_gets_its_room_back() {
     // The length is not said beforehand
     world.transport.reply(FIRST, Reply::Endless);
     world.store.set_free_space(2_000_000);
+    world.store.set_disk_size(0);
     let error = run(&world, &claim(&bytes, None)).unwrap_err();
     let AcquireError::Store(error) = error else { panic!("{error}") };
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     assert_nothing_left(&world);
+}
+
+#[test]
+fn a_file_of_unknown_size_leaves_a_reserve_free() {
+    let (world, bytes) = (FakeHost::new(), image());
+    // The length is not said, and the server does not stop
+    world.transport.reply(FIRST, Reply::Endless);
+    world.store.set_free_space(300 << 20);
+    world.store.set_disk_size(1 << 30);
+    let error = run(&world, &claim(&bytes, None)).unwrap_err();
+    let AcquireError::Reserve { free, reserve, .. } = error else { panic!("{error}") };
+    assert_eq!(reserve, 256 << 20);
+    assert!(free < reserve && free + (9 << 20) > reserve, "{free}");
+    assert_nothing_left(&world);
+    assert_eq!(asked(&world), [asks(FIRST, 0)]);
+
+    // It says a length that leaves nothing free
+    let world = FakeHost::new();
+    world.transport.serve(FIRST, &bytes);
+    world.store.set_free_space((256 << 20) + 2_999_999);
+    world.store.set_disk_size(1 << 30);
+    let error = run(&world, &claim(&bytes, None)).unwrap_err();
+    assert!(matches!(error, AcquireError::Reserve { .. }), "{error}");
+    assert!(error.hint().is_some());
+    run(&world, &sized(&bytes)).unwrap();
 }
 
 fn small(world: &FakeHost, limit: u64, unless: Option<&CacheTag>) -> Result<Small, AcquireError> {
