@@ -5,15 +5,16 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::architecture::Architecture;
 use crate::digest::Sha256;
-use crate::envelope::{Envelope, Role};
+use crate::envelope::{self, Envelope, Role, Signature};
 use crate::health::HealthCheck;
 use crate::requirement::{self, ExtensionName, Requirement};
 use crate::version::Version;
 
+pub(crate) mod bounded;
 mod resource;
 
 pub use resource::UrlError;
@@ -21,8 +22,11 @@ pub use resource::UrlError;
 /// The version of the file format that this crate reads and writes.
 pub const FORMAT: u32 = 1;
 
+/// How many roots a file may contain. A repository that makes a root each month needs them for 85 years.
+const ROOTS_MAX: usize = 1024;
+
 /// The file `catalog.json`: the chain of roots and the signed catalog.
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CatalogFile {
     /// The version of the format: 1.
@@ -32,6 +36,24 @@ pub struct CatalogFile {
     /// The catalog, signed by keys of the newest root's catalog role.
     #[serde(flatten)]
     pub catalog: Envelope,
+}
+
+/// Without `flatten`, which would store every unknown field before any signature is verified.
+impl<'de> Deserialize<'de> for CatalogFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Fields {
+            version: u32,
+            #[serde(deserialize_with = "bounded::list::<_, _, ROOTS_MAX>")]
+            roots: Vec<Envelope>,
+            signed: String,
+            #[serde(deserialize_with = "bounded::list::<_, _, { envelope::SIGNATURES_MAX }>")]
+            signatures: Vec<Signature>,
+        }
+
+        let Fields { version, roots, signed, signatures } = Fields::deserialize(deserializer)?;
+        Ok(Self { version, roots, catalog: Envelope { signed, signatures } })
+    }
 }
 
 /// A root: which keys may sign catalogs and the next root. Its keys are kept offline.

@@ -11,12 +11,16 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::bounded;
 use crate::hint::Hint;
 use crate::position::SyntaxError;
 
 /// The maximum size of the JSON in an envelope, in bytes. A catalog of 35 extensions with 20 versions for
 /// two architectures is 1.6 MB.
 pub const UNPACKED_LIMIT: u64 = 32 << 20;
+
+/// How many signatures an envelope may have. Each key of a role needs one.
+pub(crate) const SIGNATURES_MAX: usize = 256;
 
 /// The zstd level of new envelopes; readers accept any.
 const LEVEL: i32 = 19;
@@ -28,6 +32,7 @@ pub struct Envelope {
     /// The document: base64 of zstd of JSON.
     pub signed: String,
     /// The signatures over the compressed document.
+    #[serde(deserialize_with = "bounded::list::<_, _, SIGNATURES_MAX>")]
     pub signatures: Vec<Signature>,
 }
 

@@ -5,6 +5,8 @@
 //! accepted in revocations only. Dates in the future are accepted: a clock that is behind must not lock a node out, and
 //! an attacker gains nothing by it.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 
 mod armor;
@@ -17,6 +19,7 @@ pub use error::{KeyringNote, OpenPgpError, Unusable};
 pub use keyring::Keyring;
 
 use crate::checksums::{Checksums, ChecksumsError, ChecksumsWarning};
+use crate::digest::Sha256;
 use crate::hint::Hint;
 
 /// The maximum size of a detached signature in bytes. One of RSA-4096 has about 600, armoured 900; a file may contain
@@ -43,6 +46,8 @@ pub struct SignedChecksums {
     url: String,
     signer: Signer,
     checksums: Checksums,
+    /// The digests by name: a manifest may have 100,000 lines, each of which is looked up.
+    by_name: HashMap<String, Sha256>,
 }
 
 /// Why a signed manifest is not trusted.
@@ -76,7 +81,12 @@ impl SignedChecksums {
     ) -> Result<(Self, Vec<ChecksumsWarning>), SignedChecksumsError> {
         let signer = keyring.verify(manifest, signature, now).map_err(SignedChecksumsError::Signature)?;
         let (checksums, warnings) = Checksums::parse(manifest).map_err(SignedChecksumsError::Manifest)?;
-        Ok((Self { url: url.to_owned(), signer, checksums }, warnings))
+        Ok((Self::new(url, signer, checksums), warnings))
+    }
+
+    fn new(url: &str, signer: Signer, checksums: Checksums) -> Self {
+        let by_name = checksums.entries.iter().map(|entry| (entry.name.clone(), entry.sha256)).collect();
+        Self { url: url.to_owned(), signer, checksums, by_name }
     }
 
     /// The manifest's URL.
@@ -87,6 +97,11 @@ impl SignedChecksums {
     /// The key that signed it.
     pub fn signer(&self) -> &Signer {
         &self.signer
+    }
+
+    /// The digest of a file.
+    pub fn find(&self, name: &str) -> Option<Sha256> {
+        self.by_name.get(name).copied()
     }
 
     /// The manifest.

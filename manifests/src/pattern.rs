@@ -137,13 +137,18 @@ impl Pattern {
         self.elements.contains(&Element::Wildcard(wildcard))
     }
 
+    /// The text with which every path starts that matches.
+    pub fn literal_prefix(&self) -> &str {
+        match (self.depth, self.elements.first()) {
+            (Depth::Fixed, Some(Element::Literal(first))) => first,
+            _ => "",
+        }
+    }
+
     /// The values of the wildcards in a path, if it matches.
     pub fn matches(&self, path: &str) -> Option<Captures> {
         // A manifest has thousands of names, most of which match other patterns.
-        if self.depth == Depth::Fixed
-            && let Some(Element::Literal(first)) = self.elements.first()
-            && !path.starts_with(first.as_str())
-        {
+        if !path.starts_with(self.literal_prefix()) {
             return None;
         }
         self.look(path).instance()

@@ -136,7 +136,7 @@ impl Verified<Claim> {
     pub fn signed_list(list: &SignedChecksums, claim: Claim) -> Option<Self> {
         let url = list.url().to_owned();
         let signed_by = Some(list.signer().certificate.clone());
-        (list.checksums().find(&claim.name) == Some(claim.sha256))
+        (list.find(&claim.name) == Some(claim.sha256))
             .then_some(Self { value: claim, evidence: Evidence::Manifest { url, signed_by } })
     }
 

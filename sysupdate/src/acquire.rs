@@ -16,6 +16,8 @@ use crate::host::transport::{FailureKind, TransportError};
 mod download;
 mod fetcher;
 mod origin;
+mod pace;
+mod reserve;
 mod retry;
 mod small;
 
@@ -78,6 +80,11 @@ pub enum AcquireError {
     TooLarge { url: String, limit: u64 },
     #[error("{}: {needed} bytes are needed and {free} free", path.display())]
     Space { path: PathBuf, needed: u64, free: u64 },
+    #[error(
+        "{}: {free} bytes are free, of which {reserve} must stay free because the size of the file is not verified",
+        path.display()
+    )]
+    Reserve { path: PathBuf, reserve: u64, free: u64 },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -95,7 +102,7 @@ impl Hint for AcquireError {
             Self::Digest { .. } | Self::Size { .. } => {
                 "a proxy or mirror may be outdated, or the file was replaced without its digest"
             }
-            Self::Space { .. } => {
+            Self::Space { .. } | Self::Reserve { .. } => {
                 "free some space, or lower InstancesMax= so that fewer old versions are kept"
             }
             Self::NoUrl { .. } | Self::TooLarge { .. } | Self::Store(_) => return None,

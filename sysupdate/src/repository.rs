@@ -26,8 +26,10 @@ use marks::{FORMAT, State, recall, remember};
 /// Where a repository keeps its catalog.
 const CATALOG: &str = "catalog/catalog.json";
 
-/// How long a catalog file may be, in bytes: 35 extensions with 20 versions each are under 100 kB.
-const CATALOG_LIMIT: u64 = 16 << 20;
+/// How long a catalog file may be, in bytes. 35 extensions with 20 versions for two architectures are 1.6 MB of JSON and
+/// under 100 kB in the file: catalogs of up to 32 MiB of JSON, which is the limit of an envelope, stay below this one.
+/// What a server sends is read into memory before any signature is verified, so there is no more room than that.
+const CATALOG_LIMIT: u64 = 4 << 20;
 
 /// Whether the trust state of repositories is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

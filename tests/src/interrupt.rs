@@ -166,6 +166,10 @@ impl Store for Counted<Files> {
         self.inner.free_space(directory)
     }
 
+    fn disk_size(&self, directory: &Path) -> store::Result<u64> {
+        self.inner.disk_size(directory)
+    }
+
     fn make_directory(&self, path: &Path) -> store::Result<()> {
         self.points.around(&format!("make directory {}", name(path)), || self.inner.make_directory(path))
     }

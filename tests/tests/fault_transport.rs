@@ -15,7 +15,7 @@ use sysupdate::acquire::{AcquireError, CacheTag, Fetcher, Progress, Small};
 use sysupdate::host::clock::SystemClock;
 use sysupdate::host::http::{Http, HttpOptions, Proxies};
 use sysupdate::host::store::Files;
-use sysupdate::host::transport::RetryPolicy;
+use sysupdate::host::transport::{AskedWaits, RetryPolicy};
 use tempfile::TempDir;
 use tests::needs::Suite;
 use tests::server::{Fault, Server, Times};
@@ -383,6 +383,6 @@ fn policy() -> RetryPolicy {
         attempts: 3,
         first_wait: Duration::from_millis(5),
         longest_wait: Duration::from_millis(20),
-        longest_asked: Duration::from_secs(2),
+        asked: AskedWaits::up_to(Duration::from_secs(2)),
     }
 }

@@ -53,6 +53,21 @@ fn main() -> ExitCode {
         ensure!(seen == "came: hello", "{seen}");
         Ok(())
     });
+    suite.trial("peer_openssl_server_that_redirects_to_plain_http_is_not_followed", &openssl, || {
+        let plain = tempfile::tempdir()?;
+        fs::write(plain.path().join("greeting"), "hello")?;
+        let server = Server::serve(plain.path())?;
+        let location = format!("{}/greeting", server.url());
+        let answer = format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
+        let seen = Tls::serving("-HTTP", &answer)?.seen_with("ca.pem")?;
+        ensure!(
+            seen.contains("redirected from https to http, which is not followed")
+                && seen.starts_with("Permanent"),
+            "{seen}"
+        );
+        ensure!(server.requests().is_empty(), "the plain server was asked");
+        Ok(())
+    });
     suite.run()
 }
 
@@ -95,9 +110,14 @@ struct Tls {
 
 impl Tls {
     fn new() -> Result<Self> {
+        Self::serving("-WWW", "hello")
+    }
+
+    /// With `-WWW`, the server sends a head before what it serves; with `-HTTP`, that has its own.
+    fn serving(option: &str, greeting: &str) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let at = directory.path();
-        fs::write(at.join("greeting"), "hello")?;
+        fs::write(at.join("greeting"), greeting)?;
         fs::write(
             at.join("config"),
             "[req]\ndistinguished_name=dn\nprompt=no\n[dn]\nCN=tests\n\
@@ -110,7 +130,7 @@ impl Tls {
         certificate(at, "server", "leaf", &["-CA", "ca.pem", "-CAkey", "ca.key"])?;
         // Port 0: the kernel chooses, and the server prints it
         let mut server = Command::new("openssl")
-            .args(["s_server", "-accept", "127.0.0.1:0", "-WWW", "-cert", "server.pem", "-key", "server.key"])
+            .args(["s_server", "-accept", "127.0.0.1:0", option, "-cert", "server.pem", "-key", "server.key"])
             .current_dir(at)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

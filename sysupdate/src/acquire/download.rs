@@ -8,6 +8,8 @@ use sysext_manifests::digest::{Hasher, Sha256};
 use sysext_manifests::trust::{Claim, Unverified};
 
 use super::origin::{PartialOrigin, beside};
+use super::pace::{MINIMUM, Pace};
+use super::reserve;
 use super::retry::Mirrors;
 use super::{AcquireError, Fetcher, Progress, Resumable};
 use crate::host::store::{Partial, Store, StoreError};
@@ -23,10 +25,6 @@ const CHUNK: usize = 256 << 10;
 
 /// How many bytes count as progress. With fewer, a server could delay a download for ever.
 const FURTHER: u64 = 1 << 20;
-
-/// A connection with less than 30 bytes a second for a minute is stalled; systemd has the same numbers.
-const PATIENCE: Duration = Duration::from_secs(60);
-const BYTES_IN_PATIENCE: u64 = 30 * 60;
 
 /// A download under way.
 pub(super) struct Download<'a> {
@@ -58,6 +56,8 @@ enum Pieces {
 enum AttemptError {
     /// The network or the server failed.
     Failed(TransportError),
+    /// The server sends only this many bytes per minute, and another one may be faster.
+    Slow(TransportError, u64),
     /// The bytes are wrong.
     Wrong(AcquireError),
     /// The server announces another file; the partial file is still good.
@@ -140,7 +140,7 @@ impl<'a> Download<'a> {
         let mut second_chance = true;
         while let Some(url) = mirrors.current() {
             let before = self.length;
-            let ended = match self.attempt(url, progress) {
+            let ended = match self.attempt(url, mirrors.floor(), progress) {
                 Ok(()) if self.digest() == claim.sha256 => return self.finish(),
                 Ok(()) => AttemptError::Wrong(AcquireError::Digest {
                     url: without_password(url),
@@ -163,6 +163,11 @@ impl<'a> Download<'a> {
                 }
                 AttemptError::Unusable(error) => {
                     turn_away(&mut mirrors, error, progress);
+                    continue;
+                }
+                AttemptError::Slow(reason, pace) => {
+                    mirrors.is_slow(pace);
+                    progress(Progress::Retrying { reason: &reason, wait: Duration::ZERO });
                     continue;
                 }
                 AttemptError::Failed(reason) => match reason.kind {
@@ -201,7 +206,12 @@ impl<'a> Download<'a> {
     }
 
     /// One request.
-    fn attempt(&mut self, url: &str, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), AttemptError> {
+    fn attempt(
+        &mut self,
+        url: &str,
+        floor: u64,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<(), AttemptError> {
         self.attempts += 1;
         let validator = self.validator.clone().filter(|_| self.length > 0);
         let resume = validator.map(|validator| Resume { offset: self.length, validator });
@@ -225,7 +235,7 @@ impl<'a> Download<'a> {
         let total = self.claim.size.or(body.total);
         self.check_space(total)?;
         progress(Progress::Started { url: &without_password(url), offset: self.length, total });
-        self.take(url, body, total, progress)
+        self.take(url, floor, body, total, progress)
     }
 
     fn check_total(&self, url: &str, total: Option<u64>) -> Result<(), AttemptError> {
@@ -241,15 +251,21 @@ impl<'a> Download<'a> {
         }))
     }
 
+    /// Checks that the rest fits. If no size is claimed, what the server says about it may be wrong: a reserve stays free.
     fn check_space(&self, total: Option<u64>) -> Result<(), AttemptError> {
-        let Some(total) = total else { return Ok(()) };
+        let stopped = |error: StoreError| AttemptError::Stopped(error.into());
         let directory = self.path.parent().unwrap_or(self.path);
-        let free = self.store.free_space(directory);
-        let free = free.map_err(|error| AttemptError::Stopped(error.into()))?;
-        let needed = total.saturating_sub(self.length);
+        let path = || self.path.to_owned();
+        let free = self.store.free_space(directory).map_err(stopped)?;
+        let needed = total.map_or(0, |total| total.saturating_sub(self.length));
         if needed > free {
-            let path = self.path.to_owned();
-            return Err(AttemptError::Stopped(AcquireError::Space { path, needed, free }));
+            return Err(AttemptError::Stopped(AcquireError::Space { path: path(), needed, free }));
+        }
+        if self.claim.size.is_none() {
+            let reserve = reserve::of_disk(self.store.disk_size(directory).map_err(stopped)?);
+            if needed.saturating_add(reserve) > free {
+                return Err(AttemptError::Stopped(AcquireError::Reserve { path: path(), reserve, free }));
+            }
         }
         Ok(())
     }
@@ -258,6 +274,7 @@ impl<'a> Download<'a> {
     fn take(
         &mut self,
         url: &str,
+        floor: u64,
         mut body: Body,
         total: Option<u64>,
         progress: &mut dyn FnMut(Progress<'_>),
@@ -266,7 +283,8 @@ impl<'a> Download<'a> {
             AttemptError::Failed(TransportError::new(url, message, FailureKind::Transient { after: None }))
         };
         let mut buffer = vec![0; CHUNK];
-        let mut mark = (self.fetcher.clock.elapsed(), self.length);
+        let mut pace = Pace::new(self.fetcher.clock.elapsed());
+        let mut unchecked = 0;
         loop {
             let count = match body.reader.read(&mut buffer) {
                 Ok(0) => break,
@@ -288,16 +306,25 @@ impl<'a> Download<'a> {
             self.hasher.update(&buffer[..count]);
             self.length = found;
             progress(Progress::Received { done: found, total });
-            let now = self.fetcher.clock.elapsed();
-            if now.saturating_sub(mark.0) >= PATIENCE {
-                if found - mark.1 < BYTES_IN_PATIENCE {
-                    return Err(cut(format!(
-                        "stalled: {} bytes in {} s",
-                        found - mark.1,
-                        PATIENCE.as_secs()
-                    )));
+            if Some(found) == self.claim.size {
+                continue;
+            }
+            unchecked += count as u64;
+            if self.claim.size.is_none() && unchecked >= reserve::INTERVAL {
+                unchecked = 0;
+                self.check_space(None)?;
+            }
+            match pace.count(count as u64, self.fetcher.clock.elapsed()) {
+                Some(slow) if slow < floor => {
+                    let message = format!("stalled: {slow} bytes in a minute");
+                    let kind = FailureKind::Transient { after: None };
+                    let error = TransportError::new(url, message, kind);
+                    return Err(match floor {
+                        MINIMUM => AttemptError::Failed(error),
+                        _ => AttemptError::Slow(error, slow),
+                    });
                 }
-                mark = (now, found);
+                _ => {}
             }
         }
         match total.filter(|total| self.length < *total) {
@@ -339,7 +366,11 @@ impl<'a> Download<'a> {
 
     /// Keeps the file only if the next run can resume it. A full disk gets its space back: the host needs it more.
     fn give_up(mut self, error: AcquireError) -> AcquireError {
-        let full = matches!(&error, AcquireError::Store(error) if error.kind() == io::ErrorKind::StorageFull);
+        let full = match &error {
+            AcquireError::Store(error) => error.kind() == io::ErrorKind::StorageFull,
+            AcquireError::Reserve { .. } => true,
+            _ => false,
+        };
         if self.validator.is_some() && self.length > 0 && !full {
             return error;
         }

@@ -4,14 +4,18 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use super::AcquireError;
+use super::pace::{FLOOR, MINIMUM};
 use crate::host::clock::Clock;
 use crate::host::transport::{RetryPolicy, without_password};
+
+/// How often a URL is left because others may be faster. If all are slow, this ends the changes.
+const LEFT_MAX: u32 = 3;
 
 /// The URLs of one file. All of them are tried before the first wait.
 pub(super) struct Mirrors<'a> {
     clock: &'a dyn Clock,
     policy: &'a RetryPolicy,
-    urls: Vec<&'a str>,
+    places: Vec<Place<'a>>,
     next: usize,
     round: u32,
     /// The shortest Retry-After of this round.
@@ -20,21 +24,37 @@ pub(super) struct Mirrors<'a> {
     given_up: Option<AcquireError>,
 }
 
+/// A URL and what is known about it.
+struct Place<'a> {
+    url: &'a str,
+    /// The bytes of its last slow minute.
+    pace: Option<u64>,
+    /// How often it was left because of its pace.
+    left: u32,
+}
+
+impl Place<'_> {
+    /// Its expected pace in bytes per minute.
+    fn expected(&self) -> u64 {
+        self.pace.unwrap_or(FLOOR)
+    }
+}
+
 impl<'a> Mirrors<'a> {
     pub(super) fn new(urls: &'a [String], policy: &'a RetryPolicy, clock: &'a dyn Clock) -> Self {
-        let urls = urls.iter().map(String::as_str).collect();
+        let places = urls.iter().map(|url| Place { url, pace: None, left: 0 }).collect();
         let (missing, given_up) = (Vec::new(), None);
-        Self { clock, policy, urls, next: 0, round: 0, asked: None, missing, given_up }
+        Self { clock, policy, places, next: 0, round: 0, asked: None, missing, given_up }
     }
 
     /// The URL to try; `None` if none is left.
     pub(super) fn current(&self) -> Option<&'a str> {
-        self.urls.get(self.next).copied()
+        self.places.get(self.next).map(|place| place.url)
     }
 
     /// Whether there are other URLs.
     pub(super) fn has_others(&self) -> bool {
-        self.urls.len() > 1
+        self.places.len() > 1
     }
 
     /// The current URL does not have the file.
@@ -51,11 +71,31 @@ impl<'a> Mirrors<'a> {
 
     /// Removes the current URL and returns it.
     pub(super) fn leave(&mut self) -> &'a str {
-        let url = self.urls.remove(self.next);
-        if self.next >= self.urls.len() {
+        let place = self.places.remove(self.next);
+        if self.next >= self.places.len() {
             self.next = 0;
         }
-        url
+        place.url
+    }
+
+    /// How many bytes per minute the current URL must send so that it is not left for another. One whose pace is known is
+    /// worth a change only if it is twice as fast.
+    pub(super) fn floor(&self) -> u64 {
+        let others = self.places.iter().enumerate().filter(|(index, _)| *index != self.next);
+        let best = others.map(|(_, place)| place.pace.map_or(FLOOR, |pace| pace / 2)).max();
+        let may_leave = self.places.get(self.next).is_some_and(|place| place.left < LEFT_MAX);
+        best.filter(|_| may_leave).map_or(MINIMUM, |best| best.clamp(MINIMUM, FLOOR))
+    }
+
+    /// The current URL is slower than its floor: the one that may be the fastest is tried next.
+    pub(super) fn is_slow(&mut self, pace: u64) {
+        let Some(place) = self.places.get_mut(self.next) else { return };
+        place.pace = Some(pace);
+        place.left += 1;
+        let others = (1..self.places.len()).map(|step| (self.next + step) % self.places.len());
+        // The first of several that are equal: `max_by_key` takes the last
+        let fastest = others.rev().max_by_key(|index| self.places.get(*index).map(Place::expected));
+        self.next = fastest.unwrap_or(self.next);
     }
 
     /// The current URL made progress: the attempts are counted from zero again.
@@ -67,16 +107,16 @@ impl<'a> Mirrors<'a> {
     /// The current URL has a transient failure. How long to wait before the next attempt, or `None` if all were
     /// tried often enough.
     pub(super) fn failed(&mut self, asked: Option<Duration>) -> Option<Duration> {
-        let asked = asked.unwrap_or_default().min(self.policy.longest_asked);
+        let asked = asked.unwrap_or_default();
         self.asked = Some(self.asked.map_or(asked, |other| other.min(asked)));
         self.next += 1;
-        if self.next < self.urls.len() {
+        if self.next < self.places.len() {
             return Some(Duration::ZERO);
         }
         self.next = 0;
         self.round += 1;
         let asked = self.asked.take().unwrap_or_default();
-        (self.round < self.policy.attempts).then(|| self.backoff().max(asked))
+        (self.round < self.policy.attempts).then(|| self.backoff().max(self.policy.asked.grant(asked)))
     }
 
     /// Why no URL is left.

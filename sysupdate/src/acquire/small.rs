@@ -4,16 +4,26 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
-use std::io::Read as _;
+use std::io::{self, Read as _};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::pace::{MINIMUM, Pace};
 use super::retry::Mirrors;
 use super::{AcquireError, Fetcher};
 use crate::failure::in_full;
+use crate::host::clock::Clock;
 use crate::host::transport::{
     Body, FailureKind, FetchRequest, Response, TransportError, without_password, without_secrets,
 };
+
+/// How long one URL may take for a document, all requests together. A server that sends one byte at a time must not
+/// stop the updates of everything else.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Bytes per read.
+const CHUNK: usize = 64 << 10;
 
 /// The version of a document: the same URL is asked for it only if it changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,11 +109,17 @@ impl Fetcher<'_> {
         let mut failures = Vec::new();
         // URLs with transient failures: how often each was tried, and its last failure
         let mut busy: BTreeMap<&str, (u32, TransportError)> = BTreeMap::new();
+        let mut spent: BTreeMap<&str, Duration> = BTreeMap::new();
         while let Some(url) = mirrors.current() {
             let unless = unless.filter(|seen| seen.url == without_secrets(url)).map(|seen| seen.tag.clone());
+            let spent = spent.entry(url).or_default();
+            let start = clock.elapsed();
+            let end = start + DEADLINE.saturating_sub(*spent);
             let result = transport.fetch(&FetchRequest { url: url.to_owned(), unless, resume: None });
             let attempts = 1 + busy.get(url).map_or(0, |(attempts, _)| *attempts);
-            let failure = match result.and_then(|response| read(url, response, limit)) {
+            let result = result.and_then(|response| read(url, response, limit, clock, end));
+            *spent += clock.elapsed().saturating_sub(start);
+            let failure = match result {
                 Ok(Whole::Read(small)) => match judge(small) {
                     Ok(value) => return Ok(Accepted { value, rejected: failures }),
                     Err(reason) => Rejected::Refused { url: without_secrets(url), reason },
@@ -116,6 +132,9 @@ impl Fetcher<'_> {
                         Rejected::Fetch(AcquireError::NotFound { urls: vec![without_password(url)] })
                     }
                     FailureKind::Permanent => {
+                        Rejected::Fetch(AcquireError::Fetch { attempts, kept: None, source })
+                    }
+                    FailureKind::Transient { .. } if *spent >= DEADLINE => {
                         Rejected::Fetch(AcquireError::Fetch { attempts, kept: None, source })
                     }
                     FailureKind::Transient { after } => {
@@ -171,8 +190,15 @@ enum Whole {
     TooLarge,
 }
 
-fn read(url: &str, response: Response, limit: u64) -> Result<Whole, TransportError> {
-    let Response::Body(Body { total, tag, reader, .. }) = response else {
+/// Reads a body until `end`.
+fn read(
+    url: &str,
+    response: Response,
+    limit: u64,
+    clock: &dyn Clock,
+    end: Duration,
+) -> Result<Whole, TransportError> {
+    let Response::Body(Body { total, tag, mut reader, .. }) = response else {
         return Ok(Whole::Read(Small::NotModified));
     };
     if total.is_some_and(|total| total > limit) {
@@ -180,11 +206,33 @@ fn read(url: &str, response: Response, limit: u64) -> Result<Whole, TransportErr
     }
     let cut = |message: String| TransportError::new(url, message, FailureKind::Transient { after: None });
     let mut bytes = Vec::new();
-    reader.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| cut(error.to_string()))?;
-    let length = bytes.len() as u64;
-    if length > limit {
-        return Ok(Whole::TooLarge);
+    let mut buffer = vec![0; CHUNK];
+    let mut pace = Pace::new(clock.elapsed());
+    loop {
+        let count = match reader.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(cut(error.to_string())),
+        };
+        bytes.extend_from_slice(&buffer[..count]);
+        let length = bytes.len() as u64;
+        if length > limit {
+            return Ok(Whole::TooLarge);
+        }
+        if total == Some(length) {
+            break;
+        }
+        let now = clock.elapsed();
+        if now >= end {
+            let seconds = DEADLINE.as_secs();
+            return Err(cut(format!("timed out after {seconds} seconds, with {length} bytes received")));
+        }
+        if let Some(slow) = pace.count(count as u64, now).filter(|pace| *pace < MINIMUM) {
+            return Err(cut(format!("stalled: {slow} bytes in a minute")));
+        }
     }
+    let length = bytes.len() as u64;
     if let Some(total) = total.filter(|total| *total != length) {
         return Err(cut(format!("ended after {length} of {total} bytes")));
     }

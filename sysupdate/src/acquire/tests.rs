@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use sysext_manifests::trust::{Claim, Unverified};
 
 use super::*;
+use crate::host::clock::Clock as _;
 use crate::host::fake::{FakeHost, Reply};
 use crate::host::transport::RetryPolicy;
 
@@ -232,7 +233,21 @@ fn a_server_may_ask_for_a_wait_within_reason() {
         world.transport.reply(FIRST, Reply::busy_for(Duration::from_secs(seconds)));
     }
     run(&world, &Claim { urls: vec![FIRST.to_owned()], ..sized(&bytes) }).unwrap();
-    assert_eq!(world.clock.sleeps(), [20, 120].map(Duration::from_secs));
+    assert_eq!(world.clock.sleeps(), [20, 100].map(Duration::from_secs));
+}
+
+#[test]
+fn all_files_of_a_run_wait_for_servers_for_two_minutes_together() {
+    let (world, policy) = (FakeHost::new(), RetryPolicy::default());
+    for number in 0..20 {
+        let url = format!("https://first/{number}");
+        for _ in 0..5 {
+            world.transport.reply(&url, Reply::busy_for(Duration::from_secs(99_999_999)));
+        }
+        fetcher(&world, &policy).small(&[url], 9, None).unwrap_err();
+    }
+    // Each file waits for less than eight seconds by itself
+    assert!(world.clock.elapsed() < Duration::from_secs(120 + 20 * 8), "{:?}", world.clock.elapsed());
 }
 
 #[test]
@@ -330,10 +345,36 @@ fn a_disk_that_fills_up_gets_its_room_back() {
     // The length is not said beforehand
     world.transport.reply(FIRST, Reply::Endless);
     world.store.set_free_space(2_000_000);
+    world.store.set_disk_size(0);
     let error = run(&world, &claim(&bytes, None)).unwrap_err();
     let AcquireError::Store(error) = error else { panic!("{error}") };
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     assert_nothing_left(&world);
+}
+
+#[test]
+fn a_file_of_unknown_size_leaves_a_reserve_free() {
+    let (world, bytes) = (FakeHost::new(), image());
+    // The length is not said, and the server does not stop
+    world.transport.reply(FIRST, Reply::Endless);
+    world.store.set_free_space(300 << 20);
+    world.store.set_disk_size(1 << 30);
+    let error = run(&world, &claim(&bytes, None)).unwrap_err();
+    let AcquireError::Reserve { free, reserve, .. } = error else { panic!("{error}") };
+    assert_eq!(reserve, 256 << 20);
+    assert!(free < reserve && free + (9 << 20) > reserve, "{free}");
+    assert_nothing_left(&world);
+    assert_eq!(asked(&world), [asks(FIRST, 0)]);
+
+    // It says a length that leaves nothing free
+    let world = FakeHost::new();
+    world.transport.serve(FIRST, &bytes);
+    world.store.set_free_space((256 << 20) + 2_999_999);
+    world.store.set_disk_size(1 << 30);
+    let error = run(&world, &claim(&bytes, None)).unwrap_err();
+    assert!(matches!(error, AcquireError::Reserve { .. }), "{error}");
+    assert!(error.hint().is_some());
+    run(&world, &sized(&bytes)).unwrap();
 }
 
 fn small(world: &FakeHost, limit: u64, unless: Option<&CacheTag>) -> Result<Small, AcquireError> {
@@ -375,4 +416,89 @@ fn something_small_that_is_cut_is_fetched_again() {
     assert_eq!(bytes, b"list");
     let world = FakeHost::new();
     assert!(matches!(small(&world, 4, None).unwrap_err(), AcquireError::NotFound { .. }));
+}
+
+fn drip(world: &FakeHost, bytes: usize, seconds: u64) -> Reply {
+    Reply::Drip { bytes, every: Duration::from_secs(seconds), clock: world.clock.clone() }
+}
+
+#[test]
+fn something_small_that_drips_is_fetched_from_the_next_place_in_time() {
+    // From one byte in 59 seconds, where no read times out, to just above the minimum
+    for (bytes, seconds) in [(1, 59), (1, 10), (29, 1), (31, 1), (60, 1), (1000, 20)] {
+        let world = FakeHost::new();
+        world.transport.serve(FIRST, &[b'x'; 16 << 10]);
+        world.transport.serve(SECOND, b"list");
+        for _ in 0..10 {
+            world.transport.reply(FIRST, drip(&world, bytes, seconds));
+        }
+        let Small::Fetched { bytes, url, .. } = small(&world, 16 << 10, None).unwrap() else { panic!() };
+        assert_eq!((bytes.as_slice(), url.as_str()), (b"list".as_slice(), SECOND));
+        assert!(world.clock.elapsed() <= Duration::from_secs(240), "{:?}", world.clock.elapsed());
+    }
+}
+
+#[test]
+fn something_small_that_only_drips_fails_in_time() {
+    let world = FakeHost::new();
+    for url in [FIRST, SECOND] {
+        world.transport.serve(url, &[b'x'; 16 << 10]);
+        for _ in 0..10 {
+            world.transport.reply(url, drip(&world, 60, 1));
+        }
+    }
+    let error = small(&world, 16 << 10, None).unwrap_err();
+    let AcquireError::Fetch { attempts: 2, kept: None, source } = error else { panic!("{error}") };
+    assert_eq!(source.message, "timed out after 120 seconds, with 7200 bytes received");
+    assert_eq!(world.clock.elapsed(), Duration::from_secs(240));
+}
+
+#[test]
+fn a_slow_place_is_left_for_another_and_its_bytes_are_kept() {
+    for (bytes, seconds) in [(1, 59), (40, 1), (1000, 1), (10_000, 1)] {
+        let (world, image) = (FakeHost::new(), image());
+        world.transport.serve(FIRST, &image);
+        world.transport.serve(SECOND, &image);
+        world.transport.reply(FIRST, drip(&world, bytes, seconds));
+        run(&world, &sized(&image)).unwrap();
+        assert_whole(&world, &image);
+        let kept = asked(&world)[1].1;
+        assert!(kept > 0 && kept <= 60 * 10_000, "{kept}");
+        assert_eq!(asked(&world), [asks(FIRST, 0), asks(SECOND, kept)]);
+        assert!(world.clock.elapsed() < Duration::from_secs(120), "{:?}", world.clock.elapsed());
+    }
+}
+
+#[test]
+fn where_all_places_are_slow_the_fastest_is_used() {
+    let (world, image) = (FakeHost::new(), image());
+    for (url, bytes) in [(FIRST, 8_000), (SECOND, 40)] {
+        world.transport.serve(url, &image);
+        for _ in 0..10 {
+            world.transport.reply(url, drip(&world, bytes, 1));
+        }
+    }
+    run(&world, &sized(&image)).unwrap();
+    assert_whole(&world, &image);
+    let kept = 60 * 8_000;
+    assert_eq!(asked(&world), [asks(FIRST, 0), asks(SECOND, kept), asks(FIRST, kept + 60 * 40)]);
+}
+
+#[test]
+fn the_only_place_may_be_as_slow_as_systemd_accepts() {
+    let (world, image) = (FakeHost::new(), image()[..100_000].to_vec());
+    let only_first = Claim { urls: vec![FIRST.to_owned()], ..sized(&image) };
+    world.transport.serve(FIRST, &image);
+    world.transport.reply(FIRST, drip(&world, 31, 1));
+    run(&world, &only_first).unwrap();
+    assert_eq!(asked(&world), [asks(FIRST, 0)]);
+
+    let world = FakeHost::new();
+    world.transport.serve(FIRST, &image);
+    for _ in 0..10 {
+        world.transport.reply(FIRST, drip(&world, 29, 1));
+    }
+    let error = run(&world, &only_first).unwrap_err();
+    let AcquireError::Fetch { attempts: 5, source, .. } = error else { panic!("{error}") };
+    assert_eq!(source.message, "stalled: 1740 bytes in a minute");
 }

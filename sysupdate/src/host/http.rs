@@ -3,7 +3,7 @@
 //! HTTP/1.1 with TLS by rustls and the certificates of the system. Redirects are followed here and not by
 //! the client library, so that plain HTTP needs no certificates and every step is under the same rules.
 //! Proxies are taken from the environment as curl takes them (`https_proxy`, `http_proxy`, `all_proxy`,
-//! `no_proxy`); the library's feature `system-proxy` would add nothing to that on Linux.
+//! `no_proxy`); one that is malformed is an error, not a direct connection. The library's feature `system-proxy` would add nothing to that on Linux.
 
 use std::error::Error;
 use std::io::{self, Read};
@@ -24,6 +24,7 @@ use super::transport::{
 
 mod headers;
 mod local;
+mod proxy;
 
 /// The most redirects that are followed: GitHub needs two and a mirror network perhaps one more.
 const REDIRECTS: usize = 10;
@@ -75,6 +76,13 @@ impl Http {
     }
 
     fn client(&self, url: &Url) -> Result<&Client, TransportError> {
+        if self.options.proxies == Proxies::Environment {
+            proxy::check(url.scheme(), |name| std::env::var_os(name)).map_err(|error| {
+                let hint = Some("write it as http://HOST:PORT, or unset it");
+                let error = TransportError::new(url.as_str(), error.to_string(), FailureKind::Permanent);
+                TransportError { hint, ..error }
+            })?;
+        }
         let secure = url.scheme() == "https";
         let client = if secure {
             self.secure.get_or_init(|| self.build(Client::builder()))
@@ -183,9 +191,16 @@ fn redirected(from: &Url, answer: &Answer) -> Result<Url, TransportError> {
     let fail = |message: &str| TransportError::new(from.as_str(), message, FailureKind::Permanent);
     let location = header(answer, &LOCATION).ok_or_else(|| fail("redirected without a Location"))?;
     let to = from.join(location).map_err(|_| fail("redirected to an invalid URL"))?;
-    match to.scheme() {
-        "http" | "https" => Ok(to),
-        scheme => Err(fail(&format!("redirected to {scheme}:, but only http and https are supported"))),
+    check_scheme(from.scheme(), to.scheme()).map_err(|message| fail(&message))?;
+    Ok(to)
+}
+
+/// Whether a redirect from one scheme to another is followed. Where TLS is the only protection, plain HTTP is none.
+fn check_scheme(from: &str, to: &str) -> Result<(), String> {
+    match (from, to) {
+        ("https", "http") => Err("redirected from https to http, which is not followed".to_owned()),
+        (_, "http" | "https") => Ok(()),
+        _ => Err(format!("redirected to {to}:, but only http and https are supported")),
     }
 }
 

@@ -10,10 +10,11 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 
+mod descendants;
 mod interpreter;
+
+use descendants::Descendants;
 
 /// How much of the output of a program is kept, in bytes.
 const OUTPUT_LIMIT: usize = 4096;
@@ -61,7 +62,7 @@ pub enum Ending {
 
 /// Runs programs.
 pub trait Processes {
-    /// Runs one to its end, or kills its process group when the time is over.
+    /// Runs one to its end, or until the time is over. Then everything that it started is killed.
     fn run(&self, program: &Program, limit: Duration) -> Ending;
 }
 
@@ -91,6 +92,7 @@ impl Processes for Spawner {
         let mut command = Command::new(path);
         command.args(arguments).env_clear().env("PATH", SEARCH_PATH).envs(&program.environment);
         command.stdin(nothing).stdout(writer).stderr(output).current_dir("/").process_group(0);
+        let descendants = Descendants::adopt();
         let child = match spawn(&mut command, &program.root) {
             Ok(child) => child,
             Err(error) => return not_started(explain(&program.root, path, &error)),
@@ -98,7 +100,7 @@ impl Processes for Spawner {
         // This closes our ends of the pipe, so that the reader ends when the last child does
         drop(command);
         let tail = collect(reader);
-        wait(child, limit, &tail)
+        wait(child, limit, &tail, &descendants)
     }
 }
 
@@ -128,19 +130,17 @@ fn spawn(command: &mut Command, root: &Path) -> io::Result<Child> {
         .unwrap_or_else(|_| Err(io::Error::other("the thread that starts the program failed")))
 }
 
-fn wait(mut child: Child, limit: Duration, tail: &mpsc::Receiver<Vec<u8>>) -> Ending {
-    let group = i32::try_from(child.id()).map(Pid::from_raw);
-    let end_group = || {
-        if let Ok(group) = group {
-            // ESRCH means that all of them have ended already
-            let _gone = killpg(group, Signal::SIGKILL);
-        }
-    };
+fn wait(
+    mut child: Child,
+    limit: Duration,
+    tail: &mpsc::Receiver<Vec<u8>>,
+    descendants: &Descendants,
+) -> Ending {
     let start = Instant::now();
     loop {
         match child.try_wait() {
             Ok(Some(status)) => {
-                end_group();
+                descendants.end(&mut child);
                 return match status.code() {
                     Some(0) => Ending::Passed,
                     Some(code) => Ending::Failed { how: format!("exit status {code}"), output: text(tail) },
@@ -152,13 +152,13 @@ fn wait(mut child: Child, limit: Duration, tail: &mpsc::Receiver<Vec<u8>>) -> En
             }
             Ok(None) if start.elapsed() < limit => std::thread::sleep(POLL),
             Ok(None) => {
-                end_group();
-                return match child.wait() {
-                    Ok(_) => Ending::TimedOut { output: text(tail) },
-                    Err(error) => Ending::NotStarted { reason: error.to_string() },
-                };
+                descendants.end(&mut child);
+                return Ending::TimedOut { output: text(tail) };
             }
-            Err(error) => return Ending::NotStarted { reason: error.to_string() },
+            Err(error) => {
+                descendants.end(&mut child);
+                return Ending::NotStarted { reason: error.to_string() };
+            }
         }
     }
 }
@@ -218,6 +218,59 @@ mod tests {
         let ending = run("sleep 30 & echo waiting; wait", Duration::from_millis(300));
         assert_eq!(ending, Ending::TimedOut { output: "waiting".to_owned() });
         assert!(start.elapsed() < Duration::from_secs(10));
+    }
+
+    /// Whether a process with this text in its command line is running.
+    fn is_running(text: &str) -> bool {
+        let entries = std::fs::read_dir("/proc").unwrap().flatten();
+        let lines = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+        lines.into_iter().any(|line| String::from_utf8_lossy(&line).contains(text))
+    }
+
+    #[test]
+    fn what_leaves_its_process_group_is_killed_too() {
+        // Each sleeps for a time that no other test uses, so that it can be found
+        for (script, sleep) in [
+            ("exec setsid --fork --wait sleep 3011", "sleep\u{0}3011"),
+            ("setsid sh -c '(setsid sleep 3012 &) ; sleep 3012'", "sleep\u{0}3012"),
+            ("(setsid sh -c 'trap \"\" TERM; sleep 3013; sleep 3013' &); sleep 60", "sleep\u{0}3013"),
+        ] {
+            let start = Instant::now();
+            let ending = run(script, Duration::from_millis(500));
+            assert_eq!(ending, Ending::TimedOut { output: String::new() }, "{script}");
+            assert!(start.elapsed() < Duration::from_secs(10), "{script}: {:?}", start.elapsed());
+            assert!(!is_running(sleep), "{script}");
+        }
+    }
+
+    /// The program that the next test runs. It joins the group of its child, so that its own group is empty.
+    #[test]
+    fn leaves_its_group() {
+        if std::env::var("SYSUPDATE_NAME").is_ok_and(|name| name == "leaves-its-group") {
+            let child = Command::new("/bin/sleep").arg("3014").process_group(0).spawn().unwrap();
+            let group = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+            nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), group).unwrap();
+            std::thread::sleep(Duration::from_secs(3014));
+        }
+    }
+
+    #[test]
+    fn the_program_itself_is_killed_in_another_group() {
+        let this = std::env::current_exe().unwrap().display().to_string();
+        let name = "host::processes::tests::leaves_its_group";
+        let argv = vec![this, "--exact".to_owned(), name.to_owned()];
+        let environment = BTreeMap::from([("SYSUPDATE_NAME".to_owned(), "leaves-its-group".to_owned())]);
+        let start = Instant::now();
+        let ending = Spawner.run(&Program { root: "/".into(), argv, environment }, Duration::from_secs(2));
+        assert!(matches!(ending, Ending::TimedOut { .. }), "{ending:?}");
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+        assert!(!is_running(&format!("--exact\u{0}{name}")) && !is_running("sleep\u{0}3014"));
+    }
+
+    #[test]
+    fn what_stays_behind_after_a_success_is_killed() {
+        assert_eq!(run("setsid sleep 3015 >/dev/null 2>&1 & exit 0", LONG), Ending::Passed);
+        assert!(!is_running("sleep\u{0}3015"));
     }
 
     #[test]

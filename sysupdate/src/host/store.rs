@@ -78,6 +78,8 @@ pub trait Store: Send + Sync {
     fn resolve_target(&self, directory: &Path, target: &Path) -> Result<PathBuf>;
     /// How many bytes may still be written below a directory.
     fn free_space(&self, directory: &Path) -> Result<u64>;
+    /// How many bytes that file system has.
+    fn disk_size(&self, directory: &Path) -> Result<u64>;
 
     /// Creates a directory with all directories above it.
     fn make_directory(&self, path: &Path) -> Result<()>;

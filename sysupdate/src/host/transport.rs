@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sysext_manifests::hint::Hint;
@@ -106,7 +107,7 @@ pub trait Transport: Send + Sync {
 }
 
 /// How often and how long a request is retried.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct RetryPolicy {
     /// How often each URL is tried before the download fails. A download that made progress starts over.
     pub attempts: u32,
@@ -114,8 +115,27 @@ pub struct RetryPolicy {
     pub first_wait: Duration,
     /// Where the doubling ends.
     pub longest_wait: Duration,
-    /// The longest wait that a server may ask for.
-    pub longest_asked: Duration,
+    /// How long servers may make this run wait.
+    pub asked: AskedWaits,
+}
+
+/// The waits that servers ask for, with one limit for all of a run: many files of one busy server must not add up.
+#[derive(Debug)]
+pub struct AskedWaits(Mutex<Duration>);
+
+impl AskedWaits {
+    /// All waits together may take this long.
+    pub fn up_to(limit: Duration) -> Self {
+        Self(Mutex::new(limit))
+    }
+
+    /// As much of a wait as is left.
+    pub(crate) fn grant(&self, asked: Duration) -> Duration {
+        let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let granted = asked.min(*left);
+        *left -= granted;
+        granted
+    }
 }
 
 impl Default for RetryPolicy {
@@ -125,7 +145,7 @@ impl Default for RetryPolicy {
             attempts: 5,
             first_wait: Duration::from_millis(500),
             longest_wait: Duration::from_secs(30),
-            longest_asked: Duration::from_secs(120),
+            asked: AskedWaits::up_to(Duration::from_secs(120)),
         }
     }
 }

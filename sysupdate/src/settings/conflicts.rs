@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::pattern::{Captures, PartitionUuid};
-use sysext_manifests::transfer::Transfer;
 use sysext_manifests::version::Version;
 
 use super::{ComponentName, Loaded, SettingsError};
+
+mod installed;
+
+use installed::Installed;
 
 /// Makes components fail that write the same files, and adds warnings to components that match files of others.
 pub(super) fn check(mut loaded: Loaded) -> Loaded {
@@ -33,10 +36,14 @@ fn reject_common_targets(loaded: &mut Loaded) {
             }
         }
     }
+    let mut first: BTreeMap<ComponentName, (&PathBuf, &Vec<(ComponentName, String)>)> = BTreeMap::new();
+    for (path, writers) in writers.iter().filter(|(_, writers)| writers.len() > 1) {
+        for (component, _) in writers {
+            first.entry(component.clone()).or_insert((path, writers));
+        }
+    }
     for (name, component) in loaded.iter_mut() {
-        let conflict = writers
-            .iter()
-            .find(|(_, writers)| writers.len() > 1 && writers.iter().any(|(component, _)| component == name));
+        let conflict = first.get(name).copied();
         if let (Some((path, writers)), Ok(_)) = (conflict, &component) {
             let transfers = writers.iter().map(|(component, transfer)| format!("{component}/{transfer}"));
             let transfers = transfers.collect();
@@ -49,33 +56,23 @@ fn reject_common_targets(loaded: &mut Loaded) {
 /// files and remove them as old versions, as systemd-sysupdate does. One example name is enough, since the names
 /// of other versions only differ in the version.
 fn warn_of_common_files(loaded: &mut Loaded) {
-    let transfers: Vec<(ComponentName, Transfer)> = loaded
-        .iter()
-        .filter_map(|(name, component)| Some((name, component.as_ref().ok()?)))
-        .flat_map(|(name, component)| component.transfers.iter().map(|each| (name.clone(), each.clone())))
-        .collect();
+    let Some(example) = sample() else { return };
+    let installed = Installed::examples(loaded, &example);
     for (name, component) in loaded.iter_mut() {
         let Ok(component) = component else { continue };
         for transfer in &component.transfers {
-            let others = transfers.iter().filter(|(other, each)| (other, &each.id) != (&*name, &transfer.id));
-            let matched = others.filter_map(|(other, each)| Some((other, each, matched(transfer, each)?)));
-            component.warnings.extend(matched.map(|(other, each, file)| {
+            let matched = installed.matched_by(transfer);
+            let matched =
+                matched.filter(|file| (&file.component, &file.transfer.id) != (&*name, &transfer.id));
+            component.warnings.extend(matched.map(|file| {
                 format!(
-                    "{name}/{} also matches files that {other}/{} installs into {}, such as {file}, and may remove \
+                    "{name}/{} also matches files that {}/{} installs into {}, such as {}, and may remove \
                      them as old versions; set another Path= or a MatchPattern= that only matches its own files",
-                    transfer.id, each.id, each.target.path
+                    transfer.id, file.component, file.transfer.id, file.transfer.target.path, file.name
                 )
             }));
         }
     }
-}
-
-/// A file of another transfer that a transfer matches.
-fn matched(transfer: &Transfer, other: &Transfer) -> Option<String> {
-    let directory = |transfer: &Transfer| Path::new(&transfer.target.path).components().collect::<PathBuf>();
-    let same = transfer.target.kind == other.target.kind && directory(transfer) == directory(other);
-    let file = other.target.patterns.format(&sample()?).ok().filter(|_| same)?;
-    transfer.target.patterns.matches(&file).map(|_| file)
 }
 
 /// An instance with a value for every wildcard.

@@ -92,3 +92,20 @@ fn warns_of_transfers_that_match_files_of_others() {
         assert_eq!(warnings(&[(older, "/images", "/extensions/older.raw"), two]), [matches]);
     }
 }
+
+#[test]
+fn thousands_of_components_are_compared_quickly() {
+    let names: Vec<String> = (0..4000).map(|number| format!("c{number}/x")).collect();
+    let pattern = |name: &str| format!("{}-@v.raw {0}_@v.raw", name.replace('/', "-"));
+    let mut loaded = Loaded::new();
+    for name in &names {
+        let link = format!("/extensions/{}.raw", name.replace('/', "-"));
+        loaded.extend(load_with(&[(name, "/images", &link)], &pattern));
+    }
+    let start = std::time::Instant::now();
+    let settled = conflicts::check(loaded);
+    // 16 million pairs took more than a minute
+    assert!(start.elapsed() < std::time::Duration::from_secs(3), "{:?}", start.elapsed());
+    assert_eq!(settled.len(), names.len());
+    assert!(settled.iter().all(|(_, component)| component.as_ref().unwrap().warnings.is_empty()));
+}

@@ -24,6 +24,7 @@ struct StoreState {
     changes: Vec<String>,
     stop_before: Option<usize>,
     free: u64,
+    size: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -36,7 +37,14 @@ enum Node {
 impl Default for StoreState {
     fn default() -> Self {
         let nodes = BTreeMap::from([(PathBuf::from("/"), Node::Directory)]);
-        Self { root: PathBuf::from("/"), nodes, changes: Vec::new(), stop_before: None, free: 1 << 40 }
+        Self {
+            root: PathBuf::from("/"),
+            nodes,
+            changes: Vec::new(),
+            stop_before: None,
+            free: 1 << 40,
+            size: 1 << 40,
+        }
     }
 }
 
@@ -96,6 +104,11 @@ impl FakeStore {
     /// How many bytes may still be written.
     pub fn set_free_space(&self, bytes: u64) {
         self.state().free = bytes;
+    }
+
+    /// How many bytes the disk has.
+    pub fn set_disk_size(&self, bytes: u64) {
+        self.state().size = bytes;
     }
 
     /// Every change so far, in words.
@@ -279,6 +292,10 @@ impl Store for FakeStore {
 
     fn free_space(&self, _: &Path) -> Result<u64> {
         Ok(self.state().free)
+    }
+
+    fn disk_size(&self, _: &Path) -> Result<u64> {
+        Ok(self.state().size)
     }
 
     fn make_directory(&self, path: &Path) -> Result<()> {

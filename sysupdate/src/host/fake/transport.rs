@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sysext_manifests::digest::Sha256;
 
+use super::FakeClock;
 use crate::host::transport::{Body, FailureKind, FetchRequest, Response, Transport, TransportError};
 
 /// A network with prepared responses: a resource is served as a good server does, with
@@ -34,6 +35,15 @@ pub enum Reply {
     Weak,
     /// The length is not said and the body does not end.
     Endless,
+    /// What is served comes slowly: so many bytes at a time, each after a wait on this clock.
+    Drip {
+        /// How many bytes come at once.
+        bytes: usize,
+        /// How long each of these takes.
+        every: Duration,
+        /// The clock that goes on meanwhile.
+        clock: FakeClock,
+    },
     /// What was served replaces what came before, at once.
     Replaced(Vec<u8>),
 }
@@ -99,6 +109,9 @@ impl Transport for FakeTransport {
                 let count = count.min(rest.len());
                 Box::new(Cursor::new(rest[..count].to_vec()).chain(Broken))
             }
+            Some(Reply::Drip { bytes, every, clock }) => {
+                Box::new(Slow { rest: Cursor::new(rest), bytes, every, clock })
+            }
             _ => Box::new(Cursor::new(rest)),
         };
         let validator = (!weak).then(|| tag.clone());
@@ -108,6 +121,21 @@ impl Transport for FakeTransport {
 
 fn endless() -> Body {
     Body { start: 0, total: None, tag: None, validator: None, reader: Box::new(io::repeat(0)) }
+}
+
+struct Slow {
+    rest: Cursor<Vec<u8>>,
+    bytes: usize,
+    every: Duration,
+    clock: FakeClock,
+}
+
+impl Read for Slow {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.clock.advance(self.every);
+        let length = buffer.len().min(self.bytes);
+        self.rest.read(&mut buffer[..length])
+    }
 }
 
 struct Broken;

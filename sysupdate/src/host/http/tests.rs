@@ -164,6 +164,17 @@ fn redirects_are_followed_to_http_and_not_without_end() {
 }
 
 #[test]
+fn a_redirect_from_https_to_http_is_not_followed() {
+    assert_eq!(
+        check_scheme("https", "http"),
+        Err("redirected from https to http, which is not followed".to_owned())
+    );
+    for (from, to) in [("https", "https"), ("http", "http"), ("http", "https")] {
+        assert_eq!(check_scheme(from, to), Ok(()));
+    }
+}
+
+#[test]
 fn a_failure_behind_a_redirect_names_its_host_and_what_was_asked_for() {
     let answers = vec![answer("302 Found", "Location: http://localhost:1/?signature=secret\r\n", "")];
     let error = failure(answers, |port| get(&format!("http://127.0.0.1:{port}/asked")));

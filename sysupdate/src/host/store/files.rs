@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, StatVfs};
 
 use crate::host::view::{Directory, Last, View};
 
@@ -36,6 +36,18 @@ impl Files {
     /// The files of a view.
     pub fn of(view: View<Directory>) -> Self {
         Self { view }
+    }
+
+    /// The file system of a directory, or of the nearest one above it that exists.
+    fn file_system(&self, directory: &Path) -> Result<StatVfs> {
+        for ancestor in directory.ancestors() {
+            let found = rustix::fs::statvfs(self.locate(ancestor, Last::Follow)?).map_err(io::Error::from);
+            let found = present(found).map_err(StoreError::at(ancestor, Operation::GetFreeSpace))?;
+            if let Some(found) = found {
+                return Ok(found);
+            }
+        }
+        Err(StoreError::new(directory, Operation::GetFreeSpace, io::ErrorKind::NotFound))
     }
 
     /// Where a path really is.
@@ -171,14 +183,13 @@ impl Store for Files {
     }
 
     fn free_space(&self, directory: &Path) -> Result<u64> {
-        for ancestor in directory.ancestors() {
-            let found = rustix::fs::statvfs(self.locate(ancestor, Last::Follow)?).map_err(io::Error::from);
-            let found = present(found).map_err(StoreError::at(ancestor, Operation::GetFreeSpace))?;
-            if let Some(found) = found {
-                return Ok(found.f_bavail.saturating_mul(found.f_frsize));
-            }
-        }
-        Err(StoreError::new(directory, Operation::GetFreeSpace, io::ErrorKind::NotFound))
+        let found = self.file_system(directory)?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
+    fn disk_size(&self, directory: &Path) -> Result<u64> {
+        let found = self.file_system(directory)?;
+        Ok(found.f_blocks.saturating_mul(found.f_frsize))
     }
 
     fn make_directory(&self, path: &Path) -> Result<()> {

@@ -147,6 +147,7 @@ fn free_space_is_that_of_the_nearest_directory_there_is() {
     let found = rustix::fs::statvfs(scratch.path()).unwrap();
     // Others write at the same time
     assert!(free > 0 && free <= found.f_blocks * found.f_frsize);
+    assert_eq!(files.disk_size(&deep).unwrap(), found.f_blocks * found.f_frsize);
 }
 
 #[test]
