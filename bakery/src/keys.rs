@@ -48,6 +48,8 @@ pub(crate) enum KeyError {
     NeedsPassword { path: PathBuf },
     #[error("cannot use {path} as a minisign secret key", path = .path.display())]
     Unusable { path: PathBuf, source: minisign::PError },
+    #[error("{path} contains a public key, which cannot sign", path = .path.display())]
+    NotSecret { path: PathBuf },
     #[error("{path} does not contain a minisign public key", path = .path.display())]
     Public { path: PathBuf },
     #[error("cannot generate a key")]
@@ -82,6 +84,9 @@ impl Hint for KeyError {
                     .to_owned()
             }
             Self::Exists { .. } => "choose another directory".to_owned(),
+            Self::NotSecret { path } => {
+                format!("pass the secret key, for example {}", path.with_extension("key").display())
+            }
             Self::Public { .. } => "pass a .pub file, or its line that starts with RW".to_owned(),
             Self::Password { .. } => "put the password into the file's first line".to_owned(),
             _ => return None,
@@ -146,8 +151,19 @@ impl fmt::Debug for SigningKey {
 impl SigningKey {
     /// Reads a secret key, with the password if it is encrypted.
     pub(crate) fn read(path: &Path, password: Option<&Password>) -> Result<Self, KeyError> {
-        let text = read_secret(path)?;
-        Self::decode(&text, password, path)
+        let text = match read_secret(path) {
+            // Everybody may read a public key
+            Err(KeyError::Exposed { .. }) if is_public(path) => {
+                return Err(KeyError::NotSecret { path: path.to_owned() });
+            }
+            text => text?,
+        };
+        Self::decode(&text, password, path).map_err(|error| match error {
+            KeyError::Unusable { .. } | KeyError::NeedsPassword { .. } if is_public(path) => {
+                KeyError::NotSecret { path: path.to_owned() }
+            }
+            other => other,
+        })
     }
 
     fn decode(text: &str, password: Option<&Password>, path: &Path) -> Result<Self, KeyError> {
@@ -187,6 +203,10 @@ impl SigningKey {
             .map_err(|source| KeyError::Sign { key: self.public(), source })?;
         Ok(Signature { key: self.public(), minisig: minisig.into_string() })
     }
+}
+
+fn is_public(path: &Path) -> bool {
+    path.to_str().is_some_and(|path| read_public(path).is_ok())
 }
 
 /// Reads a small text that only its owner can read.

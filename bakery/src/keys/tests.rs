@@ -91,3 +91,18 @@ fn invalid_url_is_refused_before_anything_is_written() {
     assert!(matches!(generate(&request), Err(KeyError::Url { .. })));
     assert_eq!(crate::store::list(directory.path()).unwrap(), [""; 0]);
 }
+
+#[test]
+fn public_key_given_as_secret_key_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.pub");
+    let public = minisign::KeyPair::generate_unencrypted_keypair().unwrap().pk.to_box().unwrap().to_string();
+    fs::write(&path, public).unwrap();
+    for mode in [0o644, 0o600] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let error = SigningKey::read(&path, None).unwrap_err();
+        assert_eq!(error.to_string(), format!("{} contains a public key, which cannot sign", path.display()));
+        let secret = directory.path().join("a.key");
+        assert_eq!(error.hint(), Some(format!("pass the secret key, for example {}", secret.display())));
+    }
+}
