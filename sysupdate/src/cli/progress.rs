@@ -54,6 +54,7 @@ impl Display {
                 let verdict = match verdict {
                     Verdict::Healthy => "works".to_owned(),
                     Verdict::Unhealthy { output } => format!("does not work: {output}"),
+                    Verdict::NotChecked { reason } => format!("was not checked: {reason}"),
                     Verdict::Masked { by } => format!("is not merged: {by}"),
                 };
                 self.line(&format!("{component}: {} {verdict}", activation.version));
