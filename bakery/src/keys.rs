@@ -164,7 +164,9 @@ impl SigningKey {
             text => text?,
         };
         Self::decode(&text, password, path).map_err(|error| match error {
-            KeyError::Unusable { .. } if is_public(path) => KeyError::NotSecret { path: path.to_owned() },
+            KeyError::Unusable { .. } | KeyError::NeedsPassword { .. } if is_public(path) => {
+                KeyError::NotSecret { path: path.to_owned() }
+            }
             other => other,
         })
     }
