@@ -40,6 +40,11 @@ pub enum Verdict {
         /// The check, with the end of its output.
         output: String,
     },
+    /// This machine could not check it: that says nothing about the version.
+    NotChecked {
+        /// Why.
+        reason: String,
+    },
     /// The version could not be checked: the operator masks it, so that it is not merged.
     Masked {
         /// What masks it.
@@ -61,12 +66,20 @@ pub(crate) fn check(
         let program =
             Program { root: subject.root.to_owned(), argv: argv.to_vec(), environment: environment(subject) };
         let mut last = "it did not run".to_owned();
+        let mut started = true;
         loop {
             let left = end.saturating_sub(host.clock.elapsed());
             if left.is_zero() {
+                if !started {
+                    let reason = format!("{check} could not be started for {timeout:?}: {last}");
+                    return Verdict::NotChecked { reason };
+                }
                 return Verdict::Unhealthy { output: format!("{check} failed for {timeout:?}: {last}") };
             }
-            match host.processes.run(&program, left) {
+            let ending = host.processes.run(&program, left);
+            started = !matches!(ending, Ending::HostError { .. });
+            match ending {
+                Ending::HostError { reason } => last = reason,
                 Ending::Passed => break,
                 Ending::NotStarted { reason } => {
                     return Verdict::Unhealthy { output: format!("{check} cannot start: {reason}") };

@@ -72,6 +72,9 @@ impl Display {
                     Verdict::Unhealthy { output } => {
                         self.write(|| output::say_bad(&begin, "unhealthy", &format!(": {output}")));
                     }
+                    Verdict::NotChecked { reason } => {
+                        self.write(|| output::say_bad(&begin, "not checked", &format!(": {reason}")));
+                    }
                     Verdict::Masked { by } => self.line(&format!("{begin}not merged: {by}")),
                 }
             }

@@ -66,3 +66,21 @@ fn a_check_that_lacks_a_program_fails_at_once() {
         assert_eq!((world.processes.runs().len(), world.clock.sleeps().len()), (1, 0));
     }
 }
+
+#[test]
+fn an_error_of_the_host_is_not_the_fault_of_the_version() {
+    let error = || Ending::HostError { reason: "Resource temporarily unavailable".to_owned() };
+    let world = FakeHost::new();
+    world.processes.answer(CHECK, error());
+    world.processes.answer(CHECK, Ending::Passed);
+    assert_eq!(verdict(&world, &["exec:/usr/bin/check"]), Verdict::Healthy);
+    let world = FakeHost::new();
+    world.processes.answer(CHECK, error());
+    let reason =
+        "exec:/usr/bin/check could not be started for 3s: Resource temporarily unavailable".to_owned();
+    assert_eq!(verdict(&world, &["exec:/usr/bin/check"]), Verdict::NotChecked { reason });
+    let world = FakeHost::new();
+    world.processes.answer(CHECK, error());
+    world.processes.answer(CHECK, failed("exit status 1", "broken"));
+    assert!(matches!(verdict(&world, &["exec:/usr/bin/check"]), Verdict::Unhealthy { .. }));
+}

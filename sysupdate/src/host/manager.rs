@@ -78,7 +78,7 @@ impl<P: Processes> Systemctl<P> {
             Ending::Failed { how, output } if output.is_empty() => (how, output),
             Ending::Failed { how, output } => (format!("{how}: {output}"), output),
             Ending::TimedOut { .. } => (format!("timed out after {limit:?}"), String::new()),
-            Ending::NotStarted { reason } => (reason, String::new()),
+            Ending::NotStarted { reason } | Ending::HostError { reason } => (reason, String::new()),
         };
         Err(Refused { error: ManagerError { command, reason }, output })
     }

@@ -13,6 +13,8 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+use super::errno::prevents_any_program;
+
 mod interpreter;
 
 /// How much of the output of a program is kept, in bytes.
@@ -52,6 +54,11 @@ pub enum Ending {
         /// The end of its output.
         output: String,
     },
+    /// This machine could not start it now, which says nothing about the program.
+    HostError {
+        /// The error.
+        reason: String,
+    },
     /// It could not be started.
     NotStarted {
         /// Why.
@@ -77,29 +84,37 @@ impl Processes for Spawner {
         };
         let (reader, writer) = match std::io::pipe() {
             Ok(pipe) => pipe,
-            Err(error) => return not_started(error.to_string()),
+            Err(error) => return host_error(&error),
         };
         let output = match writer.try_clone() {
             Ok(output) => output,
-            Err(error) => return not_started(error.to_string()),
+            Err(error) => return host_error(&error),
         };
         // Opened here: another root may have no /dev
         let nothing = match File::open("/dev/null") {
             Ok(nothing) => nothing,
-            Err(error) => return not_started(format!("/dev/null: {error}")),
+            Err(error) => return Ending::HostError { reason: format!("/dev/null: {error}") },
         };
         let mut command = Command::new(path);
         command.args(arguments).env_clear().env("PATH", SEARCH_PATH).envs(&program.environment);
         command.stdin(nothing).stdout(writer).stderr(output).current_dir("/").process_group(0);
+        let tail = match collect(reader) {
+            Ok(tail) => tail,
+            Err(error) => return host_error(&error),
+        };
         let child = match spawn(&mut command, &program.root) {
             Ok(child) => child,
+            Err(error) if prevents_any_program(&error) => return host_error(&error),
             Err(error) => return not_started(explain(&program.root, path, &error)),
         };
-        // This closes our ends of the pipe, so that the reader ends when the last child does
+        // Our ends of the pipe close with the command; the reader then ends when the last child does.
         drop(command);
-        let tail = collect(reader);
         wait(child, limit, &tail)
     }
+}
+
+fn host_error(error: &io::Error) -> Ending {
+    Ending::HostError { reason: error.to_string() }
 }
 
 /// Why a program did not start. Where it exists, the kernel says "not found" of its interpreter.
@@ -124,8 +139,11 @@ fn spawn(command: &mut Command, root: &Path) -> io::Result<Child> {
         rustix::process::chroot(root)?;
         command.spawn()
     };
-    std::thread::scope(|scope| scope.spawn(confined).join())
-        .unwrap_or_else(|_| Err(io::Error::other("the thread that starts the program failed")))
+    let failed = |_| Err(io::Error::other("the thread that starts it failed"));
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().spawn_scoped(scope, confined)?;
+        thread.join().unwrap_or_else(failed)
+    })
 }
 
 fn wait(mut child: Child, limit: Duration, tail: &mpsc::Receiver<Vec<u8>>) -> Ending {
@@ -155,18 +173,18 @@ fn wait(mut child: Child, limit: Duration, tail: &mpsc::Receiver<Vec<u8>>) -> En
                 end_group();
                 return match child.wait() {
                     Ok(_) => Ending::TimedOut { output: text(tail) },
-                    Err(error) => Ending::NotStarted { reason: error.to_string() },
+                    Err(error) => host_error(&error),
                 };
             }
-            Err(error) => return Ending::NotStarted { reason: error.to_string() },
+            Err(error) => return host_error(&error),
         }
     }
 }
 
 /// Reads all output and keeps the end of it.
-fn collect(mut reader: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
+fn collect(mut reader: impl Read + Send + 'static) -> io::Result<mpsc::Receiver<Vec<u8>>> {
     let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
+    std::thread::Builder::new().spawn(move || {
         let mut kept = Vec::new();
         let mut buffer = [0; OUTPUT_LIMIT];
         while let Ok(length @ 1..) = reader.read(&mut buffer) {
@@ -176,8 +194,8 @@ fn collect(mut reader: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
         }
         // The receiver may be gone already
         let _unheard = sender.send(kept);
-    });
-    receiver
+    })?;
+    Ok(receiver)
 }
 
 /// The end of the output. A child that left the process group may keep the pipe open; this does not wait for it.
@@ -236,7 +254,7 @@ mod tests {
             format!("{} needs the interpreter /nonexistent/sh, which does not exist", script.display());
         // Another test may have forked while the script was open for writing; its child closes it soon
         let busy =
-            |ending: &Ending| matches!(ending, Ending::NotStarted { reason } if reason.contains("busy"));
+            |ending: &Ending| matches!(ending, Ending::HostError { reason } if reason.contains("busy"));
         let ending = std::iter::repeat_with(|| Spawner.run(&program, LONG)).find(|ending| !busy(ending));
         assert_eq!(ending, Some(Ending::NotStarted { reason }));
     }

@@ -14,7 +14,7 @@ use super::error::MergeError;
 use super::examine::FILES_MAX;
 use super::quarantine::{QuarantineReason, Unsupported};
 use super::report::{Masked, MaskedBy};
-use crate::host::errno::is_of_the_machine;
+use crate::host::errno::{is_of_the_machine, may_be_of_the_machine};
 use crate::host::view::{FileMetadata, Kind, Tree, is_missing};
 
 /// An extension in an extension directory, usable or not.
@@ -178,6 +178,9 @@ fn look(files: &HostFiles, entry: &Path) -> io::Result<Option<(String, EntryMean
     let (source, metadata) = match (resolve(files, entry), target) {
         (Ok(resolved), _) => resolved,
         (Err(error), _) if is_of_the_machine(&error) => return Err(error),
+        (Err(error), _) if may_be_of_the_machine(&error) => {
+            return Ok(Some((plain.to_owned(), EntryMeaning::Extension(Err(unreadable(&error))))));
+        }
         (Err(error), Some(target)) => {
             let reason = QuarantineReason::Dangling { target, error: error.to_string() };
             return Ok(Some((plain.to_owned(), EntryMeaning::Extension(Err(reason)))));
@@ -222,6 +225,9 @@ fn not_read_yet(what: Unsupported) -> EntryMeaning {
 }
 
 fn unreadable(error: &io::Error) -> QuarantineReason {
+    if may_be_of_the_machine(error) {
+        return QuarantineReason::NotNow { error: error.to_string() };
+    }
     QuarantineReason::Unreadable { error: error.to_string() }
 }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::quarantine::QuarantineReason;
 use crate::host::mounts::StageError;
 use crate::node::release::UnknownArchitecture;
 use sysext_manifests::hint::Hint;
@@ -36,6 +37,9 @@ pub enum MergeError {
     /// This machine could not mount anything now, which says nothing about the image.
     #[error("cannot mount {path}: {source}")]
     Mount { path: PathBuf, source: io::Error },
+    /// An extension that is merged now would be lost.
+    #[error("cannot replace {name}, which is merged now, by {path}: {reason}")]
+    Lost { name: String, path: PathBuf, reason: QuarantineReason },
     #[error(transparent)]
     Stage(#[from] StageError),
     #[error("cannot attach the overlay to {hierarchy}: {source}")]
@@ -59,6 +63,9 @@ impl Hint for MergeError {
             Self::Submount { path, .. } | Self::Stage(StageError::Submount { path, .. }) => {
                 Some(format!("unmount {} and mount it again after the merge", path.display()))
             }
+            Self::Lost { .. } => Some(
+                "nothing has changed; run the command again, and check the disk if that fails too".into(),
+            ),
             Self::Changed { .. } => Some("run the command again".into()),
             Self::Stage(StageError::Private(source))
             | Self::Mount { source, .. }

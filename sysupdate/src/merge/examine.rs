@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use sysext_image::overlay::ATTRIBUTE_PREFIXES;
 
 use super::quarantine::QuarantineReason;
-use crate::host::errno::is_of_the_machine;
+use crate::host::errno::{is_of_the_machine, may_be_of_the_machine};
 use crate::host::view::{FileMetadata, Kind, Tree};
 
 /// The most files that an extension may contain: the largest known ones have 20,000.
@@ -209,6 +209,10 @@ fn naming(mount: &dyn Tree, path: &Path) -> io::Result<ReleaseNaming> {
 fn unreadable(path: &Path, error: io::Error) -> Unexamined {
     if is_of_the_machine(&error) {
         return Unexamined::Machine(error);
+    }
+    if may_be_of_the_machine(&error) {
+        let error = format!("{}: {error}", path.display());
+        return Unexamined::Image(QuarantineReason::NotNow { error });
     }
     Unexamined::Image(QuarantineReason::Unreadable { error: format!("{}: {error}", path.display()) })
 }

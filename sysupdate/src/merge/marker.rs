@@ -52,6 +52,14 @@ pub(super) struct Extension {
 }
 
 impl Inputs {
+    /// Whether an extension was found as the same file.
+    pub(super) fn has(&self, found: &Discovered) -> bool {
+        let same = |input: &&Input| {
+            input.source.as_ref().ok() == found.source.as_ref().ok().map(|one| &one.identity)
+        };
+        self.found.iter().filter(|input| input.name == found.name).any(|input| same(&input))
+    }
+
     pub(super) fn new(host: FileIdentity, scope: &str, found: &[Discovered]) -> Self {
         let input = |found: &Discovered| Input {
             name: found.name.clone(),

@@ -64,6 +64,11 @@ pub enum QuarantineReason {
         /// What the kernel reported.
         error: String,
     },
+    /// It could not be mounted or read this time: it may be damaged, or a disk of this machine fails.
+    NotNow {
+        /// The error.
+        error: String,
+    },
     /// It contains too many files.
     TooLarge {
         /// The most that are accepted.
@@ -151,7 +156,7 @@ pub enum HostKind {
 impl QuarantineReason {
     /// Whether the same image may be merged later: a disk that fails to read gives the same error as a damaged image.
     pub(super) fn may_pass(&self) -> bool {
-        matches!(self, Self::Unreadable { .. } | Self::Mount { .. })
+        matches!(self, Self::NotNow { .. } | Self::Unreadable { .. } | Self::Mount { .. })
     }
 }
 
@@ -168,6 +173,7 @@ impl fmt::Display for QuarantineReason {
             Self::Unreadable { error } => write!(f, "cannot be read: {error}"),
             Self::Superblock => f.write_str("is not an erofs or squashfs image"),
             Self::Mount { error } => write!(f, "the kernel cannot mount it: {error}"),
+            Self::NotNow { error } => write!(f, "cannot be mounted or read now: {error}"),
             Self::TooLarge { limit } => write!(f, "contains more than {limit} files"),
             Self::ReleaseMissing => f.write_str("has no extension-release file"),
             Self::ReleaseName { found } => {

@@ -18,7 +18,6 @@ use super::submounts;
 use super::swap::{self, Change, OverlayRemoval};
 use super::system::{self, System};
 use super::{HostFiles, Options, Policy, When, canonical_root, original};
-use crate::host::errno::is_of_the_machine;
 use crate::host::mounts::image::ImageError;
 use crate::host::mounts::{LayerMount, Mounts, Overlay, Staging};
 use crate::host::view::{Last, View};
@@ -32,6 +31,8 @@ pub(super) struct Run<'a> {
     pub(super) hierarchies: Vec<Hierarchy>,
     /// Merged extensions that require a reload of systemd when they are removed.
     reload: BTreeSet<String>,
+    /// The extensions that are merged, with the record of the merge if this program made it.
+    in_use: BTreeMap<String, Option<MergeRecord>>,
     masked: Vec<Masked>,
     warnings: Vec<Warning>,
     started: Instant,
@@ -44,11 +45,12 @@ impl<'a> Run<'a> {
         let mut warnings = Vec::new();
         let hierarchies = settle(mounts, &root, &mut warnings)?;
         let mut reload = BTreeSet::new();
+        let in_use = merged_extensions(mounts, &hierarchies)?;
         for record in records(mounts, &hierarchies)?.into_iter().flatten() {
             let asking = record.extensions.into_iter().filter(|one| one.reload == Reload::Asked);
             reload.extend(asking.map(|one| one.name));
         }
-        Ok(Self { mounts, paths, root, hierarchies, reload, masked: Vec::new(), warnings, started })
+        Ok(Self { mounts, paths, root, hierarchies, reload, in_use, masked: Vec::new(), warnings, started })
     }
 
     pub(super) fn refresh(mut self, options: &Options) -> Result<MergeReport, MergeError> {
@@ -160,9 +162,25 @@ impl<'a> Run<'a> {
                 }
                 Err(reason) => Err(reason),
             };
+            if let Err(reason) = &outcome {
+                self.refuse_to_lose(found, reason)?;
+            }
             examined.push(Examined { name: found.name.clone(), path: found.path().to_owned(), outcome });
         }
         Ok((examined, opened))
+    }
+
+    /// An extension that is merged is not dropped because its image cannot be read at the moment. Of another image than
+    /// the one that is merged, only an error counts that may be this machine's.
+    fn refuse_to_lose(&self, found: &Discovered, reason: &QuarantineReason) -> Result<(), MergeError> {
+        let Some(record) = self.in_use.get(&found.name) else { return Ok(()) };
+        let same = record.as_ref().is_some_and(|record| record.inputs.has(found));
+        let is_clear = !matches!(reason, QuarantineReason::NotNow { .. });
+        if is_clear && !(same && reason.may_pass()) {
+            return Ok(());
+        }
+        let (name, path) = (found.name.clone(), found.path().to_owned());
+        Err(MergeError::Lost { name, path, reason: reason.clone() })
     }
 
     fn swap(
@@ -306,6 +324,22 @@ fn records(mounts: &dyn Mounts, hierarchies: &[Hierarchy]) -> Result<Vec<Option<
     hierarchies.iter().filter(|one| one.is_merged()).map(record).collect()
 }
 
+/// The extensions that are merged, whoever merged them.
+fn merged_extensions(
+    mounts: &dyn Mounts,
+    hierarchies: &[Hierarchy],
+) -> Result<BTreeMap<String, Option<MergeRecord>>, MergeError> {
+    let mut found = BTreeMap::new();
+    for hierarchy in hierarchies.iter().filter(|one| one.is_merged()) {
+        let look = |source| MergeError::Look { path: hierarchy.path.clone(), source };
+        let Some(merged) = mounts.merged(&hierarchy.path).map_err(look)? else { continue };
+        let names = marker::read_extensions(&*merged).map_err(look)?;
+        let record = marker::read_record(merged);
+        found.extend(names.into_iter().map(|name| (name, record.clone())));
+    }
+    Ok(found)
+}
+
 fn apply_policy(found: &mut Discovered, options: &Options) {
     let Ok(source) = &found.source else { return };
     if let Some(because) = options.hold_back.get(&found.name) {
@@ -325,8 +359,7 @@ fn open(
     let error = match source.kind {
         ExtensionSourceKind::Directory => match mounts.open_directory(&source.real) {
             Ok(mount) => return Ok(Ok(mount)),
-            Err(error) if is_of_the_machine(&error) => ImageError::Host(error),
-            Err(error) => ImageError::Read(error),
+            Err(error) => ImageError::unreadable(error),
         },
         ExtensionSourceKind::Image => match mounts.open_image(&source.real) {
             Ok(mount) => return Ok(Ok(mount)),
@@ -338,6 +371,7 @@ fn open(
             return Err(MergeError::Mount { path: source.path.clone(), source: error });
         }
         ImageError::Read(error) => QuarantineReason::Unreadable { error: error.to_string() },
+        ImageError::NotNow(error) => QuarantineReason::NotNow { error },
         ImageError::Partitioned => QuarantineReason::NotSupported { what: Unsupported::PartitionTable },
         ImageError::Unknown => QuarantineReason::Superblock,
         ImageError::Mount { format, message } => {

@@ -10,7 +10,17 @@ use super::*;
 use crate::host::fake::{FakeMounts, FakeStore};
 
 /// What a machine gives when it lacks something, or a disk fails.
-const ERRNOS: [Errno; 6] = [Errno::NOSPC, Errno::IO, Errno::NOMEM, Errno::AGAIN, Errno::MFILE, Errno::BUSY];
+const ERRNOS: [Errno; 9] = [
+    Errno::NOSPC,
+    Errno::IO,
+    Errno::NOMEM,
+    Errno::AGAIN,
+    Errno::MFILE,
+    Errno::NFILE,
+    Errno::NODEV,
+    Errno::INTR,
+    Errno::BUSY,
+];
 
 /// A system with the extensions alpha, which has something in `/opt` in sets a and b, and beta.
 struct TestSystem {
@@ -120,8 +130,10 @@ impl Scenario {
                         format!("{kernel:?} {self:?}: {errno:?} at step {step} ({failed}): {result:?}");
                     let merged = system.merged();
                     let left_out = matches!(&result, Ok(report) if !report.quarantined.is_empty());
-                    // A disk that fails cannot be told from an image that is damaged: it is left out until the next run
-                    assert!(!left_out || errno == Errno::IO, "{what}");
+                    // A disk that fails cannot be told from an image that is damaged: what is not merged yet is left out
+                    // until the next run, and what is merged stays
+                    let may_be_damaged = matches!(errno, Errno::IO | Errno::NODEV);
+                    assert!(!left_out || may_be_damaged && self.before.is_none(), "{what}");
                     assert!(left_out || merged == old || merged == new, "{what}: {merged:?}");
                     assert!(result.is_err() || left_out || merged == new, "{what}: {merged:?}");
                     failures += usize::from(result.is_err());
@@ -193,4 +205,33 @@ fn a_failure_at_any_step_leaves_the_old_or_the_new_set_where_a_hierarchy_goes() 
 #[test]
 fn a_failure_at_any_step_of_an_unmerge_leaves_the_old_set_or_nothing() {
     Scenario { before: Some("a"), choose: "a", verb: Action::Unmerge }.fails_at_any_step();
+}
+
+#[test]
+fn an_extension_that_is_merged_is_not_lost_to_an_error_of_the_host() {
+    for errno in ERRNOS {
+        let system = TestSystem::new();
+        system.run(Action::Merge).unwrap();
+        let merged = system.merged();
+        // Something else changes, so that every image is opened again
+        let release = ("usr/lib/extension-release.d/extension-release.gamma", "ID=_any\n");
+        system.mounts.put_image("/var/lib/extensions/gamma.raw", &[release, ("usr/bin/gamma", "1")]);
+        system.mounts.fail_at(usize::MAX - 1, errno);
+        let options = Options { when: When::Always, ..Options::default() };
+        refresh(&system.mounts, &system.paths, &options).unwrap();
+        let steps = system.mounts.stop_failing();
+        let opens = |step: &String| step == "open the image /var/lib/images/alpha-a.raw";
+        let step = steps.iter().position(opens).unwrap();
+        let system = TestSystem::new();
+        system.run(Action::Merge).unwrap();
+        system.mounts.put_image("/var/lib/extensions/gamma.raw", &[release, ("usr/bin/gamma", "1")]);
+        system.mounts.fail_at(step, errno);
+        let error = system.run(Action::Refresh).unwrap_err();
+        let failed = system.mounts.stop_failing();
+        assert!(failed.get(step).is_some_and(opens), "{errno}: {failed:?}");
+        assert!(matches!(error, MergeError::Mount { .. } | MergeError::Lost { .. }), "{errno}: {error}");
+        assert_eq!(system.merged(), merged, "{errno}");
+        assert_eq!(system.run(Action::Refresh).unwrap().extensions.len(), 3, "{errno}");
+        assert_eq!(system.run(Action::Refresh).unwrap().outcome, MergeOutcome::Unchanged, "{errno}");
+    }
 }

@@ -45,6 +45,11 @@ pub enum RollbackReason {
         /// The transfers whose files are missing.
         transfers: Vec<String>,
     },
+    /// This machine could not mount or check it, which says nothing about the version.
+    NotChecked {
+        /// Why.
+        because: String,
+    },
     /// It was activated together with a version that is not in use any more.
     WithoutOther {
         /// The other component.
@@ -57,7 +62,7 @@ pub enum RollbackReason {
 impl fmt::Display for RollbackReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Bad { output } => f.write_str(output),
+            Self::Bad { output } | Self::NotChecked { because: output } => f.write_str(output),
             Self::Begun => f.write_str("an interrupted run had begun to roll it back"),
             Self::FilesMissing { transfers } => write!(f, "its files are missing: {}", transfers.join(", ")),
             Self::WithoutOther { component, version } => {

@@ -11,7 +11,9 @@ use crate::health::Verdict;
 use crate::host::Host;
 use crate::merge;
 use crate::paths::Paths;
-use crate::plan::{Activation, ComponentPlan, Decision, NewFile, Plan, Refused, Removal, Resume};
+use crate::plan::{
+    Activation, ComponentPlan, Decision, Link, NewFile, Plan, Refused, Removal, Resume, RollbackReason,
+};
 use crate::settings::{Component, ComponentName};
 use crate::state::{InstalledFile, InstalledVersion};
 use crate::targets::{Location, removal};
@@ -222,10 +224,10 @@ impl Execution<'_, '_> {
     }
 
     /// Merges what was activated, checks it, and rolls back what fails.
-    fn conclude(&mut self, trials: Vec<Begun>, work: &mut [Work]) {
+    fn conclude(&mut self, mut trials: Vec<Begun>, work: &mut [Work]) {
         let tries = trials.iter().any(|begun| begun.resume == Resume::Check && begun.trial.activation.merged);
         let refresh_first = tries || work.iter().any(|item| !item.retired.is_empty());
-        if refresh_first && let Err(failure) = self.refresh() {
+        if refresh_first && let Err(failure) = self.merge_trials(&mut trials) {
             // The merged set did not change. The next run continues with the trials, which are recorded, and
             // with what was retired, whose files are still there.
             for Work { report, .. } in work.iter_mut().filter(|item| !item.retired.is_empty()) {
@@ -262,7 +264,7 @@ impl Execution<'_, '_> {
             }
         }
         let refresh_again = rolled_back.iter().any(|(_, trial)| trial.activation.merged);
-        if refresh_again && let Err(failure) = self.refresh() {
+        if refresh_again && let Err(failure) = self.refresh().map_err(Failure::from) {
             rolled_back.iter().for_each(|(index, _)| work[*index].report.fail(failure.clone()));
             return;
         }
@@ -270,6 +272,27 @@ impl Execution<'_, '_> {
             if let Err(error) = trial.discard(self.host) {
                 work[index].report.fail(error);
             }
+        }
+    }
+
+    /// Merges what was activated. A version that this machine cannot mount now, although another one of its extension
+    /// is merged, is rolled back first, so that it does not stop the others.
+    fn merge_trials(&mut self, trials: &mut [Begun]) -> Result<(), Failure> {
+        loop {
+            let error = match self.refresh() {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            let merge::MergeError::Lost { name, reason, .. } = &error else { return Err(error.into()) };
+            let is_it = |begun: &&mut Begun| {
+                let mut links = begun.trial.activation.links.iter();
+                let is_named = |link: &Link| merge::extension_name(&link.path) == Some(name.as_str());
+                begun.resume == Resume::Check && links.any(is_named)
+            };
+            let Some(begun) = trials.iter_mut().find(is_it) else { return Err(error.into()) };
+            begun.trial.roll_back(self.host, self.paths)?;
+            begun.resume =
+                Resume::RollBack { reason: RollbackReason::NotChecked { because: reason.to_string() } };
         }
     }
 
@@ -294,6 +317,13 @@ impl Execution<'_, '_> {
             Ending::Checked(Verdict::Unhealthy { output }) => {
                 report.outcome = Outcome::RolledBack { version, previous, output: output.clone() };
                 trial.fail(self.host, self.paths, output).map(|()| Some(trial))
+            }
+            Ending::Checked(Verdict::NotChecked { reason })
+            | Ending::RollBack(RollbackReason::NotChecked { because: reason }) => {
+                report.outcome = Outcome::NotChecked { version, previous, reason };
+                // The next run needs them
+                trial.activation.files.clear();
+                trial.roll_back(self.host, self.paths).map(|()| Some(trial))
             }
             Ending::RollBack(reason) => {
                 report.outcome = Outcome::RolledBack { version, previous, output: reason.to_string() };
@@ -322,7 +352,7 @@ impl Execution<'_, '_> {
     }
 
     /// Replaces the merged set by what the links name now.
-    fn refresh(&mut self) -> Result<(), Failure> {
+    fn refresh(&mut self) -> Result<(), merge::MergeError> {
         let report = merge::refresh(&*self.host.mounts, self.paths, &merge::Options::default())?;
         self.warnings.extend(merge::reload(&*self.host.manager, self.paths, &report));
         (self.watch)(Step::Merged(&report));

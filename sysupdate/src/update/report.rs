@@ -106,6 +106,15 @@ pub enum Outcome {
         /// The version that was in use before.
         previous: Option<Version>,
     },
+    /// A version could not be checked, through no fault of its own, and was rolled back. The next update tries again.
+    NotChecked {
+        /// The version.
+        version: Version,
+        /// The version that is in use again.
+        previous: Option<Version>,
+        /// Why it could not be checked.
+        reason: String,
+    },
     /// A version was rolled back.
     RolledBack {
         /// The version.
@@ -136,6 +145,7 @@ impl Outcome {
             | Self::Updated { .. }
             | Self::Masked { .. }
             | Self::Unverified { .. }
+            | Self::NotChecked { .. }
             | Self::RolledBack { .. } => true,
         }
     }
@@ -182,7 +192,8 @@ impl ComponentReport {
 
     /// Whether nothing failed.
     pub fn is_good(&self) -> bool {
-        self.failures.is_empty() && !matches!(self.outcome, Outcome::RolledBack { .. })
+        self.failures.is_empty()
+            && !matches!(self.outcome, Outcome::RolledBack { .. } | Outcome::NotChecked { .. })
     }
 }
 
@@ -258,6 +269,14 @@ impl fmt::Display for ComponentReport {
                     "{version} is installed but not merged, so it was not checked; the next update continues \
                      from there"
                 )?;
+            }
+            Outcome::NotChecked { version, previous, reason } => {
+                write!(f, "{version} could not be checked, ")?;
+                match previous {
+                    Some(previous) => write!(f, "and {previous} stays in use")?,
+                    None => f.write_str("and is not in use")?,
+                }
+                write!(f, "; the next update tries again: {reason}")?;
             }
             Outcome::RolledBack { version, previous: Some(previous), output } => {
                 write!(f, "rolled back from {version} to {previous}: {output}")?;

@@ -70,7 +70,10 @@ impl Ending {
     }
 
     const fn is_rollback(&self) -> bool {
-        matches!(self, Self::RollBack(_) | Self::Checked(Verdict::Unhealthy { .. }))
+        matches!(
+            self,
+            Self::RollBack(_) | Self::Checked(Verdict::Unhealthy { .. } | Verdict::NotChecked { .. })
+        )
     }
 }
 

@@ -7,8 +7,10 @@ use sysext_manifests::health::RunnableCheck;
 use super::execute::Step;
 use crate::health::{self, Subject, Verdict};
 use crate::host::Host;
+use crate::host::mounts::image::ImageError;
 use crate::host::view::{Kind, Tree as _};
 use crate::merge;
+use crate::merge::quarantine::QuarantineReason;
 use crate::paths::Paths;
 use crate::plan::Activation;
 use crate::settings::Component;
@@ -24,7 +26,7 @@ pub(super) fn check(
 ) -> Verdict {
     let name = &component.name;
     watch(Step::Checking { component: name, activation });
-    let unmerged = left_out(activation, merged).map(|output| Verdict::Unhealthy { output });
+    let unmerged = left_out(activation, merged);
     let unmerged = unmerged.or_else(|| Some(Verdict::Masked { by: masked(paths, activation, merged)? }));
     let verdict = match unmerged {
         Some(verdict) => verdict,
@@ -40,7 +42,7 @@ pub(super) fn check(
                 let timeouts = component.transfers.iter().map(|transfer| transfer.health_timeout);
                 health::check(host, &checks, subject, timeouts.max().unwrap_or_default())
             }
-            Err(output) => Verdict::Unhealthy { output },
+            Err(verdict) => verdict,
         },
     };
     watch(Step::Checked { component: name, activation, verdict: &verdict });
@@ -69,34 +71,46 @@ fn checks<'a>(
     host: &Host,
     component: &'a Component,
     activation: &'a Activation,
-) -> Result<Vec<RunnableCheck<'a>>, String> {
+) -> Result<Vec<RunnableCheck<'a>>, Verdict> {
     let own = component.transfers.iter().flat_map(|transfer| &transfer.health_checks);
-    let own = own.map(|check| check.runnable().map_err(|error| error.to_string()));
+    let own = own.map(|check| check.runnable().map_err(|error| unhealthy(error.to_string())));
     let mut checks = own.collect::<Result<Vec<_>, _>>()?;
     for check in &activation.health {
-        let check = check.runnable().map_err(|error| format!("the catalog's {error}"))?;
+        let check = check.runnable().map_err(|error| unhealthy(format!("the catalog's {error}")))?;
         let RunnableCheck::Exec { argv } = &check;
         let program = argv.first().map(String::as_str).unwrap_or_default();
         let images = activation.links.iter().filter_map(|link| Some(link.target.as_ref()?.path()));
         let mut inside = false;
         for image in images {
-            inside |= is_inside(host, image, program)
-                .map_err(|error| format!("cannot look for {program} in {}: {error}", image.display()))?;
+            inside |= is_inside(host, image, program).map_err(|error| {
+                let text = format!("cannot look for {program} in {}: {error}", image.display());
+                match error {
+                    ImageError::Host(_) | ImageError::NotNow(_) => Verdict::NotChecked { reason: text },
+                    _ => unhealthy(text),
+                }
+            })?;
         }
         if !inside {
-            return Err(format!("the catalog asks to run {program}, which is not in the extension"));
+            return Err(unhealthy(format!(
+                "the catalog asks to run {program}, which is not in the extension"
+            )));
         }
         checks.push(check);
     }
     Ok(checks)
 }
 
+fn unhealthy(output: String) -> Verdict {
+    Verdict::Unhealthy { output }
+}
+
 /// Whether an image has a program: it is looked up in a mount that no other process sees.
-fn is_inside(host: &Host, image: &Path, program: &str) -> std::io::Result<bool> {
+fn is_inside(host: &Host, image: &Path, program: &str) -> Result<bool, ImageError> {
     let Some(inside) = inside_hierarchies(Path::new(program)) else { return Ok(false) };
-    let mount = host.mounts.open_image(image).map_err(std::io::Error::other)?;
+    let mount = host.mounts.open_image(image)?;
     // A link in the image could lead to a program of the host.
-    Ok(host.mounts.files_in(mount).kind(inside)? == Some(Kind::File))
+    let kind = host.mounts.files_in(mount).kind(inside).map_err(ImageError::unreadable)?;
+    Ok(kind == Some(Kind::File))
 }
 
 /// A file below which no merge happens: what a catalog may name.
@@ -107,11 +121,15 @@ fn inside_hierarchies(program: &Path) -> Option<&Path> {
 }
 
 /// Why the merge left out a version, if it did.
-fn left_out(activation: &Activation, merged: Option<&merge::report::MergeReport>) -> Option<String> {
+fn left_out(activation: &Activation, merged: Option<&merge::report::MergeReport>) -> Option<Verdict> {
     let merged = merged?;
     activation.links.iter().filter_map(|link| merge::extension_name(&link.path)).find_map(|name| {
         let quarantined = merged.quarantined.iter().find(|quarantined| quarantined.name == name)?;
-        Some(quarantined.to_string())
+        let text = quarantined.to_string();
+        Some(match quarantined.reason {
+            QuarantineReason::NotNow { .. } => Verdict::NotChecked { reason: text },
+            _ => unhealthy(text),
+        })
     })
 }
 
@@ -120,7 +138,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::merge::quarantine::{QuarantineReason, Quarantined};
+    use crate::merge::quarantine::Quarantined;
     use crate::plan::{Link, Relations};
 
     #[test]

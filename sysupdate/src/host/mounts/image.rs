@@ -10,7 +10,7 @@ use rustix::mount::{self, FsMountFlags, FsOpenFlags, MountAttrFlags};
 use sysext_image::Format;
 use sysext_image::probe::{ImageKind, probe};
 
-use crate::host::errno::is_of_the_machine;
+use crate::host::errno::{is_of_the_machine, may_be_of_the_machine};
 use crate::host::sys::mount as sys;
 
 /// The longest string that the kernel accepts as an option of a mount, in bytes.
@@ -31,6 +31,9 @@ pub enum ImageError {
     /// This machine could not mount anything now, which says nothing about the image.
     #[error("cannot be mounted now: {0}")]
     Host(#[source] io::Error),
+    /// The image may be damaged, or a disk of this machine fails.
+    #[error("cannot be mounted now: {0}")]
+    NotNow(String),
     #[error("the kernel cannot mount it as {}: {message}", .format.name())]
     Mount { format: Format, message: String },
 }
@@ -38,15 +41,24 @@ pub enum ImageError {
 impl ImageError {
     /// The kernel refused to mount an image, for its own reason or for the machine's.
     pub(in crate::host) fn refused(format: Format, source: io::Error, message: String) -> Self {
-        match is_of_the_machine(&source) {
-            true => Self::Host(source),
-            false => Self::Mount { format, message },
+        if is_of_the_machine(&source) {
+            Self::Host(source)
+        } else if may_be_of_the_machine(&source) {
+            Self::NotNow(format!("{}: {message}", format.name()))
+        } else {
+            Self::Mount { format, message }
         }
     }
 
     /// An image could not be read, for its own reason or for the machine's.
-    fn unreadable(source: io::Error) -> Self {
-        if is_of_the_machine(&source) { Self::Host(source) } else { Self::Read(source) }
+    pub(crate) fn unreadable(source: io::Error) -> Self {
+        if is_of_the_machine(&source) {
+            Self::Host(source)
+        } else if may_be_of_the_machine(&source) {
+            Self::NotNow(source.to_string())
+        } else {
+            Self::Read(source)
+        }
     }
 }
 
