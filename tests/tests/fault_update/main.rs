@@ -10,6 +10,7 @@ use tests::needs::{Need, Suite};
 
 use stage::{Activate, Health, Layout, Stage};
 
+mod host;
 mod masked;
 mod scene;
 mod stage;
@@ -29,6 +30,9 @@ fn main() -> ExitCode {
         suite.isolated(stage.name, &needs, || stage.live());
     }
     suite.isolated("kernel_update_does_not_check_masked_version", &needs, masked::is_neither_good_nor_bad);
+    let traced = [needs.as_slice(), &[Need::Tool("strace")]].concat();
+    let name = "fault_update_does_not_blame_a_version_for_the_host";
+    suite.isolated(name, &traced, host::is_not_the_fault_of_the_version);
     suite.run()
 }
 
