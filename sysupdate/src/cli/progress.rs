@@ -73,13 +73,7 @@ impl Display {
                         self.write(|| output::say_bad(&begin, "unhealthy", &format!(": {output}")));
                     }
                     Verdict::NotChecked { reason } => {
-                        self.write(|| {
-                            output::say_bad(
-                                &format!("{component}: {} was ", activation.version),
-                                "not checked",
-                                &format!(": {reason}"),
-                            )
-                        });
+                        self.write(|| output::say_bad(&begin, "not checked", &format!(": {reason}")));
                     }
                     Verdict::Masked { by } => self.line(&format!("{begin}not merged: {by}")),
                 }
