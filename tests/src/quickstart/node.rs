@@ -149,7 +149,9 @@ impl<'a> Node<'a> {
     fn sysupdate(&self, verb: &[&str], status: i32) -> Result<Ended> {
         let root = self.root.path().display().to_string();
         let title = format!("sysupdate {}", verb.join(" "));
-        let arguments = [&["--root", &root, "--component", "hello"], verb, &["--json=pretty"]].concat();
+        // Merging is about all extensions.
+        let component: &[&str] = if verb[0] == "sysext" { &[] } else { &["--component", "hello"] };
+        let arguments = [&["--root", &root], component, verb, &["--json=pretty"]].concat();
         self.sysupdate.run(&title, &arguments, status)
     }
 

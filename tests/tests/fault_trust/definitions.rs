@@ -101,14 +101,13 @@ fn lacking() -> Result<()> {
     let site = Site::new()?;
     site.redefine(|text| text.replace("=demo-@v", "=dmo-@v"))?;
     let hint = "hint: did you mean demo? It is in MatchPattern= of [Source]\n";
-    let report = format!("demo: failed, nothing was changed\n  error: example does not offer dmo\n  {hint}");
-    site.update()?.ended(1)?.prints(&report)?;
     let error = format!("error: demo: example does not offer dmo\n{hint}");
+    site.update()?.ended(1)?.prints(crate::FAILED)?.says(&error)?;
     site.node.run(&["plan", "-C", "demo"])?.ended(1)?.says(&error)?;
     site.node.run(&["list", "-C", "demo"])?.ended(1)?.says(&error)?;
     site.redefine(|text| text.replace("=demo-@v", "=kubernetes-@v"))?;
-    let report = "demo: failed, nothing was changed\n  error: example does not offer kubernetes\n";
-    site.update()?.ended(1)?.prints(report)?;
+    let report = "error: demo: example does not offer kubernetes\n";
+    site.update()?.ended(1)?.prints(crate::FAILED)?.says(report)?;
     Ok(())
 }
 
@@ -121,10 +120,10 @@ fn architecture() -> Result<()> {
     instance.image.url = instance.image.url.replace(&own, other);
     site.publisher.issue()?;
     let report = format!(
-        "demo: failed, nothing was changed\n  error: example offers demo for {other} only, and this node is {own}\n  \
+        "error: demo: example offers demo for {other} only, and this node is {own}\n\
          hint: ask the publisher for this architecture, or disable the component\n"
     );
-    site.update()?.ended(1)?.prints(&report)?;
+    site.update()?.ended(1)?.prints(crate::FAILED)?.says(&report)?;
     // An extension without versions is not mistyped.
     let extensions = &mut site.publisher.catalog.extensions;
     extensions.values_mut().for_each(|extension| extension.instances.clear());
