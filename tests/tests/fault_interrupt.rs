@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::mount::{MsFlags, mount};
-use nix::pty::openpty;
+use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -23,6 +23,12 @@ const LONG: usize = 24_000_000;
 
 /// Content that takes long enough to observe, in bytes.
 const SHORT: usize = 3_000_000;
+
+/// What clears a line: the bar does it, and the program when it is interrupted.
+const CLEARS: [&str; 2] = ["\r\x1b[2K", "\r\x1b[K"];
+
+/// The width of the terminals, in columns: wide enough for a bar.
+const COLUMNS: u16 = 120;
 
 /// Time limit for something to start.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -103,7 +109,8 @@ fn on_a_terminal(
     mut command: Command,
     meanwhile: impl FnOnce(&mut Child) -> Result<()>,
 ) -> Result<(ExitStatus, String)> {
-    let terminal = openpty(None, None)?;
+    let size = Winsize { ws_row: 24, ws_col: COLUMNS, ws_xpixel: 0, ws_ypixel: 0 };
+    let terminal = openpty(&size, None)?;
     let mut child = command.stdout(Stdio::null()).stderr(terminal.slave).spawn()?;
     // The command also has the other end open.
     drop(command);
@@ -132,7 +139,7 @@ fn screen(got: &str) -> Result<String> {
         if let Some(behind) = rest.strip_prefix("\r\n") {
             lines.push(String::new());
             rest = behind;
-        } else if let Some(behind) = rest.strip_prefix("\r\x1b[K") {
+        } else if let Some(behind) = CLEARS.iter().find_map(|clear| rest.strip_prefix(clear)) {
             line.clear();
             rest = behind;
         } else {
@@ -146,7 +153,7 @@ fn screen(got: &str) -> Result<String> {
 
 /// The positions of the bars of one stage, in percent.
 fn percents(got: &str, stage: &str) -> Vec<u64> {
-    let bars = got.split("\r\x1b[K").filter(|bar| bar.starts_with(&format!("  {stage} ")));
+    let bars = got.split("\r\x1b[2K").filter(|bar| bar.starts_with(&format!("  {stage} ")));
     bars.filter_map(|bar| bar.split("] ").nth(1)?.split('%').next()?.parse().ok()).collect()
 }
 
@@ -182,7 +189,7 @@ fn read() -> Result<()> {
     ensure!(status.signal().is_some(), "{status}: {got}");
     let percents = percents(&got, "reading");
     ensure!(!percents.is_empty() && percents.is_sorted(), "{percents:?} in {got:?}");
-    ensure!(got.contains("\r\x1b[Kbaking with "), "the bar stays in {got:?}");
+    ensure!(got.contains("\r\x1b[2Kbaking with "), "the bar stays in {got:?}");
     Ok(())
 }
 

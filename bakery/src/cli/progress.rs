@@ -41,8 +41,7 @@ impl Progress {
         if self.started.elapsed() < PERIOD || output::is_quiet() || !io::stderr().is_terminal() {
             return;
         }
-        let bar = self.bar.get_or_insert_with(|| bar(self.label));
-        bar.set_length(total);
+        let bar = self.bar.get_or_insert_with(|| bar(self.label, total));
         bar.set_position(done);
     }
 }
@@ -55,8 +54,8 @@ impl Drop for Progress {
     }
 }
 
-fn bar(label: &'static str) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(RATE));
+fn bar(label: &'static str, total: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(RATE));
     let width = rustix::termios::tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col);
     let style = ProgressStyle::with_template(template(width));
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
