@@ -76,7 +76,8 @@ impl Desk {
 
     fn bake(&self, tree: &str, out: &str, more: &[&str]) -> Result<Command> {
         let mut command = Command::new(program("bakery")?);
-        command.current_dir(self.directory.path()).env_remove("SOURCE_DATE_EPOCH").stdin(Stdio::null());
+        command.current_dir(self.directory.path()).env_remove("SOURCE_DATE_EPOCH").env("NO_COLOR", "1");
+        command.stdin(Stdio::null());
         command.args(["bake", "--name", "x", "--version", "1", "--arch", "x86-64", "--tree", tree]);
         command.args(["--kernel", "6.12", "--codec", "zstd:19", "-o", out]).args(more);
         Ok(command)
@@ -163,7 +164,7 @@ fn terminal(format: &'static str) -> Result<()> {
     ensure!(status.success(), "{status}: {got}");
     let percents = percents(&got, "compressing");
     ensure!(percents.len() > 2 && percents.is_sorted(), "{percents:?} in {got:?}");
-    ensure!(got.contains(" of 3.0 MB ["), "{got:?}");
+    ensure!(got.contains(" of 3.00 MB ["), "{got:?}");
     let shown = screen(&got)?;
     ensure!(shown == "staging x 1 for x86-64\nbaking with zstd:19\n", "{shown:?}");
 
