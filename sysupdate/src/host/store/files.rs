@@ -175,7 +175,7 @@ impl Store for Files {
     }
 
     fn resolve_target(&self, directory: &Path, target: &Path) -> Result<PathBuf> {
-        let Some(inside) = self.inside(&self.follow(directory, Last::Follow)?) else {
+        let Some(inside) = self.inside(&self.resolve(directory)?) else {
             return Ok(directory.join(target));
         };
         let resolved = self.view.resolve_target(&inside, target);
