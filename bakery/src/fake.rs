@@ -116,6 +116,7 @@ impl Publisher {
             threshold: None,
             catalog_keys,
             catalog_threshold,
+            catalog_lifetime: None,
             expires: self.root.expires,
         };
         let path = keys.join("roots.json");

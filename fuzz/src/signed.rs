@@ -38,10 +38,12 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     let (root, catalog) = (key(ROOT_KEY), key(CATALOG_KEY));
     let keys = |key: &(SecretKey, String)| vec![key.1.clone()];
     let first = Root {
+        repository: "example".to_owned(),
         number: 1,
         threshold: 1,
         keys: keys(&root),
         catalog: Role { threshold: 1, keys: keys(&catalog) },
+        catalog_lifetime_max_days: u32::MAX,
         expires: Timestamp::MAX,
     };
     let roots = vec![seal(&Envelope::pack(&first).expect("a root is plain data"), &root)];

@@ -84,10 +84,12 @@ fn published() -> (Vec<u8>, Repository) {
     let (root_key, catalog_key) = (key(), key());
     let expires = time("2026-12-04T00:00:00Z");
     let root = Root {
+        repository: "example".to_owned(),
         number: 1,
         threshold: 1,
         keys: vec![root_key.pk.to_base64()],
         catalog: Role { threshold: 1, keys: vec![catalog_key.pk.to_base64()] },
+        catalog_lifetime_max_days: 30,
         expires,
     };
     let catalog = Catalog {

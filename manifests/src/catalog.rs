@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::architecture::Architecture;
 use crate::digest::Sha256;
-use crate::envelope::{self, Envelope, Role, Signature};
+use crate::envelope::{self, Document, Envelope, Role, Signature};
 use crate::health::HealthCheck;
 use crate::requirement::{self, ExtensionName, Requirement};
 use crate::version::Version;
@@ -20,7 +20,7 @@ mod resource;
 pub use resource::UrlError;
 
 /// The version of the file format that this crate reads and writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// How many roots a file may contain. A repository that makes a root each month needs them for 85 years.
 const ROOTS_MAX: usize = 1024;
@@ -29,7 +29,7 @@ const ROOTS_MAX: usize = 1024;
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CatalogFile {
-    /// The version of the format: 1.
+    /// The version of the format: 2.
     pub version: u32,
     /// All roots since the first, oldest first: a node that was offline follows them from the last one it knows.
     pub roots: Vec<Envelope>,
@@ -58,8 +58,11 @@ impl<'de> Deserialize<'de> for CatalogFile {
 
 /// A root: which keys may sign catalogs and the next root. Its keys are kept offline.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "type", rename = "root")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Root", transform = crate::schema::typed("root")))]
 pub struct Root {
+    /// The repository's identifier: the keys count for this repository only.
+    pub repository: String,
     /// Increases by one with each root.
     pub number: u64,
     /// How many of `keys` must sign the next root.
@@ -68,6 +71,8 @@ pub struct Root {
     pub keys: Vec<String>,
     /// The keys that sign catalogs.
     pub catalog: Role,
+    /// The longest time from `issued` to `expires` that a catalog may have, in days.
+    pub catalog_lifetime_max_days: u32,
     /// When this root expires.
     #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub expires: Timestamp,
@@ -78,13 +83,26 @@ impl Root {
     pub fn role(&self) -> Role {
         Role { threshold: self.threshold, keys: self.keys.clone() }
     }
+
+    /// The longest time from `issued` to `expires` that a catalog may have.
+    pub fn catalog_lifetime_max(&self) -> SignedDuration {
+        SignedDuration::from_hours(24 * i64::from(self.catalog_lifetime_max_days))
+    }
 }
+
+impl Document for Root {
+    const TYPE: &'static str = "root";
+}
+
+/// The default of [`Root::catalog_lifetime_max_days`].
+pub const CATALOG_LIFETIME_DEFAULT_DAYS: u32 = 30;
 
 /// Everything that a repository offers.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "type", rename = "catalog")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Catalog", transform = crate::schema::typed("catalog")))]
 pub struct Catalog {
-    /// The version of the format: 1.
+    /// The version of the format: 2.
     pub version: u32,
     /// The repository's identifier; nodes know the repository by the same one.
     pub repository: String,
@@ -100,6 +118,10 @@ pub struct Catalog {
     pub expires: Timestamp,
     /// The extensions by name.
     pub extensions: BTreeMap<String, Extension>,
+}
+
+impl Document for Catalog {
+    const TYPE: &'static str = "catalog";
 }
 
 /// One extension with all its instances.

@@ -4,12 +4,14 @@
 //! Signatures cover the compressed bytes: they are verified before anything is decompressed.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::io::Read as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::catalog::bounded;
 use crate::hint::Hint;
@@ -56,6 +58,12 @@ pub struct Role {
     pub keys: Vec<String>,
 }
 
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}: {}", self.threshold, self.keys.len(), self.keys.join(", "))
+    }
+}
+
 /// Why an envelope is not trusted.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the message says it")]
@@ -92,6 +100,14 @@ pub enum EnvelopeError {
     TooLarge,
     #[error("the signed part is invalid at {0}")]
     Json(SyntaxError),
+    #[error("the signed part is a {found:?}, expected a {expected:?}")]
+    Type { expected: &'static str, found: String },
+    #[error("the signed part has no type, expected a {expected:?}")]
+    NoType { expected: &'static str },
+    #[error("the signed part contains what this program does not know: {}", .fields.join(", "))]
+    UnknownFields { fields: Vec<String> },
+    #[error("the signed part is not written as this program writes the same contents")]
+    OtherEncoding,
 }
 
 impl Hint for EnvelopeError {}
@@ -100,7 +116,28 @@ fn list(keys: &[String]) -> String {
     if keys.is_empty() { "nobody".to_owned() } else { keys.join(", ") }
 }
 
+/// A document that is signed. Its JSON contains its type, so that no signature counts for a document of another type.
+pub trait Document: Serialize + DeserializeOwned {
+    /// The value of the field `type`.
+    const TYPE: &'static str;
+}
+
+/// The field that every signed document has.
+#[derive(Deserialize)]
+struct Typed {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
 impl Role {
+    /// Whether two roles accept the same signatures: the same keys, in any order, and the same threshold.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let contains = |role: &Self, key: &String| role.keys.iter().any(|k| k == key || is_same_key(k, key));
+        self.threshold == other.threshold
+            && self.keys.iter().all(|key| contains(other, key))
+            && other.keys.iter().all(|key| contains(self, key))
+    }
+
     /// Checks that enough keys can sign and that each key is valid.
     pub fn check(&self) -> Result<(), EnvelopeError> {
         let distinct = self.keys.iter().map(|key| public_key(key)).collect::<Result<Vec<_>, _>>()?;
@@ -180,8 +217,32 @@ impl Envelope {
     }
 
     /// The document without a check of its signatures: to show it before it is signed, never to act on it.
-    pub fn unpack_unverified<T: DeserializeOwned>(&self) -> Result<T, EnvelopeError> {
+    pub fn unpack_unverified<T: Document>(&self) -> Result<T, EnvelopeError> {
         Packed { bytes: self.bytes()?, keys: Vec::new() }.unpack()
+    }
+
+    /// The document for somebody who will sign it: refused if the signed bytes contain anything that the returned
+    /// value does not show.
+    ///
+    /// The JSON must be what this program writes for the value. The compressed bytes may differ, since other versions
+    /// of zstd compress differently, but they must be a single frame: another one could hide bytes.
+    pub fn unpack_to_sign<T: Document>(&self) -> Result<T, EnvelopeError> {
+        let packed = Packed { bytes: self.bytes()?, keys: Vec::new() };
+        let json = packed.json()?;
+        let document: T = parse(&json)?;
+        let written = serde_json::to_vec(&document).map_err(|_| EnvelopeError::OtherEncoding)?;
+        if json != written {
+            let mut fields = Vec::new();
+            unknown(&value(&json)?, &value(&written)?, String::new(), &mut fields);
+            return Err(match fields.is_empty() {
+                true => EnvelopeError::OtherEncoding,
+                false => EnvelopeError::UnknownFields { fields },
+            });
+        }
+        match zstd::zstd_safe::find_frame_compressed_size(&packed.bytes) {
+            Ok(size) if size == packed.bytes.len() => Ok(document),
+            _ => Err(EnvelopeError::OtherEncoding),
+        }
     }
 
     /// The role's keys that signed, each once, even if they are fewer than the threshold.
@@ -240,8 +301,12 @@ impl Packed {
         &self.keys
     }
 
-    /// Decompresses and reads the document.
-    pub fn unpack<T: DeserializeOwned>(&self) -> Result<T, EnvelopeError> {
+    /// Decompresses and reads the document. A document of another type is refused.
+    pub fn unpack<T: Document>(&self) -> Result<T, EnvelopeError> {
+        parse(&self.json()?)
+    }
+
+    fn json(&self) -> Result<Vec<u8>, EnvelopeError> {
         let mut json = Vec::new();
         zstd::Decoder::new(self.bytes.as_slice())
             .and_then(|decoder| decoder.take(UNPACKED_LIMIT + 1).read_to_end(&mut json))
@@ -249,6 +314,42 @@ impl Packed {
         if json.len() as u64 > UNPACKED_LIMIT {
             return Err(EnvelopeError::TooLarge);
         }
-        serde_json::from_slice(&json).map_err(|error| EnvelopeError::Json(SyntaxError::json(&error)))
+        Ok(json)
+    }
+}
+
+fn parse<T: Document>(json: &[u8]) -> Result<T, EnvelopeError> {
+    let invalid = |error: serde_json::Error| EnvelopeError::Json(SyntaxError::json(&error));
+    // First, so that the message about another document is not about one of its fields.
+    let Typed { kind } = serde_json::from_slice(json).map_err(invalid)?;
+    match kind {
+        None => Err(EnvelopeError::NoType { expected: T::TYPE }),
+        Some(found) if found != T::TYPE => Err(EnvelopeError::Type { expected: T::TYPE, found }),
+        Some(_) => serde_json::from_slice(json).map_err(invalid),
+    }
+}
+
+fn value(json: &[u8]) -> Result<Value, EnvelopeError> {
+    serde_json::from_slice(json).map_err(|error| EnvelopeError::Json(SyntaxError::json(&error)))
+}
+
+/// Adds the paths of all fields of `found` that `known` does not have.
+fn unknown(found: &Value, known: &Value, path: String, fields: &mut Vec<String>) {
+    match (found, known) {
+        (Value::Object(found), Value::Object(known)) => {
+            for (name, value) in found {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                match known.get(name) {
+                    Some(known) => unknown(value, known, path, fields),
+                    None => fields.push(path),
+                }
+            }
+        }
+        (Value::Array(found), Value::Array(known)) => {
+            for (index, (value, known)) in found.iter().zip(known).enumerate() {
+                unknown(value, known, format!("{path}[{index}]"), fields);
+            }
+        }
+        _ => {}
     }
 }

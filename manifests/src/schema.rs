@@ -31,6 +31,19 @@ fn generator() -> SchemaGenerator {
     SchemaSettings::draft2020_12().into_generator()
 }
 
+/// Adds the field `type` of a signed document, which `schemars` leaves out of a structure with `serde(tag)`.
+pub(crate) fn typed(name: &'static str) -> impl FnMut(&mut Schema) {
+    move |schema| {
+        if let Some(properties) = schema.get_mut("properties").and_then(|value| value.as_object_mut()) {
+            let field = serde_json::json!({ "description": "The type of the document.", "const": name });
+            properties.insert("type".to_owned(), field);
+        }
+        if let Some(required) = schema.get_mut("required").and_then(|value| value.as_array_mut()) {
+            required.insert(0, "type".into());
+        }
+    }
+}
+
 /// A time, for `schemars(with)`.
 pub(crate) struct Time;
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Catalog, CatalogFile, FORMAT, Instance, Resource, Root};
 use crate::digest::Sha256;
-use crate::envelope::{Envelope, EnvelopeError};
+use crate::envelope::{Document as _, Envelope, EnvelopeError, Role};
 use crate::hint::Hint;
 #[cfg(feature = "openpgp")]
 use crate::openpgp::SignedChecksums;
@@ -234,6 +234,46 @@ pub enum Note {
         /// When it expires.
         expires: Timestamp,
     },
+    /// The node's configuration has other keys than when the marks were made, so the marks are ignored.
+    MarksIgnored {
+        /// The number of the root in the marks.
+        root: u64,
+        /// The serial in the marks.
+        serial: u64,
+    },
+    /// The node follows a newer root than before.
+    RootChanged {
+        /// The number of the root before.
+        from: u64,
+        /// The number of the root now.
+        to: u64,
+    },
+    /// The newer root names other keys that sign roots, or other keys that sign catalogs.
+    KeysChanged {
+        /// What the keys sign: `root` or `catalog`.
+        document: &'static str,
+        /// The keys before.
+        before: Role,
+        /// The keys now.
+        now: Role,
+    },
+}
+
+/// What differs between the root that a node knows and the newest one.
+fn changes(known: &Root, newest: &Root) -> Vec<Note> {
+    if known.number == newest.number {
+        return Vec::new();
+    }
+    let mut notes = vec![Note::RootChanged { from: known.number, to: newest.number }];
+    for (document, before, now) in [
+        (Root::TYPE, known.role(), newest.role()),
+        (Catalog::TYPE, known.catalog.clone(), newest.catalog.clone()),
+    ] {
+        if !before.is_same(&now) {
+            notes.push(Note::KeysChanged { document, before, now });
+        }
+    }
+    notes
 }
 
 impl fmt::Display for Note {
@@ -244,6 +284,15 @@ impl fmt::Display for Note {
             }
             Self::ExpiresSoon { expires } => {
                 write!(f, "the catalog expires at {expires} and has not been renewed")
+            }
+            Self::MarksIgnored { root, serial } => write!(
+                f,
+                "the keys in this node's configuration changed, so the last accepted catalog (root {root}, serial \
+                 {serial}) is ignored: an older one may be accepted once"
+            ),
+            Self::RootChanged { from, to } => write!(f, "the root is now {to}, it was {from}"),
+            Self::KeysChanged { document, before, now } => {
+                write!(f, "the keys that sign each {document} are now {now}; they were {before}")
             }
         }
     }
@@ -276,9 +325,15 @@ pub fn admit(
     if file.version != FORMAT {
         return Err(TrustError::Format { repository: id(), found: file.version });
     }
-    // The marks were made with other keys in /etc, so they are ignored.
-    let marks = marks.filter(|marks| marks.keys == repository.root);
-    let root = newest_root(&file.roots, repository, marks)?;
+    let mut notes = Vec::new();
+    // Marks that were made with other keys in /etc are ignored.
+    let known = marks.filter(|marks| marks.keys.is_same(&repository.root));
+    if let (Some(marks), None) = (marks, known) {
+        notes.push(Note::MarksIgnored { root: marks.root.number, serial: marks.serial });
+    }
+    let root = newest_root(&file.roots, repository, known)?;
+    notes.extend(known.into_iter().flat_map(|known| changes(&known.root, &root)));
+    let marks = known;
     let marks = marks.filter(|marks| marks.root.number == root.number);
     let now = [Some(clock.shows), Some(clock.released), marks.map(|marks| marks.issued)];
     let now = now.into_iter().flatten().max().unwrap_or(clock.shows);
@@ -307,6 +362,15 @@ pub fn admit(
     if catalog.serial < seen {
         return Err(TrustError::Replayed { repository: id(), found: catalog.serial, seen });
     }
+    if catalog.expires.duration_since(catalog.issued) > root.catalog_lifetime_max() {
+        return Err(TrustError::Lifetime {
+            repository: id(),
+            root: root.number,
+            issued: catalog.issued,
+            expires: catalog.expires,
+            max_days: root.catalog_lifetime_max_days,
+        });
+    }
     if catalog.expires <= now {
         let Catalog { root, serial, expires, .. } = catalog;
         return Err(TrustError::Expired { repository: id(), root, serial, expires, now });
@@ -318,7 +382,6 @@ pub fn admit(
         reason,
     })?;
 
-    let mut notes = Vec::new();
     if clock.shows < catalog.issued {
         notes.push(Note::ClockBehind { clock: clock.shows, issued: catalog.issued });
     }
@@ -353,6 +416,13 @@ pub fn newest_root(
         };
         let next_number = known.as_ref().map_or(1, |root| root.number.saturating_add(1));
         let root: Root = packed.unpack().map_err(|source| invalid(next_number, source))?;
+        if root.repository != repository.id {
+            return Err(TrustError::RootOfOtherRepository {
+                repository: repository.id.clone(),
+                number: root.number,
+                found: root.repository,
+            });
+        }
         if let Some(known) = &known {
             if root.number <= known.number {
                 continue;

@@ -22,7 +22,7 @@ fn golden_repository_schema() -> Result<()> {
 /// Otherwise a field could be left out of the schema, for example by `serde(flatten)`.
 #[test]
 fn golden_catalog_schema_has_every_field_of_an_earlier_release() -> Result<()> {
-    let path = workspace::root().join("manifests/tests/fixtures/catalog-1/catalog.json");
+    let path = workspace::root().join("manifests/tests/fixtures/catalog-2/catalog.json");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let file: CatalogFile = serde_json::from_str(&text)?;
     let schema = to_value(schema::catalog())?;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use jiff::Timestamp;
-use sysext_manifests::catalog::Root;
+use sysext_manifests::catalog::{CATALOG_LIFETIME_DEFAULT_DAYS, Root};
 use sysext_manifests::envelope::{Role, is_same_key};
 
 use super::output::{print, print_fields, print_json, say, warn};
@@ -70,6 +70,9 @@ struct Init {
     /// How many of them must sign
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     catalog_threshold: usize,
+    /// Longest validity that a catalog may have, in days
+    #[arg(long, value_name = "DAYS", default_value_t = CATALOG_LIFETIME_DEFAULT_DAYS, value_parser = clap::value_parser!(u32).range(1..))]
+    catalog_lifetime: u32,
     /// Validity of the root, in days
     #[arg(long, value_name = "DAYS", default_value = VALIDITY_DEFAULT_DAYS, value_parser = clap::value_parser!(u32).range(1..))]
     expires_in: u32,
@@ -94,6 +97,9 @@ struct Rotate {
     /// How many of them must sign
     #[arg(long, value_name = "NUMBER")]
     catalog_threshold: Option<usize>,
+    /// Longest validity that a catalog may have, in days
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
+    catalog_lifetime: Option<u32>,
     /// Validity of the root, in days
     #[arg(long, value_name = "DAYS", default_value = VALIDITY_DEFAULT_DAYS, value_parser = clap::value_parser!(u32).range(1..))]
     expires_in: u32,
@@ -146,10 +152,12 @@ impl Init {
     fn run(self) -> Result<()> {
         naming::check_repository(&self.repository)?;
         let root = Root {
+            repository: self.repository.clone(),
             number: 1,
             threshold: self.threshold,
             keys: read_keys(&self.keys)?,
             catalog: Role { threshold: self.catalog_threshold, keys: read_keys(&self.catalog_keys)? },
+            catalog_lifetime_max_days: self.catalog_lifetime,
             expires: expires(self.expires_in)?,
         };
         let node_file = self.directory.join(format!("{}.toml", self.repository));
@@ -176,6 +184,7 @@ impl Rotate {
             threshold: self.threshold,
             catalog_keys: given(&self.catalog_keys)?,
             catalog_threshold: self.catalog_threshold,
+            catalog_lifetime: self.catalog_lifetime,
             expires: expires(self.expires_in)?,
         };
         let chain = Chain::read(&self.roots)?.next(&self.out, change)?;
@@ -253,12 +262,17 @@ fn propose(chain: &Chain, path: &Path) -> Result<()> {
 
 fn show(signed: &Signed) -> Result<()> {
     let Signed { root, needs } = signed;
-    let mut fields = vec![("root", root.number.to_string()), ("expires", root.expires.to_string())];
+    let mut fields = vec![
+        ("root", root.number.to_string()),
+        ("repository", root.repository.clone()),
+        ("expires", root.expires.to_string()),
+    ];
     let of = |threshold, keys: &[String]| format!("{threshold} of {}", keys.len());
     fields.push(("root keys", of(root.threshold, &root.keys)));
     fields.extend(root.keys.iter().map(|key| ("", key.clone())));
     fields.push(("catalog keys", of(root.catalog.threshold, &root.catalog.keys)));
     fields.extend(root.catalog.keys.iter().map(|key| ("", key.clone())));
+    fields.push(("lifetime", format!("at most {} days for a catalog", root.catalog_lifetime_max_days)));
     for need in needs {
         let count = format!("{} of {} required (root {})", need.signed.len(), need.threshold, need.of_root);
         fields.push(("signatures", count));

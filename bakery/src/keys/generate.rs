@@ -2,7 +2,7 @@
 //! catalog key, and the file that makes a node trust the repository.
 
 use jiff::{SignedDuration, Timestamp};
-use sysext_manifests::catalog::Root;
+use sysext_manifests::catalog::{CATALOG_LIFETIME_DEFAULT_DAYS, Root};
 use sysext_manifests::repository::{Repository, RepositoryError};
 
 use super::*;
@@ -44,10 +44,12 @@ pub(crate) fn generate(request: &Request<'_>) -> Result<Generated, KeyError> {
     let root = Pair::generate(request.password, &directory.join("root.key"))?;
     let catalog = Pair::generate(request.password, &directory.join("catalog.key"))?;
     let document = Root {
+        repository: request.repository.to_owned(),
         number: 1,
         threshold: 1,
         keys: vec![root.key.public()],
         catalog: Role { threshold: 1, keys: vec![catalog.key.public()] },
+        catalog_lifetime_max_days: CATALOG_LIFETIME_DEFAULT_DAYS,
         expires: request.expires,
     };
     let roots = [root.key.seal(&document, &format!("root 1 of {}", request.repository))?];

@@ -36,6 +36,8 @@ pub(crate) struct Change {
     /// The keys that sign catalogs.
     pub(crate) catalog_keys: Option<Vec<String>>,
     pub(crate) catalog_threshold: Option<usize>,
+    /// The longest lifetime of a catalog in days.
+    pub(crate) catalog_lifetime: Option<u32>,
     pub(crate) expires: Timestamp,
 }
 
@@ -98,8 +100,9 @@ impl Chain {
     pub(crate) fn next(&self, path: &Path, change: Change) -> Result<Self, RootError> {
         self.check()?;
         let last = self.last();
-        let Change { keys, threshold, catalog_keys, catalog_threshold, expires } = change;
+        let Change { keys, threshold, catalog_keys, catalog_threshold, catalog_lifetime, expires } = change;
         let root = Root {
+            repository: last.repository.clone(),
             number: last
                 .number
                 .checked_add(1)
@@ -110,6 +113,7 @@ impl Chain {
                 threshold: catalog_threshold.unwrap_or(last.catalog.threshold),
                 keys: catalog_keys.unwrap_or_else(|| last.catalog.keys.clone()),
             },
+            catalog_lifetime_max_days: catalog_lifetime.unwrap_or(last.catalog_lifetime_max_days),
             expires,
         };
         Self { path: path.to_owned(), links: self.links.clone() }.proposing(root)
@@ -151,11 +155,14 @@ impl Chain {
     }
 
     /// Adds a signature to the newest root. The chain before it must be finished, and the key must be a required one.
+    /// A root that contains anything that [`Signed`] does not show is refused.
     pub(crate) fn sign(&mut self, key: &SigningKey) -> Result<Signed, RootError> {
         let index = self.links.len() - 1;
         if index > 0 {
             self.walk(index)?;
         }
+        let altered = |source| RootError::Envelope { path: self.path.clone(), position: index + 1, source };
+        self.links[index].0.unpack_to_sign::<Root>().map_err(altered)?;
         let number = self.last().number;
         let Signed { needs, .. } = self.signed(index)?;
         let public = key.public();
@@ -207,7 +214,7 @@ impl Chain {
         let (links, first) = (&self.links[..length], &self.links[0].1);
         let envelopes: Vec<Envelope> = links.iter().map(|(envelope, _)| envelope.clone()).collect();
         let node = Repository {
-            id: self.path.display().to_string(),
+            id: first.repository.clone(),
             url: String::new(),
             mirrors: Vec::new(),
             root: first.role(),

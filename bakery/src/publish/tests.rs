@@ -1,5 +1,7 @@
 //! What is copied to the served directory, in which order, and what is refused.
 
+use sysext_manifests::catalog::FORMAT;
+
 use super::*;
 use crate::failure::Hint as _;
 use crate::fake::{Publisher, files, time};
@@ -137,9 +139,12 @@ fn directory_of_another_repository_is_not_changed() {
     publisher.publish().unwrap();
     let mut catalog = publisher.catalog();
     catalog.repository = "other".to_owned();
+    let mut root = publisher.root.clone();
+    root.repository = "other".to_owned();
+    root.keys = vec![publisher.keys[0].public()];
     let file = sysext_manifests::catalog::CatalogFile {
-        version: 1,
-        roots: publisher.roots.clone(),
+        version: FORMAT,
+        roots: vec![publisher.keys[0].seal(&root, "test").unwrap()],
         catalog: publisher.keys[0].seal(&catalog, "test").unwrap(),
     };
     fs::write(publisher.store.catalog(), serde_json::to_vec(&file).unwrap()).unwrap();

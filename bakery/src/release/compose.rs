@@ -121,7 +121,7 @@ pub(crate) fn compose(request: &Request<'_>) -> Result<Composed, ComposeError> {
     let store = request.store;
     naming::check_repository(request.repository).map_err(ComposeError::Naming)?;
     check_keys(request)?;
-    let expires = expiry(request.now, request.valid_for)?;
+    let expires = expiry(request.now, request.valid_for, request.root)?;
     // Before anything is written: a missing store would be created, and an empty catalog signed.
     if !store.is_one().map_err(ComposeError::File)? {
         return Err(ComposeError::NoStore { store: store.root().to_owned() });

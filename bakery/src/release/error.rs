@@ -72,6 +72,8 @@ pub(crate) enum ComposeError {
     ClockBehind { now: Timestamp, issued: Timestamp },
     #[error("{days} days from {now} is out of range")]
     Validity { days: u32, now: Timestamp },
+    #[error("the catalog would be valid until {expires}, but root {root} allows at most {max_days} days")]
+    Lifetime { root: u64, expires: Timestamp, max_days: u32 },
     #[error("cannot write the catalog as JSON")]
     Json(#[source] serde_json::Error),
 }
@@ -114,6 +116,9 @@ impl Hint for ComposeError {
             Self::OlderRoot { .. } => "use the newest roots.json; `bakery root show` prints its number".to_owned(),
             Self::LastSerial { .. } => {
                 "the key may be compromised: create a new root with new catalog keys (`bakery root rotate`)".to_owned()
+            }
+            Self::Lifetime { .. } => {
+                "pass fewer days to --valid-for (they end at midnight UTC), or create a root that allows more with `bakery root rotate --catalog-lifetime`".to_owned()
             }
             Self::NothingToRefresh | Self::RefreshChanges { .. } => {
                 "omit --refresh to offer what is in the store".to_owned()

@@ -6,9 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
-use sysext_manifests::catalog::{Catalog, CatalogFile, Root};
-use sysext_manifests::envelope::{Envelope, EnvelopeError, Role};
+use sysext_manifests::catalog::{Catalog, CatalogFile, FORMAT, Root};
+use sysext_manifests::envelope::{Document, Envelope, EnvelopeError, Role};
 use sysext_manifests::repository::Repository;
 use sysext_manifests::trust::{self, Clock, TrustError};
 
@@ -25,6 +24,8 @@ pub(crate) enum CatalogError {
     NoRoots { path: PathBuf },
     #[error("{path} contains no root", path = .path.display())]
     NoRoot { path: PathBuf },
+    #[error("{path} has format {found}, but this program reads format {FORMAT}", path = .path.display())]
+    Format { path: PathBuf, found: u32 },
     #[error("{path} is damaged or was altered", path = .path.display())]
     Envelope { path: PathBuf, source: EnvelopeError },
     #[error("the release in {path} belongs to root {found}, the newest root is {newest}", path = .path.display())]
@@ -64,6 +65,7 @@ impl Hint for CatalogError {
             Self::Trust { source: TrustError::OtherRepository { .. }, .. } => {
                 Some("use a separate store for each repository".to_owned())
             }
+            Self::Format { .. } => Some("create it again with `bakery index`".to_owned()),
             Self::OtherRoot { .. } | Self::Trust { .. } => None,
         }
     }
@@ -86,9 +88,17 @@ pub(crate) fn catalog(
     let Some(bytes) = read_if_present(path).map_err(CatalogError::File)? else { return Ok(None) };
     let file: CatalogFile =
         serde_json::from_slice(&bytes).map_err(|error| CatalogError::Json(JsonError::new(path, &error)))?;
+    check_format(path, &file)?;
     let claimed: Catalog = open(path, &file.catalog)?;
     let catalog = check(path, &bytes, &file.roots, &claimed.repository, validity)?;
     Ok(Some((file, catalog)))
+}
+
+fn check_format(path: &Path, file: &CatalogFile) -> Result<(), CatalogError> {
+    match file.version {
+        FORMAT => Ok(()),
+        found => Err(CatalogError::Format { path: path.to_owned(), found }),
+    }
 }
 
 /// Checks a catalog as a node does that trusts the first root.
@@ -116,6 +126,7 @@ pub(crate) fn check(
 /// The catalog in a file that may lack signatures, and the newest root, which has its keys.
 pub(crate) fn unsigned(path: &Path, file: &CatalogFile) -> Result<(Catalog, Root), CatalogError> {
     let envelope = |source| CatalogError::Envelope { path: path.to_owned(), source };
+    check_format(path, file)?;
     let catalog: Catalog = file.catalog.unpack_unverified().map_err(envelope)?;
     let first = file.roots.first().ok_or_else(|| CatalogError::NoRoot { path: path.to_owned() })?;
     let first: Root = first.unpack_unverified().map_err(envelope)?;
@@ -173,7 +184,7 @@ pub(crate) fn roots(path: &Path) -> Result<(Vec<Envelope>, Root), CatalogError> 
 }
 
 /// The contents, signed by the keys that the envelope itself names: intact, but not trusted yet.
-fn open<T: DeserializeOwned>(path: &Path, envelope: &Envelope) -> Result<T, CatalogError> {
+fn open<T: Document>(path: &Path, envelope: &Envelope) -> Result<T, CatalogError> {
     let keys = envelope.signatures.iter().map(|signature| signature.key.clone()).collect();
     envelope
         .verify(&Role { threshold: 1, keys })

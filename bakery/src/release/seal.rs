@@ -17,8 +17,8 @@ const VALIDITY_DEFAULT_DAYS: u32 = 30;
 
 /// When a catalog expires. Stock tools know only days, so a validity that they are told ends at midnight UTC, and
 /// never earlier than promised.
-pub(super) fn expiry(now: Timestamp, valid_for: Option<u32>) -> Result<Timestamp, ComposeError> {
-    let days = valid_for.unwrap_or(VALIDITY_DEFAULT_DAYS);
+pub(super) fn expiry(now: Timestamp, valid_for: Option<u32>, root: &Root) -> Result<Timestamp, ComposeError> {
+    let days = valid_for.unwrap_or_else(|| root.catalog_lifetime_max_days.min(VALIDITY_DEFAULT_DAYS));
     let beyond = || ComposeError::Validity { days, now };
     let expires = now.checked_add(SignedDuration::from_hours(i64::from(days) * 24)).map_err(|_| beyond())?;
     if valid_for.is_none() {
@@ -27,10 +27,18 @@ pub(super) fn expiry(now: Timestamp, valid_for: Option<u32>) -> Result<Timestamp
     let date = Offset::UTC.to_datetime(expires).date();
     let midnight =
         |date: jiff::civil::Date| Offset::UTC.to_timestamp(date.at(0, 0, 0, 0)).map_err(|_| beyond());
-    if midnight(date)? == expires {
-        return Ok(expires);
+    let expires = match midnight(date)? == expires {
+        true => expires,
+        false => midnight(date.tomorrow().map_err(|_| beyond())?)?,
+    };
+    if expires.duration_since(now) > root.catalog_lifetime_max() {
+        return Err(ComposeError::Lifetime {
+            root: root.number,
+            expires,
+            max_days: root.catalog_lifetime_max_days,
+        });
     }
-    midnight(date.tomorrow().map_err(|_| beyond())?)
+    Ok(expires)
 }
 
 /// The trusted comment of every signature of a catalog.

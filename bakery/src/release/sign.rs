@@ -86,7 +86,7 @@ impl<'a> Release<'a> {
         let pending = store.pending_catalog();
         let (path, file) = match store::read_if_present(&pending).map_err(SignError::File)? {
             Some(bytes) => {
-                let file = serde_json::from_slice(&bytes)
+                let file: CatalogFile = serde_json::from_slice(&bytes)
                     .map_err(|error| SignError::Json(JsonError::new(&pending, &error)))?;
                 (pending, file)
             }
@@ -96,6 +96,10 @@ impl<'a> Release<'a> {
             },
         };
         let (catalog, root) = read::unsigned(&path, &file).map_err(SignError::Altered)?;
+        // Nobody signs what `summary` cannot show.
+        file.catalog
+            .unpack_to_sign::<Catalog>()
+            .map_err(|source| SignError::Envelope { path: path.clone(), source })?;
         if let Some((_, last)) = &finished {
             if last.repository != catalog.repository {
                 return Err(SignError::OtherRepository {

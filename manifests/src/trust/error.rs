@@ -23,6 +23,12 @@ pub enum TrustError {
     RootExpired { repository: String, number: u64, expires: Timestamp, now: Timestamp },
     #[error("the catalog of {repository} is not trusted by its root {root}: {source}")]
     Signature { repository: String, root: u64, source: EnvelopeError },
+    #[error("root {number} belongs to repository {found:?}, not to {repository:?}")]
+    RootOfOtherRepository { repository: String, number: u64, found: String },
+    #[error(
+        "the catalog of {repository} is valid from {issued} to {expires}, but its root {root} allows at most {max_days} days"
+    )]
+    Lifetime { repository: String, root: u64, issued: Timestamp, expires: Timestamp, max_days: u32 },
     #[error("the catalog is signed for repository {found:?}, not for {repository:?}")]
     OtherRepository { repository: String, found: String },
     #[error("the catalog of {repository} was signed under root {found}, but the newest root is {newest}")]
@@ -45,6 +51,9 @@ impl Hint for TrustError {
             Self::Json { .. } | Self::Signature { source: EnvelopeError::Forged { .. }, .. } => {
                 "try again; if it persists, tell the publisher that the file is damaged".to_owned()
             }
+            Self::Format { found, .. } if *found < FORMAT => {
+                "the publisher must sign it again with a current bakery".to_owned()
+            }
             Self::Format { .. }
             | Self::Signature {
                 source: EnvelopeError::Algorithm { .. } | EnvelopeError::KeyAlgorithm { .. },
@@ -65,6 +74,13 @@ impl Hint for TrustError {
             ),
             Self::OtherRepository { found, .. } => {
                 format!("the file in /etc/sysupdate/repositories must be named {found}.toml")
+            }
+            Self::RootOfOtherRepository { .. } => {
+                "the server offers the roots of another repository, whose root is signed with the same key; tell the publisher"
+                    .to_owned()
+            }
+            Self::Lifetime { .. } => {
+                "nothing of this catalog is used; tell the publisher: the catalog key may be stolen".to_owned()
             }
             Self::Url { .. } => "nothing of this catalog is used; tell the publisher".to_owned(),
             Self::Root { .. } | Self::Signature { .. } | Self::OtherRoot { .. } => {

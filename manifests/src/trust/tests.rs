@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use minisign::KeyPair;
 
 use super::*;
+use crate::catalog::Extension;
 use crate::envelope::{Role, Signature};
 
 const NOW: &str = "2026-11-20T10:00:00Z";
@@ -39,7 +40,15 @@ fn role(keys: &[&KeyPair], threshold: usize) -> Role {
 
 fn root(number: u64, keys: &[&KeyPair], catalog: &KeyPair) -> Root {
     let Role { threshold, keys } = role(keys, keys.len());
-    Root { number, threshold, keys, catalog: role(&[catalog], 1), expires: time("2030-01-01T00:00:00Z") }
+    Root {
+        repository: "example".to_owned(),
+        number,
+        threshold,
+        keys,
+        catalog: role(&[catalog], 1),
+        catalog_lifetime_max_days: 30,
+        expires: time("2030-01-01T00:00:00Z"),
+    }
 }
 
 fn catalog(root: u64, serial: u64) -> Catalog {
@@ -381,6 +390,94 @@ fn rejects_what_is_not_a_catalog() {
         assert!(matches!(error, TrustError::Json { .. }), "{error}");
     }
     let mut later = World::new();
-    later.file.version = 2;
-    assert!(matches!(later.refused(None, NOW), TrustError::Format { found: 2, .. }));
+    for found in [1, 3] {
+        later.file.version = found;
+        let error = later.refused(None, NOW);
+        assert!(matches!(error, TrustError::Format { .. }), "{error}");
+        let hint = if found == 1 { "the publisher must sign it again" } else { "update this program" };
+        assert!(error.hint().unwrap().contains(hint), "{error}");
+    }
+}
+
+#[test]
+fn the_order_of_the_configured_keys_does_not_matter() {
+    let mut world = World::new();
+    let other = key();
+    world.repository.root = role(&[&world.root_key, &other], 1);
+    let marks = world.admit(None, NOW).unwrap().marks;
+    world.repository.root = role(&[&other, &world.root_key], 1);
+    assert!(world.admit(Some(&marks), NOW).unwrap().notes.is_empty());
+    let error = world.publish(&catalog(1, 4)).refused(Some(&marks), NOW);
+    assert!(matches!(error, TrustError::Replayed { found: 4, seen: 5, .. }), "{error}");
+    // Other keys are reported.
+    world.repository.root = role(&[&world.root_key], 1);
+    let notes = world.admit(Some(&marks), NOW).unwrap().notes;
+    assert_eq!(notes, [Note::MarksIgnored { root: 1, serial: 5 }]);
+}
+
+#[test]
+fn a_rotation_is_reported() {
+    let mut world = World::new();
+    let marks = world.admit(None, NOW).unwrap().marks;
+    let online = key();
+    world.file.roots.push(sign(&root(2, &[&world.root_key], &online), &[&world.root_key]));
+    world.file.catalog = sign(&catalog(2, 1), &[&online]);
+    let notes = world.admit(Some(&marks), NOW).unwrap().notes;
+    let (before, now) = (role(&[&world.catalog_key], 1), role(&[&online], 1));
+    let keys = Note::KeysChanged { document: "catalog", before, now };
+    assert_eq!(notes, [Note::RootChanged { from: 1, to: 2 }, keys]);
+}
+
+#[test]
+fn a_root_of_another_repository_is_rejected_even_with_the_same_root_key() {
+    let mut world = World::new();
+    let marks = world.admit(None, NOW).unwrap().marks;
+    let online = key();
+    let foreign = Root { repository: "other".to_owned(), ..root(2, &[&world.root_key], &online) };
+    world.file.roots.push(sign(&foreign, &[&world.root_key]));
+    world.file.catalog = sign(&catalog(2, 1), &[&online]);
+    for marks in [None, Some(&marks)] {
+        let error = world.refused(marks, NOW);
+        assert!(matches!(error, TrustError::RootOfOtherRepository { number: 2, .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_catalog_may_last_exactly_as_long_as_its_root_allows() {
+    let mut world = World::new();
+    let mut long = catalog(1, 5);
+    long.expires = time("2026-12-19T00:00:00Z");
+    world.publish(&long).admit(None, NOW).unwrap();
+    long.expires = time("2026-12-19T00:00:01Z");
+    let error = world.publish(&long).refused(None, NOW);
+    assert!(matches!(error, TrustError::Lifetime { max_days: 30, .. }), "{error}");
+}
+
+#[test]
+fn a_signer_refuses_what_is_not_shown() {
+    let good = serde_json::to_value(catalog(1, 5)).unwrap();
+    let judge = |bytes: &[u8]| Envelope::seal(bytes, Vec::new()).unpack_to_sign::<Catalog>().unwrap_err();
+    let mut more = catalog(1, 5);
+    more.extensions.insert("k".to_owned(), Extension::default());
+    let mut more = serde_json::to_value(more).unwrap();
+    more["keys"] = "x".into();
+    more["extensions"]["k"]["later"] = 1.into();
+    let EnvelopeError::UnknownFields { mut fields } = judge(&Envelope::pack(&more).unwrap()) else {
+        panic!()
+    };
+    fields.sort();
+    assert_eq!(fields, ["extensions.k.later", "keys"]);
+    let spaced = serde_json::to_vec_pretty(&catalog(1, 5)).unwrap();
+    let spaced = zstd::bulk::compress(&spaced, 3).unwrap();
+    assert!(matches!(judge(&spaced), EnvelopeError::OtherEncoding));
+    // A frame that readers skip
+    let mut hidden = Envelope::pack(&catalog(1, 5)).unwrap();
+    hidden.extend([0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, b'e', b'v', b'i', b'l']);
+    assert!(matches!(judge(&hidden), EnvelopeError::OtherEncoding));
+    let mut root = good;
+    root["type"] = "root".into();
+    assert!(matches!(
+        judge(&Envelope::pack(&root).unwrap()),
+        EnvelopeError::Type { expected: "catalog", .. }
+    ));
 }

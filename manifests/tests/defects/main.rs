@@ -12,6 +12,7 @@ use std::{env, fs};
 
 use jiff::Timestamp;
 use sysext_manifests::architecture::Architecture;
+use sysext_manifests::catalog::Catalog;
 use sysext_manifests::checksums::Checksums;
 use sysext_manifests::envelope::{Envelope, EnvelopeError, UNPACKED_LIMIT};
 use sysext_manifests::extension_release::ExtensionRelease;
@@ -61,8 +62,7 @@ fn rejects_a_decompression_bomb_before_it_fills_the_memory() {
     let key = published::key("catalog");
     let role = published::role(1, &[&key]);
     let sealed: Envelope = published::seal(&packed, &[&key]);
-    let error =
-        sealed.verify(&role).expect("it is signed").unpack::<serde_json::Value>().expect_err("it is a bomb");
+    let error = sealed.verify(&role).expect("it is signed").unpack::<Catalog>().expect_err("it is a bomb");
     assert!(matches!(error, EnvelopeError::TooLarge), "{error}");
     assert_eq!(error.to_string(), "the signed part unpacks to more than 33554432 bytes");
 }
@@ -89,7 +89,7 @@ fn a_new_root_undoes_the_effects_of_a_stolen_catalog_key() {
 /// read it, as nodes and repositories are not updated together.
 #[test]
 fn reads_a_catalog_of_an_earlier_release() {
-    let directory = Path::new(FIXTURES).join("catalog-1");
+    let directory = Path::new(FIXTURES).join("catalog-2");
     let admitted = judge(&directory.join("catalog.json"), "2026-11-20T12:00:00Z").expect("it was good then");
     let catalog = admitted.catalog.get();
     assert_eq!((catalog.repository.as_str(), catalog.root, catalog.serial), ("example", 2, 42));

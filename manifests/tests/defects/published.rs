@@ -50,12 +50,15 @@ fn sign(document: &impl Serialize, keys: &[&Key]) -> Envelope {
 
 fn root(number: u64, own: &Role, catalog: &Role) -> Value {
     let Role { threshold, keys } = own;
-    json!({ "number": number, "threshold": threshold, "keys": keys, "catalog": catalog, "expires": "2030-01-01T00:00:00Z" })
+    json!({
+        "type": "root", "repository": "example", "number": number, "threshold": threshold, "keys": keys, "catalog": catalog,
+        "catalog_lifetime_max_days": 30, "expires": "2030-01-01T00:00:00Z",
+    })
 }
 
 fn catalog(root: u64, serial: u64) -> Value {
     json!({
-        "version": FORMAT, "repository": "example", "root": root, "serial": serial,
+        "type": "catalog", "version": FORMAT, "repository": "example", "root": root, "serial": serial,
         "issued": "2026-11-19T00:00:00Z", "expires": "2026-12-04T00:00:00Z", "extensions": {},
     })
 }
@@ -181,11 +184,17 @@ fn catalogs(publisher: &Publisher) {
     let good = catalog(1, 5);
     let file = publisher.file(&good);
     write_broken("truncated-catalog", &file, |text| text[..text.len() / 2].to_owned());
-    let twice = "\"version\": 1,\n  \"version\": 1";
-    write_broken("duplicate-field", &file, |text| text.replacen("\"version\": 1", twice, 1));
+    let twice = "\"version\": 2,\n  \"version\": 2";
+    write_broken("duplicate-field", &file, |text| text.replacen("\"version\": 2", twice, 1));
     write("later-format", &CatalogFile { version: FORMAT + 1, ..publisher.file(&good) });
     write("later-format-inside", &publisher.file(&with(good.clone(), "version", FORMAT + 1)));
     write("other-repository", &publisher.file(&with(good.clone(), "repository", "elsewhere")));
+    write("without-a-type", &publisher.file(&with(good.clone(), "type", Value::Null)));
+    write("root-as-catalog", &publisher.file(&with(publisher.first(), "serial", 5)));
+    write(
+        "longer-than-the-root-allows",
+        &publisher.file(&with(good.clone(), "expires", "2026-12-19T00:00:01Z")),
+    );
     write("other-root", &publisher.file(&catalog(2, 5)));
     write("wrong-key", &CatalogFile { catalog: sign(&good, &[stranger]), ..publisher.file(&good) });
     write("not-a-catalog", &publisher.file(&json!([1, 2])));
@@ -266,6 +275,22 @@ fn roots(publisher: &Publisher) {
     );
     let brief = with(publisher.first(), "expires", "2026-11-20T00:00:00Z");
     write("expired-root", &CatalogFile { roots: vec![sign(&brief, &[first])], ..file });
+
+    let file = publisher.file(&catalog(1, 5));
+    let elsewhere = with(publisher.first(), "repository", "elsewhere");
+    write(
+        "root-of-another-repository",
+        &CatalogFile { roots: vec![sign(&elsewhere, &[first])], ..file.clone() },
+    );
+    // What the holders of the root keys signed as a catalog is not a root, even if it has all its fields
+    let mut both = catalog(1, 5);
+    if let (Value::Object(both), Value::Object(root)) =
+        (&mut both, root(2, &role(1, &[stranger]), &role(1, &[stranger])))
+    {
+        both.extend(root.into_iter().filter(|(name, _)| name != "type"));
+    }
+    let posed = [publisher.roots(), vec![sign(&both, &[first, stranger])]].concat();
+    write("catalog-as-root", &CatalogFile { roots: posed, ..file });
 
     // Who rotates must show both the old keys and the new ones
     let second = |number| root(number, &role(1, &[next]), &role(1, &[stranger]));

@@ -95,7 +95,15 @@ fn a_signed_catalog_is_accepted_unchanged() {
     let (root_key, catalog_key) = (key(), key());
     let role = |pair: &KeyPair| Role { threshold: 1, keys: vec![pair.pk.to_base64()] };
     let Role { threshold, keys } = role(&root_key);
-    let root = Root { number: 7, threshold, keys, catalog: role(&catalog_key), expires: Timestamp::MAX };
+    let root = Root {
+        repository: "example".to_owned(),
+        number: 7,
+        threshold,
+        keys,
+        catalog: role(&catalog_key),
+        catalog_lifetime_max_days: u32::MAX,
+        expires: Timestamp::MAX,
+    };
     let roots = vec![sign(&root, &root_key)];
     let repository = Repository {
         id: "example".to_owned(),
@@ -119,6 +127,7 @@ fn a_signed_catalog_is_accepted_unchanged() {
         let document = serde_json::to_vec(&file).expect("it is plain data");
         let admitted = admit(&document, &repository, None, clock).expect("it is signed");
         assert_eq!(*admitted.catalog.get(), written);
+        assert_eq!(file.catalog.unpack_to_sign::<Catalog>().expect("it shows everything"), written);
         let marks = serde_json::to_string(&admitted.marks).expect("they are plain data");
         assert_eq!(
             serde_json::from_str::<sysext_manifests::repository::Marks>(&marks).ok(),

@@ -186,7 +186,7 @@ fn remembered(
     };
     let Marks { keys: under, root, serial, issued } = state.marks;
     let under = match keys {
-        Some(keys) if keys != under => Under::Others { role: under },
+        Some(keys) if !keys.is_same(&under) => Under::Others { role: under },
         _ => Under::TheSame,
     };
     Ok(Remembered::Marks { under, root, serial, issued, catalog: kept })

@@ -8,7 +8,9 @@ use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use minisign::KeyPair;
 use sysext_manifests::architecture::Architecture;
-use sysext_manifests::catalog::{Catalog, CatalogFile, FORMAT, Instance, Resource, Root, Units};
+use sysext_manifests::catalog::{
+    CATALOG_LIFETIME_DEFAULT_DAYS, Catalog, CatalogFile, FORMAT, Instance, Resource, Root, Units,
+};
 use sysext_manifests::digest::Sha256;
 use sysext_manifests::envelope::{Envelope, Role, Signature};
 use tempfile::TempDir;
@@ -170,10 +172,12 @@ impl Publisher {
     pub fn sign(&self) -> Result<()> {
         let Keys { root, catalog, named } = &self.keys;
         let document = Root {
+            repository: self.catalog.repository.clone(),
             number: 1,
             threshold: 1,
             keys: vec![root.pk.to_base64()],
             catalog: Role { threshold: 1, keys: vec![named.clone()] },
+            catalog_lifetime_max_days: CATALOG_LIFETIME_DEFAULT_DAYS,
             expires: self.catalog.expires + jiff::SignedDuration::from_hours(20 * 365 * 24),
         };
         let roots = vec![seal(&document, root)?];

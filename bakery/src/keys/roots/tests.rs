@@ -39,10 +39,12 @@ impl Publisher {
     fn root(&self, keys: &[&str], threshold: usize) -> Root {
         let catalog = Role { threshold: 1, keys: self.publics(&["online"]) };
         Root {
+            repository: "example".to_owned(),
             number: 1,
             threshold,
             keys: self.publics(keys),
             catalog,
+            catalog_lifetime_max_days: 30,
             expires: time("2031-01-01T00:00:00Z"),
         }
     }
@@ -64,6 +66,7 @@ impl Publisher {
             threshold: Some(threshold),
             catalog_keys: None,
             catalog_threshold: None,
+            catalog_lifetime: None,
             expires: time("2032-01-01T00:00:00Z"),
         }
     }

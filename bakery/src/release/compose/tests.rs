@@ -284,7 +284,7 @@ fn new_root_restarts_the_serial_and_older_root_is_refused() {
     // As if a thief had signed: the last serial, years ahead
     let mut stolen = publisher.catalog();
     (stolen.serial, stolen.issued) = (u64::MAX, time("2029-01-01T00:00:00Z"));
-    stolen.expires = time("2029-12-01T00:00:00Z");
+    stolen.expires = time("2029-01-31T00:00:00Z");
     let catalog = publisher.keys[0].seal(&stolen, "stolen").unwrap();
     let file = CatalogFile { version: FORMAT, roots: publisher.roots.clone(), catalog };
     fs::write(publisher.store.catalog(), serde_json::to_vec(&file).unwrap()).unwrap();

@@ -25,7 +25,7 @@ fn node() -> FakeStore {
 
 fn state(key: &str) -> String {
     let root = format!(
-        r#"{{"number": 3, "threshold": 1, "keys": ["{KEY}"], "expires": "2031-01-01T00:00:00Z",
+        r#"{{"repository": "example", "catalog_lifetime_max_days": 30, "number": 3, "threshold": 1, "keys": ["{KEY}"], "expires": "2031-01-01T00:00:00Z",
             "catalog": {{"threshold": 1, "keys": ["{KEY}"]}}}}"#
     );
     format!(
@@ -58,7 +58,7 @@ fn what_is_remembered_is_shown() {
 #[test]
 fn a_copy_that_nobody_signed_is_not_quoted() {
     let store = node();
-    store.put(COPY, br#"{"version": 1, "roots": [], "signed": "AA==", "signatures": []}"#);
+    store.put(COPY, br#"{"version": 2, "roots": [], "signed": "AA==", "signatures": []}"#);
     assert!(text(&store).contains("does not fit: signed by nobody"), "{}", text(&store));
     store.put(COPY, b"{");
     assert!(text(&store).contains("does not fit: EOF"), "{}", text(&store));
