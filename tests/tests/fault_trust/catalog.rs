@@ -11,6 +11,7 @@ pub(crate) const TRIALS: &[Trial] = &[
     ("fault_rejects_wrong_root_key", wrong_root_key),
     ("fault_rejects_wrong_catalog_key", wrong_catalog_key),
     ("fault_rejects_older_serial", older_serial),
+    ("fault_rejects_older_serial_after_keys_are_reordered", reordered_keys),
     ("fault_rejects_expired_catalog", expired),
     ("fault_rejects_catalog_that_expired_before_the_last_seen_time", expired_by_what_was_seen),
     ("fault_does_not_replace_missing_catalog_by_manifest", not_there),
@@ -56,6 +57,30 @@ fn older_serial() -> Result<()> {
          hint: the server or a mirror offers an old copy, and nothing older than the accepted serial is installed; only if \
          the publisher says that the repository started again: `sysupdate trust reset example`\n",
     )?;
+    site.uses("2")?;
+    site.offer("3")?;
+    site.update()?.well()?;
+    site.uses("3")
+}
+
+/// The order of `keys=` means nothing: what was accepted under these keys still counts.
+fn reordered_keys() -> Result<()> {
+    let mut site = Site::new()?;
+    let keys = [site.publisher.root_key(), KeyPair::generate_unencrypted_keypair()?.pk.to_base64()];
+    let trust = |site: &Site, keys: &[String]| {
+        site.node.write("etc/sysupdate/repositories/example.toml", site.publisher.description(keys))
+    };
+    trust(&site, &keys)?;
+    let old = std::fs::read(site.publisher.path("catalog/catalog.json"))?;
+    site.update()?.well()?;
+    site.offer("2")?;
+    site.update()?.well()?;
+    std::fs::write(site.publisher.path("catalog/catalog.json"), &old)?;
+    let [first, second] = keys;
+    trust(&site, &[second, first])?;
+    let expected =
+        "error: demo: the catalog of example has serial 1, but this node has already accepted serial 2\n";
+    site.update()?.ended(1)?.mentions(expected)?;
     site.uses("2")?;
     site.offer("3")?;
     site.update()?.well()?;
@@ -137,8 +162,9 @@ fn other_repository() -> Result<()> {
     site.publisher.catalog.repository = "elsewhere".to_owned();
     site.publisher.issue()?;
     site.refuses(
-        "error: demo: the catalog is signed for repository \"elsewhere\", not for \"example\"\n\
-         hint: the file in /etc/sysupdate/repositories must be named elsewhere.toml\n",
+        "error: demo: root 1 belongs to repository \"elsewhere\", not to \"example\"\n\
+         hint: the server offers the roots of another repository, whose root is signed with the same key; tell the \
+         publisher\n",
     )?;
     // A catalog of another repository with other keys is not even parsed.
     let mut other = Publisher::new("example")?;

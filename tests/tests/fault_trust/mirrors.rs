@@ -191,7 +191,7 @@ fn copy_has_ended() -> Result<()> {
     asks(&site, &[&mirror.url(), &site.publisher.url()])?;
     site.update()?.well()?;
     site.publisher.catalog.issued = "2026-12-20T10:00:00Z".parse()?;
-    site.publisher.catalog.expires = "2027-01-20T10:00:00Z".parse()?;
+    site.publisher.catalog.expires = "2027-01-19T10:00:00Z".parse()?;
     site.offer("2")?;
     site.node.clock = Some("2026-12-21T10:00:00Z".to_owned());
     site.update()?
