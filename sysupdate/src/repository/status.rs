@@ -73,7 +73,7 @@ pub enum Remembered {
         /// Whether they were made under the keys in `/etc`.
         under: Under,
         /// The last root believed.
-        root: Root,
+        root: Box<Root>,
         /// The highest serial believed under it.
         serial: u64,
         /// The largest signed time believed.
@@ -189,7 +189,7 @@ fn remembered(
         Some(keys) if !keys.is_same(&under) => Under::Others { role: under },
         _ => Under::TheSame,
     };
-    Ok(Remembered::Marks { under, root, serial, issued, catalog: kept })
+    Ok(Remembered::Marks { under, root: Box::new(root), serial, issued, catalog: kept })
 }
 
 /// What the copy says, as far as the marks vouch for it.

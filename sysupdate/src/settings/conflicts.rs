@@ -20,10 +20,13 @@ pub(super) fn check(mut loaded: Loaded) -> Loaded {
     loaded
 }
 
+/// The transfers that write one path: each by its component and its name.
+type Writers = Vec<(ComponentName, String)>;
+
 /// Makes components fail that have a target or a link in common: in every run, each would undo the changes of
 /// the other.
 fn reject_common_targets(loaded: &mut Loaded) {
-    let mut writers: BTreeMap<PathBuf, Vec<(ComponentName, String)>> = BTreeMap::new();
+    let mut writers: BTreeMap<PathBuf, Writers> = BTreeMap::new();
     for (name, component) in loaded.iter() {
         for transfer in component.iter().flat_map(|component| &component.transfers) {
             let target = &transfer.target;
@@ -36,7 +39,7 @@ fn reject_common_targets(loaded: &mut Loaded) {
             }
         }
     }
-    let mut first: BTreeMap<ComponentName, (&PathBuf, &Vec<(ComponentName, String)>)> = BTreeMap::new();
+    let mut first: BTreeMap<ComponentName, (&PathBuf, &Writers)> = BTreeMap::new();
     for (path, writers) in writers.iter().filter(|(_, writers)| writers.len() > 1) {
         for (component, _) in writers {
             first.entry(component.clone()).or_insert((path, writers));
