@@ -40,7 +40,7 @@ pub(super) struct Args {
     /// Output: a store directory, or a single image file if the name ends in .raw
     #[arg(long, short, value_name = "STORE|FILE.raw")]
     out: PathBuf,
-    /// Use PATH for the recipe's [[binary]] with input = "NAME" (repeatable)
+    /// Use PATH for the recipe's `[[binary]]` with input = "NAME" (repeatable)
     #[arg(long, value_name = "NAME=PATH", value_parser = input, requires = "recipe")]
     input: Vec<(String, PathBuf)>,
     /// Name of the extension
