@@ -98,7 +98,7 @@ enum Verb {
     DisableComponent(enable_component::Args),
     /// Compare two versions; exits with 0 (equal), 11 (first newer) or 12 (second newer)
     CompareVersions(compare_versions::Args),
-    /// Not supported: files that no definition claims any more are kept
+    /// Not supported: files that no longer belong to any transfer are kept
     #[command(hide = true)]
     Cleanup,
     /// Not supported: this version does not update the base system
@@ -134,7 +134,7 @@ struct Options {
     /// Print only results, warnings and errors
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = OUTPUT)]
     quiet: bool,
-    /// Report in more detail what is done
+    /// Print more detail about each step
     #[arg(short, long, global = true, help_heading = OUTPUT)]
     verbose: bool,
     #[command(flatten)]

@@ -92,7 +92,7 @@ pub enum RepositoryFailure {
         newer: u64,
     },
     /// No mirror has a trusted one.
-    #[error("none of the {} places of {id} has a catalog that is believed: {}", .failures.len(), list(.failures))]
+    #[error("none of the {} places of {id} has a trusted catalog: {}", .failures.len(), list(.failures))]
     Places {
         /// The repository.
         id: String,
@@ -144,12 +144,12 @@ impl Hint for RepositoryFailure {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Fetch(AcquireError::NotFound { .. }) => {
-                Some("a repository without a catalog is not believed; check url= in its file".to_owned())
+                Some("a repository must have a signed catalog; check url= in the repository file".to_owned())
             }
             Self::Fetch(error) => error.hint(),
             Self::Trust(error) => error.hint(),
             Self::Memory { id, .. } => Some(format!(
-                "if you accept that an older catalog may be believed once: `sysupdate trust reset {id}`"
+                "to accept an older catalog once, reset the trust state: `sysupdate trust reset {id}`"
             )),
             // A rejected catalog says more than one that could not be fetched.
             Self::Places { failures, .. } => failures
@@ -164,7 +164,7 @@ impl Hint for RepositoryFailure {
                         Rejected::Refused { .. } => None,
                     })
                 }),
-            Self::Older { .. } => Some("the publisher has to sign again".to_owned()),
+            Self::Older { .. } => Some("the publisher must sign again".to_owned()),
             Self::NotSent { .. } | Self::Store(_) => None,
         }
     }

@@ -1,5 +1,7 @@
 //! What the sources offer: signed catalogs, `SHA256SUMS` files, directories.
 //!
+//! A new kind is a module here, a `SourceType` in the manifests, and an entry in `settings/support.rs`.
+//!
 //! Each catalog and each manifest is fetched once per run, however many transfers use it, and only if it changed
 //! since the last run.
 

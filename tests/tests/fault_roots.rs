@@ -56,10 +56,10 @@ fn fault_damaged_trust_marks_stop_updates_until_reset() -> Result<()> {
     site.release("1.1")?;
     site.refuses(
         "1.1",
-        "hint: if you accept that an older catalog may be believed once: `sysupdate trust reset example`",
+        "hint: to accept an older catalog once, reset the trust state: `sysupdate trust reset example`",
     )?;
     let run = site.sysupdate(&["trust", "show"])?;
-    ensure!(run.stdout.contains("unreadable, nothing is believed"), "{run:?}");
+    ensure!(run.stdout.contains("unreadable, no catalog is trusted"), "{run:?}");
     run.fails()?;
     let stdout = site.sysupdate(&["trust", "reset", "example"])?.succeeds()?;
     assert_eq!(stdout, "example: cleared unreadable state\n");
@@ -100,7 +100,7 @@ fn fault_other_keys_in_etc_replace_recorded_trust() -> Result<()> {
     site.node.trust(&site.path("keys/example.toml"))?;
     assert_eq!(site.trust()?["remembered"]["under"]["keys"], "others");
     let text = site.sysupdate(&["trust", "show"])?.succeeds()?;
-    ensure!(text.contains("does not count any more"), "{text}");
+    ensure!(text.contains("no longer used"), "{text}");
     site.update()?.succeeds()?;
     assert_eq!(site.marks()?, (1, 1));
     assert_eq!(site.trust()?["remembered"]["under"]["keys"], "the-same");

@@ -1,4 +1,4 @@
-//! Every way in which a catalog must not be believed, and the ways in which it must.
+//! Every way in which a catalog must be rejected, and the ways in which it must be trusted.
 
 use std::collections::BTreeMap;
 
@@ -95,7 +95,7 @@ impl World {
     }
 
     fn refused(&self, marks: Option<&Marks>, shows: &str) -> TrustError {
-        self.admit(marks, shows).expect_err("it was believed")
+        self.admit(marks, shows).expect_err("it was trusted")
     }
 }
 

@@ -53,7 +53,7 @@ fn each_defect_has_its_message() {
     assert!(messages.len() > 40, "only {} defects were found", messages.len());
 }
 
-/// Small when stored and large when believed, so it is not stored.
+/// Small when stored and large when accepted, so it is not stored.
 #[test]
 fn rejects_a_decompression_bomb_before_it_fills_the_memory() {
     let zeros = vec![b' '; usize::try_from(UNPACKED_LIMIT).expect("it is small") + 1];

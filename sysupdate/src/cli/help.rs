@@ -71,7 +71,7 @@ const EXTRAS: &[Extra] = &[
         ),
         examples: &[
             ("sysupdate -A update", "update all components"),
-            ("sysupdate -C kubernetes update 1.31.7", "install a given version, also an older one"),
+            ("sysupdate -C kubernetes update 1.31.7", "install a specific version, even an older one"),
         ],
     },
     Extra {

@@ -8,7 +8,7 @@ use crate::plan::{self, Decision, Wanted};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Version to install, also an older one [default: the newest]
+    /// Version to install; may be older than the active one [default: the newest]
     version: Option<Version>,
 }
 

@@ -18,7 +18,7 @@ pub(super) struct Stock {
     #[arg(long, global = true, value_name = "BOOL", value_parser = parse_boolean,
           help_heading = COMPATIBILITY)]
     sync: Option<bool>,
-    /// Ignored: files that no definition claims any more are kept
+    /// Ignored: files that no longer belong to any transfer are kept
     #[arg(long, global = true, value_name = "BOOL", value_parser = parse_boolean,
           help_heading = COMPATIBILITY)]
     cleanup: Option<bool>,
@@ -64,7 +64,7 @@ impl Stock {
             });
         }
         if self.cleanup == Some(true) {
-            warn("--cleanup=yes is ignored: files that no definition claims any more are kept");
+            warn("--cleanup=yes is ignored: files that no longer belong to any transfer are kept");
         }
         Ok(())
     }

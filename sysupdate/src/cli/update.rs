@@ -13,7 +13,7 @@ use crate::update::Update;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Version to install, also an older one [default: the newest]
+    /// Version to install; may be older than the active one [default: the newest]
     version: Option<Version>,
 }
 

@@ -35,9 +35,9 @@ pub(super) struct State {
 pub enum Forgotten {
     /// Marks.
     Marks {
-        /// The number of the last root believed.
+        /// The number of the last trusted root.
         root: u64,
-        /// The highest serial believed under it.
+        /// The highest serial accepted under it.
         serial: u64,
     },
     /// Something that could not be read.

@@ -66,23 +66,23 @@ pub enum Configured {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Remembered {
-    /// Nothing: the first catalog that the keys in `/etc` lead to is believed.
+    /// Nothing: the first catalog that the keys in `/etc` lead to is trusted.
     Nothing,
-    /// Marks: nothing older is believed.
+    /// Marks: nothing older is trusted.
     Marks {
         /// Whether they were made under the keys in `/etc`.
         under: Under,
-        /// The last root believed.
+        /// The last trusted root.
         root: Box<Root>,
-        /// The highest serial believed under it.
+        /// The highest serial accepted under it.
         serial: u64,
-        /// The largest signed time believed.
+        /// The latest signing time accepted.
         #[cfg_attr(feature = "schema", schemars(with = "String"))]
         issued: Timestamp,
         /// The last catalog.
         catalog: Kept,
     },
-    /// Something that is not readable: nothing is believed.
+    /// Something unreadable: no catalog is trusted.
     Unreadable {
         /// Why.
         reason: String,
@@ -96,7 +96,7 @@ pub enum Remembered {
 pub enum Under {
     /// Those that are in `/etc`.
     TheSame,
-    /// Others: the marks do not count any more.
+    /// Others: the marks are no longer used.
     Others {
         /// Those.
         role: Role,
@@ -241,7 +241,7 @@ impl fmt::Display for Standing {
         let (under, root, serial, issued, catalog) = match &self.remembered {
             Remembered::Nothing => return writeln!(f, "  remembered    nothing"),
             Remembered::Unreadable { reason } => {
-                return writeln!(f, "  remembered    unreadable, nothing is believed: {reason}");
+                return writeln!(f, "  remembered    unreadable, no catalog is trusted: {reason}");
             }
             Remembered::Marks { under, root, serial, issued, catalog } => {
                 (under, root, serial, issued, catalog)
@@ -264,10 +264,7 @@ impl fmt::Display for Standing {
         }
         if let Under::Others { role: keys } = under {
             let keys = role(keys);
-            writeln!(
-                f,
-                "  changed       this was seen under other keys ({keys}) and does not count any more"
-            )?;
+            writeln!(f, "  changed       recorded under other keys ({keys}) and no longer used")?;
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! Walking a directory for the files that patterns match. No symbolic link is followed, and no directory is
-//! entered that no pattern leads into.
+//! The names of partial and pending files, and walking a directory for the files that patterns match. No symbolic
+//! link is followed, and no directory is entered that no pattern leads into.
 
 use std::path::{Path, PathBuf};
 

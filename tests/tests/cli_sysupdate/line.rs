@@ -58,12 +58,12 @@ Output:
       --json[=<MODE>]  Print the result as JSON [default: off] [possible values: off, short, pretty]
       --no-legend      Omit headers and footers
   -q, --quiet          Print only results, warnings and errors
-  -v, --verbose        Report in more detail what is done
+  -v, --verbose        Print more detail about each step
 
 Compatibility with systemd-sysupdate:
       --no-pager        Ignored: output is never sent through a pager
       --sync <BOOL>     Ignored: files are always synced to disk
-      --cleanup <BOOL>  Ignored: files that no definition claims any more are kept
+      --cleanup <BOOL>  Ignored: files that no longer belong to any transfer are kept
 
 Exit status:
   0  success

@@ -122,7 +122,7 @@ fn not_there() -> Result<()> {
     ensure!(site.publisher.path("demo/SHA256SUMS").is_file());
     site.refuses(
         "error: demo: not found: SERVER/catalog/catalog.json\n\
-         hint: a repository without a catalog is not believed; check url= in its file\n",
+         hint: a repository must have a signed catalog; check url= in the repository file\n",
     )?;
     // The option that disables OpenPGP verification does not change this.
     let seen = site.node.run(&["update", "-C", "demo", "--verify=no"])?.ended(1)?;

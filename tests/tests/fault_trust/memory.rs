@@ -32,7 +32,7 @@ fn marks() -> Result<()> {
         let before = Snapshot::take(&site.node.root)?;
         let seen = site.update()?.ended(1)?;
         ensure!(seen.stderr.starts_with(&format!("error: demo: ROOT/{STATE} is not readable: ")), "{seen}");
-        let hint = "\nhint: if you accept that an older catalog may be believed once: `sysupdate trust reset example`\n";
+        let hint = "\nhint: to accept an older catalog once, reset the trust state: `sysupdate trust reset example`\n";
         ensure!(seen.stderr.ends_with(hint), "{seen}");
         let after = Snapshot::take(&site.node.root)?;
         ensure!(after == before, "the node changed:\n{}", before.difference(&after));
@@ -54,7 +54,7 @@ fn marks_of_another_format() -> Result<()> {
     site.node.write(STATE, serde_json::to_vec(&state)?)?;
     site.refuses(&format!(
         "error: demo: ROOT/{STATE} is not readable: it has format 2, this program reads 1\n\
-         hint: if you accept that an older catalog may be believed once: `sysupdate trust reset example`\n"
+         hint: to accept an older catalog once, reset the trust state: `sysupdate trust reset example`\n"
     ))
 }
 

@@ -128,7 +128,7 @@ fn honest_first() -> Result<()> {
     mirror.offers(older)?;
     site.publisher.server.fault("/catalog/catalog.json", Fault::Status(503), Times::Always);
     site.refuses(
-        "error: demo: none of the 2 places of example has a catalog that is believed: \
+        "error: demo: none of the 2 places of example has a trusted catalog: \
          SERVER/mirror/catalog/catalog.json: the catalog of example has serial 1, but this node has already accepted serial 2; \
          gave up after 6 attempts: SERVER/catalog/catalog.json: the server answered 503 Service Unavailable\n\
          hint: the server or a mirror offers an old copy, and nothing older than the accepted serial is installed; only if \
@@ -156,7 +156,7 @@ fn all_lie() -> Result<()> {
     mirrors[0].offers(forged()?)?;
     mirrors[1].offers("{}")?;
     site.refuses(
-        "error: demo: none of the 2 places of example has a catalog that is believed: \
+        "error: demo: none of the 2 places of example has a trusted catalog: \
          SERVER/mirror/catalog/catalog.json: no root of example is signed by the keys in this node's \
          configuration; SERVER/mirror/catalog/catalog.json: the catalog of example is invalid: \
          catalog.json:1:2: missing field `version`\n\
@@ -179,7 +179,7 @@ fn one_lies_one_is_down() -> Result<()> {
     site.publisher.keys.catalog = KeyPair::generate_unencrypted_keypair()?;
     site.publisher.sign()?;
     let seen = site.update()?.ended(1)?;
-    seen.mentions("error: demo: none of the 2 places of example has a catalog that is believed: ")?;
+    seen.mentions("error: demo: none of the 2 places of example has a trusted catalog: ")?;
     site.uses("1")
 }
 

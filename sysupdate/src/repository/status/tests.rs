@@ -74,7 +74,7 @@ fn changed_keys_are_told() {
         panic!("{standing:?}")
     };
     assert_eq!(role.keys, [other]);
-    assert!(standing.to_string().contains("does not count any more"), "{standing}");
+    assert!(standing.to_string().contains("no longer used"), "{standing}");
 }
 
 #[test]
@@ -83,7 +83,10 @@ fn what_cannot_be_read_is_told_and_can_be_forgotten() {
         let store = node();
         store.put(STATE, damage);
         let standing = look(&store, &paths(), "example");
-        assert!(!standing.is_usable() && standing.to_string().contains("nothing is believed"), "{standing}");
+        assert!(
+            !standing.is_usable() && standing.to_string().contains("no catalog is trusted"),
+            "{standing}"
+        );
         assert_eq!(forget(&store, &paths(), "example").unwrap(), Forgotten::Unreadable);
         assert_eq!(look(&store, &paths(), "example").remembered, Remembered::Nothing);
     }
